@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The out-of-band stage, as drivers see it.
+//!
+//! Linux can answer a device in microseconds only if the code that must hurry does not wait for the code that need not.
+//! EVL gives the kernel a second, always-preempting stage for that. A driver of this kit is written once, against the
+//! traits of this crate; one of three *cores* supplies them:
+//!
+//! ```text
+//!            driver logic (no_std, generic)
+//!                       |
+//!      stage::{Oob, Inband}  time::Clock  wait::Flag  io::Mmio
+//!            |                   |                |
+//!       evl (EVL kernel)   shim (mainline)   host (a process, virtual time)
+//! ```
+//!
+//! Rules:
+//! - what may sleep in-band takes [`stage::Inband`]; what must hurry takes [`stage::Oob`];
+//! - every wait has an absolute deadline, and a spurious wake-up never restarts it;
+//! - nothing that takes [`stage::Oob`] allocates, maps, touches clocks or panics.
+#![cfg_attr(not(any(test, feature = "host")), no_std)]
+
+#[cfg(feature = "host")]
+pub mod host;
+pub mod io;
+pub mod stage;
+pub mod time;
+pub mod wait;

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Waiting for an event that latches.
+
+use crate::stage::Oob;
+use crate::time::Instant;
+
+/// Why a wait ended without its event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitError {
+    /// The deadline passed first.
+    TimedOut,
+}
+
+/// A latched event with one waiter.
+///
+/// `raise` before `wait_until` is not lost: the wait then returns at once. A successful wait consumes the latch.
+pub trait Flag {
+    /// Forgets an event that was raised and not waited for.
+    fn clear(&self);
+
+    /// Latches the event and wakes the waiter. Callable from any context, hard interrupts included.
+    fn raise(&self);
+
+    /// Sleeps until the event is latched or `deadline` passes; consumes the latch.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`] once `deadline` has passed and the event is not latched. An event that is latched wins
+    /// over a deadline that has passed.
+    fn wait_until(&self, oob: &Oob<'_>, deadline: Instant) -> Result<(), WaitError>;
+}
+
+impl<T: Flag + ?Sized> Flag for &T {
+    fn clear(&self) {
+        (**self).clear();
+    }
+
+    fn raise(&self) {
+        (**self).raise();
+    }
+
+    fn wait_until(&self, oob: &Oob<'_>, deadline: Instant) -> Result<(), WaitError> {
+        (**self).wait_until(oob, deadline)
+    }
+}

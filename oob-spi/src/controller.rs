@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the framework asks of an SPI controller.
+//!
+//! ```text
+//!  in-band   prepare(cs 0)  prepare(cs 1)  start          ...                     terminate(cs 0)  ...  stop
+//!  oob                                           pulse [finish]  pulse [finish] ...
+//! ```
+//!
+//! - The framework owns the life cycle: it claims the bus before the first `prepare`, makes every call of one
+//!   controller exclusive, and decides deadlines.
+//! - The controller owns the registers: chip select with its delays, the choice between FIFO and DMA, recovery.
+//! - `pulse` either moves the frame itself, spinning (`Pulse::Done`), or starts DMA and returns (`Pulse::InFlight`); in
+//!   that case the controller's interrupt raises the bus's flag, and the framework calls `finish`.
+//! - `pulse` and `finish` run out-of-band, in a thread or in a timer's hard interrupt. They never sleep.
+
+use core::ptr::NonNull;
+use evl::stage::Inband;
+use evl::time::Ns;
+
+/// Clock phase: sample on the second edge (`SPI_CPHA`).
+pub const MODE_CPHA: u32 = 1 << 0;
+/// Clock polarity: idle high (`SPI_CPOL`).
+pub const MODE_CPOL: u32 = 1 << 1;
+/// Chip select is active high (`SPI_CS_HIGH`).
+pub const MODE_CS_HIGH: u32 = 1 << 2;
+/// No chip select (`SPI_NO_CS`).
+pub const MODE_NO_CS: u32 = 1 << 6;
+
+/// What a controller can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Number of chip selects.
+    pub chip_selects: u8,
+    /// Longest frame, in bytes.
+    pub max_frame_len: u32,
+    /// Lowest clock, in Hz.
+    pub min_speed_hz: u32,
+    /// Highest clock, in Hz; a faster request is capped to it.
+    pub max_speed_hz: u32,
+    /// Bit `n - 1` is set where words of `n` bits are possible.
+    pub word_bits: u32,
+    /// The `MODE_*` bits that may be set.
+    pub modes: u32,
+}
+
+/// Delays round the chip select.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// From chip select active to the first clock edge.
+    pub setup: Ns,
+    /// From the last clock edge to chip select inactive.
+    pub hold: Ns,
+    /// From chip select inactive to its next activation.
+    pub inactive: Ns,
+}
+
+/// How the frames of one chip select are to be sent; validated against [`Limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Which chip select, below [`Limits::chip_selects`].
+    pub chip_select: u8,
+    /// `MODE_*` bits.
+    pub mode: u32,
+    /// Wanted clock, in Hz.
+    pub speed_hz: u32,
+    /// Bits per word.
+    pub bits_per_word: u8,
+    /// Bytes per frame, at least 1.
+    pub frame_len: u32,
+    /// Delays round the chip select.
+    pub delays: Delays,
+}
+
+/// Where one chip select's frame lies: coherent memory, seen by the processor and by the DMA controller.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameMemory {
+    /// The processor's address.
+    pub cpu: NonNull<u8>,
+    /// The bus address of the same byte.
+    pub bus: u64,
+    /// Bytes in all.
+    pub len: usize,
+    /// Where the received frame begins.
+    pub rx_offset: usize,
+    /// Where the frame to send begins.
+    pub tx_offset: usize,
+}
+
+/// How a frame is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// By the processor, through the controller's FIFO, spinning.
+    Fifo,
+    /// By DMA, sleeping until it is done.
+    Dma,
+}
+
+/// What [`Controller::prepare`] settled on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// The clock that is really programmed.
+    pub effective_hz: u32,
+    /// Time of one frame on the wire at that clock, chip-select delays included.
+    pub wire: Ns,
+    /// How frames are moved.
+    pub path: Path,
+}
+
+/// Why a frame set-up was refused; nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrepareError {
+    /// The clock cannot be derived.
+    Speed,
+    /// DMA is needed and no channel, or no memory for its descriptors, can be had.
+    NoDma,
+}
+
+/// What [`Controller::pulse`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pulse {
+    /// The frame has been exchanged.
+    Done,
+    /// DMA has been started.
+    InFlight,
+}
+
+/// Why a frame was not exchanged. The controller is idle and ready for the next frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferError {
+    /// The hardware did not finish within the time a frame can take.
+    Stuck,
+    /// The DMA controller saw an error on the bus.
+    Bus,
+    /// That chip select has no prepared frame.
+    NotPrepared,
+}
+
+/// How a frame in flight ended, as seen by the framework.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The flag was raised.
+    Signalled,
+    /// The deadline passed first: stop the DMA, empty the FIFOs, make the next pulse work.
+    TimedOut,
+}
+
+/// An SPI controller. All calls are exclusive: the framework holds the bus.
+pub trait Controller {
+    /// What the controller can do.
+    fn limits(&self) -> Limits;
+
+    /// Makes ready the frames of one chip select. Touches no line of the bus.
+    ///
+    /// # Errors
+    ///
+    /// See [`PrepareError`].
+    fn prepare(
+        &mut self,
+        inband: &Inband<'_>,
+        setup: &Setup,
+        memory: &FrameMemory,
+    ) -> Result<Prepared, PrepareError>;
+
+    /// Enters oob mode: clocks stay on, registers are put into a known state.
+    fn start(&mut self, inband: &Inband<'_>);
+
+    /// Exchanges, or begins to exchange, the frame of `chip_select`.
+    ///
+    /// # Errors
+    ///
+    /// See [`TransferError`].
+    fn pulse(&mut self, chip_select: u8) -> Result<Pulse, TransferError>;
+
+    /// Ends a frame that was in flight: chip select inactive, registers as `pulse` expects them.
+    ///
+    /// # Errors
+    ///
+    /// [`TransferError::Bus`] where DMA stopped on an error; [`TransferError::Stuck`] after [`Outcome::TimedOut`].
+    fn finish(&mut self, chip_select: u8, outcome: Outcome) -> Result<(), TransferError>;
+
+    /// Forgets the frames of one chip select.
+    fn terminate(&mut self, inband: &Inband<'_>, chip_select: u8);
+
+    /// Leaves oob mode: the controller is as an in-band transfer expects it.
+    fn stop(&mut self, inband: &Inband<'_>);
+}
