@@ -20,7 +20,7 @@
 //! - nothing that takes [`stage::Oob`] allocates, maps, touches clocks or panics.
 #![cfg_attr(not(any(test, feature = "host")), no_std)]
 
-#[cfg(feature = "host")]
+#[cfg(any(test, feature = "host"))]
 pub mod host;
 pub mod io;
 pub mod stage;

@@ -85,6 +85,17 @@ pub struct FrameMemory {
     pub rx_offset: usize,
     /// Where the frame to send begins.
     pub tx_offset: usize,
+    /// Where the stop frame begins; user space cannot reach it.
+    pub stop_offset: usize,
+}
+
+/// Which frame of a chip select is sent. What is received goes to the same place for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The frame at [`FrameMemory::tx_offset`].
+    Regular,
+    /// The frame at [`FrameMemory::stop_offset`], which brings the device to rest when its owner fails.
+    Stop,
 }
 
 /// How a frame is moved.
@@ -170,7 +181,7 @@ pub trait Controller {
     /// # Errors
     ///
     /// See [`TransferError`].
-    fn pulse(&mut self, chip_select: u8) -> Result<Pulse, TransferError>;
+    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError>;
 
     /// Ends a frame that was in flight: chip select inactive, registers as `pulse` expects them.
     ///
