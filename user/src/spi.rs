@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Out-of-band SPI: fixed-size full-duplex frames through `/dev/oob/spidev<bus>.<chip select>`.
+//!
+//! ```text
+//!   Device --- enable ---> Session --- drop or disable ---> closed
+//!     mode, bits,            write_tx, read_rx      copies, no system call
+//!     speed, delays          run, run_until, run_list       the exchange calls: attached threads only
+//!                            set_stop, set_trigger, stats, info
+//! ```
+//!
+//! While a session lives, its whole bus is out-of-band: ordinary drivers' messages on it wait.
+
+use crate::error::operation_error;
+use crate::mapping::Mapping;
+use crate::sys;
+use crate::time::{Instant, nanos};
+use oobkit_abi::spi as abi;
+pub use oobkit_abi::spi::{Info, Stats};
+use rustix::io::Errno;
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+operation_error! {
+    /// Why [`Device::open`] failed.
+    OpenError, "open the SPI device", {
+        Missing = ENOENT: "no such device; load the controller's module, and look into /dev/oob for its number",
+        NoAccess = EACCES: "no access; run as root or change the node's owner",
+        Busy = EBUSY: "another program has it open; close it there",
+        Gone = ENODEV: "the device has been unbound",
+    }
+}
+
+operation_error! {
+    /// Why a setting was refused; the one before stays.
+    ConfigureError, "configure the SPI device", {
+        Mode = EPROTOTYPE: "the controller cannot do this mode",
+        Bits = EPROTONOSUPPORT: "the controller cannot do words of so many bits",
+        Speed = ERANGE: "the controller cannot do this clock",
+        Invalid = EINVAL: "a value or a reserved field is not valid",
+        On = EBUSY: "oob mode is on; leave it first",
+        Gone = ENODEV: "the device has been unbound",
+    }
+}
+
+operation_error! {
+    /// Why [`Device::enable`] failed; oob mode is as it was.
+    EnableError, "enable oob mode", {
+        Empty = ENODATA: "the frame length is 0; give at least one word",
+        TooLong = EMSGSIZE: "the frame is longer than the controller can do; split it",
+        NotWords = EBADMSG: "the frame length must be a multiple of the word",
+        Bits = EPROTONOSUPPORT: "the controller cannot do words of so many bits",
+        Mode = EPROTOTYPE: "the controller cannot do this mode",
+        Speed = ERANGE: "the controller cannot do this clock; ask for a faster one",
+        Reserved = EINVAL: "a reserved field is not zero; the library and the module differ in version",
+        Busy = EBUSY: "oob mode is on already, or the bus is in use; end the other session first",
+        NoMemory = ENOMEM: "no memory for the frame buffer",
+        Layout = EPROTO: "the driver's buffer layout makes no sense; the library and the module differ in version",
+        Gone = ENODEV: "the device has been unbound",
+    }
+}
+
+operation_error! {
+    /// Why an exchange failed.
+    RunError, "exchange a frame", {
+        Off = ENXIO: "oob mode is off; enable it first",
+        NotAttached = EPERM: "this thread is not attached; call thread::attach first",
+        Busy = EALREADY: "another thread is exchanging a frame; use one thread per device",
+        Stopped = EOWNERDEAD: "the fail-safe has sent the stop frame; open a new session to go on",
+        TimedOut = ETIMEDOUT: "the frame was not done by its deadline; the next exchange may go on",
+        Bus = EREMOTEIO: "the controller reported a bus error; the next exchange may go on",
+        Cancelled = ECANCELED: "an earlier entry of the list failed",
+        Closing = ESHUTDOWN: "the device is being closed",
+        Gone = ENODEV: "the device has been unbound",
+        Invalid = EINVAL: "a value, an entry or a reserved field is not valid",
+    }
+}
+
+impl RunError {
+    /// Whether the next exchange may succeed without any repair.
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::TimedOut | Self::Bus | Self::Cancelled)
+    }
+}
+
+operation_error! {
+    /// Why [`Session::set_trigger`] failed; the trigger before stays.
+    TriggerError, "set the trigger", {
+        Unknown = EOPNOTSUPP: "the driver does not know this trigger",
+        Period = ERANGE: "the period is shorter than two frames; give a longer one",
+        Invalid = EINVAL: "a reserved field is not zero; the library and the module differ in version",
+        Off = ENXIO: "oob mode is off; enable it first",
+        Gone = ENODEV: "the device has been unbound",
+    }
+}
+
+operation_error! {
+    /// Why [`Session::set_stop`] failed; the stop frame before stays.
+    StopError, "set the stop frame", {
+        Length = EMSGSIZE: "the stop frame must be exactly as long as the session's frames",
+        Invalid = EINVAL: "a value or a reserved field is not valid",
+        Off = ENXIO: "oob mode is off; enable it first",
+        Gone = ENODEV: "the device has been unbound",
+    }
+}
+
+operation_error! {
+    /// Why [`Session::stats`] or [`Session::info`] failed.
+    QueryError, "read the device's state", {
+        Off = ENXIO: "oob mode is off; enable it first",
+        Gone = ENODEV: "the device has been unbound",
+    }
+}
+
+operation_error! {
+    /// Why [`Session::disable`] failed.
+    DisableError, "leave oob mode", {
+        Off = ENXIO: "it is off already",
+        Busy = EBUSY: "a frame is under way or the buffer is still mapped",
+        Gone = ENODEV: "the device has been unbound",
+    }
+}
+
+operation_error! {
+    /// Why a copy to or from the frame was refused; nothing was copied.
+    FrameError, "copy the frame", {
+        Length = EMSGSIZE: "the bytes given must be exactly as many as the session's frames have",
+    }
+}
+
+operation_error! {
+    /// Why [`List::new`] failed.
+    ListError, "make the list", {
+        Count = ERANGE: "it takes 1 to 16 chip selects",
+    }
+}
+
+/// Delays round the chip select; each is cut at 4.29 s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// From chip select active to the first clock edge.
+    pub setup: Duration,
+    /// From the last clock edge to chip select inactive.
+    pub hold: Duration,
+    /// From chip select inactive to its next activation.
+    pub inactive: Duration,
+}
+
+/// What starts a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// The exchange call.
+    Call,
+    /// A timer, at `first` and then every `period`; the exchange call waits for the next frame that ends.
+    Timer {
+        /// Date of the first frame.
+        first: Instant,
+        /// From one frame to the next; at least the time of two frames.
+        period: Duration,
+    },
+}
+
+/// When the stop frame is sent, besides the owner's death and close.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopPolicy {
+    /// After so many missed deadlines in a row; 0: never for this reason.
+    pub miss_limit: u32,
+    /// A deadline counts as missed, too, when no exchange call comes for this long; zero: not watched.
+    pub watch: Duration,
+}
+
+/// An SPI device in the kit's hands, not yet in oob mode.
+#[derive(Debug)]
+pub struct Device {
+    file: File,
+}
+
+impl Device {
+    /// Opens chip select `chip_select` of bus `bus`.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn open(bus: u32, chip_select: u8) -> Result<Self, OpenError> {
+        Self::open_path(format!("/dev/oob/spidev{bus}.{chip_select}"))
+    }
+
+    /// Opens the device at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn open_path(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let file = File::options().read(true).write(true).open(path);
+        file.map(|file| Self { file })
+            .map_err(|e| OpenError::from_errno(Errno::from_io_error(&e).unwrap_or(Errno::IO)))
+    }
+
+    /// Sets the SPI mode: `SPI_CPHA` 1, `SPI_CPOL` 2, `SPI_CS_HIGH` 4 and so on, as spidev has them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigureError`].
+    pub fn set_mode(&mut self, mode: u32) -> Result<&mut Self, ConfigureError> {
+        self.configure::<{ abi::WR_MODE32 }, u32>(mode)
+    }
+
+    /// Sets the bits per word; 0 means 8.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigureError`].
+    pub fn set_bits_per_word(&mut self, bits: u8) -> Result<&mut Self, ConfigureError> {
+        self.configure::<{ abi::WR_BITS_PER_WORD }, u8>(bits)
+    }
+
+    /// Sets the device's clock, in Hz.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigureError`].
+    pub fn set_speed(&mut self, hz: u32) -> Result<&mut Self, ConfigureError> {
+        self.configure::<{ abi::WR_MAX_SPEED_HZ }, u32>(hz)
+    }
+
+    /// Sets the delays round the chip select.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigureError`].
+    pub fn set_delays(&mut self, delays: Delays) -> Result<&mut Self, ConfigureError> {
+        self.configure::<{ abi::SET_DELAYS }, abi::Delays>(abi::Delays {
+            setup_ns: nanos32(delays.setup),
+            hold_ns: nanos32(delays.hold),
+            inactive_ns: nanos32(delays.inactive),
+            reserved: 0,
+        })
+    }
+
+    fn configure<const OPCODE: u32, T: zerocopy::FromBytes + zerocopy::IntoBytes>(
+        &mut self,
+        value: T,
+    ) -> Result<&mut Self, ConfigureError> {
+        sys::set::<OPCODE, T>(&self.file, value).map_err(ConfigureError::from_errno)?;
+        Ok(self)
+    }
+
+    /// Enters oob mode with frames of `frame_len` bytes at `speed_hz` (0: the device's), and maps the frame buffer.
+    ///
+    /// # Errors
+    ///
+    /// [`EnableError`]; the device is closed then.
+    pub fn enable(self, frame_len: u32, speed_hz: u32) -> Result<Session, EnableError> {
+        let mut setup = abi::Enable {
+            frame_len,
+            speed_hz,
+            ..abi::Enable::default()
+        };
+        sys::exchange::<{ abi::ENABLE_OOB_MODE }, _>(&self.file, &mut setup)
+            .map_err(EnableError::from_errno)?;
+        // From here on a failure leaves oob mode again, by the drop of `on`.
+        let on = On {
+            file: self.file,
+            active: true,
+        };
+        let layout = Layout::new(&setup).ok_or(EnableError::Layout)?;
+        let mapping = Mapping::new(&on.file, layout.buffer_len).map_err(EnableError::from_errno)?;
+        Ok(Session {
+            mapping,
+            layout,
+            on,
+        })
+    }
+}
+
+fn nanos32(span: Duration) -> u32 {
+    u32::try_from(nanos(span)).unwrap_or(u32::MAX)
+}
+
+/// Where the frames lie in the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    frame_len: usize,
+    buffer_len: usize,
+    tx_offset: usize,
+    rx_offset: usize,
+}
+
+impl Layout {
+    /// The layout that the driver answered with; `None` where the frames do not fit in the buffer or overlap.
+    fn new(setup: &abi::Enable) -> Option<Self> {
+        let layout = Self {
+            frame_len: usize::try_from(setup.frame_len).ok()?,
+            buffer_len: usize::try_from(setup.iobuf_len).ok()?,
+            tx_offset: usize::try_from(setup.tx_offset).ok()?,
+            rx_offset: usize::try_from(setup.rx_offset).ok()?,
+        };
+        let tx_end = layout.tx_offset.checked_add(layout.frame_len)?;
+        let rx_end = layout.rx_offset.checked_add(layout.frame_len)?;
+        let apart = rx_end <= layout.tx_offset || tx_end <= layout.rx_offset;
+        (apart && tx_end.max(rx_end) <= layout.buffer_len).then_some(layout)
+    }
+}
+
+/// An open device that leaves oob mode when dropped.
+#[derive(Debug)]
+struct On {
+    file: File,
+    active: bool,
+}
+
+impl Drop for On {
+    fn drop(&mut self) {
+        if self.active {
+            // The close that follows does the same, so a failure changes nothing.
+            let _ = sys::command::<{ abi::DISABLE_OOB_MODE }>(&self.file);
+        }
+    }
+}
+
+/// An SPI device in oob mode, with its frame buffer.
+///
+/// Dropping it unmaps the buffer, leaves oob mode and closes the device.
+#[derive(Debug)]
+pub struct Session {
+    // The order matters: the mapping goes first.
+    mapping: Mapping,
+    layout: Layout,
+    on: On,
+}
+
+impl Session {
+    /// Bytes of a frame.
+    pub const fn frame_len(&self) -> usize {
+        self.layout.frame_len
+    }
+
+    /// Sets the frame that the next exchange sends.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] where `frame` has another length than the session's frames.
+    pub fn write_tx(&mut self, frame: &[u8]) -> Result<(), FrameError> {
+        self.check_len(frame.len())?;
+        self.mapping
+            .write(self.layout.tx_offset, frame)
+            .map_err(|_| FrameError::Length)
+    }
+
+    /// Reads the frame that the last exchange received.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] where `frame` has another length than the session's frames.
+    pub fn read_rx(&self, frame: &mut [u8]) -> Result<(), FrameError> {
+        self.check_len(frame.len())?;
+        self.mapping
+            .read(self.layout.rx_offset, frame)
+            .map_err(|_| FrameError::Length)
+    }
+
+    fn check_len(&self, len: usize) -> Result<(), FrameError> {
+        if len == self.layout.frame_len {
+            Ok(())
+        } else {
+            Err(FrameError::Length)
+        }
+    }
+
+    /// Exchanges one frame, within the driver's own time limit ([`Info::limit_ns`]).
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; the received frame is not to be used then.
+    pub fn run(&mut self) -> Result<(), RunError> {
+        sys::command::<{ abi::RUN_OOB_XFER }>(&self.on.file).map_err(RunError::from_errno)
+    }
+
+    /// Exchanges one frame that must be done by `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; the received frame is not to be used then.
+    pub fn run_until(&mut self, deadline: Instant) -> Result<(), RunError> {
+        let request = abi::RunUntil {
+            deadline_ns: deadline.as_nanos(),
+            reserved: 0,
+        };
+        sys::set::<{ abi::RUN_UNTIL }, _>(&self.on.file, request).map_err(RunError::from_errno)
+    }
+
+    /// Exchanges the frames of `list`, in order, each chip select's own; all must be done by `deadline` if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] of the first failure; [`List::results`] tells each entry's own.
+    pub fn run_list(&mut self, list: &mut List, deadline: Option<Instant>) -> Result<(), RunError> {
+        list.0.deadline_ns = deadline.map_or(0, Instant::as_nanos);
+        sys::exchange::<{ abi::RUN_LIST }, _>(&self.on.file, &mut list.0)
+            .map_err(RunError::from_errno)
+    }
+
+    /// Chooses what starts a frame.
+    ///
+    /// # Errors
+    ///
+    /// [`TriggerError`].
+    pub fn set_trigger(&mut self, trigger: Trigger) -> Result<(), TriggerError> {
+        let request = match trigger {
+            Trigger::Call => abi::Trigger {
+                kind: abi::TRIGGER_CALL,
+                ..abi::Trigger::default()
+            },
+            Trigger::Timer { first, period } => abi::Trigger {
+                kind: abi::TRIGGER_TIMER,
+                reserved: 0,
+                first_ns: first.as_nanos(),
+                period_ns: nanos(period),
+            },
+        };
+        sys::set::<{ abi::SET_TRIGGER }, _>(&self.on.file, request)
+            .map_err(TriggerError::from_errno)
+    }
+
+    /// Sets the stop frame, which brings the device to rest when its owner fails, and when it is sent.
+    ///
+    /// It passes through the TX area: set the next frame afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`StopError`].
+    pub fn set_stop(&mut self, frame: &[u8], policy: StopPolicy) -> Result<(), StopError> {
+        self.write_tx(frame).map_err(|_| StopError::Length)?;
+        let request = abi::Stop {
+            miss_limit: policy.miss_limit,
+            reserved: 0,
+            period_ns: nanos(policy.watch),
+        };
+        sys::set::<{ abi::SET_STOP }, _>(&self.on.file, request).map_err(StopError::from_errno)
+    }
+
+    /// The counters since oob mode was entered.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`].
+    pub fn stats(&self) -> Result<Stats, QueryError> {
+        sys::get::<{ abi::GET_STATS }, Stats>(&self.on.file).map_err(QueryError::from_errno)
+    }
+
+    /// What entering oob mode settled on: the real clock, the wire time, FIFO or DMA.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`].
+    pub fn info(&self) -> Result<Info, QueryError> {
+        sys::get::<{ abi::GET_INFO }, Info>(&self.on.file).map_err(QueryError::from_errno)
+    }
+
+    /// Leaves oob mode and closes the device, as a drop does, but says whether it worked.
+    ///
+    /// # Errors
+    ///
+    /// [`DisableError`]; the device is closed all the same.
+    pub fn disable(self) -> Result<(), DisableError> {
+        let Self {
+            mapping, mut on, ..
+        } = self;
+        drop(mapping);
+        on.active = false;
+        sys::command::<{ abi::DISABLE_OOB_MODE }>(&on.file).map_err(DisableError::from_errno)
+    }
+}
+
+/// The frames of several chip selects of one bus, to be exchanged in one call.
+#[derive(Clone, Copy, Debug)]
+pub struct List(abi::RunList);
+
+impl List {
+    /// A list of the given chip selects, each in oob mode by a session of this process.
+    ///
+    /// # Errors
+    ///
+    /// [`ListError`] where they are none or too many.
+    pub fn new(chip_selects: &[u8]) -> Result<Self, ListError> {
+        if chip_selects.is_empty() || chip_selects.len() > abi::LIST_MAX {
+            return Err(ListError::Count);
+        }
+        let mut list = abi::RunList {
+            count: u32::try_from(chip_selects.len()).map_err(|_| ListError::Count)?,
+            ..abi::RunList::default()
+        };
+        for (entry, chip_select) in list.entries.iter_mut().zip(chip_selects) {
+            entry.chip_select = *chip_select;
+        }
+        Ok(Self(list))
+    }
+
+    /// Each entry's chip select and how its last exchange ended.
+    pub fn results(&self) -> impl Iterator<Item = (u8, Result<(), RunError>)> {
+        let used = usize::try_from(self.0.count).unwrap_or(abi::LIST_MAX);
+        self.0.entries.iter().take(used).map(|entry| {
+            let result = match entry.status {
+                0 => Ok(()),
+                status => Err(RunError::from_errno(Errno::from_raw_os_error(
+                    status.saturating_neg(),
+                ))),
+            };
+            (entry.chip_select, result)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

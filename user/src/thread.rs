@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Making the calling thread fit for the out-of-band stage, and attaching it.
+//!
+//! ```text
+//!   ordinary thread --- Realtime::apply ---> memory locked, CPU chosen, SCHED_FIFO --- attach ---> out-of-band
+//!                                                    (enough for in-band spidev)      <--- drop of Attached
+//! ```
+
+use crate::error::operation_error;
+use crate::sys;
+use oobkit_abi::ctl;
+use rustix::io::Errno;
+use rustix::mm::{MlockAllFlags, mlockall};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::fmt;
+use std::fs::File;
+use std::marker::PhantomData;
+
+/// What a real-time thread needs, whichever way it talks to its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Realtime {
+    /// `SCHED_FIFO` priority: 1 to 98 where the thread shall be attached, up to 99 otherwise.
+    pub priority: u8,
+    /// The only CPU it may run on; `None` leaves the affinity as it is.
+    pub cpu: Option<usize>,
+}
+
+/// Why [`Realtime::apply`] failed; each carries the errno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RealtimeError {
+    /// The memory could not be locked.
+    Memory(i32),
+    /// The CPU could not be chosen.
+    Cpu(i32),
+    /// The policy and priority could not be set.
+    Policy(i32),
+}
+
+impl Realtime {
+    /// Locks the process's memory, present and future, and gives the calling thread its CPU and priority.
+    ///
+    /// # Errors
+    ///
+    /// [`RealtimeError`] names the step that failed; the steps before it stay done.
+    pub fn apply(self) -> Result<(), RealtimeError> {
+        mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)
+            .map_err(|e| RealtimeError::Memory(e.raw_os_error()))?;
+        if let Some(cpu) = self.cpu {
+            choose_cpu(cpu).map_err(|e| RealtimeError::Cpu(e.raw_os_error()))?;
+        }
+        set_fifo(self.priority).map_err(|e| RealtimeError::Policy(e.raw_os_error()))
+    }
+}
+
+fn choose_cpu(cpu: usize) -> Result<(), Errno> {
+    if cpu >= CpuSet::MAX_CPU {
+        return Err(Errno::INVAL);
+    }
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    sched_setaffinity(None, &set)
+}
+
+fn set_fifo(priority: u8) -> Result<(), Errno> {
+    let param = libc::sched_param {
+        sched_priority: libc::c_int::from(priority),
+    };
+    // SAFETY: 0 names the calling thread, and `param` is a whole `sched_param` that outlives the call.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const param) };
+    if result == 0 {
+        return Ok(());
+    }
+    let error = std::io::Error::last_os_error();
+    Err(Errno::from_io_error(&error).unwrap_or(Errno::INVAL))
+}
+
+impl RealtimeError {
+    /// The errno behind this error.
+    pub const fn errno(self) -> i32 {
+        match self {
+            Self::Memory(errno) | Self::Cpu(errno) | Self::Policy(errno) => errno,
+        }
+    }
+}
+
+impl fmt::Display for RealtimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Memory(_) => {
+                "lock the memory: it needs CAP_IPC_LOCK, or a memory limit (ulimit -l) above the program's size"
+            }
+            Self::Cpu(_) => {
+                "choose the CPU: it must exist, be online and be in the process's cpuset"
+            }
+            Self::Policy(_) => {
+                "become SCHED_FIFO: it needs CAP_SYS_NICE, or a limit (ulimit -r) of that priority, from 1 to 99"
+            }
+        };
+        let system = std::io::Error::from_raw_os_error(self.errno());
+        write!(f, "cannot {text}: {system}")
+    }
+}
+
+impl std::error::Error for RealtimeError {}
+
+operation_error! {
+    /// Why [`attach`] failed.
+    AttachError, "attach the thread", {
+        NoCore = ENOENT: "/dev/oob/ctl is missing; load the kit's core module",
+        NoAccess = EACCES: "no access to /dev/oob/ctl; run as root or change the node's owner",
+        NoCapability = EPERM: "the thread needs CAP_SYS_NICE",
+        WrongPolicy = EINVAL: "the thread must be SCHED_FIFO with priority 1 to 98; call Realtime::apply first",
+        Already = EBUSY: "the thread is attached already",
+        Full = ENOSPC: "too many threads are attached; detach one",
+    }
+}
+
+/// The calling thread's membership of the out-of-band stage; ends with this value.
+///
+/// It belongs to its thread, so it cannot be sent to another:
+///
+/// ```compile_fail
+/// fn needs_send<T: Send>() {}
+/// needs_send::<oobkit::thread::Attached>();
+/// ```
+#[derive(Debug)]
+pub struct Attached {
+    control: File,
+    of_this_thread: PhantomData<*mut ()>,
+}
+
+/// Attaches the calling thread to the out-of-band stage.
+///
+/// # Errors
+///
+/// [`AttachError`]; the thread is then as it was.
+pub fn attach() -> Result<Attached, AttachError> {
+    let control = File::open(ctl::PATH)
+        .map_err(|e| AttachError::from_errno(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+    sys::set::<{ ctl::ATTACH }, _>(&control, ctl::Attach::default())
+        .map_err(AttachError::from_errno)?;
+    Ok(Attached {
+        control,
+        of_this_thread: PhantomData,
+    })
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // It can only say that the thread is not attached, which is what is wanted.
+        let _ = sys::command::<{ ctl::DETACH }>(&self.control);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_that_cannot_be_is_refused_by_name() {
+        assert_eq!(choose_cpu(usize::MAX), Err(Errno::INVAL));
+        let text = RealtimeError::Cpu(22).to_string();
+        assert!(text.contains("must exist"), "{text}");
+        assert!(text.contains("os error 22"), "{text}");
+    }
+
+    #[test]
+    fn a_priority_that_cannot_be_is_refused() {
+        assert_eq!(set_fifo(0), Err(Errno::INVAL));
+        assert_eq!(set_fifo(100), Err(Errno::INVAL));
+    }
+
+    #[test]
+    fn the_texts_name_the_rule() {
+        assert!(
+            RealtimeError::Policy(1)
+                .to_string()
+                .contains("CAP_SYS_NICE")
+        );
+        assert!(
+            RealtimeError::Memory(12)
+                .to_string()
+                .contains("CAP_IPC_LOCK")
+        );
+        assert!(
+            AttachError::WrongPolicy
+                .to_string()
+                .contains("SCHED_FIFO with priority 1 to 98")
+        );
+    }
+}
