@@ -11,7 +11,13 @@
 //!
 //! While a session lives, its whole bus is out-of-band: ordinary drivers' messages on it wait.
 
-use crate::error::operation_error;
+mod errors;
+
+pub use errors::{
+    ConfigureError, DisableError, EnableError, FrameError, ListError, OpenError, QueryError,
+    RunError, StopError, TriggerError,
+};
+
 use crate::mapping::Mapping;
 use crate::sys;
 use crate::time::{Instant, nanos};
@@ -21,120 +27,6 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
-
-operation_error! {
-    /// Why [`Device::open`] failed.
-    OpenError, "open the SPI device", {
-        Missing = ENOENT: "no such device; load the controller's module, and look into /dev/oob for its number",
-        NoAccess = EACCES: "no access; run as root or change the node's owner",
-        Busy = EBUSY: "another program has it open; close it there",
-        Gone = ENODEV: "the device has been unbound",
-    }
-}
-
-operation_error! {
-    /// Why a setting was refused; the one before stays.
-    ConfigureError, "configure the SPI device", {
-        Mode = EPROTOTYPE: "the controller cannot do this mode",
-        Bits = EPROTONOSUPPORT: "the controller cannot do words of so many bits",
-        Speed = ERANGE: "the controller cannot do this clock",
-        Invalid = EINVAL: "a value or a reserved field is not valid",
-        On = EBUSY: "oob mode is on; leave it first",
-        Gone = ENODEV: "the device has been unbound",
-    }
-}
-
-operation_error! {
-    /// Why [`Device::enable`] failed; oob mode is as it was.
-    EnableError, "enable oob mode", {
-        Empty = ENODATA: "the frame length is 0; give at least one word",
-        TooLong = EMSGSIZE: "the frame is longer than the controller can do; split it",
-        NotWords = EBADMSG: "the frame length must be a multiple of the word",
-        Bits = EPROTONOSUPPORT: "the controller cannot do words of so many bits",
-        Mode = EPROTOTYPE: "the controller cannot do this mode",
-        Speed = ERANGE: "the controller cannot do this clock; ask for a faster one",
-        Reserved = EINVAL: "a reserved field is not zero; the library and the module differ in version",
-        Busy = EBUSY: "oob mode is on already, or the bus is in use; end the other session first",
-        NoMemory = ENOMEM: "no memory for the frame buffer",
-        Layout = EPROTO: "the driver's buffer layout makes no sense; the library and the module differ in version",
-        Gone = ENODEV: "the device has been unbound",
-    }
-}
-
-operation_error! {
-    /// Why an exchange failed.
-    RunError, "exchange a frame", {
-        Off = ENXIO: "oob mode is off; enable it first",
-        NotAttached = EPERM: "this thread is not attached; call thread::attach first",
-        Busy = EALREADY: "another thread is exchanging a frame; use one thread per device",
-        Stopped = EOWNERDEAD: "the fail-safe has sent the stop frame; open a new session to go on",
-        TimedOut = ETIMEDOUT: "the frame was not done by its deadline; the next exchange may go on",
-        Bus = EREMOTEIO: "the controller reported a bus error; the next exchange may go on",
-        Cancelled = ECANCELED: "an earlier entry of the list failed",
-        Closing = ESHUTDOWN: "the device is being closed",
-        Gone = ENODEV: "the device has been unbound",
-        Invalid = EINVAL: "a value, an entry or a reserved field is not valid",
-    }
-}
-
-impl RunError {
-    /// Whether the next exchange may succeed without any repair.
-    pub const fn is_transient(self) -> bool {
-        matches!(self, Self::TimedOut | Self::Bus | Self::Cancelled)
-    }
-}
-
-operation_error! {
-    /// Why [`Session::set_trigger`] failed; the trigger before stays.
-    TriggerError, "set the trigger", {
-        Unknown = EOPNOTSUPP: "the driver does not know this trigger",
-        Period = ERANGE: "the period is shorter than two frames; give a longer one",
-        Invalid = EINVAL: "a reserved field is not zero; the library and the module differ in version",
-        Off = ENXIO: "oob mode is off; enable it first",
-        Gone = ENODEV: "the device has been unbound",
-    }
-}
-
-operation_error! {
-    /// Why [`Session::set_stop`] failed; the stop frame before stays.
-    StopError, "set the stop frame", {
-        Length = EMSGSIZE: "the stop frame must be exactly as long as the session's frames",
-        Invalid = EINVAL: "a value or a reserved field is not valid",
-        Off = ENXIO: "oob mode is off; enable it first",
-        Gone = ENODEV: "the device has been unbound",
-    }
-}
-
-operation_error! {
-    /// Why [`Session::stats`] or [`Session::info`] failed.
-    QueryError, "read the device's state", {
-        Off = ENXIO: "oob mode is off; enable it first",
-        Gone = ENODEV: "the device has been unbound",
-    }
-}
-
-operation_error! {
-    /// Why [`Session::disable`] failed.
-    DisableError, "leave oob mode", {
-        Off = ENXIO: "it is off already",
-        Busy = EBUSY: "a frame is under way or the buffer is still mapped",
-        Gone = ENODEV: "the device has been unbound",
-    }
-}
-
-operation_error! {
-    /// Why a copy to or from the frame was refused; nothing was copied.
-    FrameError, "copy the frame", {
-        Length = EMSGSIZE: "the bytes given must be exactly as many as the session's frames have",
-    }
-}
-
-operation_error! {
-    /// Why [`List::new`] failed.
-    ListError, "make the list", {
-        Count = ERANGE: "it takes 1 to 16 chip selects",
-    }
-}
 
 /// Delays round the chip select; each is cut at 4.29 s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,7 +58,8 @@ pub enum Trigger {
 pub struct StopPolicy {
     /// After so many missed deadlines in a row; 0: never for this reason.
     pub miss_limit: u32,
-    /// A deadline counts as missed, too, when no exchange call comes for this long; zero: not watched.
+    /// A deadline counts as missed, too, each time no exchange call comes for this long (20 us to an hour); zero: not
+    /// watched.
     pub watch: Duration,
 }
 
@@ -377,11 +270,11 @@ impl Session {
         sys::command::<{ abi::RUN_OOB_XFER }>(&self.on.file).map_err(RunError::from_errno)
     }
 
-    /// Exchanges one frame that must be done by `deadline`.
+    /// Exchanges one frame that must be done by `deadline`. A frame that has been started is never cut short.
     ///
     /// # Errors
     ///
-    /// [`RunError`]; the received frame is not to be used then.
+    /// [`RunError`]; the received frame is not to be used then, but for [`RunError::Late`].
     pub fn run_until(&mut self, deadline: Instant) -> Result<(), RunError> {
         let request = abi::RunUntil {
             deadline_ns: deadline.as_nanos(),
