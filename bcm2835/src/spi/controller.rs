@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The controller as the out-of-band framework uses it.
+//!
+//! ```text
+//!   prepare -> Job { path } -- pulse, FIFO ------------------------------> Done
+//!                           `- pulse, DMA -> InFlight -> finish(Signalled) Ok | Bus
+//!                                                     `- finish(TimedOut)  Stuck | Bus, channels aborted
+//! ```
+//!
+//! A DMA error raises no interrupt, so it is found when the frame's time is over: `finish` answers `Bus` then, too.
+
+use super::bus::Mode;
+use super::fifo::{exchange, exchange_short};
+use super::job::{self, Area, Descriptors, Divider, Job};
+use super::regs::{self, Dlen, FIFO_LEN};
+use super::{CsLine, DMA_FRAME_MAX, Dma, FIFO_FRAME_MAX, SPIN_MAX, Spi};
+use evl::io::Mmio;
+use evl::stage::Inband;
+use evl::time::{Clock, Ns};
+use oob_dma::{Channel, Direction, Transfer};
+use oob_spi::controller::{
+    Controller, FrameMemory, Limits, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH, MODE_NO_CS, Outcome, Path,
+    PrepareError, Prepared, Pulse, Setup, TransferError, Which,
+};
+
+const MODES: u32 = MODE_CPHA | MODE_CPOL | MODE_CS_HIGH | MODE_NO_CS;
+/// Words of 8 bits, and no others.
+const WORD_BITS: u32 = 1 << 7;
+
+/// The three areas of a frame's memory, with the bus address of each.
+struct Areas {
+    rx: (Area, u64),
+    tx: (Area, u64),
+    stop: (Area, u64),
+}
+
+impl Areas {
+    fn new(memory: &FrameMemory, len: u32, reach: u32) -> Option<Self> {
+        let at = |offset| job::area(memory, offset, len, reach);
+        Some(Self {
+            rx: at(memory.rx_offset)?,
+            tx: at(memory.tx_offset)?,
+            stop: at(memory.stop_offset)?,
+        })
+    }
+}
+
+impl<D: Channel> Dma<D> {
+    /// Writes the three descriptors of a chip select.
+    fn prepare(
+        &self,
+        chip_select: u8,
+        areas: &Areas,
+        len: u32,
+    ) -> Result<Descriptors<D::Descriptor>, oob_dma::PrepareError> {
+        let base = usize::from(chip_select).saturating_mul(job::SLOTS);
+        let receive = Transfer {
+            direction: Direction::FromDevice,
+            memory: areas.rx.1,
+            device: self.fifo,
+            request: self.rx_request,
+            len,
+            interrupt: true,
+        };
+        let send = |memory| Transfer {
+            direction: Direction::ToDevice,
+            memory,
+            request: self.tx_request,
+            interrupt: false,
+            ..receive
+        };
+        let slot = |index: usize| base.saturating_add(index);
+        Ok(Descriptors {
+            rx: self.rx.prepare(&self.memory, slot(0), &receive)?,
+            tx: self.tx.prepare(&self.memory, slot(1), &send(areas.tx.1))?,
+            stop: self
+                .tx
+                .prepare(&self.memory, slot(2), &send(areas.stop.1))?,
+        })
+    }
+
+    /// Waits until both channels are idle; `false` where that takes longer than `limit`.
+    fn settle(&self, clock: &impl Clock, limit: Ns) -> bool {
+        let idle = || self.rx.residue() == 0 && self.tx.residue() == 0;
+        if idle() {
+            return true;
+        }
+        let deadline = clock.now().after(limit);
+        while clock.now() < deadline {
+            clock.relax();
+            if idle() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
+    /// Whether frames of `len` bytes that take `time` go by DMA.
+    fn path(&self, len: u32, time: Ns) -> Path {
+        let short = usize::try_from(len).is_ok_and(|len| len <= FIFO_LEN) && time <= SPIN_MAX;
+        if short || self.dma.is_none() {
+            Path::Fifo
+        } else {
+            Path::Dma
+        }
+    }
+}
+
+impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
+    fn limits(&self) -> Limits {
+        let (min_speed_hz, max_speed_hz) = Divider::range(self.core_hz);
+        Limits {
+            chip_selects: self.chip_selects,
+            max_frame_len: if self.dma.is_some() {
+                DMA_FRAME_MAX
+            } else {
+                FIFO_FRAME_MAX
+            },
+            min_speed_hz,
+            max_speed_hz,
+            word_bits: WORD_BITS,
+            modes: MODES,
+        }
+    }
+
+    /// As the trait says. A set-up outside [`Controller::limits`], which the framework does not pass on, and frame
+    /// memory that is too small or not aligned (see the module) are `NoDma`: there is no memory to do it with.
+    fn prepare(
+        &mut self,
+        _inband: &Inband<'_>,
+        setup: &Setup,
+        memory: &FrameMemory,
+    ) -> Result<Prepared, PrepareError> {
+        let cs = setup.chip_select;
+        let len = setup.frame_len;
+        if !self.has_chip_select(cs) || len == 0 || len > self.limits().max_frame_len {
+            return Err(PrepareError::NoDma);
+        }
+        let divider = Divider::new(self.core_hz, setup.speed_hz).ok_or(PrepareError::Speed)?;
+        let time = divider.time(len);
+        let path = self.path(len, time);
+        let reach = match path {
+            Path::Fifo => len,
+            Path::Dma => job::padded(len),
+        };
+        let areas = Areas::new(memory, len, reach).ok_or(PrepareError::NoDma)?;
+        let dma = match (&self.dma, path) {
+            (Some(dma), Path::Dma) => Some(
+                dma.prepare(cs, &areas, reach)
+                    .map_err(|_| PrepareError::NoDma)?,
+            ),
+            _ => None,
+        };
+        let on_line = self.bus.line(cs).is_some() && setup.mode & MODE_NO_CS == 0;
+        let job = Job {
+            idle: job::idle_word(cs, setup.mode, on_line),
+            on_line,
+            divider,
+            delays: setup.delays,
+            ready: self.bus.clock.now().after(setup.delays.inactive),
+            limit: divider.limit(len),
+            len,
+            rx: areas.rx.0,
+            tx: areas.tx.0,
+            stop: areas.stop.0,
+            dma,
+        };
+        let place = self
+            .jobs
+            .get_mut(usize::from(cs))
+            .ok_or(PrepareError::NoDma)?;
+        *place = Some(job);
+        self.bus
+            .set_active_high(cs, setup.mode & MODE_CS_HIGH != 0 && !on_line);
+        self.programmed = None;
+        let delays = setup.delays;
+        let wire = [delays.setup, delays.hold, delays.inactive]
+            .iter()
+            .fold(time.0, |sum, delay| sum.saturating_add(delay.0));
+        Ok(Prepared {
+            effective_hz: divider.effective_hz(),
+            wire: Ns(wire),
+            path,
+        })
+    }
+
+    fn start(&mut self, _inband: &Inband<'_>) {
+        self.quiesce();
+    }
+
+    #[inline]
+    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
+        let Some(Some(job)) = self.jobs.get_mut(usize::from(chip_select)) else {
+            return Err(TransferError::NotPrepared);
+        };
+        let bus = &self.bus;
+        if self.programmed != Some(chip_select) {
+            bus.program(job.idle, job.divider);
+            self.programmed = Some(chip_select);
+        }
+        if let (Some(descriptors), Some(dma)) = (&job.dma, &self.dma) {
+            bus.clear_fifos(job.idle);
+            let mut dlen = Dlen(0);
+            dlen.set_bytes(job.len);
+            bus.mmio.write(regs::DLEN, dlen.0);
+            bus.select(chip_select, job, Mode::Dma);
+            dma.rx.pulse(descriptors.rx);
+            dma.tx.pulse(match which {
+                Which::Regular => descriptors.tx,
+                Which::Stop => descriptors.stop,
+            });
+            return Ok(Pulse::InFlight);
+        }
+        let tx = match which {
+            Which::Regular => job.tx,
+            Which::Stop => job.stop,
+        };
+        // SAFETY: valid, and shared with atomic accesses only, by the invariant of `Job`.
+        let tx = unsafe { tx.as_ref() };
+        // SAFETY: as for `tx`.
+        let rx = unsafe { job.rx.as_ref() };
+        bus.select(chip_select, job, Mode::Fifo);
+        let moved = if tx.len() <= FIFO_LEN {
+            exchange_short(bus, tx, rx, job.limit)
+        } else {
+            exchange(bus, job.divider, tx.len(), Some(tx), Some(rx), |_| ())
+        };
+        // Empty FIFOs need no clearing; after a failure nobody knows what they hold.
+        bus.deselect(chip_select, job, moved.is_err());
+        moved
+            .map(|()| Pulse::Done)
+            .map_err(|_| TransferError::Stuck)
+    }
+
+    /// As the trait says, but that [`Outcome::TimedOut`] is `Bus`, too, where a DMA error was the reason.
+    fn finish(&mut self, chip_select: u8, outcome: Outcome) -> Result<(), TransferError> {
+        let (Some(Some(job)), Some(dma)) = (self.jobs.get_mut(usize::from(chip_select)), &self.dma)
+        else {
+            return Err(TransferError::NotPrepared);
+        };
+        let bus = &self.bus;
+        // The signal comes with the last byte in memory. Should it be a late one of an earlier frame, wait.
+        let complete = outcome == Outcome::Signalled && dma.settle(&bus.clock, job.limit);
+        let faults = (dma.tx.take_fault(), dma.rx.take_fault());
+        let faulty = faults != (None, None);
+        if faulty || !complete {
+            // TX first: nothing new goes out.
+            dma.tx.abort(&bus.clock);
+            dma.rx.abort(&bus.clock);
+        }
+        bus.deselect(chip_select, job, true);
+        bus.mmio.write(regs::DLEN, Dlen(0).0);
+        if faulty {
+            Err(TransferError::Bus)
+        } else if complete {
+            Ok(())
+        } else {
+            Err(TransferError::Stuck)
+        }
+    }
+
+    fn terminate(&mut self, _inband: &Inband<'_>, chip_select: u8) {
+        if let Some(job) = self.jobs.get_mut(usize::from(chip_select)) {
+            *job = None;
+        }
+        if self.programmed == Some(chip_select) {
+            self.programmed = None;
+        }
+    }
+
+    fn stop(&mut self, _inband: &Inband<'_>) {
+        self.quiesce();
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What is settled about a chip select before its first frame.
+//!
+//! ```text
+//!   core clock, wanted clock -> Divider -> effective clock, time on the wire
+//!   frame memory: [ rx .. | pad ][ tx .. | pad ][ stop .. | pad ]   pad: up to the next multiple of 4, for DMA
+//! ```
+
+use super::regs::{Clk, Cs, NATIVE_LINES, NO_LINE};
+use core::num::NonZeroU32;
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicU8;
+use evl::time::{Instant, Ns};
+use oob_spi::controller::{Delays, FrameMemory, MODE_CPHA, MODE_CPOL, MODE_NO_CS};
+
+/// Descriptors of one chip select: RX, regular TX, stop TX.
+pub(super) const SLOTS: usize = 3;
+
+/// Clocks between the starts of two bytes, gap included: 9 where DLEN is below 2, else 8.
+const GAPLESS: u32 = 8;
+const WITH_GAP: u32 = 9;
+
+/// Time that a frame may take beyond twice its time on the wire before the hardware counts as stuck. It covers what
+/// holds the processor meanwhile: interrupts, an emulator's pace.
+const SLACK: Ns = Ns(100_000);
+
+/// Core clock over SPI clock: even, 2 to 65536.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Divider {
+    core_hz: NonZeroU32,
+    cdiv: u32,
+}
+
+impl Divider {
+    const MIN: u32 = 2;
+    const MAX: u32 = 65_536;
+
+    /// The divider for the fastest clock that is at most `hz`, or the fastest of all where `hz` is above it. `None`
+    /// where even the slowest clock is faster than `hz`.
+    pub(super) fn new(core_hz: NonZeroU32, hz: u32) -> Option<Self> {
+        let hz = NonZeroU32::new(hz)?;
+        let exact = core_hz.get().div_ceil(hz.get()).max(Self::MIN);
+        let cdiv = exact.checked_next_multiple_of(2)?;
+        (cdiv <= Self::MAX).then_some(Self { core_hz, cdiv })
+    }
+
+    /// The lowest and the highest clock, in Hz.
+    pub(super) fn range(core_hz: NonZeroU32) -> (u32, u32) {
+        (core_hz.get().div_ceil(Self::MAX), core_hz.get() / Self::MIN)
+    }
+
+    /// The clock, in Hz.
+    pub(super) fn effective_hz(self) -> u32 {
+        self.core_hz.get() / self.cdiv
+    }
+
+    /// The register's value: 65536 is written as 0.
+    pub(super) fn register(self) -> Clk {
+        let mut clk = Clk(0);
+        clk.set_cdiv(self.cdiv & 0xffff);
+        clk
+    }
+
+    /// Time of `len` bytes that follow each other without a gap.
+    pub(super) fn time(self, len: u32) -> Ns {
+        self.clocks(len, GAPLESS)
+    }
+
+    /// Time after which `len` bytes that are still not through are stuck.
+    pub(super) fn limit(self, len: u32) -> Ns {
+        let wire = self.clocks(len, WITH_GAP).0;
+        Ns(wire.saturating_mul(2).saturating_add(SLACK.0))
+    }
+
+    fn clocks(self, len: u32, per_byte: u32) -> Ns {
+        let hz = u64::from(self.core_hz.get());
+        let clocks = u64::from(len)
+            .saturating_mul(u64::from(per_byte))
+            .saturating_mul(u64::from(self.cdiv));
+        // In two parts, because the clocks of a long slow frame times 10^9 do not fit.
+        let whole = clocks.checked_div(hz).unwrap_or(0);
+        let rest = clocks.checked_rem(hz).unwrap_or(0);
+        let part = rest.saturating_mul(1_000_000_000).div_ceil(hz.max(1));
+        Ns(whole.saturating_mul(1_000_000_000).saturating_add(part))
+    }
+}
+
+/// The CS register of a chip select at rest, idle lines' polarity not included. `on_line`: a GPIO line serves it.
+pub(super) fn idle_word(chip_select: u8, mode: u32, on_line: bool) -> Cs {
+    let mut cs = Cs(0);
+    let native = chip_select < NATIVE_LINES && !on_line && mode & MODE_NO_CS == 0;
+    cs.set_line(if native {
+        u32::from(chip_select)
+    } else {
+        NO_LINE
+    });
+    cs.set_cpha(mode & MODE_CPHA != 0);
+    cs.set_cpol(mode & MODE_CPOL != 0);
+    cs
+}
+
+/// A frame's length in the words of a DMA transfer, in bytes.
+pub(super) fn padded(len: u32) -> u32 {
+    len.next_multiple_of(4)
+}
+
+/// One area of the frame memory.
+pub(super) type Area = NonNull<[AtomicU8]>;
+
+/// The area of `len` bytes at `offset`, of which `reach` bytes have to be there; with its bus address.
+pub(super) fn area(
+    memory: &FrameMemory,
+    offset: usize,
+    len: u32,
+    reach: u32,
+) -> Option<(Area, u64)> {
+    let end = offset.checked_add(usize::try_from(reach).ok()?)?;
+    if end > memory.len {
+        return None;
+    }
+    let bus = memory.bus.checked_add(u64::try_from(offset).ok()?)?;
+    // SAFETY: `offset` lies within the `memory.len` bytes at `memory.cpu`.
+    let start = unsafe { memory.cpu.add(offset) };
+    let bytes = NonNull::slice_from_raw_parts(start.cast::<AtomicU8>(), usize::try_from(len).ok()?);
+    Some((bytes, bus))
+}
+
+/// The descriptors of a frame that goes by DMA.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Descriptors<T> {
+    pub(super) rx: T,
+    pub(super) tx: T,
+    pub(super) stop: T,
+}
+
+/// A chip select with its frame, ready to be pulsed.
+///
+/// # Invariants
+///
+/// From `prepare` to `terminate`, `rx`, `tx` and `stop` lie in the frame memory, which is valid for that long and
+/// accessed by others only in ways that atomic accesses may race with (user space, DMA). All have the frame's length.
+#[derive(Debug)]
+pub(super) struct Job<T> {
+    /// CS at rest, polarity not included.
+    pub(super) idle: Cs,
+    /// Whether the chip select is a GPIO line.
+    pub(super) on_line: bool,
+    pub(super) divider: Divider,
+    pub(super) delays: Delays,
+    /// Before this date the chip select stays inactive.
+    pub(super) ready: Instant,
+    /// After this time the frame is stuck.
+    pub(super) limit: Ns,
+    pub(super) len: u32,
+    pub(super) rx: Area,
+    pub(super) tx: Area,
+    pub(super) stop: Area,
+    /// Present where the frame goes by DMA.
+    pub(super) dma: Option<Descriptors<T>>,
+}
+
+// SAFETY: the areas are memory that any processor may access, by the type's invariant; none is a thread's own.
+unsafe impl<T: Send> Send for Job<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CORE: NonZeroU32 = NonZeroU32::new(250_000_000).unwrap();
+
+    fn cdiv(hz: u32) -> Option<u32> {
+        Divider::new(CORE, hz).map(|d| d.cdiv)
+    }
+
+    #[test]
+    fn dividers_at_the_edges() {
+        assert_eq!(cdiv(u32::MAX), Some(2));
+        assert_eq!(cdiv(125_000_000), Some(2));
+        assert_eq!(cdiv(124_999_999), Some(4));
+        assert_eq!(cdiv(10_000_000), Some(26));
+        assert_eq!(cdiv(3_815), Some(65_532));
+        assert_eq!(cdiv(0), None);
+        let (low, high) = Divider::range(CORE);
+        assert_eq!((low, high), (3_815, 125_000_000));
+        assert_eq!(cdiv(low - 1), None);
+        // A core clock that reaches the last divider, which is written as 0.
+        let core = NonZeroU32::new(65_536_000).unwrap();
+        let slowest = Divider::new(core, 1_000).unwrap();
+        assert_eq!(
+            (slowest.cdiv, slowest.register(), slowest.effective_hz()),
+            (65_536, Clk(0), 1_000)
+        );
+    }
+
+    #[test]
+    fn times_do_not_overflow_and_are_rounded_up() {
+        let slow = Divider {
+            core_hz: CORE,
+            cdiv: 65_536,
+        };
+        assert_eq!(slow.time(65_532), Ns(137_430_564_864));
+        let odd = Divider {
+            core_hz: NonZeroU32::new(3).unwrap(),
+            cdiv: 2,
+        };
+        assert_eq!(odd.time(1), Ns(5_333_333_334));
+        assert_eq!(slow.limit(1), Ns(2 * 2_359_296 + 100_000));
+    }
+
+    proptest! {
+        #[test]
+        fn no_even_divider_is_better(core in 4u32..=500_000_000, hz in 1u32..) {
+            let core = NonZeroU32::new(core).unwrap();
+            let wanted = u64::from(hz);
+            let clock_at = |cdiv: u32| u64::from(core.get()) / u64::from(cdiv);
+            match Divider::new(core, hz) {
+                Some(d) => {
+                    prop_assert!(d.cdiv >= 2 && d.cdiv <= 65_536 && d.cdiv.is_multiple_of(2));
+                    // Not faster than asked for, but where the fastest possible was asked for and more.
+                    prop_assert!(u64::from(core.get()) <= wanted * u64::from(d.cdiv)
+                        || (d.cdiv == 2 && wanted >= clock_at(2)));
+                    // The next faster one would be too fast.
+                    prop_assert!(d.cdiv == 2 || u64::from(core.get()) > wanted * u64::from(d.cdiv - 2));
+                }
+                None => prop_assert!(u64::from(core.get()) > wanted * 65_536),
+            }
+        }
+    }
+}
