@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A FIFO of 64 bytes.
+
+pub(crate) const DEPTH: usize = 64;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fifo {
+    bytes: [u8; DEPTH],
+    head: usize,
+    len: usize,
+}
+
+impl Fifo {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; DEPTH],
+            head: 0,
+            len: 0,
+        }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.len >= DEPTH
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Appends a byte; false where it is full and the byte is lost.
+    pub(crate) fn push(&mut self, byte: u8) -> bool {
+        if self.is_full() {
+            return false;
+        }
+        // The mask keeps the place in range, so the check is free.
+        let place = self.head.wrapping_add(self.len) % DEPTH;
+        if let Some(slot) = self.bytes.get_mut(place) {
+            *slot = byte;
+        }
+        self.len = self.len.wrapping_add(1);
+        true
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<u8> {
+        self.len = self.len.checked_sub(1)?;
+        let byte = self.bytes.get(self.head % DEPTH).copied();
+        self.head = self.head.wrapping_add(1) % DEPTH;
+        byte
+    }
+
+    /// What a change of the access width does to the bytes inside: they are no longer what was put in.
+    pub(crate) fn garble(&mut self) {
+        for byte in &mut self.bytes {
+            *byte = !*byte;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    proptest! {
+        #[test]
+        fn it_is_a_bounded_queue(ops in prop::collection::vec(prop::option::of(any::<u8>()), 0..500)) {
+            let (mut fifo, mut queue) = (Fifo::new(), VecDeque::new());
+            for op in ops {
+                match op {
+                    Some(byte) => {
+                        let fits = queue.len() < DEPTH;
+                        if fits {
+                            queue.push_back(byte);
+                        }
+                        prop_assert_eq!(fifo.push(byte), fits);
+                    }
+                    None => prop_assert_eq!(fifo.pop(), queue.pop_front()),
+                }
+                prop_assert_eq!(fifo.len(), queue.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Dates in core clocks: every duration of both blocks is a whole number of them.
+
+use evl::time::{Instant, Ns};
+
+/// A date in core clocks since the board was made.
+pub(crate) type Tick = u64;
+
+/// A date that is never reached.
+pub(crate) const NEVER: Tick = Tick::MAX;
+
+/// Turns dates into core clocks and back. Exact for more than a year.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CoreClock {
+    mhz: u64,
+    epoch: Instant,
+}
+
+impl CoreClock {
+    pub(crate) const fn new(mhz: u32, epoch: Instant) -> Self {
+        let mhz = if mhz == 0 { 1 } else { mhz as u64 };
+        Self { mhz, epoch }
+    }
+
+    /// The last core clock edge at or before `date`.
+    pub(crate) const fn tick(&self, date: Instant) -> Tick {
+        date.since(self.epoch).0.saturating_mul(self.mhz) / 1_000
+    }
+
+    /// The first nanosecond at or after `tick`, so that `tick(date(t)) >= t`.
+    pub(crate) fn date(&self, tick: Tick) -> Instant {
+        self.epoch.after(self.span(tick))
+    }
+
+    /// A number of core clocks as a time, rounded up.
+    pub(crate) fn span(&self, ticks: Tick) -> Ns {
+        Ns(ticks
+            .saturating_mul(1_000)
+            .checked_add(self.mhz - 1)
+            .map_or(u64::MAX, |scaled| scaled / self.mhz))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_never_before_its_tick() {
+        for mhz in [1, 250, 333, 400, 500] {
+            let clock = CoreClock::new(mhz, Instant(1_000));
+            for tick in 0..5_000 {
+                let date = clock.date(tick);
+                assert!(clock.tick(date) >= tick);
+                assert!(tick == 0 || clock.tick(Instant(date.0 - 1)) < tick);
+            }
+        }
+    }
+}
