@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Other programs, run so that a failure says what was run and what it printed.
+
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// A command line as a person would read it.
+pub(crate) fn shown(cmd: &Command) -> String {
+    let words = std::iter::once(cmd.get_program()).chain(cmd.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs to the end and gives back what it printed on stdout; its stderr is shown only on failure.
+pub(crate) fn output(cmd: &mut Command) -> Result<String> {
+    let out = cmd
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {}", shown(cmd)))?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    if !out.status.success() {
+        let errors = String::from_utf8_lossy(&out.stderr);
+        bail!("{}: {}\n{}", shown(cmd), out.status, last_lines(&format!("{text}{errors}"), 30));
+    }
+    Ok(text)
+}
+
+/// Runs to the end with its output going where ours goes.
+pub(crate) fn visible(cmd: &mut Command) -> Result<()> {
+    let status = cmd
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot run {}", shown(cmd)))?;
+    if !status.success() {
+        bail!("{}: {status}", shown(cmd));
+    }
+    Ok(())
+}
+
+/// Whether it could be run and was content.
+pub(crate) fn succeeds(cmd: &mut Command) -> bool {
+    cmd.stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// The end of a long text.
+pub(crate) fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(count);
+    lines.get(from..).unwrap_or_default().join("\n")
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Set-up: what the other subcommands need is installed, downloaded or built when it is missing.
+//!
+//! ```text
+//!   ensure([Need::Kernel(..), Need::Qemu, ..])
+//!       which jobs are not done yet?  none: return at once
+//!       lock the cache, look again, do them one by one with a progress bar
+//! ```
+//!
+//! Every job leaves a mark that is made last and in one step, so a set-up that was cut off is taken up
+//! where it stood, and a second one does nothing.
+
+pub(crate) mod apt;
+mod debug;
+pub(crate) mod kernel;
+pub(crate) mod packages;
+mod progress;
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::paths;
+use kernel::{Arch, Kernel, Source};
+use progress::Progress;
+
+/// Something that a subcommand cannot do without.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Need {
+    /// Compilers for modules and for the guests' programs.
+    Build,
+    /// rustfmt and clippy, where no rustup brings them.
+    Lint,
+    /// The emulators.
+    Qemu,
+    /// A kernel in the cache.
+    Kernel(&'static Kernel),
+    /// The guest's shell and tools.
+    Busybox(Arch),
+    /// Rust's library for the guests' programs.
+    RustStd(Arch),
+}
+
+/// Makes sure that all of these are there.
+pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
+    if pending(needs)?.is_empty() {
+        return Ok(());
+    }
+    packages::check_system()?;
+    let cache = paths::cache()?;
+    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    let lock = File::create(cache.join("lock"))?;
+    lock.lock().context("cannot lock the cache")?;
+    // Another set-up may have done it all while we waited.
+    let jobs = pending(needs)?;
+    let mut progress = Progress::new(jobs.iter().map(Job::seconds).sum());
+    for job in &jobs {
+        progress.job(&job.title(), job.seconds(), || job.run())?;
+    }
+    Ok(())
+}
+
+/// One piece of the set-up.
+enum Job {
+    Lists(Vec<&'static str>),
+    Install(Vec<&'static str>),
+    Qemu,
+    Stock { kernel: &'static Kernel, series: &'static str, flavour: &'static str },
+    Debug { kernel: &'static Kernel, series: &'static str },
+    Busybox(Arch),
+    RustStd(Arch),
+}
+
+fn pending(needs: &[Need]) -> Result<Vec<Job>> {
+    let mut wanted: Vec<&'static str> = Vec::new();
+    let mut later = Vec::new();
+    let mut foreign = Vec::new();
+    for need in needs {
+        match *need {
+            Need::Build => wanted.extend(packages::BUILD),
+            Need::Lint if !has_rustup_lints() => wanted.extend(packages::LINT),
+            Need::Lint => {}
+            Need::Qemu if !packages::has_qemu() => later.push(Job::Qemu),
+            Need::Qemu => {}
+            Need::Kernel(kernel) if kernel.is_ready()? => {}
+            Need::Kernel(kernel) => {
+                wanted.extend(packages::UNPACK);
+                if kernel.arch != Arch::X86_64 {
+                    foreign.push(kernel.arch.debian());
+                }
+                later.push(match kernel.source {
+                    Source::Stock { series, flavour } => Job::Stock { kernel, series, flavour },
+                    Source::Built { series } => {
+                        wanted.extend(packages::BUILD.iter().chain(packages::KERNEL_BUILD));
+                        Job::Debug { kernel, series }
+                    }
+                });
+            }
+            Need::Busybox(arch) if busybox(arch)?.exists() => {}
+            Need::Busybox(arch) => {
+                foreign.push(arch.debian());
+                later.push(Job::Busybox(arch));
+            }
+            Need::RustStd(Arch::X86_64) => {}
+            Need::RustStd(arch) => {
+                if !rust_std(arch).is_ok_and(|dir| dir.exists()) {
+                    foreign.push(arch.debian());
+                    later.push(Job::RustStd(arch));
+                }
+            }
+        }
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    let missing = apt::missing(&wanted)?;
+    let mut jobs = Vec::new();
+    if !missing.is_empty() || !later.is_empty() {
+        foreign.sort_unstable();
+        foreign.dedup();
+        jobs.push(Job::Lists(foreign));
+    }
+    if !missing.is_empty() {
+        jobs.push(Job::Install(missing));
+    }
+    jobs.extend(later);
+    Ok(jobs)
+}
+
+impl Job {
+    /// About how long it takes on 2 cores and a good line.
+    fn seconds(&self) -> u64 {
+        match self {
+            Self::Lists(_) => 5,
+            Self::Install(packages) => u64::try_from(packages.len()).unwrap_or(0).saturating_mul(4),
+            Self::Qemu => 30,
+            Self::Stock { .. } => 12,
+            Self::Debug { .. } => 500,
+            Self::Busybox(_) => 2,
+            Self::RustStd(_) => 4,
+        }
+    }
+
+    fn title(&self) -> String {
+        match self {
+            Self::Lists(_) => "package lists".to_owned(),
+            Self::Install(packages) => format!("packages {}", packages.join(" ")),
+            Self::Qemu => "emulators".to_owned(),
+            Self::Stock { kernel, .. } => format!("kernel {}", kernel.name),
+            Self::Debug { kernel, .. } => format!("kernel {} (is built)", kernel.name),
+            Self::Busybox(arch) => format!("busybox for {}", arch.debian()),
+            Self::RustStd(arch) => format!("Rust's library for {}", arch.debian()),
+        }
+    }
+
+    fn run(&self) -> Result<()> {
+        match self {
+            Self::Lists(foreign) => {
+                for arch in foreign {
+                    apt::add_architecture(arch)?;
+                }
+                update_lists()
+            }
+            Self::Install(packages) => apt::install(packages, None),
+            Self::Qemu => packages::install_qemu(),
+            Self::Stock { kernel, series, flavour } => {
+                kernel::unpack_stock(kernel, series, flavour)
+            }
+            Self::Debug { kernel, series } => debug::build(kernel, series),
+            Self::Busybox(arch) => {
+                unpack_into(&format!("busybox-static:{}", arch.debian()), busybox_dir(*arch)?)
+            }
+            Self::RustStd(arch) => {
+                let version = rust_version()?;
+                let name = format!("libstd-rust-web-dev:{}={version}", arch.debian());
+                unpack_into(&name, rust_std(*arch)?)
+            }
+        }
+    }
+}
+
+/// Only root may fetch the lists; for anyone else those that are there must do.
+fn update_lists() -> Result<()> {
+    if apt::need_root("package lists").is_ok() {
+        apt::update()?;
+    }
+    Ok(())
+}
+
+fn unpack_into(package: &str, dir: PathBuf) -> Result<()> {
+    let fresh = dir.with_file_name("new");
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh)?;
+    }
+    apt::unpack(&[package.to_owned()], &fresh)?;
+    kernel::replace(&dir, &fresh)
+}
+
+fn busybox_dir(arch: Arch) -> Result<PathBuf> {
+    Ok(paths::cache()?.join("busybox").join(arch.debian()))
+}
+
+/// The guest's busybox.
+pub(crate) fn busybox(arch: Arch) -> Result<PathBuf> {
+    Ok(busybox_dir(arch)?.join("bin/busybox"))
+}
+
+/// A folder that holds Rust's library for another architecture, under `usr`.
+pub(crate) fn rust_std(arch: Arch) -> Result<PathBuf> {
+    let name = format!("{}-{}", arch.debian(), rust_version()?);
+    Ok(paths::cache()?.join("rust-std").join(name))
+}
+
+fn rust_version() -> Result<String> {
+    apt::installed_version("rustc-web").context("rustc-web is not installed")
+}
+
+fn has_rustup_lints() -> bool {
+    ["fmt", "clippy"].iter().all(|tool| {
+        crate::run::succeeds(std::process::Command::new("cargo").args([tool, "--version"]))
+    })
+}
