@@ -3,8 +3,8 @@
 //! What the framework asks of an SPI controller.
 //!
 //! ```text
-//!  in-band   prepare(cs 0)  prepare(cs 1)  start          ...                     terminate(cs 0)  ...  stop
-//!  oob                                           pulse [finish]  pulse [finish] ...
+//!  in-band   prepare(cs 0)  start        prepare(cs 1)              terminate(cs 0)  terminate(cs 1)  stop
+//!  oob                           pulse [finish]     pulse [finish] ...
 //! ```
 //!
 //! - The framework owns the life cycle: it claims the bus before the first `prepare`, makes every call of one
@@ -12,7 +12,10 @@
 //! - The controller owns the registers: chip select with its delays, the choice between FIFO and DMA, recovery.
 //! - `pulse` either moves the frame itself, spinning (`Pulse::Done`), or starts DMA and returns (`Pulse::InFlight`); in
 //!   that case the controller's interrupt raises the bus's flag, and the framework calls `finish`.
-//! - `pulse` and `finish` run out-of-band, in a thread or in a timer's hard interrupt. They never sleep.
+//! - `pulse` and `finish` run in any context: a thread of either stage, a timer's or the completion's hard interrupt.
+//!   They never sleep, and they bound what they spin for.
+//! - When `finish` has returned, nothing of its frame is left in the hardware: no DMA runs, and no completion status is
+//!   set that the interrupt could take for the next frame's.
 
 use core::ptr::NonNull;
 use evl::stage::Inband;
@@ -101,7 +104,7 @@ pub enum Which {
 /// How a frame is moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
-    /// By the processor, through the controller's FIFO, spinning.
+    /// By the processor, through the controller's FIFO, spinning: `pulse` never says [`Pulse::InFlight`].
     Fifo,
     /// By DMA, sleeping until it is done.
     Dma,
@@ -187,7 +190,8 @@ pub trait Controller {
     ///
     /// # Errors
     ///
-    /// [`TransferError::Bus`] where DMA stopped on an error; [`TransferError::Stuck`] after [`Outcome::TimedOut`].
+    /// [`TransferError::Bus`] where DMA stopped on an error; [`TransferError::Stuck`] after [`Outcome::TimedOut`] (an
+    /// `Ok` then counts as stuck, too).
     fn finish(&mut self, chip_select: u8, outcome: Outcome) -> Result<(), TransferError>;
 
     /// Forgets the frames of one chip select.

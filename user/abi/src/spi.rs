@@ -11,6 +11,23 @@
 //! ```
 //!
 //! The buffer: `[ rx | pad ][ tx | pad ]`, at offset 0 of the file.
+//!
+//! What each call refuses with, one errno for each cause (a refused call changes nothing and is counted in
+//! [`Stats::rejected`]):
+//!
+//! | call | errno and cause |
+//! | --- | --- |
+//! | all | `ENOTTY` unknown call; `EFAULT` bad pointer; `EINVAL` reserved field not zero; `ENODEV` controller gone; `ECHRNG` no such chip select; `EACCES` oob mode belongs to another process |
+//! | exchange calls | `EPERM` thread not attached; `ENXIO` oob mode off; `ESHUTDOWN` being switched off; `EOWNERDEAD` stopped by the fail-safe, until DISABLE and ENABLE; `EALREADY` the bus is busy with another thread's or a timer's frame; `EAGAIN` an in-band call is setting the bus up |
+//! | `RUN_UNTIL`, `RUN_LIST` | `ESTALE` the deadline had passed before the frame: not sent; `ETIME` it passed during the frame: exchanged, but late |
+//! | `RUN_LIST` | `ENODATA` no entries; `E2BIG` too many; `EOPNOTSUPP` an entry's frames are started by a timer |
+//! | frames that fail | `ETIMEDOUT` not finished in [`Info::limit_ns`]; `EREMOTEIO` bus error |
+//! | `ENABLE_OOB_MODE` | `ENODATA` frame_len 0; `EMSGSIZE` too long; `EBADMSG` not whole words; `EPROTONOSUPPORT` bits per word; `EPROTOTYPE` mode; `ERANGE` speed too low; `EBUSY` on already; `ETIME` an in-band message held the bus too long; `ENOMEM` no memory; `EIO` no DMA |
+//! | `WR_*`, `SET_DELAYS` | `EBUSY` oob mode on; `EPROTOTYPE`, `EPROTONOSUPPORT`, `ERANGE` as above; `EDOM` a delay above 1 ms |
+//! | `SET_TRIGGER` | `ENXIO`, `ESHUTDOWN`, `EOWNERDEAD` as above; `EOPNOTSUPP` kind; `ERANGE` period; `EOVERFLOW` first date |
+//! | `SET_STOP` | the same but `EOPNOTSUPP` and `EOVERFLOW`; `EDOM` a period without a miss limit |
+//! | `GET_INFO`, `DISABLE_OOB_MODE` | `ENXIO` oob mode off; `ESHUTDOWN` being switched off |
+//! | `mmap` | `ENXIO`, `ESHUTDOWN` as above; `EFBIG` too long; `ESPIPE` offset not 0; `EINVAL` not `MAP_SHARED` |
 
 use crate::ioc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -43,6 +60,8 @@ pub const DISABLE_OOB_MODE: u32 = ioc::io(GROUP, 51);
 pub const RUN_OOB_XFER: u32 = ioc::io(GROUP, 52);
 
 /// Exchanges one frame that must be done by a date (exchange call). Argument: [`RunUntil`].
+///
+/// A frame that has been started is never cut short by its deadline: half a frame tells a device nothing.
 pub const RUN_UNTIL: u32 = ioc::iow::<RunUntil>(GROUP, 64);
 /// Exchanges the frames of several chip selects of the bus, one after the other (exchange call). Argument: [`RunList`].
 pub const RUN_LIST: u32 = ioc::iowr::<RunList>(GROUP, 65);
@@ -139,9 +158,9 @@ pub struct Trigger {
     pub kind: u32,
     /// Zero.
     pub reserved: u32,
-    /// Timer: `CLOCK_MONOTONIC` date of the first frame, in ns.
+    /// Timer: `CLOCK_MONOTONIC` date of the first frame, in ns, below 2^63. Call: zero.
     pub first_ns: u64,
-    /// Timer: period in ns; below the time of two frames it is `ERANGE`.
+    /// Timer: period in ns; below the time of two frames, below 20 us or above an hour it is `ERANGE`. Call: zero.
     pub period_ns: u64,
 }
 
@@ -151,11 +170,13 @@ pub struct Trigger {
 )]
 #[repr(C)]
 pub struct Stop {
-    /// After how many missed deadlines in a row the stop frame is sent; 0: never for this reason.
+    /// After how many missed deadlines in a row the stop frame is sent; 0: only when the owner dies or closes. A frame
+    /// that failed is a missed deadline here.
     pub miss_limit: u32,
     /// Zero.
     pub reserved: u32,
-    /// A deadline counts as missed, too, when no exchange call comes for this long, in ns; 0: not watched.
+    /// A deadline counts as missed, too, each time no exchange call comes for this long, in ns; 0: not watched. It has
+    /// the bounds of [`Trigger::period_ns`]. The stop frame goes out at most one such period after the last miss.
     pub period_ns: u64,
 }
 
@@ -216,7 +237,7 @@ pub struct Stats {
     pub stops: u64,
     /// Calls refused for their input or their moment.
     pub rejected: u64,
-    /// Longest time from an exchange call's entry to its frame's end, in ns.
+    /// Longest time from an exchange call's entry to the end of the frame that it started, in ns.
     pub worst_ns: u64,
 }
 

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Exchange calls of attached threads: one frame, one frame by a date, a list of frames, a timer's next frame.
+//!
+//! ```text
+//!   state? owner? deadline? --> claim --> state again? --> exchange --> count --> release
+//!              |                  |
+//!          refused            EALREADY: another thread's or a timer's frame; EAGAIN: an in-band call
+//! ```
+//!
+//! - Calls do not queue: the bus is one, its order is the program's to choose (one thread, or a list).
+//! - The clock is read twice: on entry (for the deadline, the watch-dog and the time limit) and at the frame's end. The
+//!   watch-dog's timer is not touched: the entry date is stored, and the timer looks at it.
+
+use crate::bus::{Bus, Env, Owner};
+use crate::claim::{Hold, Phase, Snapshot};
+use crate::controller::{Controller, Which};
+use crate::errno::{ECANCELED, Errno, ListError, ListRefused, RunError};
+use crate::slot::Slot;
+use crate::sync::Ordering;
+use crate::validate::check_list;
+use evl::stage::Oob;
+use evl::time::{Instant, Ns};
+use evl::wait::Flag;
+use oobkit_abi::spi as abi;
+
+fn in_the_way(seen: Snapshot) -> RunError {
+    match seen.is_inband() {
+        true => RunError::SettingUp,
+        false => RunError::Busy,
+    }
+}
+
+impl<C: Controller, E: Env> Bus<C, E> {
+    /// Exchanges one frame (RUN_OOB_XFER).
+    ///
+    /// # Errors
+    ///
+    /// See [`RunError`].
+    pub fn run(&self, oob: &Oob<'_>, chip_select: u8, owner: Owner) -> Result<(), RunError> {
+        let result = self.try_run(oob, chip_select, owner, Instant::NEVER);
+        self.counted_run(chip_select, result)
+    }
+
+    /// Exchanges one frame by a date (RUN_UNTIL).
+    ///
+    /// # Errors
+    ///
+    /// See [`RunError`].
+    pub fn run_until(
+        &self,
+        oob: &Oob<'_>,
+        chip_select: u8,
+        owner: Owner,
+        args: &abi::RunUntil,
+    ) -> Result<(), RunError> {
+        let result = match args.reserved {
+            0 => self.try_run(oob, chip_select, owner, Instant(args.deadline_ns)),
+            _ => Err(RunError::Reserved),
+        };
+        self.counted_run(chip_select, result)
+    }
+
+    fn counted_run<X: Errno>(&self, chip_select: u8, result: Result<(), X>) -> Result<(), X> {
+        if let Err(error) = result
+            && error.is_rejection()
+        {
+            self.reject(chip_select);
+        }
+        result
+    }
+
+    fn try_run(
+        &self,
+        oob: &Oob<'_>,
+        chip_select: u8,
+        owner: Owner,
+        deadline: Instant,
+    ) -> Result<(), RunError> {
+        let slot = self.slot(chip_select)?;
+        slot.admit()?;
+        self.is_owner(owner)?;
+        let entry = self.env.now();
+        slot.last_call.store(entry.0, Ordering::Relaxed);
+        if entry >= deadline {
+            return Err(self.missed(chip_select, slot, RunError::TooLate));
+        }
+        if slot.is_timer_driven() {
+            return self.next_timer_frame(oob, chip_select, slot, entry, deadline);
+        }
+        let mut hold = self.claim_at(entry).map_err(in_the_way)?;
+        let result = match self.still_callable(slot, owner) {
+            Ok(()) => {
+                self.call_frame(&mut hold, oob, chip_select, slot, entry, deadline)
+                    .1
+            }
+            Err(refusal) => Err(refusal),
+        };
+        self.release(hold);
+        result
+    }
+
+    /// Looks again, now that nobody else can change it but by tripping the fail-safe.
+    fn still_callable(&self, slot: &Slot, owner: Owner) -> Result<(), RunError> {
+        slot.admit()?;
+        self.is_owner(owner)?;
+        match slot.is_timer_driven() {
+            true => Err(RunError::SettingUp),
+            false => Ok(()),
+        }
+    }
+
+    /// Moves one frame that began at `entry`; its end, and how it ended.
+    fn call_frame(
+        &self,
+        hold: &mut Hold,
+        oob: &Oob<'_>,
+        chip_select: u8,
+        slot: &Slot,
+        entry: Instant,
+        deadline: Instant,
+    ) -> (Instant, Result<(), RunError>) {
+        let ended = self.exchange(
+            hold,
+            chip_select,
+            slot,
+            Which::Regular,
+            Phase::Active,
+            || {
+                let until = entry.after(slot.limit());
+                let flag = self.env.flag(chip_select);
+                // The phase decides; an event that was latched for an earlier frame only makes one more turn.
+                while self.claim.read().phase() == Phase::Flight
+                    && flag.wait_until(oob, until).is_ok()
+                {}
+            },
+        );
+        let end = self.env.now();
+        let took = end.since(entry);
+        let result = self.call_frame_ended(chip_select, slot, ended, took, end > deadline);
+        (end, result)
+    }
+
+    fn missed(&self, chip_select: u8, slot: &Slot, error: RunError) -> RunError {
+        slot.counters.missed.add(1);
+        self.strike(chip_select, slot, 1);
+        error
+    }
+
+    /// Waits for the end of the next frame that the timer starts. Holds no claim.
+    fn next_timer_frame(
+        &self,
+        oob: &Oob<'_>,
+        chip_select: u8,
+        slot: &Slot,
+        entry: Instant,
+        deadline: Instant,
+    ) -> Result<(), RunError> {
+        if slot.waiting.swap(1, Ordering::SeqCst) != 0 {
+            return Err(RunError::Busy);
+        }
+        let result = self.await_timer_frame(oob, chip_select, slot, entry, deadline);
+        slot.waiting.store(0, Ordering::SeqCst);
+        match result {
+            Ok(()) => {
+                slot.streak.store(0, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(RunError::Late) => Err(self.missed(chip_select, slot, RunError::Late)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn await_timer_frame(
+        &self,
+        oob: &Oob<'_>,
+        chip_select: u8,
+        slot: &Slot,
+        entry: Instant,
+        deadline: Instant,
+    ) -> Result<(), RunError> {
+        let period = Ns(slot.trigger_period.load(Ordering::Relaxed));
+        let first = Instant(slot.trigger_first.load(Ordering::Relaxed));
+        let limit = entry.max(first).after(period).after(slot.limit());
+        let before = slot.ended.load(Ordering::Acquire) | 3;
+        loop {
+            // Who ends oob mode or changes the trigger does that first and looks at `waiting` then: one sees the other.
+            slot.admit()?;
+            if !slot.is_timer_driven() {
+                return Err(RunError::SettingUp);
+            }
+            let ended = slot.ended.load(Ordering::Acquire);
+            if ended | 3 != before {
+                return match ended & 3 {
+                    0 => Ok(()),
+                    1 => Err(RunError::Stuck),
+                    _ => Err(RunError::Bus),
+                };
+            }
+            let until = limit.min(deadline);
+            if self.env.flag(chip_select).wait_until(oob, until).is_err() {
+                return Err(match deadline < limit {
+                    true => RunError::Late,
+                    false => RunError::Stuck,
+                });
+            }
+        }
+    }
+
+    /// Exchanges the frames of several chip selects, one after the other, with nothing in between (RUN_LIST).
+    ///
+    /// # Errors
+    ///
+    /// See [`ListError`]. The statuses are set unless the list was refused.
+    pub fn run_list(
+        &self,
+        oob: &Oob<'_>,
+        chip_select: u8,
+        owner: Owner,
+        list: &mut abi::RunList,
+    ) -> Result<(), ListError> {
+        let result = self.try_list(oob, owner, list);
+        self.counted_run(chip_select, result)
+    }
+
+    fn try_list(
+        &self,
+        oob: &Oob<'_>,
+        owner: Owner,
+        list: &mut abi::RunList,
+    ) -> Result<(), ListError> {
+        if list.reserved != 0 {
+            return Err(ListError::Entry(RunError::Reserved));
+        }
+        let deadline = match list.deadline_ns {
+            0 => Instant::NEVER,
+            date => Instant(date),
+        };
+        let entries = check_list(list).map_err(ListError::Refused)?;
+        let entry = self.env.now();
+        for entry in entries.iter() {
+            let slot = self.check_entry(entry, owner).map_err(ListError::Entry)?;
+            if slot.is_timer_driven() {
+                return Err(ListError::Refused(ListRefused::TimerDriven));
+            }
+        }
+        let mut hold = self
+            .claim_at(entry)
+            .map_err(|seen| ListError::Entry(in_the_way(seen)))?;
+        let mut date = entry;
+        let mut failed = None;
+        for entry in entries {
+            let result = match failed {
+                None => self.list_frame(
+                    &mut hold,
+                    oob,
+                    entry.chip_select,
+                    owner,
+                    &mut date,
+                    deadline,
+                ),
+                Some(_) => {
+                    entry.status = ECANCELED.saturating_neg();
+                    continue;
+                }
+            };
+            entry.status = result.map_or_else(|error| error.errno().saturating_neg(), |()| 0);
+            failed = result.err();
+        }
+        self.release(hold);
+        failed.map_or(Ok(()), |error| Err(ListError::Failed(error)))
+    }
+
+    fn check_entry(&self, entry: &abi::ListEntry, owner: Owner) -> Result<&Slot, RunError> {
+        if entry.reserved != [0; 3] {
+            return Err(RunError::Reserved);
+        }
+        let slot = self.slot(entry.chip_select)?;
+        slot.admit()?;
+        self.is_owner(owner)?;
+        Ok(slot)
+    }
+
+    fn list_frame(
+        &self,
+        hold: &mut Hold,
+        oob: &Oob<'_>,
+        chip_select: u8,
+        owner: Owner,
+        date: &mut Instant,
+        deadline: Instant,
+    ) -> Result<(), RunError> {
+        let slot = self.slot(chip_select)?;
+        self.still_callable(slot, owner)?;
+        slot.last_call.store(date.0, Ordering::Relaxed);
+        if *date >= deadline {
+            return Err(self.missed(chip_select, slot, RunError::TooLate));
+        }
+        let (end, result) = self.call_frame(hold, oob, chip_select, slot, *date, deadline);
+        *date = end;
+        result
+    }
+}

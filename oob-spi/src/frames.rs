@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! How the claim's holder moves frames, and what follows from how they end.
+//!
+//! ```text
+//!              FIFO                     DMA
+//!   exchange   pulse                    take off, pulse, wait, settle, finish     a thread, or an in-band call
+//!   launch     pulse                    take off, pulse, go solo                  a timer, or an owed stop frame
+//!                                         ... interrupt: land, finish
+//! ```
+//!
+//! - The phase is Flight before `pulse` is called: the completion may come before `pulse` returns.
+//! - A frame that is overdue is ended by its waiter, or, where it flies solo, by whoever next finds it in the way.
+//! - `release` sends the stop frames that were asked for while the claim was held.
+
+use crate::bus::{Bus, Env};
+use crate::claim::{Hold, Next, Phase, Snapshot};
+use crate::controller::{Controller, Outcome, Path, Pulse, TransferError, Which};
+use crate::errno::RunError;
+use crate::slot::{Slot, State, StopFrame};
+use crate::sync::Ordering;
+use evl::time::{Instant, Ns};
+use evl::wait::Flag;
+
+pub(crate) type Ended = Result<(), TransferError>;
+
+impl<C: Controller, E: Env> Bus<C, E> {
+    /// Claims the bus for a thread or a handler; ends first what flew solo and is overdue at `now`.
+    pub(crate) fn claim_at(&self, now: Instant) -> Result<Hold, Snapshot> {
+        self.claim.claim().or_else(|seen| match seen.is_inband() {
+            true => Err(seen),
+            false => self.take_overdue(seen, now).ok_or(seen),
+        })
+    }
+
+    /// Takes the claim from a frame that flies solo and is overdue.
+    pub(crate) fn take_overdue(&self, seen: Snapshot, now: Instant) -> Option<Hold> {
+        if seen.phase() != Phase::Solo || now.0 <= self.flight.until.load(Ordering::Relaxed) {
+            return None;
+        }
+        // The date belongs to the frame of `seen`, or another generation is in flight and the claim is not taken.
+        let mut hold = self.claim.steal(seen)?;
+        self.end_solo(&mut hold, Outcome::TimedOut);
+        Some(hold)
+    }
+
+    /// Sends the stop frames that were asked for, then gives the claim up.
+    pub(crate) fn release(&self, mut hold: Hold) {
+        while let Next::Stop(chip_select, held) = self.claim.release(hold) {
+            hold = held;
+            let Ok(slot) = self.slot(chip_select) else {
+                continue;
+            };
+            if slot.state() != State::Stopped || slot.stop() != StopFrame::Armed {
+                continue;
+            }
+            match self.launch(hold, chip_select, slot, Which::Stop, self.env.now()) {
+                None => return,
+                Some((held, ended)) => {
+                    hold = held;
+                    self.stop_ended(slot, ended);
+                }
+            }
+        }
+    }
+
+    fn pulse(
+        &self,
+        hold: &mut Hold,
+        chip_select: u8,
+        which: Which,
+    ) -> Result<Pulse, TransferError> {
+        self.controller(hold, |controller| controller.pulse(chip_select, which))
+    }
+
+    fn finish(&self, hold: &mut Hold, chip_select: u8, outcome: Outcome) -> Ended {
+        let ended = self.controller(hold, |controller| controller.finish(chip_select, outcome));
+        match outcome {
+            Outcome::Signalled => ended,
+            Outcome::TimedOut => ended.and(Err(TransferError::Stuck)),
+        }
+    }
+
+    fn pulse_fifo(&self, hold: &mut Hold, chip_select: u8, which: Which) -> Ended {
+        match self.pulse(hold, chip_select, which) {
+            Ok(Pulse::Done) => Ok(()),
+            // Not what it said in `prepare`: nobody would see this frame's end.
+            Ok(Pulse::InFlight) => self.finish(hold, chip_select, Outcome::TimedOut),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn take_off(&self, hold: &mut Hold, chip_select: u8, which: Which, until: Instant) {
+        let flight = &self.flight;
+        flight.chip_select.store(chip_select, Ordering::Relaxed);
+        flight
+            .is_stop
+            .store(u8::from(which == Which::Stop), Ordering::Relaxed);
+        flight.until.store(until.0, Ordering::Relaxed);
+        self.claim.take_off(hold);
+    }
+
+    /// Moves one frame. `wait` returns when the phase is no longer Flight, or when the frame's time is over.
+    pub(crate) fn exchange(
+        &self,
+        hold: &mut Hold,
+        chip_select: u8,
+        slot: &Slot,
+        which: Which,
+        back: Phase,
+        wait: impl FnOnce(),
+    ) -> Ended {
+        if slot.path() == Path::Fifo {
+            return self.pulse_fifo(hold, chip_select, which);
+        }
+        self.take_off(hold, chip_select, which, Instant::NEVER);
+        let pulsed = self.pulse(hold, chip_select, which);
+        if pulsed == Ok(Pulse::InFlight) {
+            wait();
+        }
+        let landed = self.claim.settle(hold, back);
+        match pulsed {
+            Ok(Pulse::InFlight) if landed => self.finish(hold, chip_select, Outcome::Signalled),
+            Ok(Pulse::InFlight) => self.finish(hold, chip_select, Outcome::TimedOut),
+            Ok(Pulse::Done) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves one frame for which nobody waits; `None` where it flies solo now, and the hold with it.
+    pub(crate) fn launch(
+        &self,
+        mut hold: Hold,
+        chip_select: u8,
+        slot: &Slot,
+        which: Which,
+        now: Instant,
+    ) -> Option<(Hold, Ended)> {
+        if slot.path() == Path::Fifo {
+            let ended = self.pulse_fifo(&mut hold, chip_select, which);
+            return Some((hold, ended));
+        }
+        self.take_off(&mut hold, chip_select, which, now.after(slot.limit()));
+        let pulsed = self.pulse(&mut hold, chip_select, which);
+        if pulsed == Ok(Pulse::InFlight) {
+            hold = self.claim.go_solo(hold).err()?;
+        }
+        self.claim.settle(&mut hold, Phase::Active);
+        let ended = match pulsed {
+            Ok(Pulse::InFlight) => self.finish(&mut hold, chip_select, Outcome::Signalled),
+            Ok(Pulse::Done) => Ok(()),
+            Err(error) => Err(error),
+        };
+        Some((hold, ended))
+    }
+
+    /// Ends the frame that flew solo; for its new holder.
+    pub(crate) fn end_solo(&self, hold: &mut Hold, outcome: Outcome) {
+        let chip_select = self.flight.chip_select.load(Ordering::Relaxed);
+        let is_stop = self.flight.is_stop.load(Ordering::Relaxed) != 0;
+        let ended = self.finish(hold, chip_select, outcome);
+        match self.slot(chip_select) {
+            Ok(slot) if is_stop => self.stop_ended(slot, ended),
+            Ok(slot) => self.timer_frame_ended(chip_select, slot, ended),
+            Err(_) => {}
+        }
+    }
+
+    /// Counts a frame that has ended; for the holder.
+    fn count(slot: &Slot, ended: Ended) -> Result<(), RunError> {
+        let counters = &slot.counters;
+        match ended {
+            Ok(()) => {
+                counters.frames.bump();
+                Ok(())
+            }
+            Err(TransferError::Stuck) => {
+                counters.timeouts.bump();
+                Err(RunError::Stuck)
+            }
+            Err(TransferError::Bus) => {
+                counters.bus_errors.bump();
+                Err(RunError::Bus)
+            }
+            Err(TransferError::NotPrepared) => Err(RunError::Off),
+        }
+    }
+
+    /// A stop frame has ended; for the holder. One that failed is owed until oob mode ends.
+    pub(crate) fn stop_ended(&self, slot: &Slot, ended: Ended) {
+        match ended {
+            Ok(()) => {
+                slot.counters.stops.bump();
+                slot.set_stop(StopFrame::Sent);
+            }
+            Err(TransferError::Stuck) => slot.counters.timeouts.bump(),
+            Err(TransferError::Bus) => slot.counters.bus_errors.bump(),
+            Err(TransferError::NotPrepared) => {}
+        }
+    }
+
+    /// A frame that an exchange call started has ended after `took`; for the holder.
+    pub(crate) fn call_frame_ended(
+        &self,
+        chip_select: u8,
+        slot: &Slot,
+        ended: Ended,
+        took: Ns,
+        is_late: bool,
+    ) -> Result<(), RunError> {
+        let counted = Self::count(slot, ended);
+        slot.counters.worst_ns.raise_to(took.0);
+        if is_late {
+            slot.counters.missed.add(1);
+        } else if counted.is_ok() {
+            slot.streak.store(0, Ordering::Relaxed);
+            return Ok(());
+        }
+        self.strike(chip_select, slot, 1);
+        counted.and(Err(RunError::Late))
+    }
+
+    /// A frame that a timer started has ended; for the holder. It says nothing about the owner, so it ends no streak.
+    pub(crate) fn timer_frame_ended(&self, chip_select: u8, slot: &Slot, ended: Ended) {
+        let counted = Self::count(slot, ended);
+        let how = match counted {
+            Ok(()) => 0,
+            Err(RunError::Stuck) => 1,
+            Err(_) => 2,
+        };
+        let before = slot.ended.load(Ordering::Relaxed);
+        let after = (before | 3).wrapping_add(1) | how;
+        slot.ended.store(after, Ordering::Release);
+        self.env.flag(chip_select).raise();
+        if counted.is_err() {
+            self.strike(chip_select, slot, 1);
+        }
+    }
+
+    /// Adds `misses` to those in a row; trips the fail-safe at the limit. From any context, holder or not.
+    pub(crate) fn strike(&self, chip_select: u8, slot: &Slot, misses: u32) {
+        let streak = slot.streak.fetch_add(misses, Ordering::Relaxed);
+        let limit = slot.miss_limit.load(Ordering::Relaxed);
+        if limit == 0 || streak.saturating_add(misses) < limit || !slot.trip() {
+            return;
+        }
+        self.env.flag(chip_select).raise();
+        // After the state: whoever serves the request finds Stopped, and whoever claims the bus later sends no frame.
+        self.claim.request_stop(chip_select);
+        self.serve(self.env.now());
+    }
+
+    /// Sends what was asked for, unless the claim's holder is about to.
+    pub(crate) fn serve(&self, now: Instant) {
+        if let Ok(hold) = self.claim_at(now) {
+            self.release(hold);
+        }
+    }
+}

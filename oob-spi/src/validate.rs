@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Every check of what a user asks for, in one place; pure.
+//!
+//! ```text
+//!  WR_*, SET_DELAYS --> Settings --+
+//!                                  v
+//!  ENABLE argument -----------> plan() --> Plan { Setup for the controller, Layout of the memory }
+//!  SET_TRIGGER, SET_STOP, mmap --> check_*()
+//! ```
+
+use crate::controller::{Delays, Limits, Setup};
+use crate::errno::{ConfigError, EnableError, ListRefused, MapError, StopError, TriggerError};
+use crate::layout::{Geometry, Layout, layout};
+use evl::time::{Instant, Ns};
+use oobkit_abi::spi as abi;
+
+/// Longest delay round the chip select: it is spun away, possibly in a hard interrupt.
+pub const MAX_DELAY: Ns = Ns(1_000_000);
+/// Shortest period of a timer: one that is shorter leaves the processor no time for anything else.
+pub const MIN_PERIOD: Ns = Ns(20_000);
+/// Longest period of a timer.
+pub const MAX_PERIOD: Ns = Ns(3_600_000_000_000);
+
+/// Longest time from a frame's start to its end: two times on the wire, and 10 ms.
+///
+/// The term of 10 ms is far above any jitter of a completion interrupt, on an emulated machine too, so a frame that
+/// is merely late is never taken for a stuck one; and it bounds what a lost completion costs. Who must react sooner sets
+/// a watch-dog (`SET_STOP`), not this.
+pub const fn time_limit(wire: Ns) -> Ns {
+    Ns(wire.0.saturating_mul(2).saturating_add(10_000_000))
+}
+
+/// What the device's ordinary ioctls set, for the next ENABLE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `MODE_*` bits.
+    pub mode: u32,
+    /// Bits per word; 0 means 8.
+    pub bits_per_word: u8,
+    /// Clock, in Hz; 0 means the controller's highest.
+    pub speed_hz: u32,
+    /// Delays round the chip select.
+    pub delays: Delays,
+}
+
+/// One change of [`Settings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// WR_MODE, WR_MODE32.
+    Mode(u32),
+    /// WR_BITS_PER_WORD.
+    BitsPerWord(u8),
+    /// WR_MAX_SPEED_HZ.
+    Speed(u32),
+    /// SET_DELAYS.
+    Delays(abi::Delays),
+}
+
+/// What ENABLE is going to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// For the controller.
+    pub setup: Setup,
+    /// For the memory.
+    pub layout: Layout,
+}
+
+const fn has_word(limits: &Limits, bits: u8) -> bool {
+    match bits.checked_sub(1) {
+        Some(n) if n < 32 => limits.word_bits & (1 << n) != 0,
+        _ => false,
+    }
+}
+
+const fn word_len(bits: u8) -> u32 {
+    match bits {
+        0..=8 => 1,
+        9..=16 => 2,
+        _ => 4,
+    }
+}
+
+impl Settings {
+    /// The settings with `change` made.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConfigError`].
+    pub fn changed(self, limits: &Limits, change: Change) -> Result<Self, ConfigError> {
+        match change {
+            Change::Mode(mode) if mode & !limits.modes != 0 => Err(ConfigError::Mode),
+            Change::Mode(mode) => Ok(Self { mode, ..self }),
+            Change::BitsPerWord(bits) if bits != 0 && !has_word(limits, bits) => {
+                Err(ConfigError::BitsPerWord)
+            }
+            Change::BitsPerWord(bits_per_word) => Ok(Self {
+                bits_per_word,
+                ..self
+            }),
+            Change::Speed(hz) if hz < limits.min_speed_hz => Err(ConfigError::Speed),
+            Change::Speed(speed_hz) => Ok(Self { speed_hz, ..self }),
+            Change::Delays(delays) if delays.reserved != 0 => Err(ConfigError::Reserved),
+            Change::Delays(delays) => {
+                let spans = [delays.setup_ns, delays.hold_ns, delays.inactive_ns];
+                if spans.iter().any(|ns| u64::from(*ns) > MAX_DELAY.0) {
+                    return Err(ConfigError::Delay);
+                }
+                let [setup, hold, inactive] = spans.map(|ns| Ns(u64::from(ns)));
+                Ok(Self {
+                    delays: Delays {
+                        setup,
+                        hold,
+                        inactive,
+                    },
+                    ..self
+                })
+            }
+        }
+    }
+}
+
+/// Checks ENABLE's argument against the device's settings and the controller's limits.
+///
+/// # Errors
+///
+/// See [`EnableError`].
+pub fn plan(
+    limits: &Limits,
+    geometry: Geometry,
+    chip_select: u8,
+    settings: &Settings,
+    args: &abi::Enable,
+) -> Result<Plan, EnableError> {
+    if args.reserved != [0; 3] {
+        return Err(EnableError::Reserved);
+    }
+    if chip_select >= limits.chip_selects {
+        return Err(EnableError::NoSuch);
+    }
+    let bits_per_word = match (args.bits_per_word, settings.bits_per_word) {
+        (0, 0) => 8,
+        (0, bits) | (bits, _) => bits,
+    };
+    let speed_hz = match (args.speed_hz, settings.speed_hz) {
+        (0, 0) => limits.max_speed_hz,
+        (0, hz) | (hz, _) => hz.min(limits.max_speed_hz),
+    };
+    if !has_word(limits, bits_per_word) {
+        return Err(EnableError::BitsPerWord);
+    }
+    if settings.mode & !limits.modes != 0 {
+        return Err(EnableError::Mode);
+    }
+    if speed_hz < limits.min_speed_hz || speed_hz == 0 {
+        return Err(EnableError::Speed);
+    }
+    if args.frame_len == 0 {
+        return Err(EnableError::FrameEmpty);
+    }
+    if args.frame_len > limits.max_frame_len {
+        return Err(EnableError::FrameTooLong);
+    }
+    if !args.frame_len.is_multiple_of(word_len(bits_per_word)) {
+        return Err(EnableError::FrameNotWords);
+    }
+    Ok(Plan {
+        setup: Setup {
+            chip_select,
+            mode: settings.mode,
+            speed_hz,
+            bits_per_word,
+            frame_len: args.frame_len,
+            delays: settings.delays,
+        },
+        layout: layout(args.frame_len, geometry).ok_or(EnableError::FrameTooLong)?,
+    })
+}
+
+fn is_period(period: Ns, wire: Ns) -> bool {
+    let shortest = MIN_PERIOD.0.max(wire.0.saturating_mul(2));
+    (shortest..=MAX_PERIOD.0).contains(&period.0)
+}
+
+/// What starts a chip select's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// The exchange call.
+    Call,
+    /// A timer.
+    Timer {
+        /// Date of the first frame.
+        first: Instant,
+        /// From one frame to the next.
+        period: Ns,
+    },
+}
+
+/// Checks SET_TRIGGER's argument; `wire` is the time of one frame.
+///
+/// # Errors
+///
+/// See [`TriggerError`].
+pub fn check_trigger(args: &abi::Trigger, wire: Ns) -> Result<Trigger, TriggerError> {
+    if args.reserved != 0 {
+        return Err(TriggerError::Reserved);
+    }
+    match args.kind {
+        abi::TRIGGER_CALL if args.first_ns != 0 || args.period_ns != 0 => {
+            Err(TriggerError::Reserved)
+        }
+        abi::TRIGGER_CALL => Ok(Trigger::Call),
+        abi::TRIGGER_TIMER if !is_period(Ns(args.period_ns), wire) => Err(TriggerError::Period),
+        abi::TRIGGER_TIMER if i64::try_from(args.first_ns).is_err() => Err(TriggerError::First),
+        abi::TRIGGER_TIMER => Ok(Trigger::Timer {
+            first: Instant(args.first_ns),
+            period: Ns(args.period_ns),
+        }),
+        _ => Err(TriggerError::Kind),
+    }
+}
+
+/// Checks SET_STOP's argument; `wire` is the time of one frame.
+///
+/// # Errors
+///
+/// See [`StopError`].
+pub fn check_stop(args: &abi::Stop, wire: Ns) -> Result<(), StopError> {
+    if args.reserved != 0 {
+        return Err(StopError::Reserved);
+    }
+    if args.period_ns != 0 {
+        if args.miss_limit == 0 {
+            return Err(StopError::NoLimit);
+        }
+        if !is_period(Ns(args.period_ns), wire) {
+            return Err(StopError::Period);
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a list that are used.
+///
+/// # Errors
+///
+/// See [`ListRefused`].
+pub fn check_list(list: &mut abi::RunList) -> Result<&mut [abi::ListEntry], ListRefused> {
+    if list.count == 0 {
+        return Err(ListRefused::Empty);
+    }
+    let count = usize::try_from(list.count).unwrap_or(usize::MAX);
+    list.entries.get_mut(..count).ok_or(ListRefused::TooMany)
+}
+
+/// What user space asks of mmap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// Offset in the file, in bytes.
+    pub offset: u64,
+    /// Bytes, in whole pages.
+    pub len: u64,
+    /// `MAP_SHARED`.
+    pub shared: bool,
+}
+
+/// Checks a mapping of a buffer of which `mappable` bytes may be mapped.
+///
+/// # Errors
+///
+/// See [`MapError`].
+pub fn check_map(mapping: &Mapping, mappable: u32) -> Result<(), MapError> {
+    if mapping.offset != 0 {
+        return Err(MapError::Offset);
+    }
+    if mapping.len > u64::from(mappable) {
+        return Err(MapError::TooLong);
+    }
+    if !mapping.shared {
+        return Err(MapError::Private);
+    }
+    Ok(())
+}
