@@ -40,9 +40,6 @@ mod inband;
 mod job;
 pub mod regs;
 
-#[cfg(test)]
-mod tests;
-
 use bus::Bus;
 use core::convert::Infallible;
 use core::fmt;
