@@ -1,3 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Being written.
-#![cfg_attr(not(test), no_std)]
+
+//! C declarations of the kernel that is built for, as bindgen reads them from its headers, and the C helpers that stand
+//! for its inline functions and macros.
+//!
+//! Differences between kernel versions end here: `helpers.c` gives one name and one signature to what changed.
+#![no_std]
+#![allow(
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unsafe_op_in_unsafe_fn,
+    unnecessary_transmutes,
+    unused_imports,
+    unreachable_pub,
+    dead_code,
+    improper_ctypes,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
+
+include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
+
+mod layout {
+    use super::*;
+    include!(concat!(env!("OUT_DIR"), "/layout.rs"));
+}

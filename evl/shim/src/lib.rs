@@ -1,3 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Being written.
-#![cfg_attr(not(test), no_std)]
+
+//! The out-of-band stage on a mainline kernel: which threads belong to it.
+//!
+//! ```text
+//!  /dev/oob/ctl  --ATTACH, DETACH-->  Table  <--is it there?--  evl_shim_attached(), every exchange call
+//!                                       ^
+//!  sched_process_exit tracepoint -------'   a thread that ends leaves, however it ends
+//! ```
+//!
+//! A thread enters and leaves the table by itself only, and only asks for itself: so looking up needs no lock.
+#![cfg_attr(target_os = "none", no_std)]
+
+#[cfg(target_os = "none")]
+mod module;
+pub mod table;

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+#   make KDIR=<headers package or build folder of a kernel> [O=<folder for what is built>] [ARCH=..] [CROSS_COMPILE=..]
+#
+# builds the kit's modules for that kernel. Cargo compiles the Rust code, Kbuild the few lines of C, and Kbuild links.
+# What is wrong with the tree or the toolchain is said in one line, before anything is built.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+ARCH ?= $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
+CARGO ?= $(firstword $(wildcard /usr/bin/cargo) cargo)
+RUSTC ?= $(firstword $(wildcard /usr/bin/rustc) rustc)
+NAMES := evl_shim
+
+src_evl_shim := evl/shim
+src_oob_spi := oob-spi
+src_oob_bcm2835 := bcm2835
+src_vboard := vboard
+
+top := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))
+# O, too, means something to the kernel: nothing given on the command line goes down by itself.
+MAKEOVERRIDES :=
+
+kdir := $(realpath $(KDIR))
+O ?= $(top)/target/kernel/$(notdir $(kdir))
+out := $(abspath $(O))
+
+.PHONY: modules check clean
+modules: check
+	@mkdir -p $(out)
+	@$(foreach n,$(NAMES),ln -sfn $(top)/$(src_$n)/module.c $(out)/$(n)_module.c; \
+		ln -sfn $(top)/bindings/helpers.c $(out)/$(n)_helpers.c;)
+	@ln -sfn $(top)/Kbuild $(out)/Kbuild
+	@ln -sfn $(top)/bindings/layout.c $(out)/layout.c
+	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) ARCH=$(ARCH) $(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)) OOBKIT=$(top) CARGO=$(CARGO) RUSTC=$(RUSTC) \
+		CONFIG_DEBUG_INFO_BTF_MODULES= modules
+
+check:
+	@$(top)/scripts/check-target "$(KDIR)" "$(RUSTC)" "$(CARGO)"
+
+clean:
+	rm -rf $(out)

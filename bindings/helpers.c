@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/version.h>
+#include <linux/cache.h>
+#include "kernel.h"
+
+#define helper __visible
+
+helper void rust_helper_BUG(void)
+{
+	BUG();
+}
+
+helper struct task_struct *rust_helper_get_current(void)
+{
+	return current;
+}
+
+helper void rust_helper_get_task_struct(struct task_struct *t)
+{
+	get_task_struct(t);
+}
+
+helper void rust_helper_put_task_struct(struct task_struct *t)
+{
+	put_task_struct(t);
+}
+
+/* 1 to 99 for a SCHED_FIFO task, 0 for any other. */
+helper int rust_helper_task_fifo_priority(struct task_struct *t)
+{
+	return t->policy == SCHED_FIFO ? t->rt_priority : 0;
+}
+
+helper int rust_helper_task_pid(struct task_struct *t)
+{
+	return t->pid;
+}
+
+/* Tells processes apart for as long as one of them holds a file open; what ->flush is given, too. */
+helper void *rust_helper_current_files(void)
+{
+	return current->files;
+}
+
+helper void rust_helper_set_current_state(unsigned int state)
+{
+	if (state == TASK_RUNNING)
+		__set_current_state(TASK_RUNNING);
+	else
+		set_current_state(state);
+}
+
+helper void rust_helper_rcu_read_lock(void)
+{
+	rcu_read_lock();
+}
+
+helper void rust_helper_rcu_read_unlock(void)
+{
+	rcu_read_unlock();
+}
+
+helper void rust_helper_tracepoint_synchronize_unregister(void)
+{
+	tracepoint_synchronize_unregister();
+}
+
+helper void rust_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name, struct lock_class_key *key)
+{
+#ifdef CONFIG_DEBUG_SPINLOCK
+	__raw_spin_lock_init(lock, name, key, LD_WAIT_SPIN);
+#else
+	raw_spin_lock_init(lock);
+#endif
+}
+
+helper unsigned long rust_helper_raw_spin_lock_irqsave(raw_spinlock_t *lock)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(lock, flags);
+	return flags;
+}
+
+helper void rust_helper_raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(lock, flags);
+}
+
+helper void rust_helper_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key)
+{
+	__mutex_init(lock, name, key);
+}
+
+helper void rust_helper_mutex_lock(struct mutex *lock)
+{
+	mutex_lock(lock);
+}
+
+helper void rust_helper_mutex_unlock(struct mutex *lock)
+{
+	mutex_unlock(lock);
+}
+
+helper void rust_helper_init_waitqueue_head(wait_queue_head_t *queue, const char *name, struct lock_class_key *key)
+{
+	__init_waitqueue_head(queue, name, key);
+}
+
+helper void rust_helper_wake_up_all(wait_queue_head_t *queue)
+{
+	wake_up_all(queue);
+}
+
+helper long rust_helper_wait_event_timeout(wait_queue_head_t *queue, bool (*cond)(void *), void *arg, long jiffies)
+{
+	return wait_event_timeout(*queue, cond(arg), jiffies);
+}
+
+helper long rust_helper_wait_event_killable_timeout(wait_queue_head_t *queue, bool (*cond)(void *), void *arg,
+						    long jiffies)
+{
+	return wait_event_killable_timeout(*queue, cond(arg), jiffies);
+}
+
+helper unsigned long rust_helper_msecs_to_jiffies(unsigned int ms)
+{
+	return msecs_to_jiffies(ms);
+}
+
+helper void *rust_helper_kzalloc(size_t size)
+{
+	return kzalloc(size, GFP_KERNEL);
+}
+
+helper void *rust_helper_kzalloc_atomic(size_t size)
+{
+	return kzalloc(size, GFP_ATOMIC);
+}
+
+helper void *rust_helper_vzalloc(unsigned long size)
+{
+	return vzalloc(size);
+}
+
+helper unsigned long rust_helper_copy_from_user(void *to, const void __user *from, unsigned long n)
+{
+	return copy_from_user(to, from, n);
+}
+
+helper unsigned long rust_helper_copy_to_user(void __user *to, const void *from, unsigned long n)
+{
+	return copy_to_user(to, from, n);
+}
+
+helper int rust_helper_dma_set_mask_and_coherent(struct device *dev, u64 mask)
+{
+	return dma_set_mask_and_coherent(dev, mask);
+}
+
+helper void *rust_helper_dma_alloc_coherent(struct device *dev, size_t size, u64 *bus)
+{
+	dma_addr_t address = 0;
+	void *cpu = dma_alloc_coherent(dev, size, &address, GFP_KERNEL);
+
+	*bus = address;
+	return cpu;
+}
+
+helper unsigned long rust_helper_page_size(void)
+{
+	return PAGE_SIZE;
+}
+
+helper unsigned int rust_helper_l1_cache_bytes(void)
+{
+	return L1_CACHE_BYTES;
+}
+
+/* CLOCK_MONOTONIC, absolute dates, expiry in hard interrupt context on PREEMPT_RT too. */
+helper void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *))
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+	hrtimer_setup(timer, fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+#else
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	timer->function = fn;
+#endif
+}
+
+helper void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns)
+{
+	hrtimer_start(timer, ns_to_ktime(ns), HRTIMER_MODE_ABS_HARD);
+}
+
+helper u64 rust_helper_hrtimer_expires(const struct hrtimer *timer)
+{
+	return ktime_to_ns(hrtimer_get_expires(timer));
+}
+
+helper u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 interval)
+{
+	return hrtimer_forward(timer, ns_to_ktime(now), ns_to_ktime(interval));
+}
+
+helper void rust_helper_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *))
+{
+	*work = IRQ_WORK_INIT_HARD(fn);
+}
+
+helper void *rust_helper_file_private(struct file *file)
+{
+	return file->private_data;
+}
+
+helper void rust_helper_set_file_private(struct file *file, void *data)
+{
+	file->private_data = data;
+}
+
+/* misc_open() leaves the miscdevice in private_data for ->open. */
+helper void *rust_helper_miscdevice_of(struct file *file)
+{
+	return file->private_data;
+}
+
+helper bool rust_helper_file_nonblock(struct file *file)
+{
+	return file->f_flags & O_NONBLOCK;
+}
+
+helper unsigned long rust_helper_vma_len(const struct vm_area_struct *vma)
+{
+	return vma->vm_end - vma->vm_start;
+}
+
+helper unsigned long rust_helper_vma_pgoff(const struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff;
+}
+
+/* No copy at fork and no growth by mremap: one mapping, one count. */
+helper void rust_helper_vma_attach(struct vm_area_struct *vma, const struct vm_operations_struct *ops, void *data)
+{
+	vma->vm_ops = ops;
+	vma->vm_private_data = data;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTCOPY | VM_DONTDUMP);
+#else
+	vma->vm_flags |= VM_DONTEXPAND | VM_DONTCOPY | VM_DONTDUMP;
+#endif
+}
+
+helper void *rust_helper_vma_private(const struct vm_area_struct *vma)
+{
+	return vma->vm_private_data;
+}
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+static int oobkit_platform_remove(struct platform_device *pdev)
+{
+	struct platform_driver *driver = to_platform_driver(pdev->dev.driver);
+
+	container_of(driver, struct oobkit_platform_driver, driver)->remove(pdev);
+	return 0;
+}
+#endif
+
+helper int rust_helper_platform_driver_register(struct oobkit_platform_driver *driver, struct module *owner,
+						const char *name, const struct of_device_id *of_table,
+						int (*probe)(struct platform_device *pdev),
+						void (*remove)(struct platform_device *pdev))
+{
+	driver->remove = remove;
+	driver->driver.probe = probe;
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+	driver->driver.remove = oobkit_platform_remove;
+#else
+	driver->driver.remove = remove;
+#endif
+	driver->driver.driver.name = name;
+	driver->driver.driver.of_match_table = of_table;
+	return __platform_driver_register(&driver->driver, owner);
+}
+
+helper struct device *rust_helper_platform_device_dev(struct platform_device *pdev)
+{
+	return &pdev->dev;
+}
+
+helper void *rust_helper_platform_get_drvdata(struct platform_device *pdev)
+{
+	return platform_get_drvdata(pdev);
+}
+
+helper void rust_helper_platform_set_drvdata(struct platform_device *pdev, void *data)
+{
+	platform_set_drvdata(pdev, data);
+}
+
+helper void *rust_helper_dev_get_platdata(struct device *dev)
+{
+	return dev_get_platdata(dev);
+}
+
+helper struct device_node *rust_helper_dev_of_node(struct device *dev)
+{
+	return dev_of_node(dev);
+}
+
+helper struct platform_device *rust_helper_platform_device_register(const char *name, int id, const void *data,
+								    size_t size, u64 dma_mask)
+{
+	const struct platform_device_info info = {
+		.name = name,
+		.id = id,
+		.data = data,
+		.size_data = size,
+		.dma_mask = dma_mask,
+	};
+
+	return platform_device_register_full(&info);
+}
+
+helper int rust_helper_request_irq(unsigned int irq, irq_handler_t handler, unsigned long flags, const char *name,
+				   void *dev)
+{
+	return request_irq(irq, handler, flags, name, dev);
+}
+
+helper int rust_helper_clk_prepare_enable(struct clk *clk)
+{
+	return clk_prepare_enable(clk);
+}
+
+helper void rust_helper_clk_disable_unprepare(struct clk *clk)
+{
+	clk_disable_unprepare(clk);
+}
+
+helper struct spi_controller *rust_helper_spi_alloc_host(struct device *dev, unsigned int size)
+{
+	return __spi_alloc_controller(dev, size, false);
+}
+
+helper void *rust_helper_spi_controller_get_devdata(struct spi_controller *ctlr)
+{
+	return spi_controller_get_devdata(ctlr);
+}
+
+helper void rust_helper_spi_controller_put(struct spi_controller *ctlr)
+{
+	spi_controller_put(ctlr);
+}
+
+helper unsigned int rust_helper_spi_get_chipselect(const struct spi_device *spi)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	return spi_get_chipselect(spi, 0);
+#else
+	return spi->chip_select;
+#endif
+}
+
+helper u32 rust_helper_spi_mode(const struct spi_device *spi)
+{
+	return spi->mode;
+}

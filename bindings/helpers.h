@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One name and one signature for what is an inline function or a macro in C, or differs between kernel versions.
+ * bindgen drops the prefix rust_helper_. Linked into every module by itself; what a module does not use is dropped.
+ */
+#ifndef OOBKIT_HELPERS_H
+#define OOBKIT_HELPERS_H
+
+/* Errors that end the world. */
+void rust_helper_BUG(void) __attribute__((noreturn));
+
+/* Tasks. */
+struct task_struct *rust_helper_get_current(void);
+void rust_helper_get_task_struct(struct task_struct *t);
+void rust_helper_put_task_struct(struct task_struct *t);
+int rust_helper_task_fifo_priority(struct task_struct *t);
+int rust_helper_task_pid(struct task_struct *t);
+void *rust_helper_current_files(void);
+void rust_helper_set_current_state(unsigned int state);
+void rust_helper_rcu_read_lock(void);
+void rust_helper_rcu_read_unlock(void);
+
+void rust_helper_tracepoint_synchronize_unregister(void);
+
+/* Locks. */
+void rust_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name, struct lock_class_key *key);
+unsigned long rust_helper_raw_spin_lock_irqsave(raw_spinlock_t *lock);
+void rust_helper_raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags);
+void rust_helper_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key);
+void rust_helper_mutex_lock(struct mutex *lock);
+void rust_helper_mutex_unlock(struct mutex *lock);
+void rust_helper_init_waitqueue_head(wait_queue_head_t *queue, const char *name, struct lock_class_key *key);
+void rust_helper_wake_up_all(wait_queue_head_t *queue);
+long rust_helper_wait_event_timeout(wait_queue_head_t *queue, bool (*cond)(void *), void *arg, long jiffies);
+long rust_helper_wait_event_killable_timeout(wait_queue_head_t *queue, bool (*cond)(void *), void *arg, long jiffies);
+unsigned long rust_helper_msecs_to_jiffies(unsigned int ms);
+
+/* Memory. */
+void *rust_helper_kzalloc(size_t size);
+void *rust_helper_kzalloc_atomic(size_t size);
+void *rust_helper_vzalloc(unsigned long size);
+unsigned long rust_helper_copy_from_user(void *to, const void __user *from, unsigned long n);
+unsigned long rust_helper_copy_to_user(void __user *to, const void *from, unsigned long n);
+int rust_helper_dma_set_mask_and_coherent(struct device *dev, u64 mask);
+void *rust_helper_dma_alloc_coherent(struct device *dev, size_t size, u64 *bus);
+unsigned long rust_helper_page_size(void);
+unsigned int rust_helper_l1_cache_bytes(void);
+
+/* Timers. */
+void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *));
+void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns);
+u64 rust_helper_hrtimer_expires(const struct hrtimer *timer);
+u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 interval);
+void rust_helper_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *));
+
+/* Files. */
+void *rust_helper_file_private(struct file *file);
+void rust_helper_set_file_private(struct file *file, void *data);
+void *rust_helper_miscdevice_of(struct file *file);
+bool rust_helper_file_nonblock(struct file *file);
+unsigned long rust_helper_vma_len(const struct vm_area_struct *vma);
+unsigned long rust_helper_vma_pgoff(const struct vm_area_struct *vma);
+void rust_helper_vma_attach(struct vm_area_struct *vma, const struct vm_operations_struct *ops, void *data);
+void *rust_helper_vma_private(const struct vm_area_struct *vma);
+
+/* Devices. */
+struct oobkit_platform_driver {
+	struct platform_driver driver;
+	void (*remove)(struct platform_device *pdev);
+};
+int rust_helper_platform_driver_register(struct oobkit_platform_driver *driver, struct module *owner,
+					 const char *name, const struct of_device_id *of_table,
+					 int (*probe)(struct platform_device *pdev),
+					 void (*remove)(struct platform_device *pdev));
+struct device *rust_helper_platform_device_dev(struct platform_device *pdev);
+void *rust_helper_platform_get_drvdata(struct platform_device *pdev);
+void rust_helper_platform_set_drvdata(struct platform_device *pdev, void *data);
+void *rust_helper_dev_get_platdata(struct device *dev);
+struct device_node *rust_helper_dev_of_node(struct device *dev);
+struct platform_device *rust_helper_platform_device_register(const char *name, int id, const void *data, size_t size,
+							     u64 dma_mask);
+int rust_helper_request_irq(unsigned int irq, irq_handler_t handler, unsigned long flags, const char *name, void *dev);
+int rust_helper_clk_prepare_enable(struct clk *clk);
+void rust_helper_clk_disable_unprepare(struct clk *clk);
+
+/* SPI. */
+struct spi_controller *rust_helper_spi_alloc_host(struct device *dev, unsigned int size);
+void *rust_helper_spi_controller_get_devdata(struct spi_controller *ctlr);
+void rust_helper_spi_controller_put(struct spi_controller *ctlr);
+unsigned int rust_helper_spi_get_chipselect(const struct spi_device *spi);
+u32 rust_helper_spi_mode(const struct spi_device *spi);
+
+#endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sizes and offsets as this kernel's C compiler sees them, for every structure whose size or fields Rust code uses.
+ * Only assembled, never linked; bindings/build.rs turns each line into a compile-time assertion on the Rust side.
+ */
+#include <linux/version.h>
+#include "kernel.h"
+
+#define SIZE(s) asm volatile("\n.ascii \"->size " #s " %0\"" : : "i"(sizeof(struct s)))
+#define OFFSET(s, f) asm volatile("\n.ascii \"->offset " #s " " #f " %0\"" : : "i"(offsetof(struct s, f)))
+
+void oobkit_layout(void);
+void oobkit_layout(void)
+{
+	SIZE(file_operations);
+	OFFSET(file_operations, owner);
+	OFFSET(file_operations, open);
+	OFFSET(file_operations, release);
+	OFFSET(file_operations, flush);
+	OFFSET(file_operations, unlocked_ioctl);
+	OFFSET(file_operations, compat_ioctl);
+	OFFSET(file_operations, mmap);
+	OFFSET(file_operations, read);
+	SIZE(miscdevice);
+	OFFSET(miscdevice, minor);
+	OFFSET(miscdevice, name);
+	OFFSET(miscdevice, fops);
+	OFFSET(miscdevice, parent);
+	OFFSET(miscdevice, nodename);
+	OFFSET(miscdevice, mode);
+	SIZE(vm_operations_struct);
+	OFFSET(vm_operations_struct, open);
+	OFFSET(vm_operations_struct, close);
+	SIZE(hrtimer);
+	SIZE(irq_work);
+	SIZE(mutex);
+	SIZE(wait_queue_head);
+	SIZE(raw_spinlock);
+	SIZE(lock_class_key);
+	SIZE(of_device_id);
+	OFFSET(of_device_id, compatible);
+	SIZE(oobkit_platform_driver);
+	SIZE(platform_device);
+	SIZE(device);
+	SIZE(module);
+	SIZE(tracepoint);
+	OFFSET(tracepoint, name);
+	SIZE(spi_controller);
+	OFFSET(spi_controller, bus_num);
+	OFFSET(spi_controller, num_chipselect);
+	OFFSET(spi_controller, mode_bits);
+	OFFSET(spi_controller, bits_per_word_mask);
+	OFFSET(spi_controller, min_speed_hz);
+	OFFSET(spi_controller, max_speed_hz);
+	OFFSET(spi_controller, set_cs);
+	OFFSET(spi_controller, prepare_message);
+	OFFSET(spi_controller, unprepare_message);
+	OFFSET(spi_controller, transfer_one);
+	OFFSET(spi_controller, use_gpio_descriptors);
+	SIZE(spi_device);
+	OFFSET(spi_device, controller);
+	OFFSET(spi_device, max_speed_hz);
+	OFFSET(spi_device, mode);
+	SIZE(spi_transfer);
+	OFFSET(spi_transfer, tx_buf);
+	OFFSET(spi_transfer, rx_buf);
+	OFFSET(spi_transfer, len);
+	OFFSET(spi_transfer, speed_hz);
+	OFFSET(spi_transfer, effective_speed_hz);
+	SIZE(spi_board_info);
+	OFFSET(spi_board_info, modalias);
+	OFFSET(spi_board_info, max_speed_hz);
+	OFFSET(spi_board_info, chip_select);
+	OFFSET(spi_board_info, mode);
+}

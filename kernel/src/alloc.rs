@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Memory from the kernel's allocator. Everything here sleeps: in-band only, except dropping.
+
+use crate::error::{Result, code};
+use core::mem::MaybeUninit;
+use core::ops::{Deref, DerefMut};
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering, fence};
+
+/// One value in memory of its own; its address never changes.
+///
+/// # Invariants
+///
+/// The pointer came from `kzalloc` with room for a `T`, holds an initialised `T`, and is owned.
+#[derive(Debug)]
+pub struct KBox<T>(NonNull<T>);
+
+// SAFETY: a box owns its value, like the value itself.
+unsafe impl<T: Send> Send for KBox<T> {}
+// SAFETY: sharing the box shares the value, nothing else.
+unsafe impl<T: Sync> Sync for KBox<T> {}
+
+impl<T> KBox<T> {
+    /// Allocates and moves `value` in.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(value: T) -> Result<Self> {
+        const {
+            assert!(
+                align_of::<T>() <= 8 || size_of::<T>().is_power_of_two(),
+                "kmalloc aligns to 8 only"
+            )
+        };
+        // SAFETY: allocation has no precondition but the in-band context, which this function's contract demands.
+        let memory: *mut T = unsafe { bindings::kzalloc(size_of::<T>().max(1)) }.cast();
+        let memory = NonNull::new(memory).ok_or(code::ENOMEM)?;
+        // SAFETY: freshly allocated, large and aligned enough.
+        unsafe { memory.write(value) };
+        Ok(Self(memory))
+    }
+
+    /// Gives the box away as a pointer.
+    pub fn into_raw(this: Self) -> *mut T {
+        let pointer = this.0.as_ptr();
+        core::mem::forget(this);
+        pointer
+    }
+
+    /// Takes back what [`Self::into_raw`] gave.
+    ///
+    /// # Safety
+    ///
+    /// `pointer` came from `into_raw`, and is not used otherwise again.
+    pub unsafe fn from_raw(pointer: *mut T) -> Self {
+        // SAFETY: `into_raw` gives no null pointer.
+        Self(unsafe { NonNull::new_unchecked(pointer) })
+    }
+}
+
+impl<T> KBox<MaybeUninit<T>> {
+    /// Zeroed room for a C structure that must be initialised in place.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn zeroed() -> Result<Self> {
+        Self::new(MaybeUninit::zeroed())
+    }
+}
+
+impl<T> Deref for KBox<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: by the invariants.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> DerefMut for KBox<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: by the invariants, and `self` is borrowed uniquely.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl<T> Drop for KBox<T> {
+    fn drop(&mut self) {
+        // SAFETY: by the invariants the value is initialised and not used again.
+        unsafe { ptr::drop_in_place(self.0.as_ptr()) };
+        // SAFETY: by the invariants the memory is the allocator's.
+        unsafe { bindings::kfree(self.0.as_ptr().cast()) };
+    }
+}
+
+struct Counted<T> {
+    count: AtomicUsize,
+    value: T,
+}
+
+/// One value with several owners.
+#[derive(Debug)]
+pub struct KArc<T>(NonNull<Counted<T>>);
+
+// SAFETY: owners on several threads share the value and any of them may drop it.
+unsafe impl<T: Send + Sync> Send for KArc<T> {}
+// SAFETY: as for Send.
+unsafe impl<T: Send + Sync> Sync for KArc<T> {}
+
+impl<T> KArc<T> {
+    /// Allocates and moves `value` in, with one owner.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(value: T) -> Result<Self> {
+        let counted = KBox::new(Counted {
+            count: AtomicUsize::new(1),
+            value,
+        })?;
+        // SAFETY: `into_raw` gives no null pointer.
+        Ok(Self(unsafe {
+            NonNull::new_unchecked(KBox::into_raw(counted))
+        }))
+    }
+
+    fn counted(&self) -> &Counted<T> {
+        // SAFETY: the memory lives as long as one owner, and `self` is one.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Gives this owner away as a pointer to the value.
+    pub fn into_raw(this: Self) -> *const T {
+        let pointer = &raw const this.counted().value;
+        core::mem::forget(this);
+        pointer
+    }
+
+    /// Takes back an owner that [`Self::into_raw`] gave.
+    ///
+    /// # Safety
+    ///
+    /// `pointer` came from `into_raw` and stands for one owner, which passes to the result.
+    pub unsafe fn from_raw(pointer: *const T) -> Self {
+        // SAFETY: `into_raw` pointed at the field `value` of a `Counted<T>`.
+        let counted = unsafe { pointer.byte_sub(core::mem::offset_of!(Counted<T>, value)) };
+        // SAFETY: inside a live allocation, so not null.
+        Self(unsafe { NonNull::new_unchecked(counted.cast_mut().cast()) })
+    }
+}
+
+impl<T> Clone for KArc<T> {
+    fn clone(&self) -> Self {
+        self.counted().count.fetch_add(1, Ordering::Relaxed);
+        Self(self.0)
+    }
+}
+
+impl<T> Deref for KArc<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.counted().value
+    }
+}
+
+impl<T> Drop for KArc<T> {
+    fn drop(&mut self) {
+        if self.counted().count.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            // SAFETY: the last owner is gone; the pointer came from a box.
+            drop(unsafe { KBox::from_raw(self.0.as_ptr()) });
+        }
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Kernel errors: a negative errno, and results over it.
+
+use core::num::NonZeroI32;
+
+/// A negative errno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error(NonZeroI32);
+
+/// What kernel calls return.
+pub type Result<T = ()> = core::result::Result<T, Error>;
+
+/// The largest errno the kernel uses.
+const MAX_ERRNO: i32 = 4095;
+
+impl Error {
+    /// The error of a positive errno, as the `bindings` crate's constants give it; `EINVAL` for a number that is none.
+    pub const fn from_errno(errno: u32) -> Self {
+        #[allow(clippy::cast_possible_wrap)]
+        let value = if errno == 0 || errno > MAX_ERRNO as u32 {
+            -22
+        } else {
+            -(errno as i32)
+        };
+        match NonZeroI32::new(value) {
+            Some(value) => Self(value),
+            None => panic!("a non-zero constant"),
+        }
+    }
+
+    /// The negative errno.
+    pub const fn to_errno(self) -> i32 {
+        self.0.get()
+    }
+}
+
+/// The errors that the safe layer itself makes.
+pub mod code {
+    use super::Error;
+    use bindings as b;
+    /// No memory.
+    pub const ENOMEM: Error = Error::from_errno(b::ENOMEM);
+    /// Bad pointer.
+    pub const EFAULT: Error = Error::from_errno(b::EFAULT);
+    /// Bad argument.
+    pub const EINVAL: Error = Error::from_errno(b::EINVAL);
+    /// Not allowed.
+    pub const EPERM: Error = Error::from_errno(b::EPERM);
+    /// No such device.
+    pub const ENODEV: Error = Error::from_errno(b::ENODEV);
+    /// No such call.
+    pub const ENOTTY: Error = Error::from_errno(b::ENOTTY);
+    /// In use.
+    pub const EBUSY: Error = Error::from_errno(b::EBUSY);
+    /// No such entry.
+    pub const ENOENT: Error = Error::from_errno(b::ENOENT);
+    /// No such thread.
+    pub const ESRCH: Error = Error::from_errno(b::ESRCH);
+    /// No room.
+    pub const ENOSPC: Error = Error::from_errno(b::ENOSPC);
+}
+
+/// `Ok` for zero and above, the error for a negative errno.
+pub fn to_result(value: i32) -> Result<i32> {
+    match NonZeroI32::new(value) {
+        Some(negative) if value < 0 => Err(Error(negative)),
+        _ => Ok(value),
+    }
+}
+
+/// A pointer from a C function that encodes errors in it; null counts as `ENOMEM`.
+pub fn from_err_ptr<T>(pointer: *mut T) -> Result<*mut T> {
+    let value = pointer.addr().cast_signed();
+    if pointer.is_null() {
+        Err(code::ENOMEM)
+    } else if (-(MAX_ERRNO as isize)..0).contains(&value) {
+        Err(Error::from_errno(value.unsigned_abs() as u32))
+    } else {
+        Ok(pointer)
+    }
+}
+
+/// What a C callback returns: the value, or the negative errno.
+pub fn from_result(result: Result<i32>) -> i32 {
+    match result {
+        Ok(value) => value,
+        Err(error) => error.to_errno(),
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Character devices.
+//!
+//! ```text
+//!  Registration<F>  owns  F::Device  --open-->  F (one per open file)  --ioctl, mmap, flush-->  ...  --release--> drop
+//! ```
+//!
+//! A file may outlive the registration (a device is unbound while a program holds it open), so an `F` owns what it needs.
+
+use crate::alloc::KBox;
+use crate::error::{Result, code, from_result, to_result};
+use crate::mm::Vma;
+use crate::uaccess::UserPtr;
+use bindings as b;
+use core::ffi::{CStr, c_int, c_long, c_uint, c_ulong, c_void};
+use core::marker::PhantomData;
+use core::mem;
+
+/// One open file of a device.
+pub trait File: Sized + Send + Sync + 'static {
+    /// What the device's registration owns and every open sees.
+    type Device: Send + Sync + 'static;
+
+    /// Opens; in-band.
+    ///
+    /// # Errors
+    ///
+    /// Any; the open fails with it.
+    fn open(device: &Self::Device) -> Result<KBox<Self>>;
+
+    /// An ioctl. 32-bit programs come here too: layouts are the same for them.
+    ///
+    /// # Errors
+    ///
+    /// Any.
+    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32>;
+
+    /// `process` closed one of its descriptors of this file; see [`crate::task::current_process`]. In-band.
+    fn flush(&self, process: u64) {
+        let _ = process;
+    }
+
+    /// Maps; in-band.
+    ///
+    /// # Errors
+    ///
+    /// Any.
+    fn mmap(&self, vma: &Vma<'_>) -> Result {
+        let _ = vma;
+        Err(code::ENODEV)
+    }
+}
+
+struct Inner<F: File> {
+    misc: b::miscdevice,
+    device: F::Device,
+    names: [[u8; NAME]; 2],
+}
+
+const NAME: usize = 32;
+
+/// A registered device node.
+///
+/// # Invariants
+///
+/// The node is registered, and the box stays where it is until it is deregistered in `drop`.
+pub struct Registration<F: File>(KBox<Inner<F>>);
+
+// SAFETY: the kernel serialises opens against deregistration; the device is Send and Sync.
+unsafe impl<F: File> Send for Registration<F> {}
+// SAFETY: as above; a shared reference gives the device only.
+unsafe impl<F: File> Sync for Registration<F> {}
+
+impl<F: File> Registration<F> {
+    /// Makes the node `/dev/<path>`; its name elsewhere is `name`. Both are at most 31 bytes. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a name that is too long, `ENOMEM`, and those of `misc_register`.
+    pub fn new(name: &[u8], path: &[u8], device: F::Device) -> Result<Self> {
+        // SAFETY: a miscdevice of zeroes is an empty one.
+        let misc: b::miscdevice = unsafe { mem::zeroed() };
+        let mut inner = KBox::new(Inner {
+            misc,
+            device,
+            names: [c_name(name)?, c_name(path)?],
+        })?;
+        let [name, path] = &inner.names;
+        let (name, path) = (name.as_ptr().cast(), path.as_ptr().cast());
+        inner.misc.minor = b::MISC_DYNAMIC_MINOR.cast_signed();
+        inner.misc.name = name;
+        inner.misc.nodename = path;
+        inner.misc.mode = 0o600;
+        inner.misc.fops = Ops::<F>::TABLE.as_ptr();
+        // SAFETY: the box keeps the structure, its names and the device in place until `drop`.
+        to_result(unsafe { b::misc_register(&raw mut inner.misc) })?;
+        Ok(Self(inner))
+    }
+
+    /// What opens see.
+    pub fn device(&self) -> &F::Device {
+        &self.0.device
+    }
+}
+
+impl<F: File> Drop for Registration<F> {
+    fn drop(&mut self) {
+        // SAFETY: registered since `new`. No open is under way afterwards.
+        unsafe { b::misc_deregister(&raw mut self.0.misc) };
+    }
+}
+
+fn c_name(text: &[u8]) -> Result<[u8; NAME]> {
+    let mut name = [0; NAME];
+    let room = name.get_mut(..text.len()).ok_or(code::EINVAL)?;
+    room.copy_from_slice(text);
+    CStr::from_bytes_until_nul(&name)
+        .map(|_| ())
+        .map_err(|_| code::EINVAL)?;
+    Ok(name)
+}
+
+#[repr(transparent)]
+struct Table(b::file_operations);
+// SAFETY: a table of functions that nobody writes to.
+unsafe impl Sync for Table {}
+
+impl Table {
+    const fn as_ptr(&'static self) -> *const b::file_operations {
+        &raw const self.0
+    }
+}
+
+struct Ops<F>(PhantomData<F>);
+
+impl<F: File> Ops<F> {
+    const TABLE: &'static Table = &Table(b::file_operations {
+        owner: (&raw const b::__this_module).cast_mut(),
+        open: Some(Self::open),
+        release: Some(Self::release),
+        unlocked_ioctl: Some(Self::ioctl),
+        compat_ioctl: Some(Self::ioctl),
+        flush: Some(Self::flush),
+        mmap: Some(Self::mmap),
+        // SAFETY: all other members are optional pointers and flags, for which zero is "none".
+        ..unsafe { mem::zeroed() }
+    });
+
+    unsafe extern "C" fn open(_inode: *mut b::inode, file: *mut b::file) -> c_int {
+        // SAFETY: misc_open() leaves the miscdevice there; it lies in an `Inner<F>` whose registration cannot end before
+        // this call does.
+        let misc = unsafe { b::miscdevice_of(file) };
+        // SAFETY: by the table that led here, the device is one of `F`.
+        let inner = unsafe { misc.byte_sub(mem::offset_of!(Inner<F>, misc)) }.cast::<Inner<F>>();
+        // SAFETY: as above; only shared references are made while registered.
+        let device = unsafe { &(*inner).device };
+        from_result(F::open(device).map(|opened| {
+            // SAFETY: the file is being opened: nobody else uses its private data.
+            unsafe { b::set_file_private(file, KBox::into_raw(opened).cast()) };
+            0
+        }))
+    }
+
+    /// # Safety
+    ///
+    /// `file` was opened by `open` and not yet released.
+    unsafe fn opened<'a>(file: *mut b::file) -> &'a F {
+        // SAFETY: by contract.
+        let private: *mut c_void = unsafe { b::file_private(file) };
+        // SAFETY: `open` put a box's pointer there, and `release` takes it back last.
+        unsafe { &*private.cast::<F>() }
+    }
+
+    unsafe extern "C" fn release(_inode: *mut b::inode, file: *mut b::file) -> c_int {
+        // SAFETY: the last use of the file.
+        let private = unsafe { b::file_private(file) };
+        // SAFETY: `open` put a box's pointer there.
+        drop(unsafe { KBox::<F>::from_raw(private.cast()) });
+        0
+    }
+
+    unsafe extern "C" fn ioctl(file: *mut b::file, command: c_uint, argument: c_ulong) -> c_long {
+        // SAFETY: the kernel calls this only between open and release.
+        let opened = unsafe { Self::opened(file) };
+        c_long::from(from_result(
+            opened.ioctl(command, UserPtr::new(argument as usize)),
+        ))
+    }
+
+    unsafe extern "C" fn flush(file: *mut b::file, process: b::fl_owner_t) -> c_int {
+        // SAFETY: as above.
+        unsafe { Self::opened(file) }.flush(process.addr() as u64);
+        0
+    }
+
+    unsafe extern "C" fn mmap(file: *mut b::file, vma: *mut b::vm_area_struct) -> c_int {
+        // SAFETY: as above.
+        let opened = unsafe { Self::opened(file) };
+        // SAFETY: the running ->mmap's own argument.
+        let vma = unsafe { Vma::new(vma) };
+        from_result(opened.mmap(&vma).map(|()| 0))
+    }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A panic is a BUG with its message: the kernel stops this task, prints where, and is tainted.
+
+use crate::pr_emerg;
+use core::panic::PanicInfo;
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    pr_emerg!("{info}");
+    // SAFETY: BUG() may be called in any context; it does not return.
+    unsafe { bindings::BUG() }
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Locks and in-band waiting.
+//!
+//! The C part of each lock lies in memory of its own, so a lock may be moved before it is used.
+
+use crate::alloc::KBox;
+use crate::error::Result;
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_ulong, c_void};
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ops::{Deref, DerefMut};
+
+/// What lockdep tells locks apart by; one static for each place that makes locks.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct LockClass(UnsafeCell<MaybeUninit<bindings::lock_class_key>>);
+
+// SAFETY: only the kernel touches the content, and synchronises that itself.
+unsafe impl Sync for LockClass {}
+
+impl LockClass {
+    /// A new class.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::zeroed()))
+    }
+
+    fn key(&'static self) -> *mut bindings::lock_class_key {
+        self.0.get().cast()
+    }
+}
+
+/// A lock that masks interrupts and never sleeps, on PREEMPT_RT too: the only one that hard interrupt code may take.
+pub struct RawSpinLock<T> {
+    lock: KBox<UnsafeCell<MaybeUninit<bindings::raw_spinlock_t>>>,
+    data: UnsafeCell<T>,
+}
+
+// SAFETY: the lock makes access to the data exclusive.
+unsafe impl<T: Send> Sync for RawSpinLock<T> {}
+// SAFETY: moving the lock moves the data.
+unsafe impl<T: Send> Send for RawSpinLock<T> {}
+
+impl<T> RawSpinLock<T> {
+    /// Allocates.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(data: T, name: &'static CStr, class: &'static LockClass) -> Result<Self> {
+        let lock = KBox::new(UnsafeCell::new(MaybeUninit::zeroed()))?;
+        // SAFETY: the memory is there for as long as the lock, name and class for ever.
+        unsafe { bindings::raw_spin_lock_init(lock.get().cast(), name.as_ptr(), class.key()) };
+        Ok(Self {
+            lock,
+            data: UnsafeCell::new(data),
+        })
+    }
+
+    /// Takes the lock with interrupts off.
+    pub fn lock(&self) -> RawSpinGuard<'_, T> {
+        // SAFETY: initialised in `new`.
+        let flags = unsafe { bindings::raw_spin_lock_irqsave(self.lock.get().cast()) };
+        RawSpinGuard {
+            lock: self,
+            flags,
+            here: PhantomData,
+        }
+    }
+}
+
+/// Holds a [`RawSpinLock`].
+pub struct RawSpinGuard<'a, T> {
+    lock: &'a RawSpinLock<T>,
+    flags: c_ulong,
+    here: PhantomData<*mut ()>,
+}
+
+impl<T> Deref for RawSpinGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the lock is held.
+        unsafe { &*self.lock.data.get() }
+    }
+}
+
+impl<T> DerefMut for RawSpinGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the lock is held, by this guard alone.
+        unsafe { &mut *self.lock.data.get() }
+    }
+}
+
+impl<T> Drop for RawSpinGuard<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: held since the guard was made, with these flags.
+        unsafe { bindings::raw_spin_unlock_irqrestore(self.lock.lock.get().cast(), self.flags) };
+    }
+}
+
+/// A lock that sleeps, for in-band task context.
+pub struct Mutex<T> {
+    lock: KBox<UnsafeCell<MaybeUninit<bindings::mutex>>>,
+    data: UnsafeCell<T>,
+}
+
+// SAFETY: the lock makes access to the data exclusive.
+unsafe impl<T: Send> Sync for Mutex<T> {}
+// SAFETY: moving the lock moves the data.
+unsafe impl<T: Send> Send for Mutex<T> {}
+
+impl<T> Mutex<T> {
+    /// Allocates.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(data: T, name: &'static CStr, class: &'static LockClass) -> Result<Self> {
+        let lock = KBox::new(UnsafeCell::new(MaybeUninit::zeroed()))?;
+        // SAFETY: the memory is there for as long as the lock, name and class for ever.
+        unsafe { bindings::mutex_init(lock.get().cast(), name.as_ptr(), class.key()) };
+        Ok(Self {
+            lock,
+            data: UnsafeCell::new(data),
+        })
+    }
+
+    /// Takes the lock; sleeps.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        // SAFETY: initialised in `new`.
+        unsafe { bindings::mutex_lock(self.lock.get().cast()) };
+        MutexGuard {
+            lock: self,
+            here: PhantomData,
+        }
+    }
+}
+
+/// Holds a [`Mutex`].
+pub struct MutexGuard<'a, T> {
+    lock: &'a Mutex<T>,
+    here: PhantomData<*mut ()>,
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the lock is held.
+        unsafe { &*self.lock.data.get() }
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the lock is held, by this guard alone.
+        unsafe { &mut *self.lock.data.get() }
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: held since the guard was made.
+        unsafe { bindings::mutex_unlock(self.lock.lock.get().cast()) };
+    }
+}
+
+/// A queue of in-band tasks that wait for a condition.
+pub struct WaitQueue(KBox<UnsafeCell<MaybeUninit<bindings::wait_queue_head_t>>>);
+
+// SAFETY: the kernel's wait queue synchronises itself.
+unsafe impl Sync for WaitQueue {}
+// SAFETY: it lies in memory of its own.
+unsafe impl Send for WaitQueue {}
+
+/// How a wait of [`WaitQueue`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// The condition holds.
+    Met,
+    /// The time is up.
+    TimedOut,
+    /// A fatal signal came.
+    Killed,
+}
+
+impl WaitQueue {
+    /// Allocates.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(name: &'static CStr, class: &'static LockClass) -> Result<Self> {
+        let queue = KBox::new(UnsafeCell::new(MaybeUninit::zeroed()))?;
+        // SAFETY: the memory is there for as long as the queue, name and class for ever.
+        unsafe { bindings::init_waitqueue_head(queue.get().cast(), name.as_ptr(), class.key()) };
+        Ok(Self(queue))
+    }
+
+    /// Sleeps until `condition` holds, at most `ms`; a fatal signal ends it where `killable`.
+    pub fn wait<F: FnMut() -> bool>(&self, ms: u32, killable: bool, mut condition: F) -> Waited {
+        unsafe extern "C" fn call<F: FnMut() -> bool>(argument: *mut c_void) -> bool {
+            // SAFETY: `wait` passes its own `condition`, which outlives the call and is used by nobody else meanwhile.
+            (unsafe { &mut *argument.cast::<F>() })()
+        }
+        let argument = (&raw mut condition).cast::<c_void>();
+        // SAFETY: pure arithmetic.
+        let jiffies = unsafe { bindings::msecs_to_jiffies(ms) }.cast_signed();
+        let queue = self.0.get().cast();
+        let left = if killable {
+            // SAFETY: the queue was initialised in `new`; `call` and `argument` belong together.
+            unsafe {
+                bindings::wait_event_killable_timeout(queue, Some(call::<F>), argument, jiffies)
+            }
+        } else {
+            // SAFETY: as above.
+            unsafe { bindings::wait_event_timeout(queue, Some(call::<F>), argument, jiffies) }
+        };
+        match left {
+            0 => Waited::TimedOut,
+            n if n < 0 => Waited::Killed,
+            _ => Waited::Met,
+        }
+    }
+
+    /// Wakes all; in-band context only (the queue's lock sleeps on PREEMPT_RT).
+    pub fn wake_all(&self) {
+        // SAFETY: initialised in `new`.
+        unsafe { bindings::wake_up_all(self.0.get().cast()) };
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Monotonic time and high-resolution timers.
+
+use crate::alloc::KBox;
+use crate::error::Result;
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// `CLOCK_MONOTONIC`, in nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    // SAFETY: always allowed.
+    unsafe { bindings::ktime_get() }.cast_unsigned()
+}
+
+/// What a timer calls, in hard interrupt context.
+pub trait TimerHandler: Sync {
+    /// The timer has expired.
+    fn expired(&self);
+}
+
+#[repr(C)]
+struct Inner<H> {
+    timer: UnsafeCell<MaybeUninit<bindings::hrtimer>>,
+    period: AtomicU64,
+    handler: H,
+}
+
+/// A timer on absolute dates that expires in hard interrupt context, on PREEMPT_RT too.
+///
+/// # Invariants
+///
+/// The timer is initialised, and its memory stays where it is until it is cancelled for good in `drop`.
+pub struct HrTimer<H: TimerHandler>(KBox<Inner<H>>);
+
+// SAFETY: hrtimers synchronise themselves; the handler is Sync.
+unsafe impl<H: TimerHandler> Sync for HrTimer<H> {}
+// SAFETY: the timer lies in memory of its own.
+unsafe impl<H: TimerHandler + Send> Send for HrTimer<H> {}
+
+impl<H: TimerHandler> HrTimer<H> {
+    /// Allocates.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(handler: H) -> Result<Self> {
+        let inner = KBox::new(Inner {
+            timer: UnsafeCell::new(MaybeUninit::zeroed()),
+            period: AtomicU64::new(0),
+            handler,
+        })?;
+        // SAFETY: the memory stays until `drop`; `expire` gets a pointer into an `Inner<H>`.
+        unsafe { bindings::hrtimer_setup(inner.timer.get().cast(), Some(Self::expire)) };
+        Ok(Self(inner))
+    }
+
+    /// Arms: first at `first`, then every `period` ns; once only where `period` is 0.
+    pub fn start(&self, first: u64, period: u64) {
+        self.0.period.store(period, Ordering::Relaxed);
+        // SAFETY: initialised in `new`.
+        unsafe {
+            bindings::hrtimer_start_abs(self.0.timer.get().cast(), first.min(i64::MAX as u64))
+        };
+    }
+
+    /// Disarms without waiting: a handler that runs on another processor may still finish, but does not re-arm.
+    pub fn stop(&self) {
+        self.0.period.store(0, Ordering::Relaxed);
+        // SAFETY: initialised in `new`.
+        unsafe { bindings::hrtimer_try_to_cancel(self.0.timer.get().cast()) };
+    }
+
+    /// Disarms, and waits until no handler runs any more. In-band only, and not from the handler.
+    pub fn cancel(&self) {
+        self.0.period.store(0, Ordering::Relaxed);
+        // SAFETY: initialised in `new`.
+        unsafe { bindings::hrtimer_cancel(self.0.timer.get().cast()) };
+    }
+
+    /// What the timer calls.
+    pub fn handler(&self) -> &H {
+        &self.0.handler
+    }
+
+    unsafe extern "C" fn expire(timer: *mut bindings::hrtimer) -> bindings::hrtimer_restart::Type {
+        // SAFETY: `timer` is the first field of an `Inner<H>` that lives until the timer is cancelled for good.
+        let inner = unsafe { &*timer.cast::<Inner<H>>() };
+        inner.handler.expired();
+        let period = inner.period.load(Ordering::Relaxed);
+        if period == 0 {
+            return bindings::hrtimer_restart::HRTIMER_NORESTART;
+        }
+        // SAFETY: this is the timer's own handler, where it may be moved forward.
+        unsafe { bindings::hrtimer_forward(timer, monotonic_ns(), period) };
+        bindings::hrtimer_restart::HRTIMER_RESTART
+    }
+}
+
+impl<H: TimerHandler> Drop for HrTimer<H> {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
