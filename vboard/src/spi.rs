@@ -228,6 +228,11 @@ impl Spi {
         self.cs.dmaen() && (self.rx.len() > self.rdreq() || over)
     }
 
+    /// Whether reading that register changes anything.
+    pub(crate) const fn read_changes(offset: u32) -> bool {
+        offset == regs::FIFO
+    }
+
     /// Reads a register at `t`. Room in the receive FIFO lets a stalled shifter go on.
     pub(crate) fn read(&mut self, t: Tick, offset: u32) -> u32 {
         match offset {
