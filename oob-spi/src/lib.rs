@@ -12,7 +12,7 @@
 //! | file | story |
 //! | --- | --- |
 //! | [`controller`] | what a controller does |
-//! | [`bus`] | the life cycle, in-band |
+//! | [`bus`], `life` | the bus and its life cycle, in-band |
 //! | `exchange`, `events`, `frames` | exchange calls; timers and the interrupt; what both do |
 //! | `claim` | the protocol between them, in one word |
 //! | [`gate`] | in-band messages against oob mode |
@@ -33,6 +33,7 @@ mod exchange;
 mod frames;
 pub mod gate;
 pub mod layout;
+mod life;
 mod slot;
 mod sync;
 pub mod validate;
