@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The kit itself, built for a guest: modules by make, user programs by Cargo.
+//!
+//! Both decide by themselves what is to be built again. Both use Debian's Rust, whichever one runs us.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::setup::kernel::{Arch, Kernel};
+use crate::setup::packages::{CARGO, RUSTC};
+use crate::setup::{self, Need};
+use crate::{paths, run};
+
+/// The user programs that every guest gets.
+const PROGRAMS: &[&str] = &["closed-loop", "vm-tests"];
+
+/// Builds the kit's modules for a kernel; none when the tree cannot build any yet.
+pub(crate) fn modules(kernel: &'static Kernel) -> Result<Vec<PathBuf>> {
+    let repo = paths::repo();
+    if !repo.join("Makefile").exists() {
+        eprintln!("xtask: no Makefile in {}: no modules", repo.display());
+        return Ok(Vec::new());
+    }
+    setup::ensure(&[Need::Build, Need::Kernel(kernel)])?;
+    let out = paths::target().join("kernel").join(kernel.name);
+    fs::create_dir_all(&out)?;
+    let lock = File::create(out.with_extension("lock"))?;
+    lock.lock().context("cannot lock the module folder")?;
+    let mut make = Command::new("make");
+    make.arg("-C").arg(&repo).arg("--no-print-directory");
+    make.arg(format!("KDIR={}", kernel.dir()?.join("build").display()));
+    make.arg(format!("O={}", out.display()));
+    if kernel.arch == Arch::Arm64 {
+        make.args(["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"]);
+    }
+    debian_rust(&mut make);
+    let log = out.with_extension("log");
+    let text = run::output(&mut make).with_context(|| format!("modules for {}", kernel.name))?;
+    fs::write(log, text)?;
+    found(&out)
+}
+
+/// Builds the user programs, linked statically, and gives back their files.
+pub(crate) fn programs(arch: Arch) -> Result<Vec<PathBuf>> {
+    setup::ensure(&[Need::Build])?;
+    setup::ensure(&[Need::RustStd(arch)])?;
+    let triple = format!("{}-unknown-linux-gnu", arch.gnu());
+    let target = paths::target().join("guest");
+    let mut flags = "-Ctarget-feature=+crt-static".to_owned();
+    let mut cargo = Command::new(CARGO);
+    cargo.args(["build", "--quiet", "--release", "--target", &triple]);
+    for program in PROGRAMS {
+        cargo.args(["--package", program]);
+    }
+    debian_rust(&mut cargo);
+    let variable = |what: &str| {
+        format!("CARGO_TARGET_{}_{what}", triple.to_uppercase().replace('-', "_"))
+    };
+    if arch == Arch::Arm64 {
+        let sysroot = setup::rust_std(arch)?.join("usr");
+        flags.push_str(&format!(" --sysroot={}", sysroot.display()));
+        cargo.env(variable("LINKER"), "aarch64-linux-gnu-gcc");
+    }
+    cargo.env(variable("RUSTFLAGS"), flags);
+    cargo.env("CARGO_TARGET_DIR", &target).current_dir(paths::repo());
+    run::output(&mut cargo).context("the guest's programs")?;
+    let release = target.join(&triple).join("release");
+    Ok(PROGRAMS.iter().map(|name| release.join(name)).collect())
+}
+
+/// Cleared of what the Cargo that runs us has set for itself.
+fn debian_rust(cmd: &mut Command) {
+    cmd.env("CARGO", CARGO).env("RUSTC", RUSTC);
+    for name in ["CARGO_TARGET_DIR", "LD_LIBRARY_PATH", "MAKEFLAGS", "RUSTFLAGS", "RUSTUP_TOOLCHAIN"] {
+        cmd.env_remove(name);
+    }
+}
+
+fn found(out: &Path) -> Result<Vec<PathBuf>> {
+    let mut modules = Vec::new();
+    for entry in fs::read_dir(out)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "ko") {
+            modules.push(path);
+        }
+    }
+    Ok(modules)
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the guest's kernel log says about the guest's health.
+//!
+//! Any report that a kernel makes about itself fails a run: the kit promises none.
+
+/// What begins such a report, wherever in a line it stands.
+const REPORTS: &[&str] = &[
+    "WARNING: ",
+    "BUG: ",
+    "kernel BUG at ",
+    "Oops: ",
+    "Internal error: ",
+    "Unable to handle kernel ",
+    "general protection fault",
+    "UBSAN: ",
+    "KCSAN: ",
+    "DMA-API: Out of memory",
+    "rcu: INFO: ",
+    "INFO: task ",
+    "INFO: trying to register non-static key",
+    "INFO: lockdep is turned off",
+    "self-detected stall",
+    "new suspected memory leaks",
+    "oobkit: FAULT: ",
+    PANIC,
+];
+
+const PANIC: &str = "Kernel panic - not syncing";
+
+/// A kernel log as it grows.
+#[derive(Default)]
+pub(crate) struct Log {
+    lines: Vec<String>,
+    partial: Vec<u8>,
+    report: Option<String>,
+    panicked: bool,
+}
+
+impl Log {
+    /// Takes what was added to the log.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            match byte {
+                b'\n' => {
+                    let line = std::mem::take(&mut self.partial);
+                    self.line(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned());
+                }
+                byte => self.partial.push(*byte),
+            }
+        }
+    }
+
+    fn line(&mut self, line: String) {
+        if self.report.is_none() && REPORTS.iter().any(|report| line.contains(report)) {
+            self.report = Some(line.clone());
+        }
+        self.panicked |= line.contains(PANIC);
+        self.lines.push(line);
+    }
+
+    /// The first report's first line.
+    pub(crate) fn report(&self) -> Option<&str> {
+        self.report.as_deref()
+    }
+
+    /// Whether nothing more will come but the rest of the panic's text.
+    pub(crate) fn panicked(&self) -> bool {
+        self.panicked
+    }
+
+    /// Whether a line holds this text.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.lines.iter().any(|line| line.contains(text))
+    }
+
+    /// The last lines.
+    pub(crate) fn end(&self, count: usize) -> String {
+        let from = self.lines.len().saturating_sub(count);
+        self.lines.get(from..).unwrap_or_default().join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(text: &str) -> Option<String> {
+        let mut log = Log::default();
+        log.feed(text.as_bytes());
+        log.report().map(str::to_owned)
+    }
+
+    #[test]
+    fn reports_are_seen() {
+        for line in [
+            "[    1.000000] WARNING: CPU: 0 PID: 7 at kernel/x.c:3 f+0x1/0x2",
+            "[    1.000000] WARNING: possible circular locking dependency detected",
+            "[    1.000000] BUG: KASAN: slab-use-after-free in f+0x1/0x2",
+            "[    1.000000] BUG: sleeping function called from invalid context at x.c:1",
+            "[    1.000000] watchdog: BUG: soft lockup - CPU#0 stuck for 26s!",
+            "[    1.000000] Oops: invalid opcode: 0000 [#1] PREEMPT_RT SMP",
+            "[    1.000000] Internal error: Oops: 0000000096000004 [#1] SMP",
+            "[    1.000000] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+            "[    1.000000] kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+            "[    1.000000] Kernel panic - not syncing: Fatal exception",
+        ] {
+            assert!(report(&format!("{line}\r\n")).is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn ordinary_lines_are_not() {
+        for line in [
+            "[    0.000000] DMA-API: preallocated 65536 debug entries",
+            "[    0.000000] DMA-API: debugging enabled by kernel config",
+            "[    0.000000] Lock dependency validator: Copyright (c) 2006 Red Hat, Inc.",
+            "[    0.000000] kmemleak: Kernel memory leak detector initialized (mem pool available: 15787)",
+            "[    0.000000] rcu: Preemptible hierarchical RCU implementation.",
+        ] {
+            assert_eq!(report(&format!("{line}\n")), None);
+        }
+    }
+
+    #[test]
+    fn a_line_may_come_in_pieces() {
+        let mut log = Log::default();
+        log.feed(b"[ 1.0] BU");
+        assert_eq!(log.report(), None);
+        log.feed(b"G: x\nmore");
+        assert_eq!(log.report(), Some("[ 1.0] BUG: x"));
+        assert_eq!(log.end(60), "[ 1.0] BUG: x");
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The machines that are emulated.
+//!
+//! Each has two serial lines: the console, which carries the kernel's log and nothing else, and the data
+//! line, which carries what the command prints and what it left in /out.
+//!
+//! ```text
+//!              -serial       1st            2nd               3rd
+//!   x86_64                   console ttyS0  data ttyS1
+//!   raspi3b                  data ttyAMA0   console ttyS1
+//!   imx8mp                   (unused)       console ttymxc1   data ttymxc2
+//! ```
+
+use clap::ValueEnum;
+
+use crate::setup::kernel::Arch;
+
+/// A machine by name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Name {
+    #[value(name = "x86_64")]
+    X86_64,
+    #[value(name = "raspi3b")]
+    Raspi3b,
+    #[value(name = "imx8mp")]
+    Imx8mp,
+}
+
+/// A serial line's use.
+#[derive(Clone, Copy)]
+pub(crate) enum Serial {
+    Console,
+    Data,
+    Unused,
+}
+
+/// What is to be known of a machine.
+pub(crate) struct Machine {
+    pub(crate) name: &'static str,
+    pub(crate) arch: Arch,
+    pub(crate) default_kernel: &'static str,
+    pub(crate) qemu: &'static str,
+    pub(crate) args: &'static [&'static str],
+    pub(crate) serials: &'static [Serial],
+    pub(crate) console: &'static str,
+    pub(crate) data: &'static str,
+    pub(crate) append: &'static str,
+    /// Processors when none are asked for; one when instructions are counted, unless `fixed_cpus`.
+    pub(crate) cpus: u32,
+    pub(crate) fixed_cpus: bool,
+    /// The board's description, in the kernel's folder of them.
+    pub(crate) dtb: Option<&'static str>,
+    /// Nodes of it that are taken out: what holds the data line.
+    pub(crate) dtb_without: &'static [&'static str],
+    /// Folder of the repository with overlays for it.
+    pub(crate) overlays: Option<&'static str>,
+    /// Stock modules that the guest can load.
+    pub(crate) stock_modules: &'static [&'static str],
+    /// The kit's modules, in the order in which they are loaded.
+    pub(crate) kit_modules: &'static [&'static str],
+}
+
+/// The kit's modules that every machine gets, in load order.
+const KIT: &[&str] = &["evl_shim", "oob_spi", "oob_bcm2835"];
+/// The same and the virtual board, for machines that lack the devices.
+const KIT_AND_BOARD: &[&str] = &["evl_shim", "oob_spi", "oob_bcm2835", "vboard"];
+
+impl Name {
+    /// The machine of this name.
+    pub(crate) fn machine(self) -> &'static Machine {
+        match self {
+            Self::X86_64 => &X86_64,
+            Self::Raspi3b => &RASPI3B,
+            Self::Imx8mp => &IMX8MP,
+        }
+    }
+}
+
+static X86_64: Machine = Machine {
+    name: "x86_64",
+    arch: Arch::X86_64,
+    default_kernel: "6.12-rt-amd64",
+    qemu: "qemu-system-x86_64",
+    args: &["-M", "q35", "-cpu", "Nehalem", "-m", "1G"],
+    serials: &[Serial::Console, Serial::Data],
+    console: "ttyS0,115200",
+    data: "ttyS1",
+    // Without `tsc=reliable` the refined clock jumps by half a second; the emulated PC has no use for
+    // the rest and starts faster without.
+    append: "tsc=reliable no_timer_check mitigations=auto",
+    cpus: 2,
+    fixed_cpus: false,
+    dtb: None,
+    dtb_without: &[],
+    overlays: None,
+    stock_modules: &["mtd", "spi-nor"],
+    kit_modules: KIT_AND_BOARD,
+};
+
+static RASPI3B: Machine = Machine {
+    name: "raspi3b",
+    arch: Arch::Arm64,
+    default_kernel: "6.12-rt-arm64",
+    qemu: "qemu-system-aarch64",
+    args: &["-M", "raspi3b"],
+    serials: &[Serial::Data, Serial::Console],
+    console: "ttyS1,115200",
+    data: "ttyAMA0",
+    append: "",
+    cpus: 4,
+    fixed_cpus: true,
+    dtb: Some("broadcom/bcm2837-rpi-3-b.dtb"),
+    dtb_without: &["/soc/serial@7e201000/bluetooth"],
+    overlays: Some("bcm2835/overlays"),
+    stock_modules: &["mtd", "spi-nor", "spi-bcm2835"],
+    kit_modules: KIT,
+};
+
+static IMX8MP: Machine = Machine {
+    name: "imx8mp",
+    arch: Arch::Arm64,
+    default_kernel: "6.12-rt-arm64",
+    qemu: "qemu-system-aarch64",
+    args: &["-M", "imx8mp-evk", "-m", "1G"],
+    serials: &[Serial::Unused, Serial::Console, Serial::Data],
+    console: "ttymxc1,115200",
+    data: "ttymxc2",
+    append: "",
+    cpus: 2,
+    fixed_cpus: false,
+    dtb: Some("freescale/imx8mp-evk.dtb"),
+    dtb_without: &[],
+    overlays: None,
+    stock_modules: &["mtd", "spi-nor", "spi-imx"],
+    kit_modules: KIT,
+};

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A command in an emulated machine.
+//!
+//! ```text
+//!   build      modules, programs -> initramfs -> emulator
+//!   watch      data line -> the command's output, status, /out
+//!              console   -> console.log -> reports, panic
+//!   verdict    the command's status, unless the guest itself was not well
+//! ```
+//!
+//! A run has a folder of its own while it lasts, so that runs side by side do not meet; what it leaves
+//! (`console.log`, `out/`) then replaces what the machine's last run left.
+
+mod cpio;
+mod initramfs;
+mod log;
+pub(crate) mod machine;
+mod qemu;
+mod stream;
+mod watch;
+
+use std::fs::{self, File};
+use std::io::{IsTerminal, Write, stdout};
+use std::path::{Path, PathBuf};
+use std::process::{self, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+
+use crate::setup::kernel::{self, Kernel};
+use crate::setup::{self, Need};
+use crate::{kit, paths, run};
+use machine::{Machine, Serial};
+use qemu::Qemu;
+pub(crate) use watch::{Outcome, Verdict};
+
+/// What to boot and what to run in it.
+pub(crate) struct Job {
+    pub(crate) machine: &'static Machine,
+    pub(crate) kernel: &'static Kernel,
+    /// One guest instruction is one nanosecond of guest time.
+    pub(crate) icount: bool,
+    pub(crate) cpus: Option<u32>,
+    pub(crate) add: Vec<PathBuf>,
+    pub(crate) qemu: Vec<String>,
+    pub(crate) append: Vec<String>,
+    pub(crate) timeout: Duration,
+    pub(crate) command: Vec<String>,
+    /// Where `console.log` and `out/` end up.
+    pub(crate) results: PathBuf,
+}
+
+impl Job {
+    /// With the machine's defaults.
+    pub(crate) fn new(
+        machine: &'static Machine,
+        kernel: Option<&str>,
+        command: Vec<String>,
+    ) -> Result<Self> {
+        let kernel = kernel::named(kernel.unwrap_or(machine.default_kernel))?;
+        if kernel.arch != machine.arch {
+            bail!("kernel {} does not run on {}", kernel.name, machine.name);
+        }
+        Ok(Self {
+            machine,
+            kernel,
+            icount: false,
+            cpus: None,
+            add: Vec::new(),
+            qemu: Vec::new(),
+            append: Vec::new(),
+            timeout: Duration::from_secs(120),
+            command,
+            results: paths::target().join("vm").join(machine.name),
+        })
+    }
+
+    /// Builds, boots, runs; what the command prints goes to `output` as it comes.
+    pub(crate) fn run(&self, output: &mut dyn Write) -> Result<Outcome> {
+        let arch = self.machine.arch;
+        setup::ensure(&[Need::Qemu, Need::Build, Need::Kernel(self.kernel), Need::Busybox(arch)])?;
+        let kit = self.kit()?;
+        let programs = kit::programs(arch)?;
+        let folder = Folder::new(&self.results)?;
+        let nonce = nonce();
+        let initramfs = initramfs::build(&initramfs::Contents {
+            init: &paths::repo().join("xtask/guest/init"),
+            busybox: &setup::busybox(arch)?,
+            kernel: self.kernel,
+            stock: self.machine.stock_modules,
+            kit: &kit,
+            programs: &programs,
+            added: &self.add,
+            data: self.machine.data,
+            nonce: &nonce,
+            term: if stdout().is_terminal() { "vt100" } else { "dumb" },
+            command: &self.command,
+        })?;
+        fs::write(folder.path.join("initramfs"), initramfs)?;
+        let console = folder.path.join("console.log");
+        File::create(&console)?;
+        let errors = folder.path.join("qemu.log");
+        let cmd = self.emulator(&folder.path)?;
+        let guest = Qemu::start(cmd, Stdio::from(File::create(&errors)?))?;
+        let mut outcome = watch::watch(guest, &console, &nonce, self.timeout, output)?;
+        if matches!(outcome.verdict, Verdict::Gone) {
+            outcome.log = format!("{}{}", outcome.log, fs::read_to_string(&errors)?);
+        }
+        if let Some(archive) = &outcome.archive {
+            unpack(archive, &folder.path.join("out"))?;
+        }
+        folder.keep(&self.results)?;
+        Ok(outcome)
+    }
+
+    fn kit(&self) -> Result<Vec<PathBuf>> {
+        let built = kit::modules(self.kernel)?;
+        let mut kit = Vec::new();
+        for name in self.machine.kit_modules {
+            let stem = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem == *name);
+            match built.iter().find(stem) {
+                Some(path) => kit.push(path.clone()),
+                None => eprintln!("xtask: no module {name} was built: it is not loaded"),
+            }
+        }
+        Ok(kit)
+    }
+
+    fn emulator(&self, dir: &Path) -> Result<Command> {
+        let machine = self.machine;
+        let cpus = match (machine.fixed_cpus, self.cpus, self.icount) {
+            (true, None, _) => machine.cpus,
+            (true, Some(cpus), _) if cpus != machine.cpus => {
+                bail!("{} has {} processors, always", machine.name, machine.cpus)
+            }
+            (_, Some(cpus), true) if cpus != 1 && !machine.fixed_cpus => {
+                bail!("--icount counts one processor's instructions")
+            }
+            (_, Some(cpus), _) => cpus,
+            (false, None, true) => 1,
+            (false, None, false) => machine.cpus,
+        };
+        let mut cmd = Command::new(machine.qemu);
+        cmd.args(machine.args);
+        cmd.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
+        cmd.args(["-smp", &cpus.to_string()]);
+        cmd.arg("-chardev").arg(format!("file,id=console,path={}", dir.join("console.log").display()));
+        cmd.args(["-chardev", "stdio,id=data,signal=off"]);
+        for serial in machine.serials {
+            cmd.arg("-serial").arg(match serial {
+                Serial::Console => "chardev:console",
+                Serial::Data => "chardev:data",
+                Serial::Unused => "null",
+            });
+        }
+        cmd.arg("-kernel").arg(self.kernel.dir()?.join("vmlinuz"));
+        cmd.arg("-initrd").arg(dir.join("initramfs"));
+        if let Some(dtb) = machine.dtb {
+            cmd.arg("-dtb").arg(self.board_description(dtb, dir)?);
+        }
+        let mut append = format!(
+            "console={} rdinit=/init loglevel=7 panic=-1 oops=panic maxcpus={cpus} {}",
+            machine.console, machine.append
+        );
+        for word in &self.append {
+            append.push(' ');
+            append.push_str(word);
+        }
+        cmd.arg("-append").arg(append.trim_end());
+        if self.icount {
+            cmd.args(["-icount", "shift=0,sleep=off"]);
+        }
+        cmd.args(&self.qemu);
+        Ok(cmd)
+    }
+
+    /// The kernel's description of the board, with the kit's overlays.
+    fn board_description(&self, dtb: &str, dir: &Path) -> Result<PathBuf> {
+        let board = dir.join("board.dtb");
+        fs::copy(self.kernel.dir()?.join("dtb").join(dtb), &board)
+            .with_context(|| format!("kernel {} has no {dtb}", self.kernel.name))?;
+        for node in self.machine.dtb_without {
+            run::output(Command::new("fdtput").arg("-r").arg(&board).arg(node))?;
+        }
+        let Some(folder) = self.machine.overlays.map(|folder| paths::repo().join(folder)) else {
+            return Ok(board);
+        };
+        let mut sources: Vec<PathBuf> = match fs::read_dir(&folder) {
+            Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+            Err(_) => Vec::new(),
+        };
+        sources.retain(|path| path.extension().is_some_and(|extension| extension == "dts"));
+        sources.sort();
+        for source in sources {
+            let overlay = dir.join("overlay.dtbo");
+            let mut dtc = Command::new("dtc");
+            dtc.args(["-q", "-@", "-I", "dts", "-O", "dtb", "-o"]).arg(&overlay).arg(&source);
+            run::output(&mut dtc)?;
+            let joined = dir.join("joined.dtb");
+            let mut apply = Command::new("fdtoverlay");
+            apply.arg("-i").arg(&board).arg("-o").arg(&joined).arg(&overlay);
+            run::output(&mut apply).with_context(|| format!("overlay {}", source.display()))?;
+            fs::rename(&joined, &board)?;
+        }
+        Ok(board)
+    }
+}
+
+/// A run's own folder, gone when the run is.
+struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    fn new(results: &Path) -> Result<Self> {
+        let name = results.file_name().unwrap_or_default().to_string_lossy();
+        let path = results.with_file_name(format!(".{name}-{}", process::id()));
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    fn keep(&self, results: &Path) -> Result<()> {
+        fs::create_dir_all(results)?;
+        let old = results.join("out");
+        if old.exists() {
+            fs::remove_dir_all(&old)?;
+        }
+        for name in ["console.log", "qemu.log", "out"] {
+            let from = self.path.join(name);
+            if from.exists() {
+                fs::rename(from, results.join(name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed now, `clean` removes.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Unpacks what the guest left in /out.
+fn unpack(archive: &[u8], to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    let mut tar = Command::new("tar");
+    tar.args(["--extract", "--gzip", "--no-same-owner", "--directory"]).arg(to);
+    let mut child = tar.stdin(Stdio::piped()).spawn().context("cannot run tar")?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(archive)?;
+    }
+    if !child.wait()?.success() {
+        bail!("the guest's /out cannot be unpacked");
+    }
+    Ok(())
+}
+
+/// Something that no guest's program can know.
+fn nonce() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", since.as_nanos(), process::id())
+}

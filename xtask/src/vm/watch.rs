@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A guest from its first sign to the verdict.
+//!
+//! ```text
+//!   running --end on both lines--> done        --panic, then a moment for its text--> reported
+//!           --emulator gone------> gone        --time over--> hung      --signal--> interrupted
+//! ```
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::log::Log;
+use super::qemu::Qemu;
+use super::stream::Stream;
+
+/// How often the console's file is looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How long the console may lag behind the data line, and a panic's text behind its first line.
+const GRACE: Duration = Duration::from_secs(5);
+/// How much of the kernel's log is shown.
+const LOG_LINES: usize = 60;
+
+/// How a run went.
+pub(crate) enum Verdict {
+    /// The command ended with this status and the guest was well.
+    Exited(i32),
+    /// The kernel reported something about itself.
+    Reported(String),
+    /// Time was over.
+    Hung(Duration),
+    /// The emulator ended before the command did.
+    Gone,
+    /// We were told to stop.
+    Interrupted,
+}
+
+/// How a run went, with what is left of it.
+pub(crate) struct Outcome {
+    pub(crate) verdict: Verdict,
+    /// The command's own status, if it came so far.
+    pub(crate) status: Option<i32>,
+    /// The kernel log's end.
+    pub(crate) log: String,
+    /// What the guest left in /out.
+    pub(super) archive: Option<Vec<u8>>,
+}
+
+impl Outcome {
+    /// The status to exit with. Those of failed guests are what timeout(1) and shells use for
+    /// failures that are not the command's.
+    pub(crate) fn exit_status(&self) -> i32 {
+        match self.verdict {
+            Verdict::Exited(status) => status,
+            Verdict::Hung(_) => 124,
+            Verdict::Reported(_) => 125,
+            Verdict::Gone => 126,
+            Verdict::Interrupted => 130,
+        }
+    }
+
+    /// What went wrong with the guest; nothing if only the command's status speaks.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let end = match self.status {
+            Some(status) => format!("; the command had ended with status {status}"),
+            None => String::new(),
+        };
+        match &self.verdict {
+            Verdict::Exited(_) => None,
+            Verdict::Hung(limit) => Some(format!("the guest hung: no end after {limit:?}{end}")),
+            Verdict::Reported(line) => Some(format!("the kernel reported: {}{end}", line.trim())),
+            Verdict::Gone => Some(format!("the emulator ended too early{end}")),
+            Verdict::Interrupted => Some("interrupted".to_owned()),
+        }
+    }
+}
+
+/// Follows a guest to its end.
+pub(crate) fn watch(
+    mut guest: Qemu,
+    console: &Path,
+    nonce: &str,
+    timeout: Duration,
+    output: &mut dyn Write,
+) -> Result<Outcome> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let mut console = File::open(console)?;
+    let mut log = Log::default();
+    let mut stream = Stream::new(nonce);
+    let end = format!("oobkit: end {nonce}");
+    let start = Instant::now();
+    let mut last_word: Option<Instant> = None;
+
+    let ended = loop {
+        match guest.data.recv_timeout(TICK) {
+            Ok(bytes) => pass(&mut stream, &bytes, output)?,
+            Err(RecvTimeoutError::Timeout) => {}
+            // The emulator is ending, or has closed its output: do not spin.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
+        }
+        let gone = guest.ended().is_some();
+        let mut added = Vec::new();
+        console.read_to_end(&mut added)?;
+        log.feed(&added);
+        if stop.load(Ordering::Relaxed) {
+            break Some(Verdict::Interrupted);
+        }
+        if gone {
+            break (!stream.ended).then_some(Verdict::Gone);
+        }
+        if stream.ended && log.has(&end) {
+            break None;
+        }
+        if last_word.is_none() && (stream.ended || log.panicked()) {
+            last_word = Some(Instant::now());
+        }
+        if last_word.is_some_and(|since| since.elapsed() > GRACE) {
+            break (!stream.ended).then_some(Verdict::Gone);
+        }
+        if start.elapsed() > timeout {
+            break Some(Verdict::Hung(timeout));
+        }
+    };
+    while let Ok(bytes) = guest.data.try_recv() {
+        pass(&mut stream, &bytes, output)?;
+    }
+    drop(guest);
+
+    let verdict = match (ended, log.report(), stream.status) {
+        (Some(Verdict::Interrupted), _, _) => Verdict::Interrupted,
+        (_, Some(report), _) => Verdict::Reported(report.to_owned()),
+        (Some(verdict), None, _) => verdict,
+        (None, None, Some(status)) => Verdict::Exited(status),
+        (None, None, None) => Verdict::Gone,
+    };
+    let archive = if stream.ended { stream.archive()? } else { None };
+    Ok(Outcome { verdict, status: stream.status, log: log.end(LOG_LINES), archive })
+}
+
+fn pass(stream: &mut Stream, bytes: &[u8], output: &mut dyn Write) -> Result<()> {
+    let text = stream.feed(bytes);
+    output.write_all(&text)?;
+    Ok(output.flush()?)
+}
