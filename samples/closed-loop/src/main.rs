@@ -1,2 +1,226 @@
-//! Being written.
-fn main() {}
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A motor's position loop over SPI: out-of-band through the kit, or in-band through mainline's spidev.
+//!
+//! ```text
+//!   args --- outcome::carry_out ---+--- real-time thread: run::run --- link --- /dev/oob/spidevB.0 or /dev/spidevB.0
+//!               |                  +--- this thread: progress bar
+//!               |                  +--- child processes: load
+//!               +--- report (terminal), record (JSON), chart (SVG)
+//! ```
+//!
+//! Exit status: 0; 1 where an out-of-band run missed a period or got a wrong frame; 2 where something did not run.
+
+mod chart;
+mod control;
+mod figures;
+mod link;
+mod load;
+mod outcome;
+mod record;
+mod report;
+mod run;
+mod schedule;
+mod system;
+#[cfg(test)]
+mod testing;
+
+use clap::{Args, Parser, Subcommand};
+use oobkit::thread::Realtime;
+use outcome::{Outcome, Plan, Way};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Runs a motor's position loop over SPI and says how well it kept its dates.
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Extra>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Periods per second.
+    #[arg(long, value_name = "HZ", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rate: u64,
+    /// How long each run takes.
+    #[arg(long, value_name = "S", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// SCHED_FIFO priority of the loop.
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=98))]
+    priority: u8,
+    /// The only CPU that the loop runs on.
+    #[arg(long, value_name = "N")]
+    cpu: Option<usize>,
+    /// The kit's device; in-band the one of the same name in /dev is used [default: the first /dev/oob/spidev*.0].
+    #[arg(long, value_name = "PATH")]
+    device: Option<PathBuf>,
+    /// Go through mainline's spidev.
+    #[arg(long)]
+    inband: bool,
+    /// Run the in-band load beside the loop.
+    #[arg(long)]
+    load: bool,
+    /// 10 and 15 kHz, out-of-band and in-band, under load, side by side.
+    #[arg(long, conflicts_with_all = ["rate", "inband", "load"])]
+    compare: bool,
+    /// Write the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the histograms as SVG.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Extra {
+    /// Runs the in-band load alone and says what it reaches.
+    Load {
+        /// How long.
+        #[arg(long, value_name = "S", default_value_t = 3)]
+        seconds: u64,
+    },
+    /// One worker of the load; ends when its standard input closes.
+    #[command(hide = true)]
+    LoadWorker {
+        /// What it does.
+        kind: load::Kind,
+    },
+}
+
+/// What `--compare` runs.
+const COMPARED: [(Way, u64); 4] = [
+    (Way::Oob, 10_000),
+    (Way::Oob, 15_000),
+    (Way::Inband, 10_000),
+    (Way::Inband, 15_000),
+];
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => run_all(&cli.run),
+        Some(Extra::Load { seconds }) => load_alone(seconds),
+        Some(Extra::LoadWorker { kind }) => load::work(kind)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Box::from),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("closed-loop: {error}");
+        ExitCode::from(2)
+    })
+}
+
+fn load_alone(seconds: u64) -> Result<ExitCode, Box<dyn Error>> {
+    let load = load::Load::start()?;
+    std::thread::sleep(Duration::from_secs(seconds));
+    println!("{}", load.stop()?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_all(run: &Run) -> Result<ExitCode, Box<dyn Error>> {
+    let mut outcomes = Vec::new();
+    for plan in plans(run)? {
+        let what = format!("{} {}", plan.way.name(), outcome::rate_name(plan.rate_hz));
+        let outcome = outcome::carry_out(&plan).map_err(|e| format!("{what}: {e}"))?;
+        print!("{}", report::histograms(&outcome));
+        outcomes.push(outcome);
+    }
+    print!("{}", report::table(&outcomes));
+    if let Some(path) = &run.json {
+        write(path, &record::json(&outcomes)?)?;
+    }
+    if let Some(path) = &run.svg {
+        write(path, &chart::svg(&outcomes)?)?;
+    }
+    Ok(verdict(&outcomes))
+}
+
+fn plans(run: &Run) -> Result<Vec<Plan>, Box<dyn Error>> {
+    let device = match &run.device {
+        Some(path) => path.clone(),
+        None => system::find_device(Path::new("/dev/oob")).ok_or(
+            "no /dev/oob/spidev*.0; load the kit's modules, or name the device by --device",
+        )?,
+    };
+    let single = [(if run.inband { Way::Inband } else { Way::Oob }, run.rate)];
+    let runs = if run.compare {
+        &COMPARED[..]
+    } else {
+        &single[..]
+    };
+    let plan = |(way, rate_hz): &(Way, u64)| Plan {
+        way: *way,
+        device: device.clone(),
+        rate_hz: *rate_hz,
+        seconds: run.seconds,
+        load: run.load || run.compare,
+        realtime: Realtime {
+            priority: run.priority,
+            cpu: run.cpu,
+        },
+    };
+    Ok(runs.iter().map(plan).collect())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
+    std::fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()).into())
+}
+
+/// Only the kit promises; the peer's misses are what it is compared with.
+fn verdict(outcomes: &[Outcome]) -> ExitCode {
+    let kept = outcomes
+        .iter()
+        .filter(|outcome| outcome.way == Way::Oob)
+        .all(Outcome::is_clean);
+    ExitCode::from(u8::from(!kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::outcome;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from([&["closed-loop"], args].concat())
+    }
+
+    #[test]
+    fn compare_is_four_runs_under_load() {
+        let cli = parse(&[
+            "--compare",
+            "--seconds",
+            "2",
+            "--device",
+            "/dev/oob/spidev1.0",
+        ])
+        .unwrap();
+        let plans = plans(&cli.run).unwrap();
+        let runs: Vec<_> = plans.iter().map(|plan| (plan.way, plan.rate_hz)).collect();
+        assert_eq!(runs, COMPARED);
+        assert!(plans.iter().all(|plan| plan.load && plan.seconds == 2));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        assert!(parse(&["--rate", "0"]).is_err());
+        assert!(parse(&["--priority", "99"]).is_err());
+        assert!(parse(&["--compare", "--inband"]).is_err());
+        assert!(parse(&["load-worker", "nap"]).is_err());
+        assert!(parse(&["load", "--seconds", "1"]).is_ok());
+    }
+
+    #[test]
+    fn only_the_kit_must_be_clean() {
+        let mut oob = outcome("oob");
+        let inband = outcome("in-band");
+        assert_eq!(verdict(&[oob.clone(), inband]), ExitCode::SUCCESS);
+        oob.figures.missed = 1;
+        assert_eq!(verdict(&[oob]), ExitCode::FAILURE);
+    }
+}

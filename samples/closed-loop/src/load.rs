@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The one in-band load: five child processes that keep the kernel busy in the ways that disturb a loop most.
+//!
+//! | worker | one unit of work |
+//! | --- | --- |
+//! | fork | a process forked, ended and waited for |
+//! | copy | 1 MiB copied by the kernel into an area of 128 MiB, which is gone through over and over |
+//! | fault | a page touched for the first time (4 MiB mapped, touched, unmapped) |
+//! | tcp | 1 KiB there and back over loopback |
+//! | udp | 1 KiB there and back over loopback |
+//!
+//! ```text
+//!   parent                                   child `load-worker KIND`
+//!     Load::start ---- spawns ------------->   works, counts
+//!             <------- "ready" ------------    (after its first unit)
+//!     Load::stop ----- closes stdin ------->   says "units nanoseconds", ends
+//! ```
+//!
+//! Each says its rate since it was ready. A child whose parent dies sees its stdin close, so none is left behind.
+
+mod worker;
+
+pub(crate) use worker::{Kind, work};
+
+use crate::system;
+use serde::Serialize;
+use std::error::Error;
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// What the load has reached, per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Rates {
+    /// Processes.
+    pub(crate) forks: f64,
+    /// MiB copied.
+    pub(crate) copied_mib: f64,
+    /// Pages touched first.
+    pub(crate) faults: f64,
+    /// Round trips over TCP.
+    pub(crate) tcp: f64,
+    /// Round trips over UDP.
+    pub(crate) udp: f64,
+    /// Idle time of all processors, in percent; not a rate.
+    pub(crate) idle_percent: f64,
+}
+
+impl fmt::Display for Rates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.0} forks/s, {:.0} MiB/s copied, {:.0} faults/s, {:.0} TCP and {:.0} UDP round trips/s, {:.2} % idle",
+            self.forks, self.copied_mib, self.faults, self.tcp, self.udp, self.idle_percent
+        )
+    }
+}
+
+struct Running {
+    kind: Kind,
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+/// The load while it runs; dropping it ends it.
+pub(crate) struct Load {
+    workers: Vec<Running>,
+    before: Option<(u64, u64)>,
+}
+
+impl Load {
+    /// Starts the five workers and waits until each has done its first unit.
+    pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
+        let mut load = Self {
+            workers: Vec::new(),
+            before: None,
+        };
+        for kind in Kind::ALL {
+            let mut child = Command::new("/proc/self/exe")
+                .args(["load-worker", kind.name()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()?;
+            let says = child.stdout.take().ok_or("a worker without output")?;
+            load.workers.push(Running {
+                kind,
+                child,
+                says: BufReader::new(says),
+            });
+        }
+        for worker in &mut load.workers {
+            worker.expect_line().and_then(|line| match line.trim() {
+                "ready" => Ok(()),
+                _ => Err(worker.failed()),
+            })?;
+        }
+        load.before = system::idle_and_total();
+        Ok(load)
+    }
+
+    /// Ends the load and says what it has reached.
+    pub(crate) fn stop(mut self) -> Result<Rates, Box<dyn Error>> {
+        let after = system::idle_and_total();
+        let mut rates = Rates {
+            idle_percent: self
+                .before
+                .zip(after)
+                .map_or(0.0, |(before, after)| idle_percent(before, after)),
+            ..Rates::default()
+        };
+        for worker in &mut self.workers {
+            drop(worker.child.stdin.take());
+        }
+        for worker in &mut self.workers {
+            let line = worker.expect_line()?;
+            let rate = per_second(&line).ok_or_else(|| worker.failed())?;
+            match worker.kind {
+                Kind::Fork => rates.forks = rate,
+                Kind::Copy => rates.copied_mib = rate,
+                Kind::Fault => rates.faults = rate,
+                Kind::Tcp => rates.tcp = rate,
+                Kind::Udp => rates.udp = rate,
+            }
+        }
+        Ok(rates)
+    }
+}
+
+impl Running {
+    fn expect_line(&mut self) -> Result<String, Box<dyn Error>> {
+        let mut line = String::new();
+        self.says.read_line(&mut line)?;
+        Ok(line)
+    }
+
+    fn failed(&self) -> Box<dyn Error> {
+        format!("the load's {} worker failed", self.kind.name()).into()
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            // It may have ended already; then there is nothing to kill.
+            let _ = worker.child.kill();
+            let _ = worker.child.wait();
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn idle_percent(before: (u64, u64), after: (u64, u64)) -> f64 {
+    let idle = after.0.saturating_sub(before.0) as f64;
+    let total = after.1.saturating_sub(before.1) as f64;
+    if total > 0.0 {
+        100.0 * idle / total
+    } else {
+        0.0
+    }
+}
+
+/// The rate in a worker's last line, "units nanoseconds".
+#[allow(clippy::cast_precision_loss)]
+fn per_second(line: &str) -> Option<f64> {
+    let (units, ns) = line.trim().split_once(' ')?;
+    let (units, ns): (u64, u64) = (units.parse().ok()?, ns.parse().ok()?);
+    (ns > 0).then(|| units as f64 * 1e9 / ns as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_needs_two_numbers_and_some_time() {
+        assert_eq!(per_second("500 250000000\n"), Some(2_000.0));
+        assert_eq!(per_second("500 0"), None);
+        assert_eq!(per_second(""), None);
+        assert_eq!(per_second("ready"), None);
+    }
+
+    #[test]
+    fn idle_is_a_share_of_what_went_by() {
+        assert_eq!(idle_percent((10, 100), (12, 300)), 1.0);
+        assert_eq!(idle_percent((10, 100), (10, 100)), 0.0);
+    }
+
+    #[test]
+    fn the_text_names_every_rate() {
+        let rates = Rates {
+            forks: 1.0,
+            copied_mib: 2.0,
+            faults: 3.0,
+            tcp: 4.0,
+            udp: 5.0,
+            idle_percent: 0.25,
+        };
+        assert_eq!(
+            rates.to_string(),
+            "1 forks/s, 2 MiB/s copied, 3 faults/s, 4 TCP and 5 UDP round trips/s, 0.25 % idle"
+        );
+    }
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::*;
+use motor_frame::DRIVE_FULL;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Virtual time, in ns.
+#[derive(Clone, Default)]
+struct World(Rc<Cell<u64>>);
+
+impl World {
+    fn pass(&self, ns: u64) {
+        self.0.set(self.0.get() + ns);
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(self.0.get())
+    }
+
+    fn sleep_until(&self, date: Instant) {
+        // Every wake-up is 3 us late.
+        self.0.set(self.0.get().max(date.as_nanos() + 3_000));
+    }
+}
+
+/// A DC motor behind a link on which each frame takes 20 us: first-order speed, no load.
+struct Plant {
+    world: World,
+    then: u64,
+    position: f64,
+    velocity: f64,
+    drive: i32,
+    sequence: u16,
+    frames: u64,
+    braked: bool,
+    /// What goes wrong with frame `n`.
+    fault: fn(u64) -> Fault,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    Noise,
+    Lost,
+    Timeout,
+    Slow(u64),
+    Unplugged,
+}
+
+impl Plant {
+    fn new(world: &World, fault: fn(u64) -> Fault) -> Self {
+        Self {
+            world: world.clone(),
+            then: 0,
+            position: 1_234.0,
+            velocity: 0.0,
+            drive: 0,
+            sequence: 0xabcd,
+            frames: 0,
+            braked: false,
+            fault,
+        }
+    }
+
+    fn advance(&mut self) {
+        let now = self.world.0.get();
+        let dt = (now - self.then) as f64 * 1e-9;
+        self.then = now;
+        // 50 turns a second at full drive, reached with a time constant of 20 ms.
+        let goal = f64::from(self.drive) / f64::from(DRIVE_FULL) * 50.0 * 4096.0;
+        self.velocity += (goal - self.velocity) * (dt / 0.02).min(1.0);
+        self.position += self.velocity * dt;
+    }
+}
+
+impl Link for Plant {
+    fn exchange(&mut self, command: &Command, _deadline: Instant) -> Result<Status, LinkError> {
+        self.advance();
+        let n = self.frames;
+        self.frames += 1;
+        let mut status = Status {
+            sequence: self.sequence.into(),
+            position: (self.position as i32).into(),
+            velocity: (self.velocity as i32).into(),
+            ..Status::default()
+        }
+        .sealed();
+        self.world.pass(20_000);
+        let fault = (self.fault)(n);
+        match fault {
+            Fault::Timeout => return Err(LinkError::Oob(RunError::TimedOut)),
+            Fault::Unplugged => return Err(LinkError::Oob(RunError::Gone)),
+            Fault::Slow(ns) => self.world.pass(ns),
+            Fault::Noise => status.position = (status.position.get() ^ 0x400).into(),
+            Fault::None | Fault::Lost => {}
+        }
+        if fault != Fault::Lost {
+            assert!(command.is_valid());
+            self.sequence = command.sequence.get();
+            self.drive = command.drive.get();
+            self.braked = command.flags & FLAG_BRAKE != 0;
+        }
+        Ok(status)
+    }
+}
+
+fn run_with(
+    fault: fn(u64) -> Fault,
+    rate: u64,
+    periods: u64,
+) -> (Result<(), LinkError>, Figures, Plant) {
+    let world = World::default();
+    let mut plant = Plant::new(&world, fault);
+    let mut figures = Figures::new();
+    let progress = AtomicU64::new(0);
+    let result = run(&world, &mut plant, rate, periods, &mut figures, &progress);
+    (result, figures, plant)
+}
+
+#[test]
+fn the_motor_follows_and_nothing_is_missed() {
+    for rate in [10_000, 15_000] {
+        let (result, figures, plant) = run_with(|_| Fault::None, rate, 3 * rate);
+        assert_eq!(result, Ok(()));
+        assert_eq!(figures.periods, 3 * rate);
+        assert_eq!(
+            (figures.missed, figures.crc_errors, figures.failed),
+            (0, 0, 0)
+        );
+        // The greeting and the farewell are frames, but not periods.
+        assert_eq!(plant.frames, 3 * rate + 2);
+        assert!(plant.braked);
+        assert!(figures.tracking.max() < 10.0, "{:?}", figures.tracking);
+        assert_eq!(figures.wake.len(), 3 * rate);
+        assert!(figures.wake.max().abs_diff(3_000) < 10);
+        assert!(figures.cycle.max().abs_diff(20_000) < 40);
+    }
+}
+
+#[test]
+fn noise_is_one_error_and_the_loop_goes_on() {
+    let (result, figures, _) = run_with(
+        |n| if n == 50 { Fault::Noise } else { Fault::None },
+        10_000,
+        200,
+    );
+    assert_eq!(result, Ok(()));
+    assert_eq!(
+        (figures.crc_errors, figures.failed, figures.missed),
+        (1, 0, 0)
+    );
+}
+
+#[test]
+fn a_command_that_did_not_arrive_is_seen_in_the_sequence() {
+    let (_, figures, _) = run_with(
+        |n| if n == 50 { Fault::Lost } else { Fault::None },
+        10_000,
+        200,
+    );
+    assert_eq!(figures.crc_errors, 1);
+}
+
+#[test]
+fn a_failed_frame_is_counted_once_and_may_leave_the_sequence_unknown() {
+    let (result, figures, _) = run_with(
+        |n| if n == 50 { Fault::Timeout } else { Fault::None },
+        10_000,
+        200,
+    );
+    assert_eq!(result, Ok(()));
+    assert_eq!(
+        (figures.failed, figures.crc_errors, figures.missed),
+        (1, 0, 0)
+    );
+}
+
+#[test]
+fn a_slow_frame_misses_its_period_and_swallows_those_that_go_by() {
+    // Frame 50 is period 49; it ends 350 us after its date, so periods 50 and 51 have gone by entirely, and 52, whose
+    // date has gone by but not its end, still gets its frame.
+    let (_, figures, plant) = run_with(
+        |n| {
+            if n == 50 {
+                Fault::Slow(327_000)
+            } else {
+                Fault::None
+            }
+        },
+        10_000,
+        200,
+    );
+    assert_eq!((figures.missed, figures.skipped), (3, 2));
+    assert_eq!(figures.periods, 200);
+    assert_eq!(plant.frames, 200 - 2 + 2);
+    assert_eq!(figures.cycle.len(), 198);
+}
+
+#[test]
+fn what_no_frame_can_repair_ends_the_loop() {
+    let (result, figures, plant) = run_with(
+        |n| {
+            if n == 50 {
+                Fault::Unplugged
+            } else {
+                Fault::None
+            }
+        },
+        10_000,
+        200,
+    );
+    assert_eq!(result, Err(LinkError::Oob(RunError::Gone)));
+    assert_eq!(plant.frames, 51);
+    assert_eq!(figures.cycle.len(), 49);
+}
+
+#[test]
+fn the_sequence_wraps() {
+    let (_, figures, _) = run_with(|_| Fault::None, 10_000, 70_000);
+    assert_eq!(figures.crc_errors, 0);
+}
