@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! One DMA channel by itself: its limits, its descriptors, the order of its register accesses.
+
+use crate::rig::{NO_DMA, Rig};
+use bcm2835::dma::regs::{FULL_MAX_LEN, LITE_MAX_LEN};
+use bcm2835::dma::{Channel, Irq};
+use evl::io::Mmio;
+use evl::time::{Clock, Ns};
+use oob_dma::{Channel as _, DescriptorMemory, Direction, PrepareError, Transfer};
+use std::cell::RefCell;
+
+/// A channel's registers as plain memory.
+#[derive(Default)]
+struct Plain {
+    registers: RefCell<[u32; 9]>,
+    writes: RefCell<Vec<(usize, u32)>>,
+}
+
+impl Plain {
+    fn lite() -> Self {
+        let plain = Self::default();
+        plain.registers.borrow_mut()[8] = 1 << 28;
+        plain
+    }
+}
+
+impl Mmio for Plain {
+    fn read(&self, offset: usize) -> u32 {
+        self.registers.borrow()[offset / 4]
+    }
+
+    fn write(&self, offset: usize, value: u32) {
+        self.writes.borrow_mut().push((offset, value));
+    }
+
+    fn publish(&self) {
+        self.writes.borrow_mut().push((usize::MAX, 0));
+    }
+
+    fn observe(&self) {}
+}
+
+const GOOD: Transfer = Transfer {
+    direction: Direction::FromDevice,
+    memory: 0xc000_0040,
+    device: 0x7e20_4004,
+    request: 7,
+    len: 8,
+    interrupt: true,
+};
+
+#[test]
+fn a_channel_keeps_to_its_limits() {
+    let (full, lite) = (Channel::new(Plain::default()), Channel::new(Plain::lite()));
+    assert!(lite.is_lite() && !full.is_lite());
+    let rig = Rig::new(NO_DMA);
+    let place = rig.board.dma_alloc(32, 32);
+    // SAFETY: the rig's arena outlives it.
+    let memory = unsafe { DescriptorMemory::new(place.cpu(), u64::from(place.bus()), 32) };
+    let block = || -> Vec<u32> {
+        let bytes = place.to_vec();
+        let words = bytes.as_chunks::<4>().0;
+        words.iter().copied().map(u32::from_le_bytes).collect()
+    };
+    let len = |len| (Transfer { len, ..GOOD }, PrepareError::Length);
+    let memory_at = |memory| (Transfer { memory, ..GOOD }, PrepareError::Address);
+    let device_at = |device| (Transfer { device, ..GOOD }, PrepareError::Address);
+    let request = |request| (Transfer { request, ..GOOD }, PrepareError::Request);
+    let refused = [
+        len(0),
+        len(6),
+        len(FULL_MAX_LEN + 4),
+        memory_at(0xc000_0042),
+        memory_at(1 << 32),
+        memory_at(0xffff_fffc),
+        device_at(0x4_7e20_4004),
+        device_at(0x7e20_4005),
+        request(32),
+    ];
+    for (transfer, error) in refused {
+        assert_eq!(
+            full.prepare(&memory, 0, &transfer),
+            Err(error),
+            "{transfer:?}"
+        );
+    }
+    let long = Transfer {
+        len: LITE_MAX_LEN + 4,
+        ..GOOD
+    };
+    assert_eq!(lite.prepare(&memory, 0, &long), Err(PrepareError::Length));
+    let beyond = full.prepare(&memory, 1, &GOOD);
+    assert_eq!(beyond, Err(PrepareError::Slot));
+    assert_eq!(block(), [0; 8], "a refusal wrote a descriptor");
+    full.prepare(&memory, 0, &long).unwrap();
+    lite.prepare(
+        &memory,
+        0,
+        &Transfer {
+            len: LITE_MAX_LEN,
+            ..GOOD
+        },
+    )
+    .unwrap();
+    // INTEN, WAIT_RESP, DEST_INC, SRC_DREQ, PERMAP 7.
+    let ti = 1 | 1 << 3 | 1 << 4 | 1 << 10 | 7 << 16;
+    assert_eq!(
+        block(),
+        [ti, 0x7e20_4004, 0xc000_0040, LITE_MAX_LEN, 0, 0, 0, 0]
+    );
+    let send = Transfer {
+        direction: Direction::ToDevice,
+        request: 6,
+        interrupt: false,
+        ..GOOD
+    };
+    lite.prepare(&memory, 0, &send).unwrap();
+    // WAIT_RESP, DEST_DREQ, SRC_INC, PERMAP 6.
+    let ti = 1 << 3 | 1 << 6 | 1 << 8 | 6 << 16;
+    assert_eq!(block(), [ti, 0xc000_0040, 0x7e20_4004, 8, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_pulse_publishes_then_loads_then_starts() {
+    let plain = Plain::default();
+    let channel = Channel::new(&plain);
+    let rig = Rig::new(NO_DMA);
+    let memory = rig.board.dma_alloc(32, 32);
+    // SAFETY: the rig's arena outlives it.
+    let slots = unsafe { DescriptorMemory::new(memory.cpu(), u64::from(memory.bus()), 32) };
+    let descriptor = channel.prepare(&slots, 0, &GOOD).unwrap();
+    channel.pulse(descriptor);
+    let expected = [(usize::MAX, 0), (0x04, memory.bus()), (0x00, 1)];
+    assert_eq!(*plain.writes.borrow(), expected);
+}
+
+#[test]
+fn an_interrupt_is_claimed_only_by_its_own_channel() {
+    let plain = Plain::default();
+    let irq = Irq::new(&plain);
+    // Active, and a control block without INTEN has ended: not ours.
+    plain.registers.borrow_mut()[0] = 0b011;
+    assert!(!irq.handle());
+    assert!(plain.writes.borrow().is_empty());
+    plain.registers.borrow_mut()[0] = 0b111;
+    assert!(irq.handle());
+    // INT is cleared, and ACTIVE kept: a channel that was started again meanwhile goes on.
+    assert_eq!(*plain.writes.borrow(), [(0x00, 0b101)]);
+}
+
+#[test]
+fn an_abort_gives_up_on_writes_that_never_end() {
+    let rig = Rig::new(NO_DMA);
+    let plain = Plain::default();
+    plain.registers.borrow_mut()[0] = 1 << 6;
+    let begin = rig.host.now();
+    Channel::new(&plain).abort(&rig.host);
+    let took = rig.host.now().since(begin);
+    assert!(took >= Ns(20_000) && took < Ns(21_000), "{took:?}");
+    assert_eq!(*plain.writes.borrow(), [(0, 0), (0, 1 << 31)]);
+}

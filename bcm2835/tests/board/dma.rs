@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Frames by DMA, and DMA that fails.
+
+use crate::rig::{FULL, LITE, Rig, answers, payload, setup};
+use evl::time::{Clock, Ns};
+use evl::wait::Flag;
+use oob_spi::controller::{
+    Controller, Delays, FrameMemory, Outcome, Path, PrepareError, Pulse, Setup, TransferError,
+    Which,
+};
+use vboard::faults::{Faults, Noise};
+use vboard::irq::IrqLine;
+
+#[test]
+fn every_length_arrives_both_ways_on_full_and_lite_channels() {
+    for channels in [FULL, LITE] {
+        let mut rig = Rig::new(channels);
+        rig.host.set_quantum(Ns(200));
+        let medium = (1..=200).map(|len| (len, 20_000_000));
+        let long = [(65_529, 62_500_000), (65_532, 62_500_000)];
+        for (len, speed) in medium.chain(long) {
+            // Short frames go by DMA where they are slow: at 100 kHz even one byte is.
+            let speed = if len <= 64 { 100_000 } else { speed };
+            let (frame, prepared) = rig.prepare(&setup(1, len, speed));
+            assert_eq!(prepared.path, Path::Dma);
+            rig.start();
+            // More than one: DLEN has counted down, and DONE has to be written back.
+            for salt in 0..3 {
+                rig.exchange(1, &frame, salt);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_cycle_is_hardly_longer_than_the_wire() {
+    for (len, per_mille) in [(32, 1_150), (256, 1_050), (1_024, 1_020)] {
+        let mut rig = Rig::new(FULL);
+        let (frame, prepared) = rig.prepare(&setup(0, len, 5_000_000));
+        assert_eq!(prepared.path, Path::Dma);
+        rig.start();
+        rig.exchange(0, &frame, 0);
+        let begin = rig.host.now();
+        for _ in 0..10 {
+            rig.run(0).unwrap();
+        }
+        let cycle = rig.host.now().since(begin).0 / 10;
+        assert!(
+            cycle * 1_000 <= prepared.wire.0 * per_mille,
+            "{len}: {cycle}"
+        );
+    }
+}
+
+#[test]
+fn the_slave_sees_the_delays_that_were_asked_for() {
+    let mut rig = Rig::new(FULL);
+    let wanted = Setup {
+        delays: Delays {
+            setup: Ns(3_000),
+            hold: Ns(2_000),
+            inactive: Ns(7_000),
+        },
+        ..setup(2, 150, 10_000_000)
+    };
+    let (frame, _) = rig.prepare(&wanted);
+    rig.start();
+    for salt in 0..4 {
+        rig.exchange(2, &frame, salt);
+        let seen = rig.board.chip_select(2);
+        assert!(
+            Ns(3_000) <= seen.setup && seen.setup < Ns(4_500),
+            "{seen:?}"
+        );
+        assert!(Ns(2_000) <= seen.hold && seen.hold < Ns(5_000), "{seen:?}");
+        let inactive = seen.inactive;
+        assert!(
+            salt == 0 || Ns(7_000) <= inactive && inactive < Ns(8_000),
+            "{seen:?}"
+        );
+    }
+}
+
+#[test]
+fn regular_and_stop_frames_have_each_their_own_descriptor() {
+    let mut rig = Rig::new(FULL);
+    let (frame, _) = rig.prepare(&setup(0, 77, 10_000_000));
+    rig.start();
+    frame.send(&payload(77, 1));
+    frame.set_stop(&payload(77, 2));
+    for (which, salt) in [(Which::Stop, 2), (Which::Regular, 1), (Which::Stop, 2)] {
+        rig.run_within(0, which, Ns(1_000_000)).unwrap();
+        assert_eq!(rig.sent(0), payload(77, salt));
+        assert_eq!(frame.received(), answers(rig.seed(0), 77));
+    }
+}
+
+#[test]
+fn rounding_bytes_stay_inside_the_padding() {
+    let mut rig = Rig::new(FULL);
+    for len in 129..=132usize {
+        let (frame, _) = rig.prepare(&setup(0, len as u32, 10_000_000));
+        // The areas are whole cache lines: 192 bytes here. Beyond the padded frame nothing changes.
+        frame.memory.fill(0, &[0xa5; 3 * 192]);
+        rig.start();
+        rig.run(0).unwrap();
+        assert_eq!(rig.sent(0), vec![0xa5; len]);
+        let memory = frame.memory.to_vec();
+        assert_eq!(memory[..len], answers(rig.seed(0), len));
+        assert!(memory[len.next_multiple_of(4)..].iter().all(|b| *b == 0xa5));
+    }
+}
+
+#[test]
+fn chip_selects_take_turns_on_both_paths() {
+    let mut rig = Rig::new(FULL);
+    let setups = [
+        setup(0, 8, 10_000_000),
+        setup(1, 301, 20_000_000),
+        setup(2, 40, 1_000_000),
+    ];
+    let frames = setups.map(|setup| rig.prepare(&setup).0);
+    rig.start();
+    for turn in 0..30 {
+        let cs = (turn * 5 + turn / 3) % 3;
+        rig.exchange(cs as u8, &frames[cs], turn);
+    }
+}
+
+#[test]
+fn a_line_of_its_own_surrounds_the_frame() {
+    let mut rig = Rig::with_line(FULL, Some(3));
+    let (frame, prepared) = rig.prepare(&setup(3, 200, 10_000_000));
+    rig.start();
+    rig.line.borrow_mut().clear();
+    rig.run(3).unwrap();
+    assert_eq!(frame.received(), [0xff; 200]);
+    let line = rig.line.borrow();
+    let levels: Vec<bool> = line.iter().map(|change| change.1).collect();
+    assert_eq!(levels, [true, false]);
+    assert!(line[1].0.since(line[0].0) >= prepared.wire);
+}
+
+/// Breaks the board, runs frames that must fail as expected, mends it, and expects good frames at once.
+fn survive(channels: Option<(u8, u8)>, expected: TransferError, fault: impl Fn(&mut Faults, u32)) {
+    for len in [40, 129, 1_000] {
+        let mut rig = Rig::new(channels);
+        rig.host.set_quantum(Ns(100));
+        let (frame, prepared) = rig.prepare(&setup(1, len, 5_000_000));
+        let (other, _) = rig.prepare(&setup(0, 16, 20_000_000));
+        rig.start();
+        rig.exchange(1, &frame, 0);
+        let tx = frame.memory.bus() + frame.layout.tx_offset as u32;
+        for round in 0..3 {
+            let limit = Ns(prepared.wire.0 * 2);
+            let begin = rig.host.now();
+            rig.board.with_faults(|faults| fault(faults, tx));
+            let ran = rig.run_within(1, Which::Regular, limit);
+            assert_eq!(ran, Err(expected), "{len} bytes");
+            // Two channels to stop, and a few register accesses.
+            let took = rig.host.now().since(begin).0;
+            assert!(took < limit.0 + 50_000, "{took} of {}", limit.0);
+            rig.board.with_faults(|faults| *faults = Faults::default());
+            rig.at_rest();
+            rig.exchange(0, &other, round);
+            rig.exchange(1, &frame, round);
+        }
+    }
+}
+
+#[test]
+fn a_tx_request_that_never_comes_is_survived() {
+    survive(FULL, TransferError::Stuck, |f, _| {
+        f.spi_tx_dreq_stuck = true
+    });
+}
+
+#[test]
+fn an_rx_request_that_never_comes_is_survived() {
+    survive(FULL, TransferError::Stuck, |f, _| {
+        f.spi_rx_dreq_stuck = true
+    });
+}
+
+#[test]
+fn a_lost_interrupt_is_survived() {
+    survive(FULL, TransferError::Stuck, |f, _| {
+        f.lost_irqs = Some((IrqLine::Dma(5), 1));
+    });
+    survive(LITE, TransferError::Stuck, |f, _| {
+        f.lost_irqs = Some((IrqLine::Dma(10), 1));
+    });
+}
+
+#[test]
+fn channels_whose_access_never_ends_are_survived() {
+    survive(FULL, TransferError::Stuck, |f, _| f.hung_channels = 1 << 4);
+    survive(FULL, TransferError::Stuck, |f, _| f.hung_channels = 1 << 5);
+    survive(LITE, TransferError::Stuck, |f, _| f.hung_channels = 3 << 9);
+}
+
+#[test]
+fn bus_errors_on_either_side_are_told_and_survived() {
+    // In the frame to send: at its begin, and behind it; and at the FIFO.
+    survive(FULL, TransferError::Bus, |f, tx| f.bus_error_at = Some(tx));
+    survive(FULL, TransferError::Bus, |f, tx| {
+        f.bus_error_at = Some(tx + 36)
+    });
+    survive(LITE, TransferError::Bus, |f, _| {
+        f.bus_error_at = Some(0x7e20_4004)
+    });
+}
+
+#[test]
+fn noise_on_the_wire_is_no_error_of_the_controller() {
+    let mut rig = Rig::new(FULL);
+    let (frame, _) = rig.prepare(&setup(0, 400, 20_000_000));
+    rig.start();
+    rig.board
+        .with_faults(|f| f.miso_noise = Some(Noise::new(7, 20)));
+    assert_eq!(rig.run(0), Ok(()));
+    assert_ne!(frame.received(), answers(rig.seed(0), 400));
+    rig.board.with_faults(|f| f.miso_noise = None);
+    rig.exchange(0, &frame, 1);
+}
+
+#[test]
+fn a_signal_that_is_not_this_frames_own_does_not_end_it() {
+    let mut rig = Rig::new(FULL);
+    let (frame, _) = rig.prepare(&setup(0, 300, 10_000_000));
+    rig.start();
+    frame.send(&payload(300, 5));
+    rig.flag.clear();
+    assert_eq!(rig.spi.pulse(0, Which::Regular), Ok(Pulse::InFlight));
+    rig.flag.raise();
+    rig.flag
+        .wait_until(&rig.host.oob(), rig.host.now())
+        .unwrap();
+    assert_eq!(rig.spi.finish(0, Outcome::Signalled), Ok(()));
+    assert_eq!(rig.sent(0), payload(300, 5));
+    assert_eq!(frame.received(), answers(rig.seed(0), 300));
+    rig.at_rest();
+}
+
+#[test]
+fn frame_memory_that_dma_cannot_reach_is_refused() {
+    let mut rig = Rig::new(FULL);
+    let inband = rig.host.inband();
+    let frame = rig.frame(200);
+    let good = frame.layout;
+    let cases = [
+        FrameMemory {
+            tx_offset: good.tx_offset + 2,
+            ..good
+        },
+        FrameMemory {
+            bus: 1 << 32,
+            ..good
+        },
+        FrameMemory {
+            bus: 0xffff_ff00,
+            ..good
+        },
+        // Room for the frame, but not for its last word.
+        FrameMemory {
+            len: good.stop_offset + 199,
+            ..good
+        },
+    ];
+    let wanted = setup(0, 199, 10_000_000);
+    for memory in cases {
+        let prepared = rig.spi.prepare(&inband, &wanted, &memory);
+        assert_eq!(prepared, Err(PrepareError::NoDma));
+    }
+    let long = setup(0, 65_533, 10_000_000);
+    assert_eq!(
+        rig.spi.prepare(&inband, &long, &good),
+        Err(PrepareError::NoDma)
+    );
+    let pulse = rig.spi.pulse(0, Which::Regular);
+    assert_eq!(pulse, Err(TransferError::NotPrepared));
+    assert_eq!(
+        rig.spi.finish(0, Outcome::Signalled),
+        Err(TransferError::NotPrepared)
+    );
+    rig.spi.prepare(&inband, &wanted, &good).unwrap();
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Frames through the FIFO.
+
+use crate::rig::{FULL, NO_DMA, Rig, answers, payload, setup};
+use evl::time::{Clock, Ns};
+use oob_spi::controller::{
+    Controller, Delays, FrameMemory, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH, MODE_NO_CS, Path,
+    PrepareError, Pulse, TransferError, Which,
+};
+
+const CS: usize = 0x00;
+const FIFO: usize = 0x04;
+
+#[test]
+fn every_length_arrives_both_ways_fast_and_slow() {
+    // Slow accesses to a fast wire, so that DONE comes before RXR; and the other way round.
+    for (speed, access) in [(62_500_000, 200), (4_000_000, 40)] {
+        let mut rig = Rig::new(NO_DMA);
+        rig.host.set_quantum(Ns(100));
+        rig.board.set_access_cost(Ns(access));
+        for len in 1..=200 {
+            let (frame, prepared) = rig.prepare(&setup(1, len, speed));
+            assert_eq!(prepared.path, Path::Fifo);
+            rig.start();
+            for salt in 0..3 {
+                rig.exchange(1, &frame, salt);
+            }
+        }
+        assert_eq!(rig.board.spi_counts().aborted, 0);
+    }
+}
+
+#[test]
+fn the_longest_frame_is_refilled_without_a_gap() {
+    let mut rig = Rig::new(NO_DMA);
+    let (frame, prepared) = rig.prepare(&setup(0, 4096, 1_000_000));
+    assert_eq!(rig.spi.limits().max_frame_len, 4096);
+    rig.start();
+    rig.exchange(0, &frame, 0);
+    let slave = rig.slaves[0].borrow();
+    let took = slave.dates[4095].since(slave.dates[0]);
+    // 4095 bytes of 8 clocks of 1 us: no gap between them, and the announced time.
+    assert_eq!(took, Ns(4095 * 8_000));
+    assert_eq!(prepared.wire, Ns(4096 * 8_000));
+}
+
+#[test]
+fn a_short_frame_costs_two_writes_and_one_access_per_byte() {
+    let mut rig = Rig::new(NO_DMA);
+    let (frame, _) = rig.prepare(&setup(0, 8, 125_000_000));
+    rig.start();
+    rig.exchange(0, &frame, 0);
+    let before = rig.board.accesses();
+    rig.log.borrow_mut().clear();
+    rig.run(0).unwrap();
+    let after = rig.board.accesses();
+    assert_eq!(after.spi_writes - before.spi_writes, 8 + 2);
+    let reads = after.spi_reads - before.spi_reads;
+    assert!((9..=16).contains(&reads), "{reads} reads");
+    assert_eq!(after.dma_writes + after.dma_reads, 0);
+    // TA first, then bytes, then TA off with DONE.
+    let log = rig.log.borrow();
+    assert_eq!(log[0], (CS, 1 << 7));
+    assert!(log[1..9].iter().all(|(offset, _)| *offset == FIFO));
+    assert_eq!(log[9], (CS, 1 << 16));
+}
+
+#[test]
+fn the_path_follows_length_and_time() {
+    let mut rig = Rig::new(FULL);
+    let mut path = |len, speed| rig.prepare(&setup(0, len, speed)).1.path;
+    assert_eq!(path(64, 62_500_000), Path::Fifo);
+    assert_eq!(path(65, 62_500_000), Path::Dma);
+    // 32 bytes at 62.5 MHz / 7 would be 28.7 us; at 8 MHz (divider 32), 32 us.
+    assert_eq!(path(32, 10_000_000), Path::Fifo);
+    assert_eq!(path(32, 8_000_000), Path::Dma);
+    assert_eq!(path(1, 100_000), Path::Dma);
+    assert_eq!(rig.spi.limits().max_frame_len, 65_532);
+}
+
+#[test]
+fn the_slave_sees_the_delays_that_were_asked_for() {
+    let mut rig = Rig::new(NO_DMA);
+    let delays = Delays {
+        setup: Ns(3_000),
+        hold: Ns(2_000),
+        inactive: Ns(7_000),
+    };
+    let wanted = oob_spi::controller::Setup {
+        delays,
+        ..setup(2, 16, 10_000_000)
+    };
+    let (frame, prepared) = rig.prepare(&wanted);
+    assert_eq!(prepared.wire, Ns(16 * 8 * 104 + 12_000));
+    rig.start();
+    for salt in 0..4 {
+        rig.exchange(2, &frame, salt);
+        let seen = rig.board.chip_select(2);
+        let (low, high) = (Ns(3_000), Ns(3_200));
+        assert!(low <= seen.setup && seen.setup < high, "{seen:?}");
+        // The FIFO is emptied before chip select goes: 16 reads of 40 ns.
+        assert!(Ns(2_000) <= seen.hold && seen.hold < Ns(3_100), "{seen:?}");
+        let (low, high) = (Ns(7_000), Ns(7_300));
+        let inactive = seen.inactive;
+        assert!(salt == 0 || low <= inactive && inactive < high, "{seen:?}");
+    }
+}
+
+#[test]
+fn a_late_frame_does_not_wait_for_the_inactive_delay() {
+    let mut rig = Rig::new(NO_DMA);
+    let mut wanted = setup(0, 8, 10_000_000);
+    wanted.delays.inactive = Ns(5_000);
+    let (frame, _) = rig.prepare(&wanted);
+    rig.start();
+    rig.exchange(0, &frame, 0);
+    rig.host.run_until(rig.host.now().after(Ns(20_000)));
+    let before = rig.host.now();
+    rig.exchange(0, &frame, 1);
+    assert!(rig.host.now().since(before) < Ns(9_500));
+}
+
+#[test]
+fn modes_and_polarities_reach_the_register() {
+    let modes = [
+        (0, MODE_CPHA, 0b01_00),
+        (0, MODE_CPOL, 0b10_00),
+        (1, MODE_CPOL | MODE_CPHA, 0b11_01),
+        (2, 0, 0b00_10),
+        (2, MODE_NO_CS, 0b00_11),
+        (2, MODE_CS_HIGH, 1 << 23 | 0b00_10),
+    ];
+    for (cs, mode, expected) in modes {
+        let mut rig = Rig::new(NO_DMA);
+        let wanted = oob_spi::controller::Setup {
+            mode,
+            ..setup(cs, 4, 10_000_000)
+        };
+        rig.prepare(&wanted);
+        rig.start();
+        rig.log.borrow_mut().clear();
+        rig.run(cs).unwrap();
+        // CPHA is bit 2, CPOL bit 3: above they stand before the line's two bits.
+        let log = rig.log.borrow();
+        let words: Vec<u32> = log.iter().filter(|w| w.0 == CS).map(|w| w.1).collect();
+        assert_eq!(words, [expected, expected | 1 << 7, expected | 1 << 16]);
+    }
+}
+
+#[test]
+fn an_idle_line_keeps_its_active_high_polarity() {
+    let mut rig = Rig::new(NO_DMA);
+    let high = oob_spi::controller::Setup {
+        mode: MODE_CS_HIGH,
+        ..setup(1, 4, 10_000_000)
+    };
+    rig.prepare(&high);
+    rig.prepare(&setup(0, 4, 10_000_000));
+    rig.start();
+    rig.log.borrow_mut().clear();
+    rig.run(0).unwrap();
+    rig.run(1).unwrap();
+    let log = rig.log.borrow();
+    let mut words = log.iter().filter(|(offset, _)| *offset == CS);
+    assert!(words.all(|(_, word)| word & 0b111 << 21 == 1 << 22));
+}
+
+#[test]
+fn chip_selects_take_turns_at_their_own_speed_and_length() {
+    let mut rig = Rig::new(NO_DMA);
+    let setups = [
+        setup(0, 8, 10_000_000),
+        setup(1, 64, 62_500_000),
+        setup(2, 100, 2_000_000),
+    ];
+    let frames = setups.map(|setup| rig.prepare(&setup).0);
+    rig.start();
+    for turn in 0..12 {
+        let cs = (turn * 5 + turn / 3) % 3;
+        rig.exchange(cs as u8, &frames[cs], turn);
+        let slave = rig.slaves[cs].borrow();
+        let byte = slave.dates[1].since(slave.dates[0]).0;
+        let expected = [8 * 104, 8 * 16, 8 * 504][cs];
+        assert!(byte == expected || cs == 1, "{byte} ns a byte at {cs}");
+    }
+}
+
+#[test]
+fn a_line_of_its_own_takes_the_native_ones_place() {
+    let mut rig = Rig::with_line(NO_DMA, Some(0));
+    let mut wanted = setup(0, 8, 10_000_000);
+    wanted.delays = Delays {
+        setup: Ns(2_000),
+        hold: Ns(1_000),
+        inactive: Ns(4_000),
+    };
+    let (frame, _) = rig.prepare(&wanted);
+    rig.start();
+    frame.send(&payload(8, 0));
+    rig.line.borrow_mut().clear();
+    rig.log.borrow_mut().clear();
+    rig.run(0).unwrap();
+    rig.run(0).unwrap();
+    assert_eq!(rig.board.chip_select(0).selections, 0);
+    assert_eq!(frame.received(), [0xff; 8]);
+    assert!(
+        rig.log
+            .borrow()
+            .iter()
+            .all(|(o, word)| *o != CS || word & 3 == 3)
+    );
+    let line = rig.line.borrow();
+    let levels: Vec<bool> = line.iter().map(|change| change.1).collect();
+    assert_eq!(levels, [true, false, true, false]);
+    // Set-up, 8 bytes, hold; then at least the inactive delay.
+    assert!(line[1].0.since(line[0].0) >= Ns(2_000 + 8 * 8 * 104 + 1_000));
+    assert!(line[2].0.since(line[1].0) >= Ns(4_000));
+}
+
+#[test]
+fn lines_extend_the_native_chip_selects_without_a_hole() {
+    let limits = |line| Rig::with_line(NO_DMA, line).spi.limits().chip_selects;
+    // Four are asked for; the fourth has to be a line.
+    assert_eq!(limits(None), 3);
+    assert_eq!(limits(Some(3)), 4);
+    assert_eq!(limits(Some(4)), 3);
+}
+
+#[test]
+fn the_stop_frame_is_sent_instead() {
+    let mut rig = Rig::new(NO_DMA);
+    let (frame, _) = rig.prepare(&setup(0, 12, 10_000_000));
+    rig.start();
+    frame.send(&payload(12, 1));
+    frame.set_stop(&payload(12, 2));
+    rig.run_within(0, Which::Stop, Ns(0)).unwrap();
+    assert_eq!(rig.sent(0), payload(12, 2));
+    rig.run_within(0, Which::Regular, Ns(0)).unwrap();
+    assert_eq!(rig.sent(0), payload(12, 1));
+    assert_eq!(frame.received(), answers(rig.seed(0), 12));
+}
+
+#[test]
+fn a_stuck_shifter_ends_in_bounded_time_and_the_next_frame_works() {
+    for len in [8, 64, 150] {
+        let mut rig = Rig::new(NO_DMA);
+        let (frame, prepared) = rig.prepare(&setup(0, len, 10_000_000));
+        rig.start();
+        rig.exchange(0, &frame, 0);
+        rig.stuck.set(true);
+        let before = rig.host.now();
+        assert_eq!(rig.run(0), Err(TransferError::Stuck));
+        let took = rig.host.now().since(before);
+        assert!(took < Ns(prepared.wire.0 * 3 + 110_000), "{took:?}");
+        rig.stuck.set(false);
+        rig.at_rest();
+        rig.exchange(0, &frame, 1);
+    }
+}
+
+#[test]
+fn frames_that_are_not_prepared_touch_nothing() {
+    let mut rig = Rig::new(NO_DMA);
+    rig.prepare(&setup(0, 8, 10_000_000));
+    rig.start();
+    rig.log.borrow_mut().clear();
+    for cs in [1, 3, 255] {
+        let pulse = rig.spi.pulse(cs, Which::Regular);
+        assert_eq!(pulse, Err(TransferError::NotPrepared));
+    }
+    rig.spi.terminate(&rig.host.inband(), 0);
+    rig.spi.terminate(&rig.host.inband(), 200);
+    let pulse = rig.spi.pulse(0, Which::Regular);
+    assert_eq!(pulse, Err(TransferError::NotPrepared));
+    assert!(rig.log.borrow().is_empty());
+}
+
+#[test]
+fn set_ups_that_cannot_be_are_refused_and_change_nothing() {
+    let mut rig = Rig::new(NO_DMA);
+    let (frame, _) = rig.prepare(&setup(0, 8, 10_000_000));
+    rig.start();
+    let inband = rig.host.inband();
+    let tight = FrameMemory {
+        stop_offset: frame.layout.len - 7,
+        ..frame.layout
+    };
+    let beyond = FrameMemory {
+        rx_offset: usize::MAX - 3,
+        ..frame.layout
+    };
+    let cases = [
+        (setup(0, 8, 3_814), frame.layout, PrepareError::Speed),
+        (setup(0, 8, 0), frame.layout, PrepareError::Speed),
+        (setup(3, 8, 1_000_000), frame.layout, PrepareError::NoDma),
+        (setup(0, 0, 1_000_000), frame.layout, PrepareError::NoDma),
+        (
+            setup(0, 4_097, 1_000_000),
+            frame.layout,
+            PrepareError::NoDma,
+        ),
+        (setup(0, 8, 1_000_000), tight, PrepareError::NoDma),
+        (setup(0, 8, 1_000_000), beyond, PrepareError::NoDma),
+    ];
+    rig.log.borrow_mut().clear();
+    for (wanted, memory, error) in cases {
+        assert_eq!(rig.spi.prepare(&inband, &wanted, &memory), Err(error));
+    }
+    assert!(rig.log.borrow().is_empty());
+    assert_eq!(rig.spi.pulse(0, Which::Regular), Ok(Pulse::Done));
+}

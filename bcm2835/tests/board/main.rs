@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The controllers on the simulated board, in virtual time.
+
+mod channel;
+mod dma;
+mod fifo;
+mod inband;
+mod rig;

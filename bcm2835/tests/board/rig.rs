@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the tests stand on: a board with recording slaves, the controller, and the framework's part of a frame.
+//!
+//! ```text
+//!   Rig::run -> Spi -> Tap -> HostBoard -> Recorder (one per native chip select)
+//!                       |
+//!                       `- log of writes; hides CS.DONE while `stuck`
+//! ```
+
+use bcm2835::dma::{Channel, Irq};
+use bcm2835::spi::{CsLine, Dma, MAX_CHIP_SELECTS, Parts, SLOTS, Spi};
+use evl::host::{Host, HostFlag};
+use evl::io::Mmio;
+use evl::time::{Clock, Instant, Ns};
+use evl::wait::Flag;
+use oob_dma::DescriptorMemory;
+use oob_spi::controller::{
+    Controller, Delays, FrameMemory, Outcome, Prepared, Pulse, Setup, TransferError, Which,
+};
+use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use vboard::board::Block;
+use vboard::host::{DmaMemory, HostBoard, HostMmio};
+use vboard::irq::IrqLine;
+use vboard::slave::SpiSlave;
+
+pub(crate) const CORE_HZ: u32 = 250_000_000;
+/// Bus address of SPI0's FIFO register.
+const FIFO_BUS: u64 = 0x7e20_4004;
+
+/// A slave that notes what it gets, and answers with a pattern of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    pub(crate) seed: u8,
+    /// One entry per selection: the bytes received.
+    pub(crate) frames: Vec<Vec<u8>>,
+    /// The end of each byte of the last selection.
+    pub(crate) dates: Vec<Instant>,
+    pub(crate) selected: bool,
+}
+
+/// What a recorder with `seed` answers to the byte at `index` of a selection.
+pub(crate) fn answer(seed: u8, index: usize) -> u8 {
+    (index as u8).wrapping_mul(7).wrapping_add(seed)
+}
+
+pub(crate) fn answers(seed: u8, len: usize) -> Vec<u8> {
+    (0..len).map(|index| answer(seed, index)).collect()
+}
+
+impl SpiSlave for Recorder {
+    fn select(&mut self, _now: Instant) {
+        self.selected = true;
+        self.frames.push(Vec::new());
+        self.dates.clear();
+    }
+
+    fn exchange(&mut self, now: Instant, mosi: u8) -> u8 {
+        self.dates.push(now);
+        let frame = self.frames.last_mut().expect("a byte without chip select");
+        frame.push(mosi);
+        answer(self.seed, frame.len() - 1)
+    }
+
+    fn deselect(&mut self, _now: Instant) {
+        self.selected = false;
+    }
+}
+
+/// SPI0's registers, watched.
+#[derive(Clone)]
+pub(crate) struct Tap {
+    inner: HostMmio,
+    pub(crate) stuck: Rc<Cell<bool>>,
+    pub(crate) log: Rc<RefCell<Vec<(usize, u32)>>>,
+}
+
+impl Mmio for Tap {
+    fn read(&self, offset: usize) -> u32 {
+        let value = self.inner.read(offset);
+        let hidden = if offset == 0 && self.stuck.get() {
+            1 << 16 | 1 << 19
+        } else {
+            0
+        };
+        value & !hidden
+    }
+
+    fn write(&self, offset: usize, value: u32) {
+        self.log.borrow_mut().push((offset, value));
+        self.inner.write(offset, value);
+    }
+
+    fn publish(&self) {}
+
+    fn observe(&self) {}
+}
+
+/// One channel's window of the DMA block.
+#[derive(Clone)]
+pub(crate) struct Window {
+    inner: HostMmio,
+    base: usize,
+}
+
+impl Mmio for Window {
+    fn read(&self, offset: usize) -> u32 {
+        self.inner.read(self.base + offset)
+    }
+
+    fn write(&self, offset: usize, value: u32) {
+        self.inner.write(self.base + offset, value);
+    }
+
+    fn publish(&self) {}
+
+    fn observe(&self) {}
+}
+
+/// A chip-select line that notes its changes.
+#[derive(Clone)]
+pub(crate) struct Line {
+    pub(crate) host: Host,
+    pub(crate) changes: Rc<RefCell<Vec<(Instant, bool)>>>,
+}
+
+impl CsLine for Line {
+    fn set(&self, active: bool) {
+        self.changes.borrow_mut().push((self.host.now(), active));
+    }
+}
+
+pub(crate) type Controlled = Spi<Tap, Host, Channel<Window>, Line>;
+
+/// The memory of one chip select's frame.
+pub(crate) struct Frame {
+    pub(crate) memory: DmaMemory,
+    pub(crate) layout: FrameMemory,
+    pub(crate) len: usize,
+}
+
+impl Frame {
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        self.memory.fill(self.layout.tx_offset, bytes);
+    }
+
+    pub(crate) fn set_stop(&self, bytes: &[u8]) {
+        self.memory.fill(self.layout.stop_offset, bytes);
+    }
+
+    pub(crate) fn received(&self) -> Vec<u8> {
+        self.memory.to_vec()[self.layout.rx_offset..][..self.len].to_vec()
+    }
+}
+
+pub(crate) struct Rig {
+    pub(crate) host: Host,
+    pub(crate) board: HostBoard,
+    pub(crate) slaves: Vec<Rc<RefCell<Recorder>>>,
+    pub(crate) stuck: Rc<Cell<bool>>,
+    pub(crate) log: Rc<RefCell<Vec<(usize, u32)>>>,
+    pub(crate) line: Rc<RefCell<Vec<(Instant, bool)>>>,
+    pub(crate) flag: Rc<HostFlag>,
+    pub(crate) spi: Controlled,
+}
+
+/// Which DMA channels the controller gets: TX and RX.
+pub(crate) const NO_DMA: Option<(u8, u8)> = None;
+pub(crate) const FULL: Option<(u8, u8)> = Some((4, 5));
+pub(crate) const LITE: Option<(u8, u8)> = Some((9, 10));
+
+impl Rig {
+    pub(crate) fn new(channels: Option<(u8, u8)>) -> Self {
+        Self::with_line(channels, None)
+    }
+
+    /// As `new`; chip select `line` is a line of its own.
+    pub(crate) fn with_line(channels: Option<(u8, u8)>, line: Option<usize>) -> Self {
+        let host = Host::new();
+        let board = HostBoard::new(&host);
+        let slaves: Vec<_> = (0u8..3)
+            .map(|cs| {
+                let seed = cs.wrapping_mul(85).wrapping_add(3);
+                let slave = Rc::new(RefCell::new(Recorder {
+                    seed,
+                    ..Recorder::default()
+                }));
+                board.attach_slave(cs, slave.clone());
+                slave
+            })
+            .collect();
+        let flag = Rc::new(host.flag());
+        let window = |channel: u8| Window {
+            inner: board.mmio(Block::Dma),
+            base: usize::from(channel) * 0x100,
+        };
+        let dma = channels.map(|(tx, rx)| {
+            let (irq, raised) = (Irq::new(window(rx)), flag.clone());
+            board.on_irq(IrqLine::Dma(rx), move || {
+                if irq.handle() {
+                    raised.raise();
+                }
+            });
+            let memory = board.dma_alloc(SLOTS * 32, 32);
+            // SAFETY: the arena that the board and `memory` share lives as long as the board, which the rig keeps.
+            let memory = unsafe {
+                DescriptorMemory::new(memory.cpu(), u64::from(memory.bus()), memory.len())
+            };
+            Dma {
+                tx: Channel::new(window(tx)),
+                rx: Channel::new(window(rx)),
+                tx_request: 6,
+                rx_request: 7,
+                fifo: FIFO_BUS,
+                memory,
+            }
+        });
+        let (stuck, log) = (Rc::new(Cell::new(false)), Rc::default());
+        let changes = Rc::default();
+        let mut lines = [const { None }; MAX_CHIP_SELECTS];
+        if let Some(index) = line {
+            lines[index] = Some(Line {
+                host: host.clone(),
+                changes: Rc::clone(&changes),
+            });
+        }
+        let spi = Spi::new(Parts {
+            mmio: Tap {
+                inner: board.mmio(Block::Spi0),
+                stuck: stuck.clone(),
+                log: Rc::clone(&log),
+            },
+            clock: host.clone(),
+            core_hz: NonZeroU32::new(CORE_HZ).unwrap(),
+            chip_selects: 4,
+            lines,
+            dma,
+        });
+        Self {
+            host,
+            board,
+            slaves,
+            stuck,
+            log,
+            line: changes,
+            flag,
+            spi,
+        }
+    }
+
+    /// Frame memory with areas of whole cache lines.
+    pub(crate) fn frame(&self, len: usize) -> Frame {
+        let area = len.next_multiple_of(64);
+        let memory = self.board.dma_alloc(3 * area, 64);
+        let layout = FrameMemory {
+            cpu: memory.cpu(),
+            bus: u64::from(memory.bus()),
+            len: memory.len(),
+            rx_offset: 0,
+            tx_offset: area,
+            stop_offset: 2 * area,
+        };
+        Frame {
+            memory,
+            layout,
+            len,
+        }
+    }
+
+    pub(crate) fn prepare(&mut self, setup: &Setup) -> (Frame, Prepared) {
+        let frame = self.frame(setup.frame_len as usize);
+        let prepared = self
+            .spi
+            .prepare(&self.host.inband(), setup, &frame.layout)
+            .unwrap();
+        (frame, prepared)
+    }
+
+    pub(crate) fn start(&mut self) {
+        self.spi.start(&self.host.inband());
+    }
+
+    /// A frame as the framework runs it, with at most `limit` of waiting.
+    pub(crate) fn run_within(
+        &mut self,
+        cs: u8,
+        which: Which,
+        limit: Ns,
+    ) -> Result<(), TransferError> {
+        self.flag.clear();
+        if self.spi.pulse(cs, which)? == Pulse::Done {
+            return Ok(());
+        }
+        let deadline = self.host.now().after(limit);
+        let outcome = match self.flag.wait_until(&self.host.oob(), deadline) {
+            Ok(()) => Outcome::Signalled,
+            Err(_) => Outcome::TimedOut,
+        };
+        self.spi.finish(cs, outcome)
+    }
+
+    pub(crate) fn run(&mut self, cs: u8) -> Result<(), TransferError> {
+        self.run_within(cs, Which::Regular, Ns(1_000_000_000))
+    }
+
+    pub(crate) fn sent(&self, cs: u8) -> Vec<u8> {
+        let slave = self.slaves[usize::from(cs)].borrow();
+        slave.frames.last().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn seed(&self, cs: u8) -> u8 {
+        self.slaves[usize::from(cs)].borrow().seed
+    }
+
+    /// Runs a frame with fresh data, and checks both ends of it.
+    pub(crate) fn exchange(&mut self, cs: u8, frame: &Frame, salt: usize) {
+        let bytes = payload(frame.len, salt);
+        frame.send(&bytes);
+        self.run(cs)
+            .unwrap_or_else(|error| panic!("{} bytes: {error:?}", frame.len));
+        assert_eq!(self.sent(cs), bytes, "sent, {} bytes", frame.len);
+        assert_eq!(
+            frame.received(),
+            answers(self.seed(cs), frame.len),
+            "received, {} bytes",
+            frame.len
+        );
+        self.at_rest();
+    }
+
+    /// What is true between frames: nobody selected, FIFOs empty, DONE and TA down, no byte ever lost or garbled.
+    pub(crate) fn at_rest(&self) {
+        assert!(self.slaves.iter().all(|slave| !slave.borrow().selected));
+        let cs = self.board.mmio(Block::Spi0).read(0);
+        assert_eq!(cs & (1 << 7 | 1 << 8 | 1 << 16 | 1 << 17), 0, "CS {cs:#x}");
+        let counts = self.board.spi_counts();
+        assert_eq!((counts.overruns, counts.underruns), (0, 0));
+        assert_eq!((counts.garbled, counts.control_words), (0, 0));
+    }
+}
+
+pub(crate) fn payload(len: usize, salt: usize) -> Vec<u8> {
+    (0..len)
+        .map(|index| (index * 31 + salt * 101 + 1) as u8)
+        .collect()
+}
+
+pub(crate) fn setup(chip_select: u8, frame_len: u32, speed_hz: u32) -> Setup {
+    Setup {
+        chip_select,
+        mode: 0,
+        speed_hz,
+        bits_per_word: 8,
+        frame_len,
+        delays: Delays::default(),
+    }
+}
