@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Made-up outcomes for the tests of everything that shows them.
+//! For the tests: made-up outcomes for everything that shows them, and an allocator that counts.
 
 use crate::figures::Figures;
 use crate::load::Rates;
 use crate::outcome::{Outcome, Way};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 
 /// 10,000 periods at 10 kHz; in-band it is slower, with a tail, and 7 periods are missed.
 pub(crate) fn outcome(way: &str) -> Outcome {
@@ -39,3 +41,33 @@ pub(crate) fn outcome(way: &str) -> Outcome {
         model_ns: (way == Way::Oob).then_some(4_321),
     }
 }
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many allocations the calling thread has made so far.
+pub(crate) fn allocations() -> u64 {
+    ALLOCATIONS.get()
+}
+
+/// The system's allocator, counting.
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged; the count lies in a thread-local without destructor, so
+// counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise is the one that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as for `alloc`.
+        unsafe { System.dealloc(memory, layout) };
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;

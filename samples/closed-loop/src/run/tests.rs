@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::*;
-use motor_frame::DRIVE_FULL;
+use crate::testing::allocations;
+use motor_frame::FRAME_LEN;
 use std::cell::Cell;
 use std::rc::Rc;
+use vboard::motor::Motor;
+use vboard::slave::SpiSlave;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Virtual time, in ns.
 #[derive(Clone, Default)]
@@ -26,16 +30,11 @@ impl Clock for World {
     }
 }
 
-/// A DC motor behind a link on which each frame takes 20 us: first-order speed, no load.
+/// The virtual board's motor behind a link on which each frame takes 20 us.
 struct Plant {
     world: World,
-    then: u64,
-    position: f64,
-    velocity: f64,
-    drive: i32,
-    sequence: u16,
+    motor: Motor,
     frames: u64,
-    braked: bool,
     /// What goes wrong with frame `n`.
     fault: fn(u64) -> Fault,
 }
@@ -43,8 +42,8 @@ struct Plant {
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     None,
-    Noise,
-    Lost,
+    NoiseOnMiso,
+    NoiseOnMosi,
     Timeout,
     Slow(u64),
     Unplugged,
@@ -54,56 +53,40 @@ impl Plant {
     fn new(world: &World, fault: fn(u64) -> Fault) -> Self {
         Self {
             world: world.clone(),
-            then: 0,
-            position: 1_234.0,
-            velocity: 0.0,
-            drive: 0,
-            sequence: 0xabcd,
+            motor: Motor::new(),
             frames: 0,
-            braked: false,
             fault,
         }
     }
 
-    fn advance(&mut self) {
-        let now = self.world.0.get();
-        let dt = (now - self.then) as f64 * 1e-9;
-        self.then = now;
-        // 50 turns a second at full drive, reached with a time constant of 20 ms.
-        let goal = f64::from(self.drive) / f64::from(DRIVE_FULL) * 50.0 * 4096.0;
-        self.velocity += (goal - self.velocity) * (dt / 0.02).min(1.0);
-        self.position += self.velocity * dt;
+    fn date(&self) -> evl::time::Instant {
+        evl::time::Instant(self.world.0.get())
     }
 }
 
 impl Link for Plant {
     fn exchange(&mut self, command: &Command, _deadline: Instant) -> Result<Status, LinkError> {
-        self.advance();
-        let n = self.frames;
+        let fault = (self.fault)(self.frames);
         self.frames += 1;
-        let mut status = Status {
-            sequence: self.sequence.into(),
-            position: (self.position as i32).into(),
-            velocity: (self.velocity as i32).into(),
-            ..Status::default()
+        let (mut mosi, mut miso) = ([0; FRAME_LEN], [0; FRAME_LEN]);
+        mosi.copy_from_slice(command.as_bytes());
+        if fault == Fault::NoiseOnMosi {
+            mosi[5] ^= 0x10;
         }
-        .sealed();
+        self.motor.select(self.date());
+        for (sent, received) in mosi.iter().zip(&mut miso) {
+            *received = self.motor.exchange(self.date(), *sent);
+        }
         self.world.pass(20_000);
-        let fault = (self.fault)(n);
+        self.motor.deselect(self.date());
         match fault {
             Fault::Timeout => return Err(LinkError::Oob(RunError::TimedOut)),
             Fault::Unplugged => return Err(LinkError::Oob(RunError::Gone)),
             Fault::Slow(ns) => self.world.pass(ns),
-            Fault::Noise => status.position = (status.position.get() ^ 0x400).into(),
-            Fault::None | Fault::Lost => {}
+            Fault::NoiseOnMiso => miso[5] ^= 0x04,
+            Fault::None | Fault::NoiseOnMosi => {}
         }
-        if fault != Fault::Lost {
-            assert!(command.is_valid());
-            self.sequence = command.sequence.get();
-            self.drive = command.drive.get();
-            self.braked = command.flags & FLAG_BRAKE != 0;
-        }
-        Ok(status)
+        Ok(Status::read_from_bytes(&miso).unwrap())
     }
 }
 
@@ -132,8 +115,9 @@ fn the_motor_follows_and_nothing_is_missed() {
         );
         // The greeting and the farewell are frames, but not periods.
         assert_eq!(plant.frames, 3 * rate + 2);
-        assert!(plant.braked);
-        assert!(figures.tracking.max() < 10.0, "{:?}", figures.tracking);
+        assert_eq!(plant.motor.flags(), FLAG_BRAKE);
+        assert_eq!(plant.motor.counts().accepted, 3 * rate + 2);
+        assert!(figures.tracking.max() < 5.0, "{:?}", figures.tracking);
         assert_eq!(figures.wake.len(), 3 * rate);
         assert!(figures.wake.max().abs_diff(3_000) < 10);
         assert!(figures.cycle.max().abs_diff(20_000) < 40);
@@ -143,7 +127,13 @@ fn the_motor_follows_and_nothing_is_missed() {
 #[test]
 fn noise_is_one_error_and_the_loop_goes_on() {
     let (result, figures, _) = run_with(
-        |n| if n == 50 { Fault::Noise } else { Fault::None },
+        |n| {
+            if n == 50 {
+                Fault::NoiseOnMiso
+            } else {
+                Fault::None
+            }
+        },
         10_000,
         200,
     );
@@ -155,9 +145,15 @@ fn noise_is_one_error_and_the_loop_goes_on() {
 }
 
 #[test]
-fn a_command_that_did_not_arrive_is_seen_in_the_sequence() {
+fn a_command_that_was_refused_is_seen_in_the_next_status() {
     let (_, figures, _) = run_with(
-        |n| if n == 50 { Fault::Lost } else { Fault::None },
+        |n| {
+            if n == 50 {
+                Fault::NoiseOnMosi
+            } else {
+                Fault::None
+            }
+        },
         10_000,
         200,
     );
@@ -221,4 +217,24 @@ fn what_no_frame_can_repair_ends_the_loop() {
 fn the_sequence_wraps() {
     let (_, figures, _) = run_with(|_| Fault::None, 10_000, 70_000);
     assert_eq!(figures.crc_errors, 0);
+}
+
+#[test]
+fn the_loop_allocates_nothing() {
+    let world = World::default();
+    let mut plant = Plant::new(&world, |n| match n {
+        20 => Fault::NoiseOnMiso,
+        40 => Fault::Timeout,
+        60 => Fault::Slow(500_000),
+        _ => Fault::None,
+    });
+    let mut figures = Figures::new();
+    let progress = AtomicU64::new(0);
+    let before = allocations();
+    let result = run(&world, &mut plant, 10_000, 1_000, &mut figures, &progress);
+    assert_eq!(allocations(), before);
+    assert_eq!(result, Ok(()));
+    // The counter does count.
+    drop(Box::new(figures));
+    assert_ne!(allocations(), before);
 }
