@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! One regression test for each known defect of published out-of-band SPI drivers that could lie in this layer.
+//!
+//! Each says how the code was changed to see it fail. Not here, since this layer cannot have them: a mapping that
+//! outlives its memory and user memory's residue as an error code (the kernel edge), a chip select that nobody drives
+//! and a channel left armed or prepared after a failure (the controllers; this layer's part is below).
+
+use crate::rig::*;
+use evl::time::{Clock, Instant, Ns};
+use oob_spi::bus::Owner;
+use oob_spi::controller::*;
+use oob_spi::errno::*;
+use oob_spi::validate::{Change, Mapping};
+use oobkit_abi::spi as abi;
+
+/// Seen to fail with the landing forgotten between `pulse` and the wait (`settle(hold, Phase::Flight)` in `exchange`),
+/// which is what an event that is not latched amounts to: RUN ended in `Stuck`.
+#[test]
+fn defect_1_a_completion_before_the_wait_is_not_lost() {
+    let rig = Rig::on(Path::Dma);
+    rig.script([Frame::AtOnce]);
+    let before = rig.host.now();
+    rig.run().unwrap();
+    assert_eq!(rig.host.now(), before);
+}
+
+/// Seen to fail with `Instant::NEVER` for the wait's end in `call_frame`: nothing ends the wait.
+#[test]
+fn defect_2_a_lost_completion_ends_run_and_the_next_one_works() {
+    let rig = Rig::on(Path::Dma);
+    rig.script([Frame::Stuck]);
+    let before = rig.host.now();
+    assert_eq!(rig.run(), Err(RunError::Stuck));
+    assert_eq!(rig.host.now().since(before), Ns(2 * WIRE.0 + 10_000_000));
+    let log = rig.hardware.log.borrow().clone();
+    assert_eq!(log.last(), Some(&Did::Finish(0, Outcome::TimedOut)));
+    rig.run().unwrap();
+    assert_eq!((rig.stats().timeouts, rig.stats().frames), (1, 1));
+}
+
+/// Seen to fail with `interrupt` landing whatever frame is in flight, its status unread; and with one look at the phase
+/// (`if`) instead of a loop in `call_frame`.
+#[test]
+fn defect_2_a_late_completion_does_not_end_the_next_frame() {
+    let rig = Rig::on(Path::Dma);
+    let limit = Ns(2 * WIRE.0 + 10_000_000);
+    // The interrupt of the first frame comes in the middle of the second.
+    rig.script([Frame::Ghost(Ns(limit.0 + WIRE.0 / 2)), Frame::Good]);
+    assert_eq!(rig.run(), Err(RunError::Stuck));
+    let before = rig.host.now();
+    rig.run().unwrap();
+    assert_eq!(rig.host.now().since(before), WIRE);
+    // A wake-up that was latched for an earlier frame does not either.
+    use oob_spi::bus::Env;
+    evl::wait::Flag::raise(rig.bus.env().flag(0));
+    let before = rig.host.now();
+    rig.run().unwrap();
+    assert_eq!(rig.host.now().since(before), WIRE);
+}
+
+/// Seen to fail with `enter_gate`'s refusal ignored, and with the memory made before it.
+#[test]
+fn defect_3_nothing_is_prepared_before_the_bus_is_entered() {
+    let rig = Rig::new(Path::Dma);
+    assert!(rig.bus.gate().try_enter_inband());
+    assert_eq!(rig.enable(0), Err(EnableError::BusHeld));
+    assert!(rig.hardware.log.borrow().is_empty());
+    assert!(rig.blocks.borrow().is_empty());
+    // The message goes on undisturbed and others follow it.
+    rig.bus.gate().exit_inband();
+    assert!(rig.bus.gate().try_enter_inband());
+}
+
+/// Seen to fail without the test of `offset` in `check_map`.
+#[test]
+fn defect_6_a_mapping_at_an_offset_is_refused() {
+    let rig = Rig::on(Path::Fifo);
+    for offset in [1, 4096, 8192, u64::MAX] {
+        let mapping = Mapping {
+            offset,
+            len: 4096,
+            shared: true,
+        };
+        assert_eq!(rig.bus.check_map(0, ME, &mapping), Err(MapError::Offset));
+    }
+}
+
+/// Seen to fail with `is_owner` always agreeing.
+#[test]
+fn defect_7_a_second_user_of_the_device_disturbs_nothing() {
+    let rig = Rig::on(Path::Dma);
+    let other = Owner(8);
+    rig.set_stop(2, Ns(0));
+    rig.set_timer(0, Instant(2_000_000), Ns(1_000_000));
+    rig.run().unwrap();
+    let inband = rig.host.inband();
+    let before = rig.stats();
+    assert_eq!(
+        rig.enable_as(0, other, &enable_args()),
+        Err(EnableError::On)
+    );
+    assert_eq!(
+        rig.bus.disable(&inband, 0, other),
+        Err(StateError::OtherOwner)
+    );
+    assert_eq!(
+        rig.bus.run(&rig.host.oob(), 0, other),
+        Err(RunError::OtherOwner)
+    );
+    let stop = abi::Stop::default();
+    assert_eq!(
+        rig.bus.set_stop(&inband, 0, other, &stop),
+        Err(StopError::OtherOwner)
+    );
+    let trigger = abi::Trigger::default();
+    assert_eq!(
+        rig.bus.set_trigger(&inband, 0, other, &trigger),
+        Err(TriggerError::OtherOwner)
+    );
+    let mapping = Mapping {
+        offset: 0,
+        len: 4096,
+        shared: true,
+    };
+    assert_eq!(
+        rig.bus.check_map(0, other, &mapping),
+        Err(MapError::OtherOwner)
+    );
+    rig.bus.close(&inband, 0, other);
+    assert_eq!(
+        rig.stats(),
+        abi::Stats {
+            rejected: before.rejected + 6,
+            ..before
+        }
+    );
+    rig.run().unwrap();
+    assert_eq!(rig.host.now(), Instant(3_000_000 + WIRE.0));
+}
+
+/// Seen to fail with `leave_gate` not telling that the gate is open, and with `configure` waiting for the gate.
+#[test]
+fn defect_9_inband_calls_never_block_and_never_keep_disable_out() {
+    let rig = Rig::on(Path::Dma);
+    let before = rig.host.now();
+    assert!(
+        !rig.bus.gate().try_enter_inband(),
+        "the message waits outside of any lock"
+    );
+    let mut settings = rig.settings.get();
+    assert_eq!(
+        rig.bus.configure(0, &mut settings, Change::Mode(0)),
+        Err(ConfigError::On)
+    );
+    assert!(rig.bus.info(0).is_ok());
+    assert_eq!(rig.host.now(), before);
+    rig.disable();
+    assert_eq!(rig.bus.env().opened.get(), 1, "who waits is told");
+    assert!(rig.bus.gate().try_enter_inband());
+}
+
+/// Seen to fail with `plan` leaving the delays at their default.
+#[test]
+fn defect_10_the_chip_select_reaches_the_controller_with_its_polarity_and_delays() {
+    let rig = Rig::new(Path::Fifo);
+    let mut settings = rig.settings.get();
+    let delays = abi::Delays {
+        setup_ns: 10,
+        hold_ns: 20,
+        inactive_ns: 30,
+        reserved: 0,
+    };
+    rig.bus
+        .configure(2, &mut settings, Change::Mode(MODE_CPOL))
+        .unwrap();
+    rig.bus
+        .configure(2, &mut settings, Change::Delays(delays))
+        .unwrap();
+    rig.settings.set(settings);
+    rig.enable(2).unwrap();
+    let setup = rig.hardware.setups.borrow()[0];
+    assert_eq!((setup.chip_select, setup.mode), (2, MODE_CPOL));
+    assert_eq!(
+        (setup.delays.setup, setup.delays.hold, setup.delays.inactive),
+        (Ns(10), Ns(20), Ns(30))
+    );
+    rig.bus.run(&rig.host.oob(), 2, ME).unwrap();
+    assert_eq!(rig.hardware.pulses(), [(2, Which::Regular)]);
+}
+
+/// Seen to fail with `exchange` returning `pulse`'s error before `settle`: the bus stayed busy for ever.
+#[test]
+fn defect_11_a_pulse_that_fails_leaves_nothing_in_flight() {
+    let rig = Rig::on(Path::Dma);
+    rig.script([Frame::Refused(TransferError::Bus), Frame::Good]);
+    assert_eq!(rig.run(), Err(RunError::Bus));
+    // Whatever half of it still completes is nobody's frame.
+    rig.hardware.done.set(true);
+    let interrupt = rig.hardware.interrupt.borrow().clone().unwrap();
+    interrupt();
+    let before = rig.host.now();
+    rig.run().unwrap();
+    assert_eq!(rig.host.now().since(before), WIRE);
+    rig.disable();
+}
+
+/// Seen to fail without `leave_gate` after a failure in `try_enable`.
+#[test]
+fn defect_12_a_set_up_that_fails_halfway_is_undone() {
+    let rig = Rig::new(Path::Dma);
+    rig.hardware.prepare.set(Some(PrepareError::NoDma));
+    assert_eq!(rig.enable(0), Err(EnableError::NoDma));
+    assert_eq!(
+        *rig.hardware.log.borrow(),
+        [Did::Prepare(0)],
+        "never started"
+    );
+    assert_eq!(rig.run(), Err(RunError::Off));
+    assert!(rig.bus.gate().try_enter_inband());
+    rig.bus.gate().exit_inband();
+    rig.hardware.prepare.set(None);
+    rig.enable(0).unwrap();
+    rig.run().unwrap();
+}

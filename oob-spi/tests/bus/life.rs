@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! ENABLE to DISABLE, and every refusal of an in-band call.
+
+use crate::rig::*;
+use evl::time::{Clock, Instant, Ns};
+use oob_spi::bus::Owner;
+use oob_spi::controller::*;
+use oob_spi::errno::*;
+use oob_spi::validate::{Change, Mapping, Settings};
+use oobkit_abi::spi as abi;
+
+#[test]
+fn enable_says_where_the_frames_lie_and_info_what_was_settled() {
+    let rig = Rig::new(Path::Dma);
+    let out = rig.enable(0).unwrap();
+    assert_eq!((out.iobuf_len, out.tx_offset, out.rx_offset), (128, 64, 0));
+    assert_eq!(*rig.blocks.borrow(), [8192]);
+    assert_eq!(*rig.hardware.log.borrow(), [Did::Prepare(0), Did::Start]);
+    let info = rig.bus.info(0).unwrap();
+    assert_eq!((info.effective_hz, info.path), (1_000_000, abi::PATH_DMA));
+    assert_eq!(
+        (info.wire_ns, info.limit_ns),
+        (WIRE.0, 2 * WIRE.0 + 10_000_000)
+    );
+    assert!(rig.bus.gate().is_oob());
+    rig.disable();
+    assert!(!rig.bus.gate().is_oob());
+    assert_eq!(
+        rig.hardware.log.borrow()[2..],
+        [Did::Terminate(0), Did::Stop]
+    );
+    assert_eq!(rig.bus.info(0), Err(StateError::Off));
+}
+
+#[test]
+fn each_bad_enable_has_its_error_and_changes_nothing() {
+    let good = enable_args();
+    let cases: &[(abi::Enable, Settings, u8, EnableError)] = &[
+        (
+            abi::Enable {
+                frame_len: 0,
+                ..good
+            },
+            Settings::default(),
+            0,
+            EnableError::FrameEmpty,
+        ),
+        (
+            abi::Enable {
+                frame_len: 65_533,
+                ..good
+            },
+            Settings::default(),
+            0,
+            EnableError::FrameTooLong,
+        ),
+        (
+            abi::Enable {
+                frame_len: u32::MAX,
+                ..good
+            },
+            Settings::default(),
+            0,
+            EnableError::FrameTooLong,
+        ),
+        (
+            abi::Enable {
+                bits_per_word: 16,
+                frame_len: 15,
+                ..good
+            },
+            Settings::default(),
+            0,
+            EnableError::FrameNotWords,
+        ),
+        (
+            abi::Enable {
+                bits_per_word: 32,
+                frame_len: 18,
+                ..good
+            },
+            Settings::default(),
+            0,
+            EnableError::FrameNotWords,
+        ),
+        (
+            abi::Enable {
+                bits_per_word: 9,
+                ..good
+            },
+            Settings::default(),
+            0,
+            EnableError::BitsPerWord,
+        ),
+        (
+            abi::Enable {
+                bits_per_word: 255,
+                ..good
+            },
+            Settings::default(),
+            0,
+            EnableError::BitsPerWord,
+        ),
+        (
+            good,
+            Settings {
+                mode: MODE_CS_HIGH,
+                ..Settings::default()
+            },
+            0,
+            EnableError::Mode,
+        ),
+        (
+            abi::Enable {
+                speed_hz: 9_999,
+                ..good
+            },
+            Settings::default(),
+            0,
+            EnableError::Speed,
+        ),
+        (
+            abi::Enable {
+                reserved: [0, 0, 1],
+                ..good
+            },
+            Settings::default(),
+            0,
+            EnableError::Reserved,
+        ),
+        (good, Settings::default(), 3, EnableError::NoSuch),
+        (good, Settings::default(), 255, EnableError::NoSuch),
+    ];
+    for (args, settings, cs, error) in cases {
+        let rig = Rig::new(Path::Fifo);
+        rig.settings.set(*settings);
+        assert_eq!(rig.enable_as(*cs, ME, args), Err(*error));
+        assert!(rig.hardware.log.borrow().is_empty());
+        assert!(rig.blocks.borrow().is_empty());
+        assert!(
+            rig.bus.gate().try_enter_inband(),
+            "{error:?} left the gate closed"
+        );
+        let counted = u64::from(*cs < 3);
+        assert_eq!(rig.bus.stats(*cs).rejected, counted);
+        rig.bus.gate().exit_inband();
+        rig.settings.set(Settings::default());
+        rig.enable(0).unwrap();
+    }
+}
+
+#[test]
+fn a_faster_clock_is_capped_and_zeroes_mean_the_devices_own() {
+    let rig = Rig::new(Path::Fifo);
+    let args = abi::Enable {
+        speed_hz: u32::MAX,
+        ..enable_args()
+    };
+    rig.enable_as(0, ME, &args).unwrap();
+    assert_eq!(rig.bus.info(0).unwrap().effective_hz, LIMITS.max_speed_hz);
+    rig.disable();
+    rig.settings.set(Settings {
+        speed_hz: 20_000,
+        ..Settings::default()
+    });
+    rig.enable_as(
+        0,
+        ME,
+        &abi::Enable {
+            speed_hz: 0,
+            ..args
+        },
+    )
+    .unwrap();
+    assert_eq!(rig.bus.info(0).unwrap().effective_hz, 20_000);
+}
+
+#[test]
+fn enable_twice_is_busy_and_another_owner_is_refused() {
+    let rig = Rig::on(Path::Fifo);
+    assert_eq!(rig.enable(0), Err(EnableError::On));
+    assert_eq!(
+        rig.enable_as(0, Owner(8), &enable_args()),
+        Err(EnableError::On)
+    );
+    assert_eq!(
+        rig.enable_as(1, Owner(8), &enable_args()),
+        Err(EnableError::OtherOwner)
+    );
+    assert_eq!(rig.hardware.log.borrow().len(), 2);
+    rig.run().unwrap();
+    assert_eq!(
+        rig.bus.disable(&rig.host.inband(), 0, Owner(8)),
+        Err(StateError::OtherOwner)
+    );
+    assert_eq!(
+        rig.bus.run(&rig.host.oob(), 0, Owner(8)),
+        Err(RunError::OtherOwner)
+    );
+    rig.bus.close(&rig.host.inband(), 0, Owner(8));
+    rig.run().unwrap();
+    assert_eq!(rig.stats().rejected, 4);
+}
+
+#[test]
+fn several_chip_selects_start_the_controller_once_and_stop_it_last() {
+    let rig = Rig::on(Path::Fifo);
+    rig.enable(2).unwrap();
+    rig.disable();
+    assert!(rig.bus.gate().is_oob());
+    rig.bus.run(&rig.host.oob(), 2, ME).unwrap();
+    rig.bus.disable(&rig.host.inband(), 2, ME).unwrap();
+    assert!(!rig.bus.gate().is_oob());
+    use Did::*;
+    let all = [
+        Prepare(0),
+        Start,
+        Prepare(2),
+        Terminate(0),
+        Pulse(2, Which::Regular),
+        Terminate(2),
+        Stop,
+    ];
+    assert_eq!(*rig.hardware.log.borrow(), all);
+}
+
+#[test]
+fn enable_waits_for_a_message_and_gives_up_after_its_limit() {
+    let rig = Rig::new(Path::Fifo);
+    assert!(rig.bus.gate().try_enter_inband());
+    assert_eq!(rig.enable(0), Err(EnableError::BusHeld));
+    assert!(rig.host.now() >= Instant(1_000_000));
+    assert_eq!(
+        rig.bus.env().opened.get(),
+        1,
+        "messages that gave way must be woken"
+    );
+    let bus = rig.bus.clone();
+    rig.host.at(rig.host.now().after(Ns(500_000)), move || {
+        assert!(bus.gate().exit_inband());
+    });
+    rig.enable(0).unwrap();
+    assert!(!rig.bus.gate().try_enter_inband());
+    rig.disable();
+    assert!(rig.bus.gate().try_enter_inband());
+}
+
+#[test]
+fn what_fails_after_the_gate_leaves_it_open() {
+    for (error, want) in [
+        (PrepareError::NoDma, EnableError::NoDma),
+        (PrepareError::Speed, EnableError::Speed),
+    ] {
+        let rig = Rig::new(Path::Dma);
+        rig.hardware.prepare.set(Some(error));
+        assert_eq!(rig.enable(0), Err(want));
+        assert_eq!(*rig.hardware.log.borrow(), [Did::Prepare(0)]);
+        assert!(!rig.bus.gate().is_oob());
+        rig.hardware.prepare.set(None);
+        rig.enable(0).unwrap();
+    }
+    let rig = Rig::new(Path::Dma);
+    let refused = rig.enable_with(0, ME, &enable_args(), |_| None);
+    assert_eq!(refused, Err(EnableError::NoMemory));
+    assert!(rig.hardware.log.borrow().is_empty());
+    assert!(!rig.bus.gate().is_oob());
+    rig.enable(0).unwrap();
+    // The second chip select's failure leaves the first one's oob mode alone.
+    rig.hardware.prepare.set(Some(PrepareError::NoDma));
+    assert_eq!(rig.enable(1), Err(EnableError::NoDma));
+    assert!(rig.bus.gate().is_oob());
+    rig.run().unwrap();
+}
+
+#[test]
+fn settings_change_only_while_off_and_within_the_limits() {
+    let rig = Rig::new(Path::Fifo);
+    let mut settings = Settings::default();
+    let delays = abi::Delays {
+        setup_ns: 1,
+        hold_ns: 2,
+        inactive_ns: 1_000_000,
+        reserved: 0,
+    };
+    let bad = [
+        (0, Change::Mode(MODE_CS_HIGH | MODE_CPHA), ConfigError::Mode),
+        (0, Change::BitsPerWord(9), ConfigError::BitsPerWord),
+        (0, Change::BitsPerWord(33), ConfigError::BitsPerWord),
+        (0, Change::Speed(9_999), ConfigError::Speed),
+        (
+            0,
+            Change::Delays(abi::Delays {
+                reserved: 1,
+                ..delays
+            }),
+            ConfigError::Reserved,
+        ),
+        (
+            0,
+            Change::Delays(abi::Delays {
+                inactive_ns: 1_000_001,
+                ..delays
+            }),
+            ConfigError::Delay,
+        ),
+        (3, Change::Mode(0), ConfigError::NoSuch),
+    ];
+    for (cs, change, error) in bad {
+        assert_eq!(rig.bus.configure(cs, &mut settings, change), Err(error));
+        assert_eq!(settings, Settings::default());
+    }
+    assert_eq!(rig.stats().rejected, 6);
+    for change in [
+        Change::Mode(3),
+        Change::BitsPerWord(16),
+        Change::Speed(10_000),
+        Change::Delays(delays),
+    ] {
+        rig.bus.configure(0, &mut settings, change).unwrap();
+    }
+    assert_eq!(
+        (settings.mode, settings.bits_per_word, settings.speed_hz),
+        (3, 16, 10_000)
+    );
+    assert_eq!(settings.delays.inactive, Ns(1_000_000));
+    rig.enable(0).unwrap();
+    assert_eq!(
+        rig.bus.configure(0, &mut settings, Change::Mode(0)),
+        Err(ConfigError::On)
+    );
+}
+
+#[test]
+fn each_bad_mapping_has_its_error() {
+    let rig = Rig::new(Path::Fifo);
+    let good = Mapping {
+        offset: 0,
+        len: 4096,
+        shared: true,
+    };
+    assert_eq!(rig.bus.check_map(0, ME, &good), Err(MapError::Off));
+    rig.enable(0).unwrap();
+    assert_eq!(rig.bus.check_map(0, ME, &good), Ok(()));
+    let bad = [
+        (0, ME, Mapping { len: 8192, ..good }, MapError::TooLong),
+        (
+            0,
+            ME,
+            Mapping {
+                len: u64::MAX,
+                ..good
+            },
+            MapError::TooLong,
+        ),
+        (
+            0,
+            ME,
+            Mapping {
+                offset: 4096,
+                ..good
+            },
+            MapError::Offset,
+        ),
+        (
+            0,
+            ME,
+            Mapping {
+                shared: false,
+                ..good
+            },
+            MapError::Private,
+        ),
+        (0, Owner(8), good, MapError::OtherOwner),
+        (1, ME, good, MapError::Off),
+        (3, ME, good, MapError::NoSuch),
+    ];
+    for (cs, owner, mapping, error) in bad {
+        assert_eq!(rig.bus.check_map(cs, owner, &mapping), Err(error));
+    }
+}
+
+#[test]
+fn each_bad_trigger_has_its_error_and_starts_nothing() {
+    let rig = Rig::new(Path::Fifo);
+    let good = abi::Trigger {
+        kind: abi::TRIGGER_TIMER,
+        reserved: 0,
+        first_ns: 2_000_000,
+        period_ns: 2 * WIRE.0,
+    };
+    let set =
+        |cs, owner, args: &abi::Trigger| rig.bus.set_trigger(&rig.host.inband(), cs, owner, args);
+    assert_eq!(set(0, ME, &good), Err(TriggerError::Off));
+    rig.enable(0).unwrap();
+    let call = abi::Trigger {
+        kind: abi::TRIGGER_CALL,
+        ..abi::Trigger::default()
+    };
+    let bad = [
+        (abi::Trigger { kind: 2, ..good }, TriggerError::Kind),
+        (
+            abi::Trigger {
+                reserved: 1,
+                ..good
+            },
+            TriggerError::Reserved,
+        ),
+        (
+            abi::Trigger {
+                period_ns: 2 * WIRE.0 - 1,
+                ..good
+            },
+            TriggerError::Period,
+        ),
+        (
+            abi::Trigger {
+                period_ns: 0,
+                ..good
+            },
+            TriggerError::Period,
+        ),
+        (
+            abi::Trigger {
+                period_ns: u64::MAX,
+                ..good
+            },
+            TriggerError::Period,
+        ),
+        (
+            abi::Trigger {
+                first_ns: 1 << 63,
+                ..good
+            },
+            TriggerError::First,
+        ),
+        (
+            abi::Trigger {
+                first_ns: 1,
+                ..call
+            },
+            TriggerError::Reserved,
+        ),
+        (
+            abi::Trigger {
+                period_ns: 1,
+                ..call
+            },
+            TriggerError::Reserved,
+        ),
+    ];
+    for (args, error) in bad {
+        assert_eq!(set(0, ME, &args), Err(error));
+    }
+    assert_eq!(set(0, Owner(8), &good), Err(TriggerError::OtherOwner));
+    assert_eq!(set(1, ME, &good), Err(TriggerError::Off));
+    rig.pass(Ns(5_000_000));
+    assert!(rig.hardware.pulses().is_empty());
+    // A frame of one byte at 50 MHz takes 160 ns; the timer's own bound holds then.
+    let short = abi::Enable {
+        frame_len: 1,
+        speed_hz: 50_000_000,
+        ..enable_args()
+    };
+    rig.enable_as(1, ME, &short).unwrap();
+    let fast = abi::Trigger {
+        period_ns: 19_999,
+        ..good
+    };
+    assert_eq!(set(1, ME, &fast), Err(TriggerError::Period));
+}
+
+#[test]
+fn each_bad_stop_has_its_error_and_arms_nothing() {
+    let rig = Rig::new(Path::Fifo);
+    let good = abi::Stop {
+        miss_limit: 1,
+        reserved: 0,
+        period_ns: 1_000_000,
+    };
+    let set = |cs, owner, args: &abi::Stop| rig.bus.set_stop(&rig.host.inband(), cs, owner, args);
+    assert_eq!(set(0, ME, &good), Err(StopError::Off));
+    rig.enable(0).unwrap();
+    let bad = [
+        (
+            abi::Stop {
+                reserved: 1,
+                ..good
+            },
+            StopError::Reserved,
+        ),
+        (
+            abi::Stop {
+                miss_limit: 0,
+                ..good
+            },
+            StopError::NoLimit,
+        ),
+        (
+            abi::Stop {
+                period_ns: 19_999,
+                ..good
+            },
+            StopError::Period,
+        ),
+        (
+            abi::Stop {
+                period_ns: u64::MAX,
+                ..good
+            },
+            StopError::Period,
+        ),
+    ];
+    for (args, error) in bad {
+        assert_eq!(set(0, ME, &args), Err(error));
+    }
+    assert_eq!(set(0, Owner(8), &good), Err(StopError::OtherOwner));
+    rig.pass(Ns(50_000_000));
+    rig.bus.close(&rig.host.inband(), 0, ME);
+    assert!(rig.hardware.pulses().is_empty(), "no stop frame was set");
+}
+
+#[test]
+fn a_controller_that_is_gone_serves_nobody_and_is_left_alone() {
+    let rig = Rig::on(Path::Dma);
+    rig.set_stop(0, Ns(0));
+    rig.bus.gone(&rig.host.inband());
+    use Did::*;
+    let end = [
+        Pulse(0, Which::Stop),
+        Finish(0, Outcome::Signalled),
+        Terminate(0),
+        Stop,
+    ];
+    assert_eq!(rig.hardware.log.borrow()[2..], end);
+    assert_eq!(rig.run(), Err(RunError::Gone));
+    assert_eq!(rig.enable(0), Err(EnableError::Gone));
+    assert_eq!(rig.enable(1), Err(EnableError::Gone));
+    assert_eq!(rig.bus.info(0), Err(StateError::Gone));
+    assert_eq!(
+        rig.bus.disable(&rig.host.inband(), 0, ME),
+        Err(StateError::Gone)
+    );
+    let mut settings = Settings::default();
+    assert_eq!(
+        rig.bus.configure(0, &mut settings, Change::Mode(0)),
+        Err(ConfigError::Gone)
+    );
+    rig.bus.close(&rig.host.inband(), 0, ME);
+    rig.bus.gone(&rig.host.inband());
+    assert_eq!(rig.hardware.log.borrow().len(), 6);
+    assert!(!rig.bus.gate().is_oob());
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The bus on the host core: every operation, every refusal, every way a frame can end.
+#![cfg(not(loom))]
+
+mod defects;
+mod exchange;
+mod failsafe;
+mod life;
+mod rig;
+mod triggers;
