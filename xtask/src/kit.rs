@@ -57,7 +57,10 @@ pub(crate) fn programs(arch: Arch) -> Result<Vec<PathBuf>> {
     }
     debian_rust(&mut cargo);
     let variable = |what: &str| {
-        format!("CARGO_TARGET_{}_{what}", triple.to_uppercase().replace('-', "_"))
+        format!(
+            "CARGO_TARGET_{}_{what}",
+            triple.to_uppercase().replace('-', "_")
+        )
     };
     if arch == Arch::Arm64 {
         let sysroot = setup::rust_std(arch)?.join("usr");
@@ -65,7 +68,9 @@ pub(crate) fn programs(arch: Arch) -> Result<Vec<PathBuf>> {
         cargo.env(variable("LINKER"), "aarch64-linux-gnu-gcc");
     }
     cargo.env(variable("RUSTFLAGS"), flags);
-    cargo.env("CARGO_TARGET_DIR", &target).current_dir(paths::repo());
+    cargo
+        .env("CARGO_TARGET_DIR", &target)
+        .current_dir(paths::repo());
     run::output(&mut cargo).context("the guest's programs")?;
     let release = target.join(&triple).join("release");
     Ok(PROGRAMS.iter().map(|name| release.join(name)).collect())
@@ -74,7 +79,13 @@ pub(crate) fn programs(arch: Arch) -> Result<Vec<PathBuf>> {
 /// Cleared of what the Cargo that runs us has set for itself.
 fn debian_rust(cmd: &mut Command) {
     cmd.env("CARGO", CARGO).env("RUSTC", RUSTC);
-    for name in ["CARGO_TARGET_DIR", "LD_LIBRARY_PATH", "MAKEFLAGS", "RUSTFLAGS", "RUSTUP_TOOLCHAIN"] {
+    for name in [
+        "CARGO_TARGET_DIR",
+        "LD_LIBRARY_PATH",
+        "MAKEFLAGS",
+        "RUSTFLAGS",
+        "RUSTUP_TOOLCHAIN",
+    ] {
         cmd.env_remove(name);
     }
 }

@@ -5,6 +5,7 @@ mod kit;
 mod paths;
 mod run;
 mod setup;
+mod steps;
 mod vm;
 
 use std::fs;
@@ -109,7 +110,13 @@ fn task(task: Task) -> Result<ExitCode> {
         }
         Task::Vm(args) => return vm(args),
         Task::Demo => bail!("demo: the modules that it shows are not in the tree yet"),
-        Task::Test { .. } => bail!("test: not yet"),
+        Task::Test { long } => {
+            return Ok(if steps::test(long) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
         Task::Bench { name } => bail!("bench {name}: there is no such benchmark yet"),
         Task::Clean { cache } => clean(cache)?,
     }
@@ -122,7 +129,9 @@ fn set_up() -> Result<()> {
     for arch in [Arch::X86_64, Arch::Arm64] {
         needs.extend([Need::Busybox(arch), Need::RustStd(arch)]);
     }
-    let stock = KERNELS.iter().filter(|kernel| matches!(kernel.source, Source::Stock { .. }));
+    let stock = KERNELS
+        .iter()
+        .filter(|kernel| matches!(kernel.source, Source::Stock { .. }));
     needs.extend(stock.map(Need::Kernel));
     setup::ensure(&needs)
 }
@@ -141,11 +150,15 @@ fn vm(args: VmArgs) -> Result<ExitCode> {
         eprintln!("--- the kernel log's end ---\n{}\n---", outcome.log);
         eprintln!("xtask: {}: {trouble}", machine.name);
     }
-    Ok(ExitCode::from(u8::try_from(outcome.exit_status()).unwrap_or(u8::MAX)))
+    Ok(ExitCode::from(
+        u8::try_from(outcome.exit_status()).unwrap_or(u8::MAX),
+    ))
 }
 
 fn clean(cache: bool) -> Result<()> {
-    let mut folders = ["vm", "kernel", "guest"].map(|name| paths::target().join(name)).to_vec();
+    let mut folders = ["vm", "kernel", "guest"]
+        .map(|name| paths::target().join(name))
+        .to_vec();
     if cache {
         folders.push(paths::cache()?);
     }

@@ -9,7 +9,10 @@ use anyhow::{Context, Result, bail};
 /// A command line as a person would read it.
 pub(crate) fn shown(cmd: &Command) -> String {
     let words = std::iter::once(cmd.get_program()).chain(cmd.get_args());
-    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+    words
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Runs to the end and gives back what it printed on stdout; its stderr is shown only on failure.
@@ -21,7 +24,12 @@ pub(crate) fn output(cmd: &mut Command) -> Result<String> {
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     if !out.status.success() {
         let errors = String::from_utf8_lossy(&out.stderr);
-        bail!("{}: {}\n{}", shown(cmd), out.status, last_lines(&format!("{text}{errors}"), 30));
+        bail!(
+            "{}: {}\n{}",
+            shown(cmd),
+            out.status,
+            last_lines(&format!("{text}{errors}"), 30)
+        );
     }
     Ok(text)
 }

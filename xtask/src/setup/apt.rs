@@ -19,7 +19,11 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Which of these packages are not installed.
 pub(crate) fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
     let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat", "${binary:Package} ${db:Status-Status}\n"]);
+    query.args([
+        "--show",
+        "--showformat",
+        "${binary:Package} ${db:Status-Status}\n",
+    ]);
     let known = run::output(&mut query).context("this is no Debian machine")?;
     let installed = |package: &str| {
         known.lines().any(|line| {
@@ -28,15 +32,26 @@ pub(crate) fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
             })
         })
     };
-    Ok(packages.iter().copied().filter(|package| !installed(package)).collect())
+    Ok(packages
+        .iter()
+        .copied()
+        .filter(|package| !installed(package))
+        .collect())
 }
 
 /// The installed version of a package, if it is installed.
 pub(crate) fn installed_version(package: &str) -> Option<String> {
     let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat", "${db:Status-Status} ${Version}\n", package]);
+    query.args([
+        "--show",
+        "--showformat",
+        "${db:Status-Status} ${Version}\n",
+        package,
+    ]);
     let text = run::output(&mut query).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("installed ")).map(str::to_owned)
+    text.lines()
+        .find_map(|line| line.strip_prefix("installed "))
+        .map(str::to_owned)
 }
 
 /// Whether an installed package is at least of this version.
@@ -58,7 +73,9 @@ pub(crate) fn need_root(what: &str) -> Result<()> {
 
 /// Fetches the package lists.
 pub(crate) fn update() -> Result<()> {
-    run::output(apt_get_command().arg("update")).map(drop).context("the package lists cannot be fetched")
+    run::output(apt_get_command().arg("update"))
+        .map(drop)
+        .context("the package lists cannot be fetched")
 }
 
 /// Installs packages, from `suite` when one is named.
@@ -91,8 +108,11 @@ pub(crate) fn add_backports(suite: &str) -> Result<bool> {
     } else {
         String::new()
     };
-    fs::write(BACKPORTS, format!("deb {signed}{} {suite} main\n", mirror.uri))
-        .with_context(|| format!("cannot write {BACKPORTS}"))?;
+    fs::write(
+        BACKPORTS,
+        format!("deb {signed}{} {suite} main\n", mirror.uri),
+    )
+    .with_context(|| format!("cannot write {BACKPORTS}"))?;
     Ok(true)
 }
 
@@ -137,11 +157,18 @@ pub(crate) fn unpack(packages: &[String], root: &Path) -> Result<()> {
     fs::create_dir_all(root)?;
     let mut cmd = apt_get_command();
     // Without its sandbox apt may write into a folder that only we can enter.
-    cmd.args(["-o", "APT::Sandbox::User=root", "download"]).args(packages).current_dir(&debs);
+    cmd.args(["-o", "APT::Sandbox::User=root", "download"])
+        .args(packages)
+        .current_dir(&debs);
     run::output(&mut cmd)
         .with_context(|| format!("packages that cannot be had: {}", packages.join(" ")))?;
     for entry in fs::read_dir(&debs)? {
-        run::output(Command::new("dpkg-deb").arg("--extract").arg(entry?.path()).arg(root))?;
+        run::output(
+            Command::new("dpkg-deb")
+                .arg("--extract")
+                .arg(entry?.path())
+                .arg(root),
+        )?;
     }
     fs::remove_dir_all(&debs)?;
     Ok(())
@@ -155,19 +182,32 @@ struct Target {
 
 fn targets() -> Result<Vec<Target>> {
     let mut cmd = Command::new("apt-get");
-    cmd.args(["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"]);
+    cmd.args([
+        "indextargets",
+        "--format",
+        "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+    ]);
     cmd.arg("Created-By: Packages");
     let text = run::output(&mut cmd)?;
     let parse = |line: &str| {
         let mut words = line.split(' ').map(str::to_owned);
-        Some(Target { uri: words.next()?, suite: words.next()?, component: words.next()? })
+        Some(Target {
+            uri: words.next()?,
+            suite: words.next()?,
+            component: words.next()?,
+        })
     };
     Ok(text.lines().filter_map(parse).collect())
 }
 
 fn apt_get_command() -> Command {
     let mut cmd = Command::new("apt-get");
-    cmd.args(["--quiet", "-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"]);
+    cmd.args([
+        "--quiet",
+        "-o",
+        "DPkg::Lock::Timeout=600",
+        "-o",
+        "Acquire::Retries=3",
+    ]);
     cmd
 }
-

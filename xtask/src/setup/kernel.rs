@@ -22,7 +22,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{apt, packages};
+use super::{apt, debug, packages};
 use crate::{paths, run};
 
 /// A processor architecture.
@@ -37,14 +37,6 @@ impl Arch {
     pub(crate) fn debian(self) -> &'static str {
         match self {
             Self::X86_64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
-
-    /// The kernel's ARCH.
-    pub(crate) fn kernel(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
             Self::Arm64 => "arm64",
         }
     }
@@ -70,7 +62,10 @@ pub(crate) struct Kernel {
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Debian's package of this series and flavour.
-    Stock { series: &'static str, flavour: &'static str },
+    Stock {
+        series: &'static str,
+        flavour: &'static str,
+    },
     /// Built here from Debian's source of this series.
     Built { series: &'static str },
 }
@@ -81,7 +76,11 @@ pub(crate) const KERNELS: &[Kernel] = &[
     stock("6.12-amd64", Arch::X86_64, "6.12", "amd64"),
     stock("6.1-rt-amd64", Arch::X86_64, "6.1", "rt-amd64"),
     stock("6.12-rt-arm64", Arch::Arm64, "6.12", "rt-arm64"),
-    Kernel { name: "debug-amd64", arch: Arch::X86_64, source: Source::Built { series: "6.12" } },
+    Kernel {
+        name: "debug-amd64",
+        arch: Arch::X86_64,
+        source: Source::Built { series: "6.12" },
+    },
 ];
 
 const fn stock(
@@ -90,12 +89,22 @@ const fn stock(
     series: &'static str,
     flavour: &'static str,
 ) -> Kernel {
-    Kernel { name, arch, source: Source::Stock { series, flavour } }
+    Kernel {
+        name,
+        arch,
+        source: Source::Stock { series, flavour },
+    }
 }
 
 /// The kernel of this name.
 pub(crate) fn named(name: &str) -> Result<&'static Kernel> {
-    let names = || KERNELS.iter().map(|kernel| kernel.name).collect::<Vec<_>>().join(", ");
+    let names = || {
+        KERNELS
+            .iter()
+            .map(|kernel| kernel.name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     KERNELS
         .iter()
         .find(|kernel| kernel.name == name)
@@ -110,7 +119,9 @@ impl Kernel {
 
     /// Whether it is there, whole.
     pub(crate) fn is_ready(&self) -> Result<bool> {
-        Ok(self.dir()?.join("release").exists())
+        let dir = self.dir()?;
+        let whole = dir.join("release").exists();
+        Ok(whole && (matches!(self.source, Source::Stock { .. }) || debug::is_current(&dir)?))
     }
 
     /// Its own name, as `uname -r` tells it.
@@ -130,7 +141,9 @@ pub(crate) fn unpack_stock(kernel: &Kernel, series: &str, flavour: &str) -> Resu
     let needs = apt::depends(&format!("{headers}:{arch}"))?;
     let need = |prefix: &str| {
         let found = needs.iter().find(|name| name.starts_with(prefix));
-        found.cloned().with_context(|| format!("{headers} depends on no {prefix}*"))
+        found
+            .cloned()
+            .with_context(|| format!("{headers} depends on no {prefix}*"))
     };
     let common = need("linux-headers-")?;
     let kbuild = need("linux-kbuild-")?;
@@ -157,13 +170,24 @@ pub(crate) fn unpack_stock(kernel: &Kernel, series: &str, flavour: &str) -> Resu
     let here = "$(dir $(realpath $(lastword $(MAKEFILE_LIST))))";
     let makefile = root.join("usr/src").join(&headers).join("Makefile");
     fs::write(&makefile, format!("include {here}../{common}/Makefile\n"))?;
-    run::output(Command::new(packages::DEPMOD).arg("-b").arg(&root).arg(&release))?;
+    run::output(
+        Command::new(packages::DEPMOD)
+            .arg("-b")
+            .arg(&root)
+            .arg(&release),
+    )?;
 
     symlink(format!("root/usr/src/{headers}"), fresh.join("build"))?;
-    symlink(format!("root/boot/vmlinuz-{release}"), fresh.join("vmlinuz"))?;
+    symlink(
+        format!("root/boot/vmlinuz-{release}"),
+        fresh.join("vmlinuz"),
+    )?;
     symlink(format!("root/lib/modules/{release}"), fresh.join("modules"))?;
     if kernel.arch == Arch::Arm64 {
-        symlink(format!("root/usr/lib/linux-image-{release}"), fresh.join("dtb"))?;
+        symlink(
+            format!("root/usr/lib/linux-image-{release}"),
+            fresh.join("dtb"),
+        )?;
     }
     for link in ["build/Makefile", "vmlinuz", "modules/modules.dep"] {
         if !fresh.join(link).exists() {
@@ -187,9 +211,17 @@ fn newest(series: &str, flavour: &str, arch: &str) -> Result<String> {
     let prefix = "linux-headers-";
     let mut versions: Vec<String> = apt::names(&format!("{prefix}{series}."))?
         .iter()
-        .filter_map(|name| name.strip_prefix(prefix)?.strip_suffix(flavour)?.strip_suffix('-'))
+        .filter_map(|name| {
+            name.strip_prefix(prefix)?
+                .strip_suffix(flavour)?
+                .strip_suffix('-')
+        })
         // "6.12.1+deb12-rt" is what is left of another flavour.
-        .filter(|version| version.split('-').all(|part| part.starts_with(char::is_numeric)))
+        .filter(|version| {
+            version
+                .split('-')
+                .all(|part| part.starts_with(char::is_numeric))
+        })
         .map(str::to_owned)
         .collect();
     versions.sort_by_key(|version| numbers(version));
@@ -203,7 +235,10 @@ fn newest(series: &str, flavour: &str, arch: &str) -> Result<String> {
 }
 
 fn numbers(version: &str) -> Vec<u64> {
-    version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+    version
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|part| part.parse().ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -220,6 +255,9 @@ mod tests {
     #[test]
     fn an_unknown_kernel_is_refused_with_the_names_there_are() {
         let text = named("7.0").unwrap_err().to_string();
-        assert!(text.contains("7.0") && text.contains("6.12-rt-arm64"), "{text}");
+        assert!(
+            text.contains("7.0") && text.contains("6.12-rt-arm64"),
+            "{text}"
+        );
     }
 }

@@ -16,12 +16,14 @@ pub(crate) mod kernel;
 pub(crate) mod packages;
 mod progress;
 
+use std::env;
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::paths;
+use crate::{paths, run};
 use kernel::{Arch, Kernel, Source};
 use progress::Progress;
 
@@ -66,8 +68,15 @@ enum Job {
     Lists(Vec<&'static str>),
     Install(Vec<&'static str>),
     Qemu,
-    Stock { kernel: &'static Kernel, series: &'static str, flavour: &'static str },
-    Debug { kernel: &'static Kernel, series: &'static str },
+    Stock {
+        kernel: &'static Kernel,
+        series: &'static str,
+        flavour: &'static str,
+    },
+    Debug {
+        kernel: &'static Kernel,
+        series: &'static str,
+    },
     Busybox(Arch),
     RustStd(Arch),
 }
@@ -79,7 +88,7 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
     for need in needs {
         match *need {
             Need::Build => wanted.extend(packages::BUILD),
-            Need::Lint if !has_rustup_lints() => wanted.extend(packages::LINT),
+            Need::Lint if !has_lints() => wanted.extend(packages::LINT),
             Need::Lint => {}
             Need::Qemu if !packages::has_qemu() => later.push(Job::Qemu),
             Need::Qemu => {}
@@ -90,7 +99,11 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
                     foreign.push(kernel.arch.debian());
                 }
                 later.push(match kernel.source {
-                    Source::Stock { series, flavour } => Job::Stock { kernel, series, flavour },
+                    Source::Stock { series, flavour } => Job::Stock {
+                        kernel,
+                        series,
+                        flavour,
+                    },
                     Source::Built { series } => {
                         wanted.extend(packages::BUILD.iter().chain(packages::KERNEL_BUILD));
                         Job::Debug { kernel, series }
@@ -163,13 +176,16 @@ impl Job {
             }
             Self::Install(packages) => apt::install(packages, None),
             Self::Qemu => packages::install_qemu(),
-            Self::Stock { kernel, series, flavour } => {
-                kernel::unpack_stock(kernel, series, flavour)
-            }
+            Self::Stock {
+                kernel,
+                series,
+                flavour,
+            } => kernel::unpack_stock(kernel, series, flavour),
             Self::Debug { kernel, series } => debug::build(kernel, series),
-            Self::Busybox(arch) => {
-                unpack_into(&format!("busybox-static:{}", arch.debian()), busybox_dir(*arch)?)
-            }
+            Self::Busybox(arch) => unpack_into(
+                &format!("busybox-static:{}", arch.debian()),
+                busybox_dir(*arch)?,
+            ),
             Self::RustStd(arch) => {
                 let version = rust_version()?;
                 let name = format!("libstd-rust-web-dev:{}={version}", arch.debian());
@@ -215,8 +231,14 @@ fn rust_version() -> Result<String> {
     apt::installed_version("rustc-web").context("rustc-web is not installed")
 }
 
-fn has_rustup_lints() -> bool {
-    ["fmt", "clippy"].iter().all(|tool| {
-        crate::run::succeeds(std::process::Command::new("cargo").args([tool, "--version"]))
-    })
+/// The Cargo that runs us.
+pub(crate) fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
+}
+
+/// Whether that one has rustfmt and clippy.
+pub(crate) fn has_lints() -> bool {
+    ["fmt", "clippy"]
+        .iter()
+        .all(|tool| run::succeeds(cargo().args([tool, "--version"])))
 }

@@ -50,7 +50,9 @@ const QEMU_VERSION: &str = "1:10.0";
 /// Refuses any system but the one whose package names are known.
 pub(crate) fn check_system() -> Result<String> {
     let text = std::fs::read_to_string("/etc/os-release").context("no /etc/os-release")?;
-    let codename = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let codename = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     match codename {
         Some("bookworm") => Ok("bookworm".to_owned()),
         other => bail!("the set-up knows Debian 12 (bookworm) only; this is {other:?}"),
@@ -59,7 +61,9 @@ pub(crate) fn check_system() -> Result<String> {
 
 /// Whether an emulator that is new enough is installed.
 pub(crate) fn has_qemu() -> bool {
-    QEMU.iter().take(2).all(|package| apt::is_at_least(package, QEMU_VERSION))
+    QEMU.iter()
+        .take(2)
+        .all(|package| apt::is_at_least(package, QEMU_VERSION))
 }
 
 /// Installs the emulators from the backports suite.

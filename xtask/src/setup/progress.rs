@@ -30,7 +30,11 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, done: 0, total }
+        Self {
+            bar,
+            done: 0,
+            total,
+        }
     }
 
     /// Does one job of about `seconds`.

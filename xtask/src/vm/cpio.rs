@@ -33,7 +33,11 @@ pub(crate) struct Archive {
 impl Archive {
     /// Without any entry.
     pub(crate) fn new() -> Self {
-        Self { bytes: Vec::new(), count: 0, dirs: BTreeSet::new() }
+        Self {
+            bytes: Vec::new(),
+            count: 0,
+            dirs: BTreeSet::new(),
+        }
     }
 
     /// Adds a folder and those above it; once is enough.
@@ -112,8 +116,9 @@ impl Archive {
         self.count = self.count.saturating_add(1);
         let (major, minor) = device;
         // ino, mode, uid, gid, nlink, mtime, size, device 2, rdevice 2, name size, check
-        let fields =
-            [self.count, mode, 0, 0, 1, 0, size, 0, 0, major, minor, name_size, 0];
+        let fields = [
+            self.count, mode, 0, 0, 1, 0, size, 0, 0, major, minor, name_size, 0,
+        ];
         self.bytes.extend(b"070701");
         for field in fields {
             self.bytes.extend(format!("{field:08x}").bytes());
@@ -147,13 +152,10 @@ mod tests {
         assert_eq!(names.len(), 5);
         assert!(names.iter().all(|at| at % 4 == 0));
         let name = |at: usize| text[at + 110..].split('\0').next().unwrap();
-        assert_eq!(names.iter().map(|at| name(*at)).collect::<Vec<_>>(), [
-            "a",
-            "a/b",
-            "a/b/c",
-            "a/d",
-            "TRAILER!!!"
-        ]);
+        assert_eq!(
+            names.iter().map(|at| name(*at)).collect::<Vec<_>>(),
+            ["a", "a/b", "a/b/c", "a/d", "TRAILER!!!"]
+        );
     }
 
     #[test]

@@ -46,7 +46,11 @@ pub(crate) fn build(contents: &Contents<'_>) -> Result<Vec<u8>> {
     let stock = add_stock(&mut archive, contents.kernel, contents.stock)?;
     let mut kit = Vec::new();
     for module in contents.kit {
-        let stem = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = module
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         archive.copy(module, &format!("modules/{stem}.ko"))?;
         kit.push(stem);
     }
@@ -56,7 +60,9 @@ pub(crate) fn build(contents: &Contents<'_>) -> Result<Vec<u8>> {
     for path in contents.added {
         archive.copy(path, &name(path)?)?;
     }
-    let Contents { data, nonce, term, .. } = contents;
+    let Contents {
+        data, nonce, term, ..
+    } = contents;
     let settings = format!(
         "DATA={data}\nNONCE={nonce}\nTERM={term}\nSTOCK='{}'\nKIT='{}'\n",
         stock.join(" "),
@@ -64,13 +70,19 @@ pub(crate) fn build(contents: &Contents<'_>) -> Result<Vec<u8>> {
     );
     archive.file("etc/oobkit", 0o644, settings.as_bytes())?;
     let words: Vec<String> = contents.command.iter().map(|word| quoted(word)).collect();
-    archive.file("etc/command", 0o644, format!("exec {}\n", words.join(" ")).as_bytes())?;
+    archive.file(
+        "etc/command",
+        0o644,
+        format!("exec {}\n", words.join(" ")).as_bytes(),
+    )?;
     archive.finish()
 }
 
 fn name(path: &Path) -> Result<String> {
     // `..` has no name of its own.
-    let real = path.canonicalize().with_context(|| format!("cannot add {}", path.display()))?;
+    let real = path
+        .canonicalize()
+        .with_context(|| format!("cannot add {}", path.display()))?;
     let name = path.file_name().or(real.file_name());
     let name = name.with_context(|| format!("{} has no name", path.display()))?;
     Ok(name.to_string_lossy().into_owned())
@@ -107,17 +119,28 @@ fn add_stock(archive: &mut Archive, kernel: &Kernel, wanted: &[&str]) -> Result<
     for (path, needs) in &closure {
         let unpacked = |path: &str| path.trim_end_matches(".xz").to_owned();
         let data = read_module(&modules.join(path))?;
-        archive.file(&format!("lib/modules/{release}/{}", unpacked(path)), 0o644, &data)?;
+        archive.file(
+            &format!("lib/modules/{release}/{}", unpacked(path)),
+            0o644,
+            &data,
+        )?;
         let needs: Vec<String> = needs.iter().map(|need| unpacked(need)).collect();
         lines.push_str(&format!("{}: {}\n", unpacked(path), needs.join(" ")));
     }
-    archive.file(&format!("lib/modules/{release}/modules.dep"), 0o644, lines.as_bytes())?;
+    archive.file(
+        &format!("lib/modules/{release}/modules.dep"),
+        0o644,
+        lines.as_bytes(),
+    )?;
     Ok(load)
 }
 
 fn read_module(path: &Path) -> Result<Vec<u8>> {
     if path.extension().is_some_and(|extension| extension == "xz") {
-        let out = Command::new("xz").args(["--decompress", "--stdout"]).arg(path).output()?;
+        let out = Command::new("xz")
+            .args(["--decompress", "--stdout"])
+            .arg(path)
+            .output()?;
         if !out.status.success() {
             bail!("{} cannot be unpacked", path.display());
         }
@@ -146,11 +169,15 @@ impl Index {
     }
 
     fn find(&self, module: &str) -> Option<(&str, &Vec<String>)> {
-        self.0.get(&plain(module)).map(|(path, needs)| (path.as_str(), needs))
+        self.0
+            .get(&plain(module))
+            .map(|(path, needs)| (path.as_str(), needs))
     }
 
     fn needs(&self, path: &str) -> Vec<String> {
-        self.find(path).map(|(_, needs)| needs.clone()).unwrap_or_default()
+        self.find(path)
+            .map(|(_, needs)| needs.clone())
+            .unwrap_or_default()
     }
 }
 

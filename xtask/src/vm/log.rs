@@ -43,7 +43,11 @@ impl Log {
             match byte {
                 b'\n' => {
                     let line = std::mem::take(&mut self.partial);
-                    self.line(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned());
+                    self.line(
+                        String::from_utf8_lossy(&line)
+                            .trim_end_matches('\r')
+                            .to_owned(),
+                    );
                 }
                 byte => self.partial.push(*byte),
             }

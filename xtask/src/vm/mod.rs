@@ -78,7 +78,12 @@ impl Job {
     /// Builds, boots, runs; what the command prints goes to `output` as it comes.
     pub(crate) fn run(&self, output: &mut dyn Write) -> Result<Outcome> {
         let arch = self.machine.arch;
-        setup::ensure(&[Need::Qemu, Need::Build, Need::Kernel(self.kernel), Need::Busybox(arch)])?;
+        setup::ensure(&[
+            Need::Qemu,
+            Need::Build,
+            Need::Kernel(self.kernel),
+            Need::Busybox(arch),
+        ])?;
         let kit = self.kit()?;
         let programs = kit::programs(arch)?;
         let folder = Folder::new(&self.results)?;
@@ -93,7 +98,11 @@ impl Job {
             added: &self.add,
             data: self.machine.data,
             nonce: &nonce,
-            term: if stdout().is_terminal() { "vt100" } else { "dumb" },
+            term: if stdout().is_terminal() {
+                "vt100"
+            } else {
+                "dumb"
+            },
             command: &self.command,
         })?;
         fs::write(folder.path.join("initramfs"), initramfs)?;
@@ -142,9 +151,18 @@ impl Job {
         };
         let mut cmd = Command::new(machine.qemu);
         cmd.args(machine.args);
-        cmd.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
+        cmd.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+            "-display",
+            "none",
+        ]);
         cmd.args(["-smp", &cpus.to_string()]);
-        cmd.arg("-chardev").arg(format!("file,id=console,path={}", dir.join("console.log").display()));
+        cmd.arg("-chardev").arg(format!(
+            "file,id=console,path={}",
+            dir.join("console.log").display()
+        ));
         cmd.args(["-chardev", "stdio,id=data,signal=off"]);
         for serial in machine.serials {
             cmd.arg("-serial").arg(match serial {
@@ -182,11 +200,17 @@ impl Job {
         for node in self.machine.dtb_without {
             run::output(Command::new("fdtput").arg("-r").arg(&board).arg(node))?;
         }
-        let Some(folder) = self.machine.overlays.map(|folder| paths::repo().join(folder)) else {
+        let Some(folder) = self
+            .machine
+            .overlays
+            .map(|folder| paths::repo().join(folder))
+        else {
             return Ok(board);
         };
         let mut sources: Vec<PathBuf> = match fs::read_dir(&folder) {
-            Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+            Ok(entries) => entries
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .collect(),
             Err(_) => Vec::new(),
         };
         sources.retain(|path| path.extension().is_some_and(|extension| extension == "dts"));
@@ -194,11 +218,18 @@ impl Job {
         for source in sources {
             let overlay = dir.join("overlay.dtbo");
             let mut dtc = Command::new("dtc");
-            dtc.args(["-q", "-@", "-I", "dts", "-O", "dtb", "-o"]).arg(&overlay).arg(&source);
+            dtc.args(["-q", "-@", "-I", "dts", "-O", "dtb", "-o"])
+                .arg(&overlay)
+                .arg(&source);
             run::output(&mut dtc)?;
             let joined = dir.join("joined.dtb");
             let mut apply = Command::new("fdtoverlay");
-            apply.arg("-i").arg(&board).arg("-o").arg(&joined).arg(&overlay);
+            apply
+                .arg("-i")
+                .arg(&board)
+                .arg("-o")
+                .arg(&joined)
+                .arg(&overlay);
             run::output(&mut apply).with_context(|| format!("overlay {}", source.display()))?;
             fs::rename(&joined, &board)?;
         }
@@ -246,8 +277,12 @@ impl Drop for Folder {
 fn unpack(archive: &[u8], to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let mut tar = Command::new("tar");
-    tar.args(["--extract", "--gzip", "--no-same-owner", "--directory"]).arg(to);
-    let mut child = tar.stdin(Stdio::piped()).spawn().context("cannot run tar")?;
+    tar.args(["--extract", "--gzip", "--no-same-owner", "--directory"])
+        .arg(to);
+    let mut child = tar
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("cannot run tar")?;
     if let Some(mut input) = child.stdin.take() {
         input.write_all(archive)?;
     }
@@ -259,6 +294,8 @@ fn unpack(archive: &[u8], to: &Path) -> Result<()> {
 
 /// Something that no guest's program can know.
 fn nonce() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     format!("{:x}-{:x}", since.as_nanos(), process::id())
 }

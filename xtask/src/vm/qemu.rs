@@ -27,10 +27,14 @@ impl Qemu {
         // SAFETY: getpid has no arguments and cannot fail.
         let parent = unsafe { libc::getpid() };
         let set_up = move || die_with(parent);
-        cmd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        cmd.stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors);
         // SAFETY: `set_up` makes only async-signal-safe calls and allocates nothing.
         unsafe { cmd.pre_exec(set_up) };
-        let mut child = cmd.spawn().with_context(|| format!("cannot run {}", run::shown(&cmd)))?;
+        let mut child = cmd
+            .spawn()
+            .with_context(|| format!("cannot run {}", run::shown(&cmd)))?;
         let (send, data) = channel();
         if let Some(mut out) = child.stdout.take() {
             thread::spawn(move || {

@@ -27,7 +27,13 @@ impl Stream {
     /// For a boot with this nonce.
     pub(crate) fn new(nonce: &str) -> Self {
         let mark = format!("\x1e{nonce} ").into_bytes();
-        Self { mark, held: Vec::new(), status: None, archive: Vec::new(), ended: false }
+        Self {
+            mark,
+            held: Vec::new(),
+            status: None,
+            archive: Vec::new(),
+            ended: false,
+        }
     }
 
     /// Takes what was read and gives back what is the command's output.
@@ -57,12 +63,19 @@ impl Stream {
 
     /// The archive of /out, if the guest sent one.
     pub(crate) fn archive(&self) -> Result<Option<Vec<u8>>> {
-        let text: Vec<u8> =
-            self.archive.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let text: Vec<u8> = self
+            .archive
+            .iter()
+            .copied()
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .collect();
         if text.is_empty() {
             return Ok(None);
         }
-        STANDARD.decode(text).map(Some).context("the guest's /out came over damaged")
+        STANDARD
+            .decode(text)
+            .map(Some)
+            .context("the guest's /out came over damaged")
     }
 
     fn pass(&mut self, count: usize, output: &mut Vec<u8>) {
@@ -83,7 +96,10 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
 fn partial(text: &[u8], what: &[u8]) -> usize {
     (1..what.len())
         .rev()
-        .find(|length| what.get(..*length).is_some_and(|begin| text.ends_with(begin)))
+        .find(|length| {
+            what.get(..*length)
+                .is_some_and(|begin| text.ends_with(begin))
+        })
         .unwrap_or(0)
 }
 
@@ -97,8 +113,10 @@ mod tests {
     fn output_status_and_archive_are_told_apart_however_they_arrive() {
         for size in 1..SENT.len() {
             let mut stream = Stream::new("N1");
-            let output: Vec<u8> =
-                SENT.chunks(size).flat_map(|bytes| stream.feed(bytes)).collect();
+            let output: Vec<u8> = SENT
+                .chunks(size)
+                .flat_map(|bytes| stream.feed(bytes))
+                .collect();
             assert_eq!(output, b"one\n\x1etwo", "in pieces of {size}");
             assert_eq!(stream.status, Some(7));
             assert!(stream.ended);

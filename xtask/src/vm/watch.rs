@@ -143,8 +143,17 @@ pub(crate) fn watch(
         (None, None, Some(status)) => Verdict::Exited(status),
         (None, None, None) => Verdict::Gone,
     };
-    let archive = if stream.ended { stream.archive()? } else { None };
-    Ok(Outcome { verdict, status: stream.status, log: log.end(LOG_LINES), archive })
+    let archive = if stream.ended {
+        stream.archive()?
+    } else {
+        None
+    };
+    Ok(Outcome {
+        verdict,
+        status: stream.status,
+        log: log.end(LOG_LINES),
+        archive,
+    })
 }
 
 fn pass(stream: &mut Stream, bytes: &[u8], output: &mut dyn Write) -> Result<()> {

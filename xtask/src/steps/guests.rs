@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The steps that boot guests.
+
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::{Count, Report};
+use crate::setup::kernel::KERNELS;
+use crate::vm::machine::Name;
+use crate::vm::{Job, Verdict};
+use crate::{kit, paths};
+
+/// Where the list of VM tests runs.
+const GUESTS: &[(Name, &str)] = &[
+    (Name::X86_64, "debug-amd64"),
+    (Name::X86_64, "6.12-rt-amd64"),
+    (Name::X86_64, "6.12-amd64"),
+    (Name::X86_64, "6.1-rt-amd64"),
+    (Name::Raspi3b, "6.12-rt-arm64"),
+    (Name::Imx8mp, "6.12-rt-arm64"),
+];
+
+/// How many guests run at once.
+const SIDE_BY_SIDE: usize = 2;
+
+/// Every kernel's modules, built once and without a word of warning.
+pub(super) fn modules() -> Result<Count> {
+    let mut count = Count::default();
+    for kernel in KERNELS {
+        match kit::modules(kernel) {
+            Ok(modules) if modules.is_empty() => {
+                println!("{}: no module was built", kernel.name);
+                count.add(Count::FAIL);
+            }
+            Ok(_) => count.add(Count::PASS),
+            Err(error) => {
+                println!("{error:#}");
+                count.add(Count::FAIL);
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// The list of VM tests, in each guest.
+pub(super) fn run_all(report: &mut Report, long: bool) {
+    let waiting = Mutex::new(GUESTS.iter());
+    let shared = Mutex::new(report);
+    thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                // A poisoned lock means that a thread panicked, which ends the scope with a panic.
+                while let Some((machine, kernel)) = waiting.lock().ok().and_then(|mut w| w.next()) {
+                    let start = Instant::now();
+                    let mut text = Vec::new();
+                    let count = vm_tests(*machine, kernel, long, &mut text);
+                    let name = format!("{} {kernel}", machine.machine().name);
+                    let Ok(mut report) = shared.lock() else {
+                        return;
+                    };
+                    println!("=== {name}\n{}", String::from_utf8_lossy(&text));
+                    report.enter(&name, count, start.elapsed());
+                }
+            });
+        }
+    });
+}
+
+fn vm_tests(machine: Name, kernel: &str, long: bool, text: &mut Vec<u8>) -> Result<Count> {
+    let mut command = vec!["vm-tests".to_owned()];
+    if long {
+        command.push("--long".to_owned());
+    }
+    let mut job = Job::new(machine.machine(), Some(kernel), command)?;
+    job.timeout = Duration::from_secs(if long { 3600 } else { 400 });
+    job.results = paths::target()
+        .join("vm/test")
+        .join(format!("{}-{kernel}", job.machine.name));
+    let outcome = job.run(text)?;
+    let mut count = Count::closing(&String::from_utf8_lossy(text)).unwrap_or_default();
+    if let Some(trouble) = outcome.trouble() {
+        text.extend(format!("{}\n{trouble}\n", outcome.log).bytes());
+        count.add(Count::FAIL);
+    } else if outcome.exit_status() != 0 && count.failed == 0 {
+        text.extend(format!("vm-tests ended with status {}\n", outcome.exit_status()).bytes());
+        count.add(Count::FAIL);
+    }
+    Ok(count)
+}
+
+/// That a guest which is not well is seen to be so: all that the other guests show rests on it.
+pub(super) fn verdicts() -> Result<Count> {
+    type Check = fn(&Verdict) -> bool;
+    let cases: [(&str, &str, Check); 4] = [
+        ("a status", "exit 3", |verdict| {
+            matches!(verdict, Verdict::Exited(3))
+        }),
+        (
+            "a report",
+            "echo '<4>WARNING: planted' >/dev/kmsg",
+            |verdict| matches!(verdict, Verdict::Reported(line) if line.contains("planted")),
+        ),
+        (
+            "a panic",
+            "echo c >/proc/sysrq-trigger",
+            |verdict| matches!(verdict, Verdict::Reported(line) if line.contains("panic")),
+        ),
+        ("a hang", "while :; do :; done", |verdict| {
+            matches!(verdict, Verdict::Hung(_))
+        }),
+    ];
+    let mut count = Count::default();
+    for (name, script, check) in cases {
+        match verdict(script) {
+            Ok(verdict) if check(&verdict) => count.add(Count::PASS),
+            Ok(_) => {
+                println!("{name} was not seen");
+                count.add(Count::FAIL);
+            }
+            Err(error) => {
+                println!("{name}: {error:#}");
+                count.add(Count::FAIL);
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn verdict(script: &str) -> Result<Verdict> {
+    let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let mut job = Job::new(Name::X86_64.machine(), None, command)?;
+    job.timeout = Duration::from_secs(40);
+    job.results = paths::target().join("vm/test/verdict");
+    let outcome = job.run(&mut std::io::sink())?;
+    Ok(outcome.verdict)
+}

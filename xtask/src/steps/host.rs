@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The steps that need no guest.
+
+use std::env;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::Count;
+use crate::setup::packages::{CARGO, RUSTC};
+use crate::{paths, run, setup};
+
+/// The tree's format.
+pub(super) fn format() -> Result<Count> {
+    run::visible(lint_cargo().args(["fmt", "--all", "--check"]))?;
+    Ok(Count::PASS)
+}
+
+/// The lint list, as errors, over all that is built for a process.
+pub(super) fn clippy() -> Result<Count> {
+    run::visible(lint_cargo().args(["clippy", "--all-targets", "--", "-D", "warnings"]))?;
+    Ok(Count::PASS)
+}
+
+/// Unit, property, documentation and simulated-board tests.
+pub(super) fn tests(long: bool) -> Result<Count> {
+    let mut cmd = cargo();
+    cmd.args(["test", "--no-fail-fast"]);
+    if long {
+        cmd.env("OOBKIT_LONG", "1");
+    }
+    let out = cmd.output().context("cannot run cargo test")?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&out.stderr);
+    let mut count = results(&text);
+    if !out.status.success() {
+        println!("{text}\n{errors}");
+        if count.failed == 0 {
+            // It was not a test that failed: something did not build.
+            count.add(Count::FAIL);
+        }
+    }
+    Ok(count)
+}
+
+/// Random register sequences, played to the model and to QEMU's.
+pub(super) fn qemu_diff(long: bool) -> Result<Count> {
+    let mut cmd = cargo();
+    cmd.args([
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "vboard",
+        "--example",
+        "qemu-diff",
+    ]);
+    if long {
+        cmd.env("OOBKIT_LONG", "1");
+    }
+    let text = run::output(&mut cmd)?;
+    println!("{}", run::last_lines(&text, 5));
+    Count::closing(&text).context("it printed no `N passed, N failed`")
+}
+
+/// The sum of what cargo test says of each of its programs.
+fn results(text: &str) -> Count {
+    let mut total = Count::default();
+    for line in text
+        .lines()
+        .filter_map(|line| line.strip_prefix("test result: "))
+    {
+        let number = |what: &str| {
+            line.split([';', '.'])
+                .find_map(|part| part.trim().strip_suffix(what)?.trim().parse().ok())
+                .unwrap_or(0)
+        };
+        total.add(Count {
+            passed: number("passed"),
+            failed: number("failed"),
+        });
+    }
+    total
+}
+
+/// The Cargo that runs us.
+fn cargo() -> Command {
+    let mut cmd = setup::cargo();
+    cmd.current_dir(paths::repo());
+    cmd
+}
+
+/// The same if it has rustfmt and clippy; else Debian's, whose packages the set-up has installed.
+fn lint_cargo() -> Command {
+    if setup::has_lints() {
+        return cargo();
+    }
+    let mut cmd = Command::new(CARGO);
+    let path = env::var("PATH").unwrap_or_default();
+    cmd.env("PATH", format!("/usr/bin:{path}"))
+        .env("RUSTC", RUSTC);
+    cmd.current_dir(paths::repo());
+    cmd
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_summed() {
+        let text = "running 2 tests\n\
+            test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+            test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s\n";
+        assert_eq!(
+            results(text),
+            Count {
+                passed: 15,
+                failed: 2
+            }
+        );
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `cargo xtask test`: every rung, one after the other, and one closing line.
+//!
+//! ```text
+//!   set-up -> the tree itself -> host tests -> modules -> guests, two side by side -> N passed, N failed
+//! ```
+//!
+//! A step that cannot be run, or that tests nothing, counts as failed.
+
+mod guests;
+mod host;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::setup::kernel::{Arch, KERNELS};
+use crate::setup::{self, Need};
+
+/// What a step found.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Count {
+    passed: u32,
+    failed: u32,
+}
+
+impl Count {
+    const PASS: Self = Self {
+        passed: 1,
+        failed: 0,
+    };
+    const FAIL: Self = Self {
+        passed: 0,
+        failed: 1,
+    };
+
+    fn add(&mut self, other: Self) {
+        self.passed = self.passed.saturating_add(other.passed);
+        self.failed = self.failed.saturating_add(other.failed);
+    }
+
+    /// Finds a program's own closing line, `N passed, N failed`.
+    fn closing(text: &str) -> Option<Self> {
+        let line = text.lines().rev().find(|line| line.ends_with(" failed"))?;
+        let (passed, failed) = line.strip_suffix(" failed")?.split_once(" passed, ")?;
+        Some(Self {
+            passed: passed.trim().parse().ok()?,
+            failed: failed.parse().ok()?,
+        })
+    }
+}
+
+/// One line of the summary.
+struct Entry {
+    name: String,
+    count: Count,
+    took: Duration,
+}
+
+/// The steps that were run.
+#[derive(Default)]
+struct Report {
+    entries: Vec<Entry>,
+}
+
+impl Report {
+    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<Count>) {
+        println!("=== {name}");
+        let start = Instant::now();
+        let count = work();
+        self.enter(name, count, start.elapsed());
+    }
+
+    fn enter(&mut self, name: &str, count: Result<Count>, took: Duration) {
+        let count = match count {
+            Ok(Count {
+                passed: 0,
+                failed: 0,
+            }) => {
+                println!("{name}: nothing was tested");
+                Count::FAIL
+            }
+            Ok(count) => count,
+            Err(error) => {
+                println!("{name}: {error:#}");
+                Count::FAIL
+            }
+        };
+        self.entries.push(Entry {
+            name: name.to_owned(),
+            count,
+            took,
+        });
+    }
+
+    /// Prints the summary; true when nothing failed.
+    fn close(&self) -> bool {
+        let mut total = Count::default();
+        println!("=== summary");
+        for Entry { name, count, took } in &self.entries {
+            total.add(*count);
+            let Count { passed, failed } = count;
+            println!(
+                "{name:<40} {passed:>5} passed {failed:>3} failed {:>5} s",
+                took.as_secs()
+            );
+        }
+        println!("{} passed, {} failed", total.passed, total.failed);
+        total.failed == 0
+    }
+}
+
+/// Runs everything; true when nothing failed.
+pub(crate) fn test(long: bool) -> bool {
+    let mut report = Report::default();
+    report.step("set-up", || {
+        let mut needs = vec![Need::Build, Need::Lint, Need::Qemu];
+        needs.extend([Arch::X86_64, Arch::Arm64].map(Need::Busybox));
+        needs.extend(KERNELS.iter().map(Need::Kernel));
+        setup::ensure(&needs)?;
+        Ok(Count::PASS)
+    });
+    report.step("format", host::format);
+    report.step("clippy", host::clippy);
+    report.step("host tests", || host::tests(long));
+    report.step("model against QEMU's own", || host::qemu_diff(long));
+    report.step("modules", guests::modules);
+    report.step("verdicts on guests", guests::verdicts);
+    guests::run_all(&mut report, long);
+    report.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_is_found() {
+        let text = "ok a\nFAIL b: no\n12 passed, 1 failed\n\n";
+        assert_eq!(
+            Count::closing(text),
+            Some(Count {
+                passed: 12,
+                failed: 1
+            })
+        );
+        assert_eq!(Count::closing("ok a\n"), None);
+    }
+
+    #[test]
+    fn what_tests_nothing_is_no_pass() {
+        let mut report = Report::default();
+        report.enter("empty", Ok(Count::default()), Duration::ZERO);
+        assert!(!report.close());
+    }
+}
