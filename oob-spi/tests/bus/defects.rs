@@ -189,7 +189,7 @@ fn defect_10_the_chip_select_reaches_the_controller_with_its_polarity_and_delays
     assert_eq!(rig.hardware.pulses(), [(2, Which::Regular)]);
 }
 
-/// Seen to fail with `exchange` returning `pulse`'s error before `settle`: the bus stayed busy for ever.
+/// Seen to fail with `try_run` returning a frame's error before `release`: the bus stayed busy for ever.
 #[test]
 fn defect_11_a_pulse_that_fails_leaves_nothing_in_flight() {
     let rig = Rig::on(Path::Dma);

@@ -109,15 +109,19 @@ impl Hardware {
         let mut sent = Vec::new();
         for i in 0..FRAME as usize {
             // SAFETY: the rig's block is as long as the layout says.
-            let byte = unsafe { memory.cpu.add(from + i).read() };
+            let byte = unsafe { byte_at(&memory, from + i).read() };
             sent.push(byte);
             // SAFETY: as above.
-            unsafe { memory.cpu.add(memory.rx_offset + i).write(!byte) };
+            unsafe { byte_at(&memory, memory.rx_offset + i).write(!byte) };
         }
         if which == Which::Stop {
             self.stopped_with.borrow_mut().push(sent);
         }
     }
+}
+
+fn byte_at(memory: &FrameMemory, offset: usize) -> *mut u8 {
+    memory.cpu.as_ptr().wrapping_add(offset)
 }
 
 pub(crate) struct Scripted(pub(crate) Rc<Hardware>);
@@ -437,7 +441,7 @@ impl Rig {
         let memory = self.hardware.memory.borrow()[usize::from(chip_select)].unwrap();
         for i in 0..FRAME as usize {
             // SAFETY: the rig's block is as long as the layout says.
-            unsafe { memory.cpu.add(memory.tx_offset + i).write(byte) };
+            unsafe { byte_at(&memory, memory.tx_offset + i).write(byte) };
         }
     }
 
@@ -445,7 +449,7 @@ impl Rig {
         let memory = self.hardware.memory.borrow()[usize::from(chip_select)].unwrap();
         (0..FRAME as usize)
             // SAFETY: as above.
-            .map(|i| unsafe { memory.cpu.add(memory.rx_offset + i).read() })
+            .map(|i| unsafe { byte_at(&memory, memory.rx_offset + i).read() })
             .collect()
     }
 
