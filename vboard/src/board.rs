@@ -16,12 +16,13 @@
 //! tell the difference; `batch.rs` says where.
 
 mod batch;
+mod horizon;
 mod transfer;
 
 use crate::bus::BusMemory;
 use crate::dma::{Channel, ControlBlock, Dma, Phase};
 use crate::faults::Faults;
-use crate::irq::{IrqLine, IrqLines};
+use crate::irq::IrqLines;
 use crate::slave::{ChipSelect, Slaves};
 pub use crate::spi::SpiCounts;
 use crate::spi::{Spi, Wires};
@@ -183,7 +184,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
     fn shift(&mut self, to: Tick, access: Tick) -> Tick {
         let mut done = self.spi.end;
         if let Some(batch) = self.steady(to, access) {
-            return self.skip(&batch);
+            return self.skip(batch);
         }
         let watched = !self.dma.parked().is_empty();
         while self.spi.end <= to.min(access) {

@@ -108,6 +108,11 @@ impl Channel {
         }
     }
 
+    /// Whether it goes on after the access in flight.
+    pub(crate) fn active(&self) -> bool {
+        self.cs.active()
+    }
+
     pub(crate) fn paced(&self) -> bool {
         self.ti.src_dreq() || self.ti.dest_dreq()
     }
@@ -137,7 +142,8 @@ impl Channel {
         ticks.wrapping_add(Tick::from(self.ti.waits()))
     }
 
-    fn peripheral(&self) -> bool {
+    /// Whether either end is a peripheral.
+    pub(crate) fn peripheral(&self) -> bool {
         let reads = !self.ti.src_ignore() && self.source >> 24 == 0x7e;
         let writes = !self.ti.dest_ignore() && self.dest >> 24 == 0x7e;
         reads || writes
@@ -273,13 +279,7 @@ impl Channel {
 
     /// `bytes` of this row have been moved by `t`. True where the control block goes on.
     pub(crate) fn moved(&mut self, t: Tick, bytes: u32) -> bool {
-        if self.ti.src_inc() {
-            self.source = self.source.wrapping_add(bytes);
-        }
-        if self.ti.dest_inc() {
-            self.dest = self.dest.wrapping_add(bytes);
-        }
-        self.left = self.left.saturating_sub(bytes);
+        self.skip(bytes);
         if self.left == 0 {
             if self.rows == 0 {
                 self.complete(t);
@@ -291,6 +291,17 @@ impl Channel {
             self.dest = self.dest.wrapping_add(sign_extended(self.stride >> 16));
         }
         true
+    }
+
+    /// `bytes` have been moved, and the channel waits as before; they end neither row nor control block.
+    pub(crate) fn skip(&mut self, bytes: u32) {
+        if self.ti.src_inc() {
+            self.source = self.source.wrapping_add(bytes);
+        }
+        if self.ti.dest_inc() {
+            self.dest = self.dest.wrapping_add(bytes);
+        }
+        self.left = self.left.saturating_sub(bytes);
     }
 
     fn complete(&mut self, t: Tick) {

@@ -21,6 +21,16 @@ pub struct Faults {
     pub hung_channels: u16,
 }
 
+impl Faults {
+    /// Whether a fault in force can keep DMA from going on.
+    pub(crate) const fn may_stop_dma(&self) -> bool {
+        self.spi_tx_dreq_stuck
+            || self.spi_rx_dreq_stuck
+            || self.bus_error_at.is_some()
+            || self.hung_channels != 0
+    }
+}
+
 /// Random single-bit errors, the same every time for one seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {

@@ -158,6 +158,14 @@ impl Spi {
         self.end == NEVER
     }
 
+    pub(crate) fn shifting(&self) -> bool {
+        !self.idle()
+    }
+
+    pub(crate) fn transfer_active(&self) -> bool {
+        self.cs.ta()
+    }
+
     /// Core clocks of one SCLK period. CDIV must be even: an odd one is rounded down, and 0 means 65536.
     fn divider(&self) -> u64 {
         match u64::from(self.clk & 0xfffe) {
@@ -178,6 +186,11 @@ impl Spi {
 
     pub(crate) fn dma_mode(&self) -> bool {
         self.cs.dmaen()
+    }
+
+    /// Whether nothing but data and DLEN can stop a transfer in DMA mode.
+    pub(crate) fn free_running(&self) -> bool {
+        self.cs.dmaen() && self.cs.ta() && !self.stale_done
     }
 
     pub(crate) fn remaining(&self) -> u32 {

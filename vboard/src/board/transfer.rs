@@ -123,7 +123,8 @@ fn batchable(channel: &Channel) -> bool {
     let ti = channel.ti;
     let ahead = channel.dest.wrapping_sub(channel.source);
     let apart = usize::try_from(ahead).is_ok_and(|ahead| ahead >= BATCH);
-    !channel.paced()
+    channel.active()
+        && !channel.paced()
         && advances(ti.src_inc(), ti.src_ignore(), channel.source)
         && advances(ti.dest_inc(), ti.dest_ignore(), channel.dest)
         && (apart || ti.src_ignore() || ti.dest_ignore())
