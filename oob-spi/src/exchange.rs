@@ -156,11 +156,11 @@ impl<C: Controller, E: Env> Bus<C, E> {
         entry: Instant,
         deadline: Instant,
     ) -> Result<(), RunError> {
-        if slot.waiting.swap(1, Ordering::SeqCst) != 0 {
+        if !slot.begin_wait() {
             return Err(RunError::Busy);
         }
         let result = self.await_timer_frame(oob, chip_select, slot, entry, deadline);
-        slot.waiting.store(0, Ordering::SeqCst);
+        slot.end_wait();
         match result {
             Ok(()) => {
                 slot.streak.store(0, Ordering::Relaxed);
@@ -184,7 +184,6 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let limit = entry.max(first).after(period).after(slot.limit());
         let before = slot.ended.load(Ordering::Acquire) | 3;
         loop {
-            // Who ends oob mode or changes the trigger does that first and looks at `waiting` then: one sees the other.
             slot.admit()?;
             if !slot.is_timer_driven() {
                 return Err(RunError::SettingUp);

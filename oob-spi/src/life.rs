@@ -227,7 +227,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     /// Wakes the thread that waits for a timer's frame until it has seen why it should leave.
     fn send_waiter_away(&self, inband: &Inband<'_>, chip_select: u8, slot: &Slot) {
-        while slot.waiting.load(Ordering::SeqCst) != 0 {
+        while slot.has_waiter() {
             self.env.flag(chip_select).raise();
             self.env.nap(inband);
         }
@@ -315,12 +315,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let timer = self.env.trigger_timer(chip_select);
         timer.stop();
         // A thread that waits for the old timer's frames sees that its trigger is off and leaves.
-        slot.trigger_period.store(0, Ordering::SeqCst);
+        slot.trigger_period.store(0, Ordering::Release);
         self.send_waiter_away(inband, chip_select, slot);
         let hold = self.claim_inband(inband);
         if let Trigger::Timer { first, period } = trigger {
             slot.trigger_first.store(first.0, Ordering::Relaxed);
-            slot.trigger_period.store(period.0, Ordering::SeqCst);
+            slot.trigger_period.store(period.0, Ordering::Release);
         }
         self.release(hold);
         if let Trigger::Timer { first, period } = trigger {

@@ -87,8 +87,8 @@ pub(crate) struct Slot {
     state: AtomicU8,
     stop: AtomicU8,
     path: AtomicU8,
-    /// Whether a thread waits for a timer's frame.
-    pub(crate) waiting: AtomicU8,
+    /// Whether a thread waits for a timer's frame; see [`Self::begin_wait`].
+    waiting: AtomicU8,
     effective_hz: AtomicU32,
     mappable: AtomicU32,
     frame_len: AtomicU32,
@@ -139,9 +139,8 @@ impl Slot {
         }
     }
 
-    /// Sequentially consistent, for the handshake with [`Self::waiting`].
     pub(crate) fn state(&self) -> State {
-        match self.state.load(Ordering::SeqCst) {
+        match self.state.load(Ordering::Acquire) {
             0 => State::Off,
             1 => State::On,
             2 => State::Stopped,
@@ -151,7 +150,7 @@ impl Slot {
     }
 
     pub(crate) fn set_state(&self, state: State) {
-        self.state.store(state as u8, Ordering::SeqCst);
+        self.state.store(state as u8, Ordering::Release);
     }
 
     /// On -> Stopped; whether this call did it.
@@ -160,8 +159,8 @@ impl Slot {
             .compare_exchange(
                 State::On as u8,
                 State::Stopped as u8,
-                Ordering::SeqCst,
-                Ordering::SeqCst,
+                Ordering::AcqRel,
+                Ordering::Acquire,
             )
             .is_ok()
     }
@@ -183,6 +182,23 @@ impl Slot {
             State::Closing => Err(Refusal::Closing),
             State::Gone => Err(Refusal::Gone),
         }
+    }
+
+    /// A thread begins to wait for a timer's frame; `false` where one does already. It then looks at the state and the
+    /// trigger.
+    ///
+    /// Who wants it to leave changes those first and asks [`Self::has_waiter`] then. Both are read-modify-writes of one
+    /// word, so one of them comes second and sees what the other did before: the thread leaves, or is waited for.
+    pub(crate) fn begin_wait(&self) -> bool {
+        self.waiting.swap(1, Ordering::AcqRel) == 0
+    }
+
+    pub(crate) fn end_wait(&self) {
+        self.waiting.store(0, Ordering::Release);
+    }
+
+    pub(crate) fn has_waiter(&self) -> bool {
+        self.waiting.fetch_or(0, Ordering::AcqRel) != 0
     }
 
     pub(crate) fn stop(&self) -> StopFrame {
@@ -222,7 +238,7 @@ impl Slot {
     }
 
     pub(crate) fn is_timer_driven(&self) -> bool {
-        self.trigger_period.load(Ordering::SeqCst) != 0
+        self.trigger_period.load(Ordering::Acquire) != 0
     }
 
     /// Starts anew with what the controller settled on; for the holder, before On.
