@@ -266,9 +266,6 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         if let Some(job) = self.jobs.get_mut(usize::from(chip_select)) {
             *job = None;
         }
-        if self.programmed == Some(chip_select) {
-            self.programmed = None;
-        }
     }
 
     fn stop(&mut self, _inband: &Inband<'_>) {

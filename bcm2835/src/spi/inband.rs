@@ -142,7 +142,8 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
         Ok(divider.effective_hz())
     }
 
-    /// The chip select's word at rest, and whether a line serves it; oob's programming is void from here on.
+    /// The chip select's word at rest, and whether a line serves it. What oob programmed is lost, which entering oob
+    /// mode reckons with.
     fn claim_inband(&mut self, chip_select: u8, mode: u32) -> Result<(Cs, bool), InbandError> {
         if !self.has_chip_select(chip_select) {
             return Err(InbandError::ChipSelect);
@@ -150,7 +151,6 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
         let on_line = self.bus.line(chip_select).is_some() && mode & MODE_NO_CS == 0;
         self.bus
             .set_active_high(chip_select, mode & MODE_CS_HIGH != 0 && !on_line);
-        self.programmed = None;
         Ok((idle_word(chip_select, mode, on_line), on_line))
     }
 }

@@ -7,7 +7,7 @@ use bcm2835::dma::regs::{FULL_MAX_LEN, LITE_MAX_LEN};
 use bcm2835::dma::{Channel, Irq};
 use evl::io::Mmio;
 use evl::time::{Clock, Ns};
-use oob_dma::{Channel as _, DescriptorMemory, Direction, PrepareError, Transfer};
+use oob_dma::{Channel as _, DescriptorMemory, Direction, Fault, PrepareError, Transfer};
 use std::cell::RefCell;
 
 /// A channel's registers as plain memory.
@@ -147,6 +147,41 @@ fn an_interrupt_is_claimed_only_by_its_own_channel() {
     assert!(irq.handle());
     // INT is cleared, and ACTIVE kept: a channel that was started again meanwhile goes on.
     assert_eq!(*plain.writes.borrow(), [(0x00, 0b101)]);
+}
+
+#[test]
+fn faults_are_told_once_and_cleared() {
+    let plain = Plain::default();
+    let channel = Channel::new(&plain);
+    assert_eq!(channel.take_fault(), None);
+    assert!(plain.writes.borrow().is_empty());
+    for (debug, fault) in [
+        (0b001, Fault::ReadLast),
+        (0b010, Fault::Fifo),
+        (0b100, Fault::Read),
+    ] {
+        plain.registers.borrow_mut()[8] = debug | 1 << 28;
+        plain.writes.borrow_mut().clear();
+        assert_eq!(channel.take_fault(), Some(fault));
+        assert_eq!(*plain.writes.borrow(), [(0x20, 0b111)]);
+    }
+}
+
+#[test]
+fn the_residue_is_0_exactly_when_there_is_no_control_block() {
+    let plain = Plain::default();
+    let channel = Channel::new(&plain);
+    let set = |block, left| {
+        plain.registers.borrow_mut()[1] = block;
+        plain.registers.borrow_mut()[5] = left;
+    };
+    set(0, 12);
+    assert_eq!(channel.residue(), 0);
+    set(0xc000_0040, 12);
+    assert_eq!(channel.residue(), 12);
+    // All is read, and the last write is still under way.
+    set(0xc000_0040, 0);
+    assert_eq!(channel.residue(), 1);
 }
 
 #[test]

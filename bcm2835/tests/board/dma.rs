@@ -97,6 +97,28 @@ fn regular_and_stop_frames_have_each_their_own_descriptor() {
 }
 
 #[test]
+fn a_frame_is_these_register_writes_in_this_order() {
+    let mut rig = Rig::new(FULL);
+    let (frame, _) = rig.prepare(&setup(2, 333, 10_000_000));
+    rig.start();
+    rig.exchange(2, &frame, 0);
+    rig.log.borrow_mut().clear();
+    rig.started.borrow_mut().clear();
+    rig.run(2).unwrap();
+    let (cs, dlen, clear) = (0x00, 0x0c, 1 << 4 | 1 << 5);
+    let expected = [
+        (cs, 2 | clear),
+        (dlen, 333),
+        (cs, 2 | 1 << 7 | 1 << 8),
+        (cs, 2 | clear | 1 << 16),
+        (dlen, 0),
+    ];
+    assert_eq!(*rig.log.borrow(), expected);
+    // RX first: it is ready when the first byte comes.
+    assert_eq!(*rig.started.borrow(), [5, 4]);
+}
+
+#[test]
 fn rounding_bytes_stay_inside_the_padding() {
     let mut rig = Rig::new(FULL);
     for len in 129..=132usize {

@@ -187,6 +187,20 @@ fn chip_selects_take_turns_at_their_own_speed_and_length() {
 }
 
 #[test]
+fn a_chip_select_that_is_prepared_anew_runs_at_its_new_speed() {
+    let mut rig = Rig::new(NO_DMA);
+    rig.start();
+    for (speed, byte) in [(10_000_000, 8 * 104), (5_000_000, 8 * 200)] {
+        let (frame, _) = rig.prepare(&setup(0, 24, speed));
+        rig.exchange(0, &frame, 0);
+        let slave = rig.slaves[0].borrow();
+        assert_eq!(slave.dates[9].since(slave.dates[8]), Ns(byte));
+        drop(slave);
+        rig.spi.terminate(&rig.host.inband(), 0);
+    }
+}
+
+#[test]
 fn a_line_of_its_own_takes_the_native_ones_place() {
     let mut rig = Rig::with_line(NO_DMA, Some(0));
     let mut wanted = setup(0, 8, 10_000_000);

@@ -124,6 +124,14 @@ fn chip_select_holds_through_a_message_and_its_speeds() {
     let expected: Vec<u8> = (0..3).flat_map(|part| payload(70, part)).collect();
     assert_eq!(rig.slaves[2].borrow().frames, [expected]);
     rig.at_rest();
+    // From here on a transfer is a selection of its own.
+    let tx = atomics(&payload(5, 7));
+    let set = at(2, 1_000_000);
+    rig.spi
+        .transfer_inband(&inband, &set, Buffers::Send(&tx), &sleep)
+        .unwrap();
+    assert_eq!(rig.sent(2), payload(5, 7));
+    rig.at_rest();
 }
 
 #[test]
@@ -143,6 +151,12 @@ fn a_stuck_transfer_releases_the_device_and_the_next_one_works() {
         assert_eq!(moved, Err(InbandError::Stuck));
         rig.stuck.set(false);
         rig.at_rest();
+        // Chip select is held no longer.
+        let set = at(0, 1_000_000);
+        rig.spi
+            .transfer_inband(&inband, &set, Buffers::Send(&tx), &sleep)
+            .unwrap();
+        assert_eq!(rig.sent(0), payload(90, 1));
         message(&mut rig, 0, 90, 1_000_000);
     }
 }
@@ -196,6 +210,21 @@ fn in_band_then_oob_then_in_band() {
 }
 
 #[test]
+fn what_an_in_band_transfer_programs_does_not_reach_the_next_session() {
+    let mut rig = Rig::new(NO_DMA);
+    let (frame, _) = rig.prepare(&setup(0, 24, 5_000_000));
+    for salt in 0..3 {
+        rig.start();
+        rig.exchange(0, &frame, salt);
+        let slave = rig.slaves[0].borrow();
+        assert_eq!(slave.dates[9].since(slave.dates[8]), Ns(8 * 200));
+        drop(slave);
+        rig.spi.stop(&rig.host.inband());
+        message(&mut rig, 0, 24, 1_000_000);
+    }
+}
+
+#[test]
 fn leaving_oob_mode_in_the_middle_of_a_frame_leaves_the_bus_usable() {
     let mut rig = Rig::new(FULL);
     let (frame, _) = rig.prepare(&setup(0, 500, 10_000_000));
@@ -206,4 +235,9 @@ fn leaving_oob_mode_in_the_middle_of_a_frame_leaves_the_bus_usable() {
     rig.spi.stop(&rig.host.inband());
     rig.at_rest();
     message(&mut rig, 0, 100, 8_000_000);
+    // The frame that was left is not what goes on here.
+    rig.spi.pulse(0, Which::Regular).unwrap();
+    rig.host.run_until(rig.host.now().after(Ns(50_000)));
+    rig.start();
+    rig.exchange(0, &frame, 1);
 }

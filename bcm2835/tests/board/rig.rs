@@ -103,6 +103,8 @@ impl Mmio for Tap {
 pub(crate) struct Window {
     inner: HostMmio,
     base: usize,
+    /// Channels in the order in which they were started.
+    started: Rc<RefCell<Vec<usize>>>,
 }
 
 impl Mmio for Window {
@@ -111,6 +113,9 @@ impl Mmio for Window {
     }
 
     fn write(&self, offset: usize, value: u32) {
+        if offset == 0x04 {
+            self.started.borrow_mut().push(self.base / 0x100);
+        }
         self.inner.write(self.base + offset, value);
     }
 
@@ -161,6 +166,7 @@ pub(crate) struct Rig {
     pub(crate) slaves: Vec<Rc<RefCell<Recorder>>>,
     pub(crate) stuck: Rc<Cell<bool>>,
     pub(crate) log: Rc<RefCell<Vec<(usize, u32)>>>,
+    pub(crate) started: Rc<RefCell<Vec<usize>>>,
     pub(crate) line: Rc<RefCell<Vec<(Instant, bool)>>>,
     pub(crate) flag: Rc<HostFlag>,
     pub(crate) spi: Controlled,
@@ -192,11 +198,16 @@ impl Rig {
             })
             .collect();
         let flag = Rc::new(host.flag());
+        let started = Rc::default();
         let window = |channel: u8| Window {
             inner: board.mmio(Block::Dma),
             base: usize::from(channel) * 0x100,
+            started: Rc::clone(&started),
         };
         let dma = channels.map(|(tx, rx)| {
+            board.on_irq(IrqLine::Dma(tx), || {
+                panic!("the TX channel interrupts nobody")
+            });
             let (irq, raised) = (Irq::new(window(rx)), flag.clone());
             board.on_irq(IrqLine::Dma(rx), move || {
                 if irq.handle() {
@@ -244,6 +255,7 @@ impl Rig {
             slaves,
             stuck,
             log,
+            started,
             line: changes,
             flag,
             spi,
