@@ -245,3 +245,52 @@ impl Claim {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiting_inband_call_is_next() {
+        let claim = Claim::new();
+        let hold = claim.claim().ok().unwrap();
+        assert!(claim.claim_inband().is_err());
+        assert!(matches!(claim.release(hold), Next::Released));
+        // An exchange call that comes between is sent away, or a loop of them could keep the in-band call out for ever.
+        assert!(claim.claim().is_err_and(Snapshot::is_inband));
+        let hold = claim.claim_inband().ok().unwrap();
+        assert!(claim.claim().is_err_and(Snapshot::is_inband));
+        assert!(matches!(claim.release(hold), Next::Released));
+        assert!(claim.claim().is_ok());
+    }
+
+    #[test]
+    fn stop_frames_are_handed_out_before_the_claim_is_given_up() {
+        let claim = Claim::new();
+        let mut hold = claim.claim().ok().unwrap();
+        claim.request_stop(7);
+        claim.request_stop(0);
+        claim.request_stop(8); // There is none such: no neighbour's bit is touched.
+        for expected in [0, 7] {
+            let Next::Stop(chip_select, held) = claim.release(hold) else {
+                panic!("given up too early");
+            };
+            assert_eq!(chip_select, expected);
+            hold = held;
+        }
+        assert!(matches!(claim.release(hold), Next::Released));
+        assert!(!claim.read().is_inband());
+    }
+
+    #[test]
+    fn the_generation_may_wrap() {
+        let claim = Claim(AtomicU64::new(u64::from(u32::MAX) << 32));
+        let mut hold = claim.claim().ok().unwrap();
+        let before = claim.read();
+        claim.take_off(&mut hold);
+        assert!(matches!(claim.land(before), Landing::Stale));
+        assert!(matches!(claim.land(claim.read()), Landing::Waiter));
+        assert!(claim.settle(&mut hold, Phase::Active));
+        assert!(matches!(claim.release(hold), Next::Released));
+    }
+}

@@ -187,14 +187,14 @@ impl Slot {
     /// A thread begins to wait for a timer's frame; `false` where one does already. It then looks at the state and the
     /// trigger.
     ///
-    /// Who wants it to leave changes those first and asks [`Self::has_waiter`] then. Both are read-modify-writes of one
-    /// word, so one of them comes second and sees what the other did before: the thread leaves, or is waited for.
+    /// Who wants it to leave changes those first and asks [`Self::has_waiter`] then. All are read-modify-writes of one
+    /// word, so one comes second and sees what the other did before: the thread leaves, or is waited for.
     pub(crate) fn begin_wait(&self) -> bool {
         self.waiting.swap(1, Ordering::AcqRel) == 0
     }
 
     pub(crate) fn end_wait(&self) {
-        self.waiting.store(0, Ordering::Release);
+        self.waiting.swap(0, Ordering::AcqRel);
     }
 
     pub(crate) fn has_waiter(&self) -> bool {
