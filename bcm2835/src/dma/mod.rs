@@ -18,7 +18,7 @@
 //! - Every transfer has WAIT_RESP: towards a FIFO because posted writes would run past the request line, towards memory
 //!   because the interrupt must not overtake the data.
 //! - One control block a transfer. SRC_IGNORE, DEST_IGNORE and stride, which lite channels lack, are not used on any.
-//! - A bus error raises no interrupt: the transfer just never ends. [`Channel::take_fault`] tells it from other causes.
+//! - A bus error raises no interrupt: the transfer just never ends. `take_fault` tells it from other causes.
 
 pub mod regs;
 

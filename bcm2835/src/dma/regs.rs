@@ -21,7 +21,7 @@ pub const CS: usize = 0x00;
 pub const CONBLK_AD: usize = 0x04;
 /// Offset of TXFR_LEN ("BCM2835 ARM Peripherals", 4.2.1.2, TXFR_LEN): bytes that the control block has left.
 pub const TXFR_LEN: usize = 0x14;
-/// Offset of [`Debug`].
+/// Offset of [`struct@Debug`].
 pub const DEBUG: usize = 0x20;
 
 /// Longest transfer of one control block of a lite channel: 16 bits, kept to whole words.
