@@ -23,6 +23,9 @@
 #[cfg(any(test, feature = "host"))]
 pub mod host;
 pub mod io;
+pub mod latch;
+#[cfg(target_os = "none")]
+pub mod mainline;
 pub mod stage;
 pub mod time;
 pub mod wait;

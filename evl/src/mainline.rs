@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The shim core, as the kit's modules on a mainline kernel use it.
+//!
+//! | service | by |
+//! | --- | --- |
+//! | thread | a `SCHED_FIFO` task that attached itself; `evl_shim.ko` keeps the list |
+//! | flag | [`crate::latch`] over `schedule_hrtimeout` and `wake_up_process`: one scheduling per wait |
+//! | timer | hrtimer in hard mode |
+//! | clock | `CLOCK_MONOTONIC` |
+//! | registers | `ioremap` |
+
+use crate::io::Mmio;
+use crate::latch::{Latch, Park};
+use crate::stage::Oob;
+use crate::time::{Clock, Instant, Ns, Timer};
+use crate::wait::{Flag, WaitError};
+use kernel::bindings as b;
+use kernel::io::{IoMem, dma_observe, dma_publish};
+use kernel::time::{HrTimer, TimerHandler, monotonic_ns};
+
+unsafe extern "C" {
+    safe fn oobkit_evl_shim_attached() -> bool;
+}
+
+/// Calls `f` with the out-of-band token where the calling thread is attached.
+///
+/// The caller is in a system call: task context, nothing held.
+pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
+    // SAFETY: an attached task in a system call may wait; it stays attached until the call ends, because only the task
+    // itself can detach.
+    oobkit_evl_shim_attached().then(|| f(&unsafe { Oob::assume() }))
+}
+
+/// `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Monotonic;
+
+impl Clock for Monotonic {
+    fn now(&self) -> Instant {
+        Instant(monotonic_ns())
+    }
+
+    fn relax(&self) {
+        core::hint::spin_loop();
+    }
+}
+
+struct Tasks;
+
+impl Park for Tasks {
+    fn current(&self) -> usize {
+        kernel::task::current().expose_provenance()
+    }
+
+    fn prepare(&self) {
+        // SAFETY: task context; every path goes on to `cancel` or `sleep_until`.
+        unsafe { b::set_current_state(b::TASK_UNINTERRUPTIBLE) };
+    }
+
+    fn cancel(&self) {
+        // SAFETY: task context.
+        unsafe { b::set_current_state(b::TASK_RUNNING) };
+    }
+
+    fn sleep_until(&self, date: Instant) {
+        let mut expires = date.0.min(i64::MAX.cast_unsigned()).cast_signed();
+        // SAFETY: the state was set by `prepare`; the date lives through the call.
+        unsafe { b::schedule_hrtimeout(&raw mut expires, b::hrtimer_mode::HRTIMER_MODE_ABS_HARD) };
+    }
+
+    fn now(&self) -> Instant {
+        Monotonic.now()
+    }
+
+    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+        // SAFETY: always allowed.
+        unsafe { b::rcu_read_lock() };
+        if let Some(task) = f() {
+            let task = core::ptr::with_exposed_provenance_mut::<b::task_struct>(task);
+            // SAFETY: the task was in `wait_until` when the word was read, inside this read-side section; its memory
+            // is given back a grace period after its end at the earliest.
+            unsafe { b::wake_up_process(task) };
+        }
+        // SAFETY: pairs with the lock above.
+        unsafe { b::rcu_read_unlock() };
+    }
+}
+
+/// A latched event on which a task waits.
+#[derive(Debug, Default)]
+pub struct TaskFlag(Latch);
+
+impl TaskFlag {
+    /// Not raised.
+    pub const fn new() -> Self {
+        Self(Latch::new())
+    }
+}
+
+impl Flag for TaskFlag {
+    fn clear(&self) {
+        self.0.clear();
+    }
+
+    fn raise(&self) {
+        self.0.raise(&Tasks);
+    }
+
+    fn wait_until(&self, _oob: &Oob<'_>, deadline: Instant) -> Result<(), WaitError> {
+        self.0.wait_until(&Tasks, deadline)
+    }
+}
+
+impl<H: TimerHandler> Timer for HrTimer<H> {
+    fn start(&self, first: Instant, period: Ns) {
+        HrTimer::start(self, first.0, period.0);
+    }
+
+    fn stop(&self) {
+        HrTimer::stop(self);
+    }
+}
+
+impl Mmio for IoMem {
+    #[inline(always)]
+    fn read(&self, offset: usize) -> u32 {
+        IoMem::read(self, offset)
+    }
+
+    #[inline(always)]
+    fn write(&self, offset: usize, value: u32) {
+        IoMem::write(self, offset, value);
+    }
+
+    #[inline(always)]
+    fn publish(&self) {
+        dma_publish();
+    }
+
+    #[inline(always)]
+    fn observe(&self) {
+        dma_observe();
+    }
+}
