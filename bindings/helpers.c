@@ -15,25 +15,10 @@ helper struct task_struct *rust_helper_get_current(void)
 	return current;
 }
 
-helper void rust_helper_get_task_struct(struct task_struct *t)
-{
-	get_task_struct(t);
-}
-
-helper void rust_helper_put_task_struct(struct task_struct *t)
-{
-	put_task_struct(t);
-}
-
 /* 1 to 99 for a SCHED_FIFO task, 0 for any other. */
 helper int rust_helper_task_fifo_priority(struct task_struct *t)
 {
 	return t->policy == SCHED_FIFO ? t->rt_priority : 0;
-}
-
-helper int rust_helper_task_pid(struct task_struct *t)
-{
-	return t->pid;
 }
 
 /* Tells processes apart for as long as one of them holds a file open; what ->flush is given, too. */
@@ -133,11 +118,6 @@ helper void *rust_helper_kzalloc(size_t size)
 	return kzalloc(size, GFP_KERNEL);
 }
 
-helper void *rust_helper_kzalloc_atomic(size_t size)
-{
-	return kzalloc(size, GFP_ATOMIC);
-}
-
 helper void *rust_helper_vzalloc(unsigned long size)
 {
 	return vzalloc(size);
@@ -193,19 +173,9 @@ helper void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns)
 	hrtimer_start(timer, ns_to_ktime(ns), HRTIMER_MODE_ABS_HARD);
 }
 
-helper u64 rust_helper_hrtimer_expires(const struct hrtimer *timer)
-{
-	return ktime_to_ns(hrtimer_get_expires(timer));
-}
-
 helper u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 interval)
 {
 	return hrtimer_forward(timer, ns_to_ktime(now), ns_to_ktime(interval));
-}
-
-helper void rust_helper_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *))
-{
-	*work = IRQ_WORK_INIT_HARD(fn);
 }
 
 helper void *rust_helper_file_private(struct file *file)
@@ -222,11 +192,6 @@ helper void rust_helper_set_file_private(struct file *file, void *data)
 helper void *rust_helper_miscdevice_of(struct file *file)
 {
 	return file->private_data;
-}
-
-helper bool rust_helper_file_nonblock(struct file *file)
-{
-	return file->f_flags & O_NONBLOCK;
 }
 
 helper unsigned long rust_helper_vma_len(const struct vm_area_struct *vma)
@@ -249,6 +214,22 @@ helper void rust_helper_vma_attach(struct vm_area_struct *vma, const struct vm_o
 #else
 	vma->vm_flags |= VM_DONTEXPAND | VM_DONTCOPY | VM_DONTDUMP;
 #endif
+}
+
+helper bool rust_helper_vma_shared(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_SHARED;
+}
+
+helper struct address_space *rust_helper_vma_mapping(const struct vm_area_struct *vma)
+{
+	return vma->vm_file->f_mapping;
+}
+
+/* Takes the pages out of every process that maps them; what it touches there later is a SIGBUS. */
+helper void rust_helper_unmap_mapping(struct address_space *mapping)
+{
+	unmap_mapping_range(mapping, 0, 0, 1);
 }
 
 helper void *rust_helper_vma_private(const struct vm_area_struct *vma)

@@ -11,10 +11,7 @@ void rust_helper_BUG(void) __attribute__((noreturn));
 
 /* Tasks. */
 struct task_struct *rust_helper_get_current(void);
-void rust_helper_get_task_struct(struct task_struct *t);
-void rust_helper_put_task_struct(struct task_struct *t);
 int rust_helper_task_fifo_priority(struct task_struct *t);
-int rust_helper_task_pid(struct task_struct *t);
 void *rust_helper_current_files(void);
 void rust_helper_set_current_state(unsigned int state);
 void rust_helper_rcu_read_lock(void);
@@ -37,7 +34,6 @@ unsigned long rust_helper_msecs_to_jiffies(unsigned int ms);
 
 /* Memory. */
 void *rust_helper_kzalloc(size_t size);
-void *rust_helper_kzalloc_atomic(size_t size);
 void *rust_helper_vzalloc(unsigned long size);
 unsigned long rust_helper_copy_from_user(void *to, const void __user *from, unsigned long n);
 unsigned long rust_helper_copy_to_user(void __user *to, const void *from, unsigned long n);
@@ -49,18 +45,18 @@ unsigned int rust_helper_l1_cache_bytes(void);
 /* Timers. */
 void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *));
 void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns);
-u64 rust_helper_hrtimer_expires(const struct hrtimer *timer);
 u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 interval);
-void rust_helper_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *));
 
 /* Files. */
 void *rust_helper_file_private(struct file *file);
 void rust_helper_set_file_private(struct file *file, void *data);
 void *rust_helper_miscdevice_of(struct file *file);
-bool rust_helper_file_nonblock(struct file *file);
 unsigned long rust_helper_vma_len(const struct vm_area_struct *vma);
 unsigned long rust_helper_vma_pgoff(const struct vm_area_struct *vma);
 void rust_helper_vma_attach(struct vm_area_struct *vma, const struct vm_operations_struct *ops, void *data);
+bool rust_helper_vma_shared(const struct vm_area_struct *vma);
+struct address_space *rust_helper_vma_mapping(const struct vm_area_struct *vma);
+void rust_helper_unmap_mapping(struct address_space *mapping);
 void *rust_helper_vma_private(const struct vm_area_struct *vma);
 
 /* Devices. */

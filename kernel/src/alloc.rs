@@ -132,6 +132,11 @@ impl<T> KArc<T> {
         unsafe { self.0.as_ref() }
     }
 
+    /// Whether this is the only owner; then nobody else can become one meanwhile.
+    pub fn is_unique(this: &Self) -> bool {
+        this.counted().count.load(Ordering::Acquire) == 1
+    }
+
     /// Gives this owner away as a pointer to the value.
     pub fn into_raw(this: Self) -> *const T {
         let pointer = &raw const this.counted().value;

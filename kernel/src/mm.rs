@@ -41,11 +41,42 @@ impl Vma<'_> {
         unsafe { bindings::vma_pgoff(self.0) as usize }
     }
 
+    /// Whether what is written goes to the device's memory (`MAP_SHARED`).
+    pub fn is_shared(&self) -> bool {
+        // SAFETY: live by the contract of `new`.
+        unsafe { bindings::vma_shared(self.0) }
+    }
+
+    /// The device node's mappings, this one among them.
+    pub fn node(&self) -> Node {
+        // SAFETY: live by the contract of `new`; a mapping that has a file.
+        Node(unsafe { bindings::vma_mapping(self.0) })
+    }
+
     /// Makes the mapping an owner of `value` until the last part of it is unmapped.
     pub fn hold<T: Send + Sync + 'static>(&self, value: KArc<T>) {
         let data = KArc::into_raw(value).cast_mut().cast::<c_void>();
         // SAFETY: the table is static; `Ops::<T>` treats `data` as the one owner that was given.
         unsafe { bindings::vma_attach(self.0, &raw const Ops::<T>::TABLE.0, data) };
+    }
+}
+
+/// All mappings of one device node.
+#[derive(Clone, Copy, Debug)]
+pub struct Node(*mut bindings::address_space);
+
+// SAFETY: only `unmap` uses the pointer, and may do so from any thread.
+unsafe impl Send for Node {}
+
+impl Node {
+    /// Takes the pages out of every process that maps this node; a process that touches them later gets `SIGBUS`. Sleeps.
+    ///
+    /// # Safety
+    ///
+    /// Somebody still maps the node, or holds it open.
+    pub unsafe fn unmap(&self) {
+        // SAFETY: alive by contract.
+        unsafe { bindings::unmap_mapping(self.0) };
     }
 }
 

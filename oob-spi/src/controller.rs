@@ -32,6 +32,7 @@ pub const MODE_NO_CS: u32 = 1 << 6;
 
 /// What a controller can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Limits {
     /// Number of chip selects.
     pub chip_selects: u8,
@@ -49,6 +50,7 @@ pub struct Limits {
 
 /// Delays round the chip select.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Delays {
     /// From chip select active to the first clock edge.
     pub setup: Ns,
@@ -60,6 +62,7 @@ pub struct Delays {
 
 /// How the frames of one chip select are to be sent; validated against [`Limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Setup {
     /// Which chip select, below [`Limits::chip_selects`].
     pub chip_select: u8,
@@ -77,6 +80,7 @@ pub struct Setup {
 
 /// Where one chip select's frame lies: coherent memory, seen by the processor and by the DMA controller.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct FrameMemory {
     /// The processor's address.
     pub cpu: NonNull<u8>,
@@ -94,6 +98,7 @@ pub struct FrameMemory {
 
 /// Which frame of a chip select is sent. What is received goes to the same place for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub enum Which {
     /// The frame at [`FrameMemory::tx_offset`].
     Regular,
@@ -103,6 +108,7 @@ pub enum Which {
 
 /// How a frame is moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub enum Path {
     /// By the processor, through the controller's FIFO, spinning: `pulse` never says [`Pulse::InFlight`].
     Fifo,
@@ -112,6 +118,7 @@ pub enum Path {
 
 /// What [`Controller::prepare`] settled on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Prepared {
     /// The clock that is really programmed.
     pub effective_hz: u32,
@@ -123,6 +130,7 @@ pub struct Prepared {
 
 /// Why a frame set-up was refused; nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub enum PrepareError {
     /// The clock cannot be derived.
     Speed,
@@ -132,6 +140,7 @@ pub enum PrepareError {
 
 /// What [`Controller::pulse`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub enum Pulse {
     /// The frame has been exchanged.
     Done,
@@ -141,6 +150,7 @@ pub enum Pulse {
 
 /// Why a frame was not exchanged. The controller is idle and ready for the next frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub enum TransferError {
     /// The hardware did not finish within the time a frame can take.
     Stuck,
@@ -152,6 +162,7 @@ pub enum TransferError {
 
 /// How a frame in flight ended, as seen by the framework.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub enum Outcome {
     /// The flag was raised.
     Signalled,

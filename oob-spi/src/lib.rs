@@ -17,6 +17,8 @@
 //! | `claim` | the protocol between them, in one word |
 //! | [`gate`] | in-band messages against oob mode |
 //! | [`validate`], [`layout`], [`errno`] | what is asked, where it lies, what is refused |
+//! | [`port`], `client` | how a controller's module and this one meet |
+//! | `module` | the kernel edge |
 //!
 //! The fail-safe: a stop frame, set beforehand (SET_STOP), brings the device to rest. It is sent when the owner closes or
 //! dies, when the controller is unbound, or after so many misses in a row: a deadline that passed, a frame that failed, a
@@ -25,6 +27,8 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod bus;
+#[cfg(target_os = "none")]
+pub mod client;
 mod claim;
 pub mod controller;
 pub mod errno;
@@ -34,6 +38,9 @@ mod frames;
 pub mod gate;
 pub mod layout;
 mod life;
+#[cfg(feature = "module")]
+mod module;
+pub mod port;
 mod slot;
 mod sync;
 pub mod validate;

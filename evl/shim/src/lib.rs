@@ -11,6 +11,6 @@
 //! A thread enters and leaves the table by itself only, and only asks for itself: so looking up needs no lock.
 #![cfg_attr(target_os = "none", no_std)]
 
-#[cfg(target_os = "none")]
+#[cfg(feature = "module")]
 mod module;
 pub mod table;

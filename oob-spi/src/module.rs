@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `oob_spi.ko`: the kernel edge.
+//!
+//! ```text
+//!  file.rs     /dev/oob/spidev<bus>.<cs>: system calls           buffers.rs  frame memory and its mappings
+//!  module.rs   a registered bus: core, timers, gate queue, nodes; the functions that controllers' modules call
+//! ```
+//!
+//! - One [`Shared`] a bus, owned by its registration, every open file and nobody else; so a file that outlives the
+//!   controller still has something to answer `ENODEV` from.
+//! - `Shared::inband` is the mutex that the core's first rule asks for. User memory is never touched under it: a page
+//!   fault takes the memory map's lock, under which `mmap` takes this one.
+
+mod buffers;
+mod file;
+
+use crate::bus::{Bus, Env, MAX_CHIP_SELECTS};
+use crate::controller::Controller;
+use crate::port::{Ops, Remote};
+use crate::validate::Settings;
+use buffers::Buffers;
+use core::ffi::{c_int, c_uint, c_void};
+use core::fmt::Write;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use evl::mainline::{Monotonic, TaskFlag};
+use evl::stage::Inband;
+use evl::time::{Clock, Instant};
+use file::SpiFile;
+use kernel::alloc::{KArc, KBox};
+use kernel::bindings as b;
+use kernel::error::{Result, code};
+use kernel::miscdevice;
+use kernel::sync::{LockClass, Mutex, WaitQueue, Waited};
+use kernel::time::{HrTimer, TimerHandler, sleep_us};
+
+unsafe extern "C" {
+    static oobkit_spi_inband_wait_ms: c_uint;
+    static oobkit_spi_enable_wait_ms: c_uint;
+}
+
+/// What a bus's timers call.
+struct Tick {
+    bus: AtomicPtr<Shared>,
+    chip_select: u8,
+    call: fn(&CoreBus, u8),
+}
+
+impl TimerHandler for Tick {
+    fn expired(&self) {
+        // SAFETY: set before the timer is first armed, and `Shared` cancels its timers before it goes.
+        if let Some(shared) = unsafe { self.bus.load(Ordering::Acquire).as_ref() } {
+            (self.call)(&shared.bus, self.chip_select);
+        }
+    }
+}
+
+type CoreBus = Bus<Remote, KernelEnv>;
+
+/// One chip select's waiting and timers.
+struct Line {
+    flag: TaskFlag,
+    trigger: HrTimer<Tick>,
+    watch: HrTimer<Tick>,
+}
+
+impl Line {
+    fn new(chip_select: u8) -> Result<Self> {
+        let tick = |call| Tick { bus: AtomicPtr::new(core::ptr::null_mut()), chip_select, call };
+        Ok(Self {
+            flag: TaskFlag::new(),
+            trigger: HrTimer::new(tick(CoreBus::trigger_tick))?,
+            watch: HrTimer::new(tick(CoreBus::watch_tick))?,
+        })
+    }
+
+    fn timers(&self) -> [&HrTimer<Tick>; 2] {
+        [&self.trigger, &self.watch]
+    }
+}
+
+/// What the core needs from the kernel.
+struct KernelEnv {
+    lines: [Line; MAX_CHIP_SELECTS],
+    gate: WaitQueue,
+}
+
+impl KernelEnv {
+    fn line(&self, chip_select: u8) -> &Line {
+        // The core asks for chip selects that there are; a mask stands for the proof.
+        let index = usize::from(chip_select) % MAX_CHIP_SELECTS;
+        let [first, ..] = &self.lines;
+        self.lines.get(index).unwrap_or(first)
+    }
+}
+
+impl Clock for KernelEnv {
+    fn now(&self) -> Instant {
+        Monotonic.now()
+    }
+
+    fn relax(&self) {
+        Monotonic.relax();
+    }
+}
+
+impl Env for KernelEnv {
+    type Flag = TaskFlag;
+    type Timer = HrTimer<Tick>;
+
+    fn flag(&self, chip_select: u8) -> &TaskFlag {
+        &self.line(chip_select).flag
+    }
+
+    fn trigger_timer(&self, chip_select: u8) -> &HrTimer<Tick> {
+        &self.line(chip_select).trigger
+    }
+
+    fn watch_timer(&self, chip_select: u8) -> &HrTimer<Tick> {
+        &self.line(chip_select).watch
+    }
+
+    fn nap(&self, _inband: &Inband<'_>) {
+        sleep_us(100, 200);
+    }
+
+    fn gate_opened(&self) {
+        self.gate.wake_all();
+    }
+}
+
+/// What in-band calls change, one at a time.
+struct InbandState {
+    settings: [Settings; MAX_CHIP_SELECTS],
+    buffers: Buffers,
+}
+
+/// A bus, alive as long as its registration or any of its files.
+struct Shared {
+    bus: CoreBus,
+    inband: Mutex<InbandState>,
+}
+
+impl Shared {
+    fn new(controller: Remote, device: *mut b::device) -> Result<KArc<Self>> {
+        static INBAND: LockClass = LockClass::new();
+        static GATE: LockClass = LockClass::new();
+        let env = KernelEnv {
+            lines: [
+                Line::new(0)?,
+                Line::new(1)?,
+                Line::new(2)?,
+                Line::new(3)?,
+                Line::new(4)?,
+                Line::new(5)?,
+                Line::new(6)?,
+                Line::new(7)?,
+            ],
+            gate: WaitQueue::new(c"oob_spi gate", &GATE)?,
+        };
+        let state = InbandState {
+            settings: [Settings::default(); MAX_CHIP_SELECTS],
+            buffers: Buffers::new(device),
+        };
+        let inband = Mutex::new(state, c"oob_spi inband", &INBAND)?;
+        let shared = KArc::new(Self { bus: Bus::new(controller, env), inband })?;
+        let address = (&raw const *shared).cast_mut();
+        for timer in shared.bus.env().lines.iter().flat_map(Line::timers) {
+            timer.handler().bus.store(address, Ordering::Release);
+        }
+        Ok(shared)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for timer in self.bus.env().lines.iter().flat_map(Line::timers) {
+            timer.cancel();
+        }
+    }
+}
+
+/// What a device node stands for.
+struct Node {
+    shared: KArc<Shared>,
+    chip_select: u8,
+}
+
+/// A bus and its nodes; what the handle that a controller's module gets points to.
+struct Registered {
+    shared: KArc<Shared>,
+    nodes: [Option<miscdevice::Registration<SpiFile>>; MAX_CHIP_SELECTS],
+}
+
+/// A text of at most 31 bytes.
+#[derive(Default)]
+struct Name {
+    text: [u8; 31],
+    len: usize,
+}
+
+impl Write for Name {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let end = self.len.checked_add(text.len()).ok_or(core::fmt::Error)?;
+        self.text.get_mut(self.len..end).ok_or(core::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+impl Name {
+    fn of(prefix: &str, bus: u32, chip_select: u8) -> Result<Self> {
+        let mut name = Self::default();
+        write!(name, "{prefix}{bus}.{chip_select}").map_err(|_| code::EINVAL)?;
+        Ok(name)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.text.get(..self.len).unwrap_or_default()
+    }
+}
+
+fn register(device: *mut b::device, bus_num: u32, controller: Remote) -> Result<KBox<Registered>> {
+    let chip_selects = controller.limits().chip_selects;
+    let shared = Shared::new(controller, device)?;
+    let mut registered = KBox::new(Registered { shared, nodes: [const { None }; MAX_CHIP_SELECTS] })?;
+    let shared = registered.shared.clone();
+    for (chip_select, node) in (0..chip_selects).zip(&mut registered.nodes) {
+        let name = Name::of("oob-spidev", bus_num, chip_select)?;
+        let path = Name::of("oob/spidev", bus_num, chip_select)?;
+        let device = Node { shared: shared.clone(), chip_select };
+        *node = Some(miscdevice::Registration::new(name.bytes(), path.bytes(), device)?);
+    }
+    Ok(registered)
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.nodes = [const { None }; MAX_CHIP_SELECTS];
+        let mut state = self.shared.inband.lock();
+        // SAFETY: a bus is unregistered in-band, from the controller's removal.
+        self.shared.bus.gone(&unsafe { Inband::assume() });
+        state.buffers.revoke();
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn oobkit_spi_register(
+    device: *mut b::device,
+    bus_num: c_uint,
+    ops: *const Ops,
+    controller: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: `client::Registration` passes a live table, and a controller that lives until it unregisters.
+    let remote = unsafe { Remote::new(*ops, controller) };
+    match register(device, bus_num, remote) {
+        Ok(registered) => KBox::into_raw(registered).cast(),
+        Err(error) => core::ptr::without_provenance_mut(error.to_errno() as isize as usize),
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn oobkit_spi_unregister(bus: *mut c_void) {
+    // SAFETY: `register` gave a box's pointer; this is its last use.
+    drop(unsafe { KBox::<Registered>::from_raw(bus.cast()) });
+}
+
+/// # Safety
+///
+/// `bus` came from `oobkit_spi_register` and is registered.
+unsafe fn shared<'a>(bus: *mut c_void) -> &'a Shared {
+    // SAFETY: by contract.
+    unsafe { &(*bus.cast_const().cast::<Registered>()).shared }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn oobkit_spi_interrupt(
+    bus: *mut c_void,
+    is_over: unsafe extern "C" fn(*mut c_void) -> bool,
+    argument: *mut c_void,
+) -> bool {
+    // SAFETY: the caller's registration is alive.
+    let bus = &unsafe { shared(bus) }.bus;
+    // SAFETY: function and argument belong together, by the caller's contract.
+    bus.interrupt(|| unsafe { is_over(argument) })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn oobkit_spi_enter_inband(bus: *mut c_void) -> c_int {
+    // SAFETY: the caller's registration is alive.
+    let bus = &unsafe { shared(bus) }.bus;
+    // SAFETY: a module parameter, which may change at any time.
+    let limit = unsafe { (&raw const oobkit_spi_inband_wait_ms).read_volatile() };
+    match bus.env().gate.wait(limit, false, || bus.gate().try_enter_inband()) {
+        Waited::Met => 0,
+        Waited::TimedOut | Waited::Killed => code::EBUSY.to_errno(),
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn oobkit_spi_try_enter_inband(bus: *mut c_void) -> bool {
+    // SAFETY: the caller's registration is alive.
+    unsafe { shared(bus) }.bus.gate().try_enter_inband()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn oobkit_spi_exit_inband(bus: *mut c_void) {
+    // SAFETY: the caller's registration is alive. ENABLE polls the gate, so nobody needs waking.
+    unsafe { shared(bus) }.bus.gate().exit_inband();
+}

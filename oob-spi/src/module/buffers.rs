@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Frame memory and the processes that map it.
+//!
+//! ```text
+//!   ENABLE -> current buffer of the chip select <-- mmap: the mapping owns it, too
+//!   DISABLE -> former buffer, kept while it is mapped, freed by the last unmapping
+//!   controller gone -> mappings revoked (SIGBUS), memory freed, while the device is still bound
+//! ```
+//!
+//! A chip select keeps at most [`KEPT`] buffers, former ones that are still mapped included.
+
+use crate::bus::{Block, MAX_CHIP_SELECTS};
+use crate::layout::Layout;
+use kernel::alloc::KArc;
+use kernel::bindings as b;
+use kernel::dma::Coherent;
+use kernel::error::{Result, code};
+use kernel::mm::{Node, Vma};
+use kernel::sync::{LockClass, Mutex};
+
+const KEPT: usize = 4;
+
+/// One ENABLE's memory.
+struct Buffer(Mutex<Memory>);
+
+struct Memory {
+    /// `None` once revoked.
+    coherent: Option<Coherent>,
+    /// Set while the buffer may be mapped.
+    node: Option<Node>,
+}
+
+/// The buffers of a bus.
+pub(super) struct Buffers {
+    device: *mut b::device,
+    slots: [[Option<KArc<Buffer>>; KEPT]; MAX_CHIP_SELECTS],
+}
+
+// SAFETY: the device may be named from any thread; it outlives the registration, whose end revokes all memory.
+unsafe impl Send for Buffers {}
+
+impl Buffers {
+    pub(super) const fn new(device: *mut b::device) -> Self {
+        Self { device, slots: [const { [const { None }; KEPT] }; MAX_CHIP_SELECTS] }
+    }
+
+    fn slot(&mut self, chip_select: u8) -> Option<&mut [Option<KArc<Buffer>>; KEPT]> {
+        self.slots.get_mut(usize::from(chip_select))
+    }
+
+    /// Makes the current buffer of a chip select, whose last one is not in use any more.
+    pub(super) fn make(&mut self, chip_select: u8, layout: &Layout) -> Option<Block> {
+        static CLASS: LockClass = LockClass::new();
+        let device = self.device;
+        let slot = self.slot(chip_select)?;
+        drop_unmapped(slot);
+        // The current buffer is the first one.
+        let free = slot.iter().position(Option::is_none)?;
+        // SAFETY: the device is bound to the controller's driver, whose removal revokes.
+        let coherent = unsafe { Coherent::new(device, layout.total as usize) }.ok()?;
+        let block = Block { cpu: coherent.cpu(), bus: coherent.bus() };
+        let memory = Memory { coherent: Some(coherent), node: None };
+        let buffer = KArc::new(Buffer(Mutex::new(memory, c"oob_spi buffer", &CLASS).ok()?)).ok()?;
+        *slot.get_mut(free)? = Some(buffer);
+        slot.swap(0, free);
+        Some(block)
+    }
+
+    /// The current buffer is not in use any more.
+    pub(super) fn retire(&mut self, chip_select: u8) {
+        if let Some(slot) = self.slot(chip_select) {
+            drop_unmapped(slot);
+        }
+    }
+
+    /// Maps the current buffer.
+    pub(super) fn map(&mut self, chip_select: u8, vma: &Vma<'_>) -> Result {
+        let slot = self.slot(chip_select).ok_or(code::ENODEV)?;
+        let buffer = slot.first().and_then(Option::as_ref).ok_or(code::ENODEV)?;
+        let mut memory = buffer.0.lock();
+        memory.coherent.as_ref().ok_or(code::ENODEV)?.mmap(vma)?;
+        memory.node = Some(vma.node());
+        vma.hold(buffer.clone());
+        Ok(())
+    }
+
+    /// Takes all memory away from the processes that map it, and frees it.
+    pub(super) fn revoke(&mut self) {
+        for entry in self.slots.iter_mut().flatten() {
+            let Some(buffer) = entry.take() else { continue };
+            let mut memory = buffer.0.lock();
+            if let Some(node) = memory.node.take()
+                && !KArc::is_unique(&buffer)
+            {
+                // SAFETY: another owner is a mapping of this node.
+                unsafe { node.unmap() };
+            }
+            memory.coherent = None;
+        }
+    }
+}
+
+/// Lets go of the buffers that only the chip select itself still owns.
+fn drop_unmapped(slot: &mut [Option<KArc<Buffer>>; KEPT]) {
+    for entry in slot {
+        if entry.as_ref().is_some_and(KArc::is_unique) {
+            *entry = None;
+        }
+    }
+}

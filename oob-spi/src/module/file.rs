@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `/dev/oob/spidev<bus>.<cs>`: the system calls.
+//!
+//! ```text
+//!   ioctl -- exchange call --> attached? --> core, out-of-band
+//!         `- set-up call ----> copy in --> mutex --> core, in-band --> copy out
+//! ```
+//!
+//! Oob mode belongs to the process that called ENABLE. It ends by DISABLE, when that process closes the file it enabled
+//! through (any descriptor of it), or with the file.
+
+use super::{Node, Shared};
+use crate::bus::{Owner, Request};
+use crate::errno::{CallError, Errno};
+use crate::layout::Geometry;
+use crate::validate::{Change, Mapping, Settings};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use evl::mainline::with_oob;
+use evl::stage::{Inband, Oob};
+use evl::time::Ns;
+use kernel::alloc::{KArc, KBox};
+use kernel::bindings as b;
+use kernel::error::{Error, Result};
+use kernel::miscdevice::File;
+use kernel::mm::Vma;
+use kernel::task::current_process;
+use kernel::uaccess::UserPtr;
+use oobkit_abi::spi as abi;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// An open node.
+pub(super) struct SpiFile {
+    shared: KArc<Shared>,
+    chip_select: u8,
+    /// ENABLE came through this file, from the process `owner`, and DISABLE has not come yet.
+    enabled: AtomicBool,
+    owner: AtomicU64,
+}
+
+fn errno(error: impl Errno) -> Error {
+    Error::from_errno(error.errno().unsigned_abs())
+}
+
+fn caller() -> Owner {
+    Owner(current_process())
+}
+
+/// The in-band token of a system call.
+fn inband<'a>() -> Inband<'a> {
+    // SAFETY: made in ioctl, mmap, flush and release only: task context, nothing held that forbids sleeping.
+    unsafe { Inband::assume() }
+}
+
+fn geometry() -> Geometry {
+    // SAFETY: constants of the kernel.
+    let align = unsafe { b::l1_cache_bytes() };
+    // SAFETY: as above.
+    let page = unsafe { b::page_size() };
+    Geometry { align, page: u32::try_from(page).unwrap_or(4096) }
+}
+
+impl SpiFile {
+    fn rejected(&self, error: CallError) -> Error {
+        self.shared.bus.reject(self.chip_select);
+        errno(error)
+    }
+
+    fn read<T: FromBytes + IntoBytes>(&self, argument: UserPtr) -> Result<T> {
+        argument.read().map_err(|_| self.rejected(CallError::Fault))
+    }
+
+    fn write<T: IntoBytes + Immutable>(&self, argument: UserPtr, value: &T) -> Result<i32> {
+        argument.write(value).map(|()| 0).map_err(|_| self.rejected(CallError::Fault))
+    }
+
+    #[inline(always)]
+    fn exchange<X: Errno>(&self, call: impl FnOnce(&Oob<'_>) -> core::result::Result<(), X>) -> Result<i32> {
+        match with_oob(call) {
+            Some(result) => result.map(|()| 0).map_err(errno),
+            None => Err(self.rejected(CallError::NotAttached)),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        let state = self.shared.inband.lock();
+        state.settings.get(usize::from(self.chip_select)).copied().unwrap_or_default()
+    }
+
+    fn change(&self, change: Change) -> Result<i32> {
+        let mut state = self.shared.inband.lock();
+        let Some(settings) = state.settings.get_mut(usize::from(self.chip_select)) else {
+            return Ok(0);
+        };
+        self.shared.bus.configure(self.chip_select, settings, change).map(|()| 0).map_err(errno)
+    }
+
+    fn enable(&self, argument: UserPtr) -> Result<i32> {
+        let args: abi::Enable = self.read(argument)?;
+        let answer = self.try_enable(&args)?;
+        // A program that cannot learn where its buffer lies must not be left with the bus.
+        self.write(argument, &answer).inspect_err(|_| {
+            let _ = self.disable();
+        })
+    }
+
+    fn try_enable(&self, args: &abi::Enable) -> Result<abi::Enable> {
+        let owner = caller();
+        let mut state = self.shared.inband.lock();
+        let state = &mut *state;
+        // SAFETY: a module parameter, which may change at any time.
+        let wait_ms = unsafe { (&raw const super::oobkit_spi_enable_wait_ms).read_volatile() };
+        let default = Settings::default();
+        let request = Request {
+            owner,
+            args,
+            settings: state.settings.get(usize::from(self.chip_select)).unwrap_or(&default),
+            geometry: geometry(),
+            gate_limit: Ns(u64::from(wait_ms).saturating_mul(1_000_000)),
+        };
+        let mut made = false;
+        let buffers = &mut state.buffers;
+        let memory = |layout: &_| {
+            let block = buffers.make(self.chip_select, layout);
+            made = block.is_some();
+            block
+        };
+        // SAFETY: a buffer lives until `retire`, which follows `disable` and `close`, or `revoke`, which follows `gone`.
+        let enabled = unsafe { self.shared.bus.enable(&inband(), self.chip_select, &request, memory) };
+        if enabled.is_ok() {
+            self.owner.store(owner.0, Ordering::Relaxed);
+            self.enabled.store(true, Ordering::Relaxed);
+        } else if made {
+            state.buffers.retire(self.chip_select);
+        }
+        enabled.map_err(errno)
+    }
+
+    fn disable(&self) -> Result<i32> {
+        let mut state = self.shared.inband.lock();
+        self.shared.bus.disable(&inband(), self.chip_select, caller()).map_err(errno)?;
+        state.buffers.retire(self.chip_select);
+        self.enabled.store(false, Ordering::Relaxed);
+        Ok(0)
+    }
+
+    /// Ends oob mode for its owner, with the stop frame.
+    fn end(&self, owner: u64) {
+        let mut state = self.shared.inband.lock();
+        if self.enabled.load(Ordering::Relaxed) && self.owner.load(Ordering::Relaxed) == owner {
+            self.shared.bus.close(&inband(), self.chip_select, Owner(owner));
+            state.buffers.retire(self.chip_select);
+            self.enabled.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn in_band<X: Errno>(&self, call: impl FnOnce(&Inband<'_>) -> core::result::Result<(), X>) -> Result<i32> {
+        let _one_at_a_time = self.shared.inband.lock();
+        call(&inband()).map(|()| 0).map_err(errno)
+    }
+
+    fn run_list(&self, argument: UserPtr) -> Result<i32> {
+        let mut list: abi::RunList = self.read(argument)?;
+        let (bus, chip_select, owner) = (&self.shared.bus, self.chip_select, caller());
+        let result = self.exchange(|oob| bus.run_list(oob, chip_select, owner, &mut list));
+        self.write(argument, &list)?;
+        result
+    }
+}
+
+impl File for SpiFile {
+    type Device = Node;
+
+    fn open(node: &Node) -> Result<KBox<Self>> {
+        KBox::new(Self {
+            shared: node.shared.clone(),
+            chip_select: node.chip_select,
+            enabled: AtomicBool::new(false),
+            owner: AtomicU64::new(0),
+        })
+    }
+
+    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+        let (bus, cs) = (&self.shared.bus, self.chip_select);
+        match command {
+            abi::RUN_OOB_XFER => self.exchange(|oob| bus.run(oob, cs, caller())),
+            abi::RUN_UNTIL => {
+                let args: abi::RunUntil = self.read(argument)?;
+                self.exchange(|oob| bus.run_until(oob, cs, caller(), &args))
+            }
+            abi::RUN_LIST => self.run_list(argument),
+            abi::ENABLE_OOB_MODE => self.enable(argument),
+            abi::DISABLE_OOB_MODE => self.disable(),
+            abi::SET_TRIGGER => {
+                let args: abi::Trigger = self.read(argument)?;
+                self.in_band(|inband| bus.set_trigger(inband, cs, caller(), &args))
+            }
+            abi::SET_STOP => {
+                let args: abi::Stop = self.read(argument)?;
+                self.in_band(|inband| bus.set_stop(inband, cs, caller(), &args))
+            }
+            abi::SET_DELAYS => self.change(Change::Delays(self.read(argument)?)),
+            abi::GET_STATS => self.write(argument, &bus.stats(cs)),
+            abi::GET_INFO => self.write(argument, &bus.info(cs).map_err(errno)?),
+            abi::WR_MODE => self.change(Change::Mode(u32::from(self.read::<u8>(argument)?))),
+            abi::WR_MODE32 => self.change(Change::Mode(self.read(argument)?)),
+            abi::WR_BITS_PER_WORD => self.change(Change::BitsPerWord(self.read(argument)?)),
+            abi::WR_MAX_SPEED_HZ => self.change(Change::Speed(self.read(argument)?)),
+            // spidev's 8-bit call shows the lowest 8 bits.
+            abi::RD_MODE => self.write(argument, &self.settings().mode.to_le_bytes()[0]),
+            abi::RD_MODE32 => self.write(argument, &self.settings().mode),
+            abi::RD_BITS_PER_WORD => self.write(argument, &self.settings().bits_per_word),
+            abi::RD_MAX_SPEED_HZ => self.write(argument, &self.settings().speed_hz),
+            _ => Err(self.rejected(CallError::Unknown)),
+        }
+    }
+
+    fn flush(&self, process: u64) {
+        self.end(process);
+    }
+
+    fn mmap(&self, vma: &Vma<'_>) -> Result {
+        let mapping = Mapping {
+            offset: (vma.page_offset() as u64).saturating_mul(u64::from(geometry().page)),
+            len: vma.len() as u64,
+            shared: vma.is_shared(),
+        };
+        let mut state = self.shared.inband.lock();
+        self.shared.bus.check_map(self.chip_select, caller(), &mapping).map_err(errno)?;
+        state.buffers.map(self.chip_select, vma)
+    }
+}
+
+impl Drop for SpiFile {
+    fn drop(&mut self) {
+        self.end(self.owner.load(Ordering::Relaxed));
+    }
+}
