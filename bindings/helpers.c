@@ -284,11 +284,6 @@ helper void *rust_helper_dev_get_platdata(struct device *dev)
 	return dev_get_platdata(dev);
 }
 
-helper struct device_node *rust_helper_dev_of_node(struct device *dev)
-{
-	return dev_of_node(dev);
-}
-
 helper struct platform_device *rust_helper_platform_device_register(const char *name, int id, const void *data,
 								    size_t size, u64 dma_mask)
 {
@@ -322,6 +317,12 @@ helper void rust_helper_clk_disable_unprepare(struct clk *clk)
 helper struct spi_controller *rust_helper_spi_alloc_host(struct device *dev, unsigned int size)
 {
 	return __spi_alloc_controller(dev, size, false);
+}
+
+/* So that the core finds the devices below the controller's node. */
+helper void rust_helper_spi_controller_inherit_node(struct spi_controller *ctlr, struct device *dev)
+{
+	device_set_node(&ctlr->dev, dev_fwnode(dev));
 }
 
 helper void *rust_helper_spi_controller_get_devdata(struct spi_controller *ctlr)

@@ -72,7 +72,6 @@ struct device *rust_helper_platform_device_dev(struct platform_device *pdev);
 void *rust_helper_platform_get_drvdata(struct platform_device *pdev);
 void rust_helper_platform_set_drvdata(struct platform_device *pdev, void *data);
 void *rust_helper_dev_get_platdata(struct device *dev);
-struct device_node *rust_helper_dev_of_node(struct device *dev);
 struct platform_device *rust_helper_platform_device_register(const char *name, int id, const void *data, size_t size,
 							     u64 dma_mask);
 int rust_helper_request_irq(unsigned int irq, irq_handler_t handler, unsigned long flags, const char *name, void *dev);
@@ -81,6 +80,7 @@ void rust_helper_clk_disable_unprepare(struct clk *clk);
 
 /* SPI. */
 struct spi_controller *rust_helper_spi_alloc_host(struct device *dev, unsigned int size);
+void rust_helper_spi_controller_inherit_node(struct spi_controller *ctlr, struct device *dev);
 void *rust_helper_spi_controller_get_devdata(struct spi_controller *ctlr);
 void rust_helper_spi_controller_put(struct spi_controller *ctlr);
 unsigned int rust_helper_spi_get_chipselect(const struct spi_device *spi);

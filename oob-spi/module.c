@@ -11,6 +11,8 @@ module_param_named(enable_wait_ms, oobkit_spi_enable_wait_ms, uint, 0644);
 MODULE_PARM_DESC(enable_wait_ms, "how long ENABLE waits for an in-band message to end before it fails with ETIME");
 
 EXPORT_SYMBOL_GPL(oobkit_spi_register);
+EXPORT_SYMBOL_GPL(oobkit_spi_publish);
+EXPORT_SYMBOL_GPL(oobkit_spi_gone);
 EXPORT_SYMBOL_GPL(oobkit_spi_unregister);
 EXPORT_SYMBOL_GPL(oobkit_spi_interrupt);
 EXPORT_SYMBOL_GPL(oobkit_spi_enter_inband);

@@ -17,4 +17,6 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod dma;
+#[cfg(feature = "module")]
+mod module;
 pub mod spi;

@@ -60,7 +60,9 @@ impl Latch {
 
     /// Forgets an event that nobody waited for.
     pub fn clear(&self) {
-        let _ = self.0.compare_exchange(RAISED, CLEAR, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .0
+            .compare_exchange(RAISED, CLEAR, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Latches the event and wakes the waiter.
@@ -72,7 +74,9 @@ impl Latch {
     }
 
     fn take(&self) -> bool {
-        self.0.compare_exchange(RAISED, CLEAR, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.0
+            .compare_exchange(RAISED, CLEAR, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Waits for the event; see [`crate::wait::Flag::wait_until`].
@@ -88,14 +92,18 @@ impl Latch {
         loop {
             park.prepare();
             // A failure means that the event is there, or that the address is still there from the last turn.
-            let _ = self.0.compare_exchange(CLEAR, me, Ordering::AcqRel, Ordering::Relaxed);
+            let _ = self
+                .0
+                .compare_exchange(CLEAR, me, Ordering::AcqRel, Ordering::Relaxed);
             if self.take() {
                 park.cancel();
                 return Ok(());
             }
             if park.now() >= deadline {
                 park.cancel();
-                let given_up = self.0.compare_exchange(me, CLEAR, Ordering::AcqRel, Ordering::Relaxed);
+                let given_up =
+                    self.0
+                        .compare_exchange(me, CLEAR, Ordering::AcqRel, Ordering::Relaxed);
                 return match given_up {
                     Ok(_) => Err(WaitError::TimedOut),
                     Err(_) if self.take() => Ok(()),

@@ -20,6 +20,7 @@
 //! - nothing that takes [`stage::Oob`] allocates, maps, touches clocks or panics.
 #![cfg_attr(not(any(test, feature = "host")), no_std)]
 
+pub mod board;
 #[cfg(any(test, feature = "host"))]
 pub mod host;
 pub mod io;

@@ -7,7 +7,9 @@
 
 struct device;
 
-void *oobkit_spi_register(struct device *dev, unsigned int bus_num, const void *ops, void *controller);
+void *oobkit_spi_register(struct device *dev, const void *ops, void *controller);
+int oobkit_spi_publish(void *bus, unsigned int bus_num);
+void oobkit_spi_gone(void *bus);
 void oobkit_spi_unregister(void *bus);
 bool oobkit_spi_interrupt(void *bus, bool (*is_over)(void *argument), void *argument);
 int oobkit_spi_enter_inband(void *bus);

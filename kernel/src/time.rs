@@ -17,7 +17,9 @@ pub fn monotonic_ns() -> u64 {
 /// Sleeps for `min_us` to `max_us`; in-band.
 pub fn sleep_us(min_us: u32, max_us: u32) {
     // SAFETY: the in-band context is the caller's promise, as for every function that says it sleeps.
-    unsafe { bindings::usleep_range_state(min_us.into(), max_us.into(), bindings::TASK_UNINTERRUPTIBLE) };
+    unsafe {
+        bindings::usleep_range_state(min_us.into(), max_us.into(), bindings::TASK_UNINTERRUPTIBLE)
+    };
 }
 
 /// What a timer calls, in hard interrupt context.

@@ -15,10 +15,11 @@ use kernel::error::{Result, from_err_ptr, to_result};
 unsafe extern "C" {
     fn oobkit_spi_register(
         device: *mut b::device,
-        bus_num: c_uint,
         ops: *const Ops,
         controller: *mut c_void,
     ) -> *mut c_void;
+    fn oobkit_spi_publish(bus: *mut c_void, bus_num: c_uint) -> c_int;
+    fn oobkit_spi_gone(bus: *mut c_void);
     fn oobkit_spi_unregister(bus: *mut c_void);
     fn oobkit_spi_interrupt(
         bus: *mut c_void,
@@ -115,7 +116,7 @@ impl<C: Controller> Table<C> {
 }
 
 impl<C: Controller + Send> Registration<C> {
-    /// Registers a bus. Sleeps.
+    /// Registers a bus, without nodes as yet. Sleeps.
     ///
     /// # Safety
     ///
@@ -123,15 +124,35 @@ impl<C: Controller + Send> Registration<C> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, and those of `misc_register`.
-    pub unsafe fn new(device: *mut b::device, bus_num: u32, controller: C) -> Result<Self> {
+    /// `ENOMEM`.
+    pub unsafe fn new(device: *mut b::device, controller: C) -> Result<Self> {
         let controller = KBox::new(UnsafeCell::new(controller))?;
         // SAFETY: table and controller fit; the box outlives the bus, which `drop` unregisters.
         let bus = from_err_ptr(unsafe {
-            oobkit_spi_register(device, bus_num, Table::<C>::OPS, controller.get().cast())
+            oobkit_spi_register(device, Table::<C>::OPS, controller.get().cast())
         })?;
         let bus = Handle(NonNull::new(bus).ok_or(kernel::error::code::ENOMEM)?);
-        Ok(Self { bus, controller, owns: PhantomData })
+        Ok(Self {
+            bus,
+            controller,
+            owns: PhantomData,
+        })
+    }
+
+    /// Makes the nodes `/dev/oob/spidev<bus_num>.<chip select>`; once. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of `misc_register`.
+    pub fn publish(&mut self, bus_num: u32) -> Result {
+        // SAFETY: registered since `new`.
+        to_result(unsafe { oobkit_spi_publish(self.bus.0.as_ptr(), bus_num) }).map(|_| ())
+    }
+
+    /// Ends oob mode everywhere, for good: the controller is in-band's alone from here on. Sleeps.
+    pub fn gone(&self) {
+        // SAFETY: registered since `new`.
+        unsafe { oobkit_spi_gone(self.bus.0.as_ptr()) };
     }
 
     /// The bus.

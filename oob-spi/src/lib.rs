@@ -27,9 +27,9 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod bus;
+mod claim;
 #[cfg(target_os = "none")]
 pub mod client;
-mod claim;
 pub mod controller;
 pub mod errno;
 mod events;

@@ -16,7 +16,6 @@ mod buffers;
 mod file;
 
 use crate::bus::{Bus, Env, MAX_CHIP_SELECTS};
-use crate::controller::Controller;
 use crate::port::{Ops, Remote};
 use crate::validate::Settings;
 use buffers::Buffers;
@@ -29,7 +28,7 @@ use evl::time::{Clock, Instant};
 use file::SpiFile;
 use kernel::alloc::{KArc, KBox};
 use kernel::bindings as b;
-use kernel::error::{Result, code};
+use kernel::error::{Result, code, from_result};
 use kernel::miscdevice;
 use kernel::sync::{LockClass, Mutex, WaitQueue, Waited};
 use kernel::time::{HrTimer, TimerHandler, sleep_us};
@@ -66,7 +65,11 @@ struct Line {
 
 impl Line {
     fn new(chip_select: u8) -> Result<Self> {
-        let tick = |call| Tick { bus: AtomicPtr::new(core::ptr::null_mut()), chip_select, call };
+        let tick = |call| Tick {
+            bus: AtomicPtr::new(core::ptr::null_mut()),
+            chip_select,
+            call,
+        };
         Ok(Self {
             flag: TaskFlag::new(),
             trigger: HrTimer::new(tick(CoreBus::trigger_tick))?,
@@ -163,7 +166,10 @@ impl Shared {
             buffers: Buffers::new(device),
         };
         let inband = Mutex::new(state, c"oob_spi inband", &INBAND)?;
-        let shared = KArc::new(Self { bus: Bus::new(controller, env), inband })?;
+        let shared = KArc::new(Self {
+            bus: Bus::new(controller, env),
+            inband,
+        })?;
         let address = (&raw const *shared).cast_mut();
         for timer in shared.bus.env().lines.iter().flat_map(Line::timers) {
             timer.handler().bus.store(address, Ordering::Release);
@@ -202,7 +208,10 @@ struct Name {
 impl Write for Name {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let end = self.len.checked_add(text.len()).ok_or(core::fmt::Error)?;
-        self.text.get_mut(self.len..end).ok_or(core::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.text
+            .get_mut(self.len..end)
+            .ok_or(core::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
     }
@@ -220,43 +229,74 @@ impl Name {
     }
 }
 
-fn register(device: *mut b::device, bus_num: u32, controller: Remote) -> Result<KBox<Registered>> {
-    let chip_selects = controller.limits().chip_selects;
+fn register(device: *mut b::device, controller: Remote) -> Result<KBox<Registered>> {
     let shared = Shared::new(controller, device)?;
-    let mut registered = KBox::new(Registered { shared, nodes: [const { None }; MAX_CHIP_SELECTS] })?;
-    let shared = registered.shared.clone();
-    for (chip_select, node) in (0..chip_selects).zip(&mut registered.nodes) {
-        let name = Name::of("oob-spidev", bus_num, chip_select)?;
-        let path = Name::of("oob/spidev", bus_num, chip_select)?;
-        let device = Node { shared: shared.clone(), chip_select };
-        *node = Some(miscdevice::Registration::new(name.bytes(), path.bytes(), device)?);
+    KBox::new(Registered {
+        shared,
+        nodes: [const { None }; MAX_CHIP_SELECTS],
+    })
+}
+
+impl Registered {
+    fn publish(&mut self, bus_num: u32) -> Result {
+        let chip_selects = self.shared.bus.limits().chip_selects;
+        for (chip_select, node) in (0..chip_selects).zip(&mut self.nodes) {
+            let name = Name::of("oob-spidev", bus_num, chip_select)?;
+            let path = Name::of("oob/spidev", bus_num, chip_select)?;
+            let device = Node {
+                shared: self.shared.clone(),
+                chip_select,
+            };
+            *node = Some(miscdevice::Registration::new(
+                name.bytes(),
+                path.bytes(),
+                device,
+            )?);
+        }
+        Ok(())
     }
-    Ok(registered)
+
+    /// Ends oob mode for good. In-band.
+    fn gone(&self) {
+        let mut state = self.shared.inband.lock();
+        // SAFETY: called from the controller's removal only.
+        self.shared.bus.gone(&unsafe { Inband::assume() });
+        state.buffers.revoke();
+    }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
         self.nodes = [const { None }; MAX_CHIP_SELECTS];
-        let mut state = self.shared.inband.lock();
-        // SAFETY: a bus is unregistered in-band, from the controller's removal.
-        self.shared.bus.gone(&unsafe { Inband::assume() });
-        state.buffers.revoke();
+        self.gone();
     }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn oobkit_spi_register(
     device: *mut b::device,
-    bus_num: c_uint,
     ops: *const Ops,
     controller: *mut c_void,
 ) -> *mut c_void {
     // SAFETY: `client::Registration` passes a live table, and a controller that lives until it unregisters.
     let remote = unsafe { Remote::new(*ops, controller) };
-    match register(device, bus_num, remote) {
+    match register(device, remote) {
         Ok(registered) => KBox::into_raw(registered).cast(),
         Err(error) => core::ptr::without_provenance_mut(error.to_errno() as isize as usize),
     }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn oobkit_spi_publish(bus: *mut c_void, bus_num: c_uint) -> c_int {
+    // SAFETY: the caller's registration is alive, and still being set up: nobody else looks at its nodes.
+    let registered = unsafe { &mut *bus.cast::<Registered>() };
+    from_result(registered.publish(bus_num).map(|()| 0))
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn oobkit_spi_gone(bus: *mut c_void) {
+    // SAFETY: the caller's registration is alive.
+    unsafe { &*bus.cast_const().cast::<Registered>() }.gone();
 }
 
 #[unsafe(no_mangle)]
@@ -291,7 +331,11 @@ unsafe extern "C" fn oobkit_spi_enter_inband(bus: *mut c_void) -> c_int {
     let bus = &unsafe { shared(bus) }.bus;
     // SAFETY: a module parameter, which may change at any time.
     let limit = unsafe { (&raw const oobkit_spi_inband_wait_ms).read_volatile() };
-    match bus.env().gate.wait(limit, false, || bus.gate().try_enter_inband()) {
+    match bus
+        .env()
+        .gate
+        .wait(limit, false, || bus.gate().try_enter_inband())
+    {
         Waited::Met => 0,
         Waited::TimedOut | Waited::Killed => code::EBUSY.to_errno(),
     }

@@ -10,7 +10,8 @@
 //! ```
 
 use crate::controller::{
-    Controller, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError, Which,
+    Controller, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,
+    Which,
 };
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
@@ -25,7 +26,8 @@ use evl::stage::Inband;
 #[repr(C)]
 pub struct Ops {
     limits: unsafe extern "C" fn(*mut c_void, *mut Limits),
-    prepare: unsafe extern "C" fn(*mut c_void, *const Setup, *const FrameMemory, *mut Prepared) -> u32,
+    prepare:
+        unsafe extern "C" fn(*mut c_void, *const Setup, *const FrameMemory, *mut Prepared) -> u32,
     start: unsafe extern "C" fn(*mut c_void),
     pulse: unsafe extern "C" fn(*mut c_void, u8, u32) -> u32,
     finish: unsafe extern "C" fn(*mut c_void, u8, u32) -> u32,
@@ -127,8 +129,16 @@ unsafe extern "C" fn start<C: Controller>(controller: *mut c_void) {
     unsafe { borrow::<C>(controller) }.start(&inband);
 }
 
-unsafe extern "C" fn pulse<C: Controller>(controller: *mut c_void, chip_select: u8, which: u32) -> u32 {
-    let which = if which == Which::Stop as u32 { Which::Stop } else { Which::Regular };
+unsafe extern "C" fn pulse<C: Controller>(
+    controller: *mut c_void,
+    chip_select: u8,
+    which: u32,
+) -> u32 {
+    let which = if which == Which::Stop as u32 {
+        Which::Stop
+    } else {
+        Which::Regular
+    };
     // SAFETY: the table's contract.
     match unsafe { borrow::<C>(controller) }.pulse(chip_select, which) {
         Ok(Pulse::Done) => OK,
@@ -137,8 +147,16 @@ unsafe extern "C" fn pulse<C: Controller>(controller: *mut c_void, chip_select: 
     }
 }
 
-unsafe extern "C" fn finish<C: Controller>(controller: *mut c_void, chip_select: u8, outcome: u32) -> u32 {
-    let outcome = if outcome == Outcome::TimedOut as u32 { Outcome::TimedOut } else { Outcome::Signalled };
+unsafe extern "C" fn finish<C: Controller>(
+    controller: *mut c_void,
+    chip_select: u8,
+    outcome: u32,
+) -> u32 {
+    let outcome = if outcome == Outcome::TimedOut as u32 {
+        Outcome::TimedOut
+    } else {
+        Outcome::Signalled
+    };
     // SAFETY: the table's contract.
     match unsafe { borrow::<C>(controller) }.finish(chip_select, outcome) {
         Ok(()) => OK,

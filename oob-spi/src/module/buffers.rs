@@ -42,7 +42,10 @@ unsafe impl Send for Buffers {}
 
 impl Buffers {
     pub(super) const fn new(device: *mut b::device) -> Self {
-        Self { device, slots: [const { [const { None }; KEPT] }; MAX_CHIP_SELECTS] }
+        Self {
+            device,
+            slots: [const { [const { None }; KEPT] }; MAX_CHIP_SELECTS],
+        }
     }
 
     fn slot(&mut self, chip_select: u8) -> Option<&mut [Option<KArc<Buffer>>; KEPT]> {
@@ -59,8 +62,14 @@ impl Buffers {
         let free = slot.iter().position(Option::is_none)?;
         // SAFETY: the device is bound to the controller's driver, whose removal revokes.
         let coherent = unsafe { Coherent::new(device, layout.total as usize) }.ok()?;
-        let block = Block { cpu: coherent.cpu(), bus: coherent.bus() };
-        let memory = Memory { coherent: Some(coherent), node: None };
+        let block = Block {
+            cpu: coherent.cpu(),
+            bus: coherent.bus(),
+        };
+        let memory = Memory {
+            coherent: Some(coherent),
+            node: None,
+        };
         let buffer = KArc::new(Buffer(Mutex::new(memory, c"oob_spi buffer", &CLASS).ok()?)).ok()?;
         *slot.get_mut(free)? = Some(buffer);
         slot.swap(0, free);

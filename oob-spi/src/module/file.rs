@@ -57,7 +57,10 @@ fn geometry() -> Geometry {
     let align = unsafe { b::l1_cache_bytes() };
     // SAFETY: as above.
     let page = unsafe { b::page_size() };
-    Geometry { align, page: u32::try_from(page).unwrap_or(4096) }
+    Geometry {
+        align,
+        page: u32::try_from(page).unwrap_or(4096),
+    }
 }
 
 impl SpiFile {
@@ -71,11 +74,17 @@ impl SpiFile {
     }
 
     fn write<T: IntoBytes + Immutable>(&self, argument: UserPtr, value: &T) -> Result<i32> {
-        argument.write(value).map(|()| 0).map_err(|_| self.rejected(CallError::Fault))
+        argument
+            .write(value)
+            .map(|()| 0)
+            .map_err(|_| self.rejected(CallError::Fault))
     }
 
     #[inline(always)]
-    fn exchange<X: Errno>(&self, call: impl FnOnce(&Oob<'_>) -> core::result::Result<(), X>) -> Result<i32> {
+    fn exchange<X: Errno>(
+        &self,
+        call: impl FnOnce(&Oob<'_>) -> core::result::Result<(), X>,
+    ) -> Result<i32> {
         match with_oob(call) {
             Some(result) => result.map(|()| 0).map_err(errno),
             None => Err(self.rejected(CallError::NotAttached)),
@@ -84,7 +93,11 @@ impl SpiFile {
 
     fn settings(&self) -> Settings {
         let state = self.shared.inband.lock();
-        state.settings.get(usize::from(self.chip_select)).copied().unwrap_or_default()
+        state
+            .settings
+            .get(usize::from(self.chip_select))
+            .copied()
+            .unwrap_or_default()
     }
 
     fn change(&self, change: Change) -> Result<i32> {
@@ -92,7 +105,11 @@ impl SpiFile {
         let Some(settings) = state.settings.get_mut(usize::from(self.chip_select)) else {
             return Ok(0);
         };
-        self.shared.bus.configure(self.chip_select, settings, change).map(|()| 0).map_err(errno)
+        self.shared
+            .bus
+            .configure(self.chip_select, settings, change)
+            .map(|()| 0)
+            .map_err(errno)
     }
 
     fn enable(&self, argument: UserPtr) -> Result<i32> {
@@ -114,7 +131,10 @@ impl SpiFile {
         let request = Request {
             owner,
             args,
-            settings: state.settings.get(usize::from(self.chip_select)).unwrap_or(&default),
+            settings: state
+                .settings
+                .get(usize::from(self.chip_select))
+                .unwrap_or(&default),
             geometry: geometry(),
             gate_limit: Ns(u64::from(wait_ms).saturating_mul(1_000_000)),
         };
@@ -126,7 +146,11 @@ impl SpiFile {
             block
         };
         // SAFETY: a buffer lives until `retire`, which follows `disable` and `close`, or `revoke`, which follows `gone`.
-        let enabled = unsafe { self.shared.bus.enable(&inband(), self.chip_select, &request, memory) };
+        let enabled = unsafe {
+            self.shared
+                .bus
+                .enable(&inband(), self.chip_select, &request, memory)
+        };
         if enabled.is_ok() {
             self.owner.store(owner.0, Ordering::Relaxed);
             self.enabled.store(true, Ordering::Relaxed);
@@ -138,7 +162,10 @@ impl SpiFile {
 
     fn disable(&self) -> Result<i32> {
         let mut state = self.shared.inband.lock();
-        self.shared.bus.disable(&inband(), self.chip_select, caller()).map_err(errno)?;
+        self.shared
+            .bus
+            .disable(&inband(), self.chip_select, caller())
+            .map_err(errno)?;
         state.buffers.retire(self.chip_select);
         self.enabled.store(false, Ordering::Relaxed);
         Ok(0)
@@ -148,13 +175,18 @@ impl SpiFile {
     fn end(&self, owner: u64) {
         let mut state = self.shared.inband.lock();
         if self.enabled.load(Ordering::Relaxed) && self.owner.load(Ordering::Relaxed) == owner {
-            self.shared.bus.close(&inband(), self.chip_select, Owner(owner));
+            self.shared
+                .bus
+                .close(&inband(), self.chip_select, Owner(owner));
             state.buffers.retire(self.chip_select);
             self.enabled.store(false, Ordering::Relaxed);
         }
     }
 
-    fn in_band<X: Errno>(&self, call: impl FnOnce(&Inband<'_>) -> core::result::Result<(), X>) -> Result<i32> {
+    fn in_band<X: Errno>(
+        &self,
+        call: impl FnOnce(&Inband<'_>) -> core::result::Result<(), X>,
+    ) -> Result<i32> {
         let _one_at_a_time = self.shared.inband.lock();
         call(&inband()).map(|()| 0).map_err(errno)
     }
@@ -226,7 +258,10 @@ impl File for SpiFile {
             shared: vma.is_shared(),
         };
         let mut state = self.shared.inband.lock();
-        self.shared.bus.check_map(self.chip_select, caller(), &mapping).map_err(errno)?;
+        self.shared
+            .bus
+            .check_map(self.chip_select, caller(), &mapping)
+            .map_err(errno)?;
         state.buffers.map(self.chip_select, vma)
     }
 }

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `oob_bcm2835.ko`: the kernel edge.
+//!
+//! ```text
+//!   device tree: oobkit,bcm2835-spi          vboard.ko: platform device with a Table
+//!        IoMem, CLOCK_MONOTONIC                    Window, BoardClock
+//!                      \                            /
+//!                        Device<Hw>: Spi, its interrupt
+//!                       /                            \
+//!      oob_spi.ko (client::Registration)        inband.rs: spi_controller
+//! ```
+//!
+//! Removal: oob mode ends for good, then the in-band controller drains and goes, then the interrupt, then the rest.
+
+mod inband;
+
+use crate::dma::{Channel, Irq};
+use crate::spi::{Dma, MAX_CHIP_SELECTS, Parts, SLOTS, Spi};
+use core::convert::Infallible;
+use core::ffi::{CStr, c_int, c_void};
+use core::num::NonZeroU32;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use evl::board::{BoardClock, Table, WINDOW_DMA, WINDOW_SPI0, Window};
+use evl::io::Mmio;
+use evl::mainline::Monotonic;
+use evl::stage::Inband;
+use evl::time::Clock;
+use inband::InbandController;
+use kernel::alloc::KBox;
+use kernel::dma::Coherent;
+use kernel::error::{Result, code, from_result, to_result};
+use kernel::io::IoMem;
+use kernel::irq::{Handler, Registration as IrqRegistration};
+use kernel::platform::{self, Driver, Registration as DriverRegistration};
+use oob_dma::DescriptorMemory;
+use oob_spi::client::{Handle, Registration};
+use oob_spi::controller::{
+    Controller, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,
+    Which,
+};
+
+/// Bus address of SPI0's FIFO (BCM2835 ARM Peripherals, 10.5), and its request lines (4.2.1.3).
+const FIFO: u64 = 0x7e20_4004;
+const TX_REQUEST: u8 = 6;
+const RX_REQUEST: u8 = 7;
+/// A control block takes 32 bytes.
+const DESCRIPTORS: usize = SLOTS * 32;
+/// The DMA masters see memory through the lowest GiB of the VideoCore's addresses, in 32 bits.
+const DMA_BITS: u32 = 32;
+
+/// What registers and time are reached by.
+trait Hw: Send + Sync + 'static {
+    type Mmio: Mmio + Send + Sync + 'static;
+    type Clock: Clock + Send + Sync + 'static;
+}
+
+/// Silicon, or a model of it in the emulator.
+struct Silicon;
+
+impl Hw for Silicon {
+    type Mmio = IoMem;
+    type Clock = Monotonic;
+}
+
+/// A board that another module simulates.
+struct Simulated;
+
+impl Hw for Simulated {
+    type Mmio = Window;
+    type Clock = BoardClock;
+}
+
+type SpiOf<H> = Spi<<H as Hw>::Mmio, <H as Hw>::Clock, Channel<<H as Hw>::Mmio>, Infallible>;
+
+/// The controller, and the simulated board that must be told which memory it may reach.
+struct Reaching<H: Hw> {
+    spi: SpiOf<H>,
+    board: Option<Table>,
+    mapped: [Option<u64>; MAX_CHIP_SELECTS],
+}
+
+impl<H: Hw> Reaching<H> {
+    fn unmap(&mut self, chip_select: u8) {
+        let bus = self
+            .mapped
+            .get_mut(usize::from(chip_select))
+            .and_then(Option::take);
+        if let (Some(board), Some(bus)) = (&self.board, bus) {
+            // SAFETY: the board outlives its device, and this runs in-band.
+            unsafe { (board.unmap)(board.context, bus) };
+        }
+    }
+}
+
+impl<H: Hw> Controller for Reaching<H> {
+    fn limits(&self) -> Limits {
+        self.spi.limits()
+    }
+
+    fn prepare(
+        &mut self,
+        inband: &Inband<'_>,
+        setup: &Setup,
+        memory: &FrameMemory,
+    ) -> core::result::Result<Prepared, PrepareError> {
+        if let Some(board) = &self.board {
+            // SAFETY: the board outlives its device, the memory is there until `terminate`, and this runs in-band.
+            let mapped =
+                unsafe { (board.map)(board.context, memory.bus, memory.cpu.as_ptr(), memory.len) };
+            let place = self.mapped.get_mut(usize::from(setup.chip_select));
+            match place {
+                Some(place) if mapped == 0 => *place = Some(memory.bus),
+                _ => return Err(PrepareError::NoDma),
+            }
+        }
+        self.spi
+            .prepare(inband, setup, memory)
+            .inspect_err(|_| self.unmap(setup.chip_select))
+    }
+
+    fn start(&mut self, inband: &Inband<'_>) {
+        self.spi.start(inband);
+    }
+
+    #[inline]
+    fn pulse(
+        &mut self,
+        chip_select: u8,
+        which: Which,
+    ) -> core::result::Result<Pulse, TransferError> {
+        self.spi.pulse(chip_select, which)
+    }
+
+    fn finish(
+        &mut self,
+        chip_select: u8,
+        outcome: Outcome,
+    ) -> core::result::Result<(), TransferError> {
+        self.spi.finish(chip_select, outcome)
+    }
+
+    fn terminate(&mut self, inband: &Inband<'_>, chip_select: u8) {
+        self.spi.terminate(inband, chip_select);
+        self.unmap(chip_select);
+    }
+
+    fn stop(&mut self, inband: &Inband<'_>) {
+        self.spi.stop(inband);
+    }
+}
+
+/// The completion interrupt: that of the RX channel.
+struct Completion<M> {
+    bus: Handle,
+    irq: Irq<M>,
+}
+
+impl<M: Mmio + Send + Sync + 'static> Handler for Completion<M> {
+    fn handle(&self) -> bool {
+        // SAFETY: the interrupt is freed before the bus's registration is dropped.
+        unsafe { self.bus.interrupt(&|| self.irq.handle()) }
+    }
+}
+
+/// How the completion interrupt is connected.
+enum Line<H: Hw> {
+    /// Frames go through the FIFO only.
+    None,
+    Requested {
+        _line: IrqRegistration<Completion<H::Mmio>>,
+    },
+    Simulated {
+        board: Table,
+        line: u32,
+        _completion: KBox<Completion<H::Mmio>>,
+    },
+}
+
+impl<H: Hw> Drop for Line<H> {
+    fn drop(&mut self) {
+        if let Self::Simulated { board, line, .. } = self {
+            // SAFETY: connected before; the completion lives until this has returned.
+            unsafe { (board.disconnect)(board.context, *line) };
+        }
+    }
+}
+
+unsafe extern "C" fn simulated_interrupt<M: Mmio + Send + Sync + 'static>(
+    completion: *const c_void,
+) {
+    // SAFETY: what `connect` was given; it lives until `disconnect` has returned.
+    unsafe { &*completion.cast::<Completion<M>>() }.handle();
+}
+
+/// Memory for descriptors, which a simulated board may have to be told of.
+struct Descriptors {
+    memory: Coherent,
+    board: Option<Table>,
+}
+
+impl Descriptors {
+    fn new(device: &platform::Device<'_>, board: Option<Table>) -> Result<Self> {
+        // SAFETY: the device is bound to this driver for as long as the value lives.
+        let memory = unsafe { Coherent::new(device.as_device(), DESCRIPTORS) }?;
+        if let Some(board) = &board {
+            // SAFETY: the board outlives its device; the memory is there until `drop`.
+            to_result(unsafe {
+                (board.map)(
+                    board.context,
+                    memory.bus(),
+                    memory.cpu().as_ptr(),
+                    memory.len(),
+                )
+            })?;
+        }
+        Ok(Self { memory, board })
+    }
+
+    fn lend(&self) -> DescriptorMemory {
+        // SAFETY: `Device` drops its bus, and with it the channels' user, before this memory.
+        unsafe { DescriptorMemory::new(self.memory.cpu(), self.memory.bus(), self.memory.len()) }
+    }
+}
+
+impl Drop for Descriptors {
+    fn drop(&mut self) {
+        if let Some(board) = &self.board {
+            // SAFETY: mapped in `new`.
+            unsafe { (board.unmap)(board.context, self.memory.bus()) };
+        }
+    }
+}
+
+/// A bound controller. Fields are dropped in this order.
+struct Device<H: Hw> {
+    inband: Option<InbandController>,
+    _line: Line<H>,
+    oob: Registration<Reaching<H>>,
+    _descriptors: Option<Descriptors>,
+    _clock: Option<platform::Clock>,
+}
+
+impl<H: Hw> Device<H> {
+    /// Registers the in-band controller and the oob nodes; `self` stays where it is from here on.
+    fn go_public(&mut self, device: &platform::Device<'_>) -> Result<&InbandController> {
+        let limits = self.oob_limits();
+        // SAFETY: `self` lies in a box that is dropped with the driver's data, its `inband` first.
+        let inband = unsafe { InbandController::new(device, &raw const *self, &limits) }?;
+        let bus_num = inband.bus_num();
+        let inband = self.inband.insert(inband);
+        self.oob.publish(bus_num)?;
+        Ok(inband)
+    }
+
+    fn oob_limits(&self) -> Limits {
+        // SAFETY: nothing else uses the controller before it is public.
+        unsafe { &*self.oob.controller() }.limits()
+    }
+}
+
+impl<H: Hw> Drop for Device<H> {
+    fn drop(&mut self) {
+        self.oob.gone();
+    }
+}
+
+/// What this driver keeps of a device.
+enum Bound {
+    Silicon(Device<Silicon>),
+    Simulated(Device<Simulated>),
+}
+
+impl Driver for Bound {
+    const NAME: &'static CStr = c"oobkit-bcm2835-spi";
+    const COMPATIBLE: &'static [&'static CStr] = &[c"oobkit,bcm2835-spi"];
+
+    fn probe(device: &platform::Device<'_>) -> Result<KBox<Self>> {
+        device.set_dma_mask(DMA_BITS)?;
+        // SAFETY: devices of this driver's name are registered by `vboard.ko` alone, with a `Table`; those of a device
+        // tree have no platform data.
+        let board = unsafe { device.platform_data::<Table>() };
+        match board {
+            Some(board) => probe_simulated(device, *board),
+            None => probe_silicon(device),
+        }
+    }
+}
+
+fn parts<H: Hw>(
+    mmio: H::Mmio,
+    clock: H::Clock,
+    core_hz: u32,
+    chip_selects: u8,
+    dma: Option<Dma<Channel<H::Mmio>>>,
+) -> Result<SpiOf<H>> {
+    Ok(Spi::new(Parts {
+        mmio,
+        clock,
+        core_hz: NonZeroU32::new(core_hz).ok_or(code::EINVAL)?,
+        chip_selects,
+        lines: [const { None }; MAX_CHIP_SELECTS],
+        dma,
+    }))
+}
+
+fn dma_of<M: Mmio>(tx: M, rx: M, memory: DescriptorMemory) -> Dma<Channel<M>> {
+    Dma {
+        tx: Channel::new(tx),
+        rx: Channel::new(rx),
+        tx_request: TX_REQUEST,
+        rx_request: RX_REQUEST,
+        fifo: FIFO,
+        memory,
+    }
+}
+
+fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
+    let spi = device.io(0, 0x18)?;
+    let clock = device.clock()?;
+    // The base tree's SPI node has one window; the kit's overlay adds those of two DMA channels.
+    let dma = match (device.io(1, 0x100), device.io(2, 0x100)) {
+        (Ok(tx), Ok(rx)) => Some((tx, rx, device.irq(1)?, Descriptors::new(device, None)?)),
+        _ => None,
+    };
+    let core_hz = u32::try_from(clock.rate())?;
+    let lent = dma
+        .as_ref()
+        .map(|(tx, rx, _, memory)| dma_of(*tx, *rx, memory.lend()));
+    let controller = Reaching::<Silicon> {
+        spi: parts::<Silicon>(spi, Monotonic, core_hz, 2, lent)?,
+        board: None,
+        mapped: [None; MAX_CHIP_SELECTS],
+    };
+    // SAFETY: the device is bound for as long as the registration lives.
+    let oob = unsafe { Registration::new(device.as_device(), controller) }?;
+    let mut line = Line::None;
+    let mut descriptors = None;
+    if let Some((_, rx, irq, memory)) = dma {
+        let completion = Completion {
+            bus: oob.bus(),
+            irq: Irq::new(rx),
+        };
+        let requested = IrqRegistration::new(irq, true, c"oob_bcm2835", completion)?;
+        line = Line::Requested { _line: requested };
+        descriptors = Some(memory);
+    }
+    let bound = Device {
+        inband: None,
+        _line: line,
+        oob,
+        _descriptors: descriptors,
+        _clock: Some(clock),
+    };
+    let mut bound = KBox::new(Bound::Silicon(bound))?;
+    if let Bound::Silicon(bound) = &mut *bound {
+        bound.go_public(device)?;
+    }
+    Ok(bound)
+}
+
+fn probe_simulated(device: &platform::Device<'_>, board: Table) -> Result<KBox<Bound>> {
+    let [tx, rx] = board.dma_channels;
+    // SAFETY: the board removes its device before it goes.
+    let window = |window, base| unsafe { Window::new(board, window, base) };
+    let channel = |n: u32| window(WINDOW_DMA, n.wrapping_mul(0x100));
+    let descriptors = Descriptors::new(device, Some(board))?;
+    let dma = dma_of(channel(tx), channel(rx), descriptors.lend());
+    // SAFETY: as above.
+    let clock = unsafe { BoardClock::new(board) };
+    let controller = Reaching::<Simulated> {
+        spi: parts::<Simulated>(window(WINDOW_SPI0, 0), clock, board.core_hz, 3, Some(dma))?,
+        board: Some(board),
+        mapped: [None; MAX_CHIP_SELECTS],
+    };
+    // SAFETY: the device is bound for as long as the registration lives.
+    let oob = unsafe { Registration::new(device.as_device(), controller) }?;
+    let completion = KBox::new(Completion {
+        bus: oob.bus(),
+        irq: Irq::new(channel(rx)),
+    })?;
+    let argument: *const Completion<Window> = &raw const *completion;
+    // SAFETY: the completion lives until `Line` has disconnected it.
+    to_result(unsafe {
+        (board.connect)(
+            board.context,
+            rx,
+            simulated_interrupt::<Window>,
+            argument.cast(),
+        )
+    })?;
+    let line = Line::Simulated {
+        board,
+        line: rx,
+        _completion: completion,
+    };
+    let bound = Device {
+        inband: None,
+        _line: line,
+        oob,
+        _descriptors: Some(descriptors),
+        _clock: None,
+    };
+    let mut bound = KBox::new(Bound::Simulated(bound))?;
+    if let Bound::Simulated(bound) = &mut *bound {
+        let inband = bound.go_public(device)?;
+        // SAFETY: the list ends with a null name, and is static in the board's module.
+        unsafe { inband.add_children(board.children) };
+    }
+    Ok(bound)
+}
+
+static DRIVER: AtomicPtr<DriverRegistration<Bound>> = AtomicPtr::new(core::ptr::null_mut());
+
+#[unsafe(no_mangle)]
+extern "C" fn oobkit_bcm2835_init() -> c_int {
+    let registered = DriverRegistration::new().and_then(KBox::new);
+    from_result(registered.map(|driver| {
+        DRIVER.store(KBox::into_raw(driver), Ordering::Relaxed);
+        0
+    }))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn oobkit_bcm2835_exit() {
+    let driver = DRIVER.swap(core::ptr::null_mut(), Ordering::Relaxed);
+    // SAFETY: `init` put a box's pointer there; this runs once, after a successful `init`.
+    drop(unsafe { KBox::from_raw(driver) });
+}
