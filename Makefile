@@ -9,7 +9,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 ARCH ?= $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 CARGO ?= $(firstword $(wildcard /usr/bin/cargo) cargo)
 RUSTC ?= $(firstword $(wildcard /usr/bin/rustc) rustc)
-NAMES := evl_shim oob_spi oob_bcm2835
+NAMES := evl_shim oob_spi oob_bcm2835 vboard
 
 src_evl_shim := evl/shim
 src_oob_spi := oob-spi

@@ -16,7 +16,7 @@ const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_u
     |hrtimer_(cancel|try_to_cancel)|for_each_kernel_tracepoint|tracepoint_probe_(un)?register\
     |dma_(alloc|free|mmap)_attrs|capable|free_irq|platform_get_irq|devm_platform_ioremap_resource\
     |platform_(driver|device)_unregister|devm_clk_get|clk_get_rate|spi_(un)?register_controller\
-    |spi_(new|unregister)_device|irq_work_(queue|sync)|debugfs_(create_dir|create_u64|remove)|usleep_range_state\
+    |spi_(new|unregister)_device|irq_work_(queue|sync)|debugfs_(create_dir|remove)|usleep_range_state\
     |device_property_read_u32_array|devm_gpiod_get_index_optional|gpiod_(cansleep|set_raw_value|set_value)";
 
 /// Types that no function above brings along.

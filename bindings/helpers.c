@@ -237,6 +237,30 @@ helper void *rust_helper_vma_private(const struct vm_area_struct *vma)
 	return vma->vm_private_data;
 }
 
+static int oobkit_attribute_get(void *data, u64 *value)
+{
+	const struct oobkit_attribute *attribute = data;
+
+	*value = attribute->get(attribute->context, attribute->index);
+	return 0;
+}
+
+static int oobkit_attribute_set(void *data, u64 value)
+{
+	const struct oobkit_attribute *attribute = data;
+
+	attribute->set(attribute->context, attribute->index, value);
+	return 0;
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(oobkit_attribute_fops, oobkit_attribute_get, oobkit_attribute_set, "%llu\n");
+
+helper void rust_helper_debugfs_create_attribute(const char *name, bool writable, struct dentry *dir,
+						 struct oobkit_attribute *attribute)
+{
+	debugfs_create_file_unsafe(name, writable ? 0600 : 0400, dir, attribute, &oobkit_attribute_fops);
+}
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
 static int oobkit_platform_remove(struct platform_device *pdev)
 {

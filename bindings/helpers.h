@@ -59,6 +59,16 @@ struct address_space *rust_helper_vma_mapping(const struct vm_area_struct *vma);
 void rust_helper_unmap_mapping(struct address_space *mapping);
 void *rust_helper_vma_private(const struct vm_area_struct *vma);
 
+/* A number in debugfs that functions read and write. */
+struct oobkit_attribute {
+	u64 (*get)(const void *context, u32 index);
+	void (*set)(const void *context, u32 index, u64 value);
+	const void *context;
+	u32 index;
+};
+void rust_helper_debugfs_create_attribute(const char *name, bool writable, struct dentry *dir,
+					  struct oobkit_attribute *attribute);
+
 /* Devices. */
 struct oobkit_platform_driver {
 	struct platform_driver driver;

@@ -39,6 +39,7 @@ void oobkit_layout(void)
 	SIZE(lock_class_key);
 	SIZE(of_device_id);
 	OFFSET(of_device_id, compatible);
+	SIZE(oobkit_attribute);
 	SIZE(oobkit_platform_driver);
 	SIZE(platform_device);
 	SIZE(device);

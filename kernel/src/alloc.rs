@@ -96,6 +96,49 @@ impl<T> Drop for KBox<T> {
     }
 }
 
+/// Bytes in memory that need not be contiguous for a device.
+#[derive(Debug)]
+pub struct VBytes(NonNull<[u8]>);
+
+// SAFETY: the bytes belong to the value alone.
+unsafe impl Send for VBytes {}
+// SAFETY: as above.
+unsafe impl Sync for VBytes {}
+
+impl VBytes {
+    /// Allocates `len` zeroes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn zeroed(len: usize) -> Result<Self> {
+        // SAFETY: as for `KBox::new`.
+        let memory = NonNull::new(unsafe { bindings::vzalloc(len as u64) }).ok_or(code::ENOMEM)?;
+        Ok(Self(NonNull::slice_from_raw_parts(memory.cast(), len)))
+    }
+}
+
+impl AsRef<[u8]> for VBytes {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: allocated and initialised in `zeroed`.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl AsMut<[u8]> for VBytes {
+    fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and `self` is borrowed uniquely.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl Drop for VBytes {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed`.
+        unsafe { bindings::vfree(self.0.as_ptr().cast_const().cast()) };
+    }
+}
+
 struct Counted<T> {
     count: AtomicUsize,
     value: T,

@@ -1,41 +1,90 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Numbers to read in debugfs.
+//! Numbers to read and write in debugfs.
 
+use crate::alloc::KBox;
+use crate::error::Result;
 use bindings as b;
-use core::ffi::CStr;
-use core::sync::atomic::AtomicU64;
+use core::ffi::{CStr, c_void};
+use core::marker::PhantomData;
+
+/// What a folder shows.
+pub trait Numbers: Sync {
+    /// Names of the files, and whether each can be written.
+    const FILES: &'static [(&'static CStr, bool)];
+
+    /// What file `index` reads.
+    fn get(&self, index: usize) -> u64;
+
+    /// What was written to file `index`.
+    fn set(&self, index: usize, value: u64);
+}
+
+/// Most files of a folder.
+const FILES_MAX: usize = 32;
 
 /// A folder directly below debugfs' root; gone with its files when dropped. Where debugfs is off, it does nothing.
-#[derive(Debug)]
-pub struct Dir(*mut b::dentry);
+pub struct Dir<N> {
+    dir: *mut b::dentry,
+    _attributes: KBox<[b::oobkit_attribute; FILES_MAX]>,
+    numbers: PhantomData<*const N>,
+}
 
 // SAFETY: debugfs synchronises itself.
-unsafe impl Send for Dir {}
+unsafe impl<N: Numbers> Send for Dir<N> {}
 // SAFETY: as above.
-unsafe impl Sync for Dir {}
+unsafe impl<N: Numbers> Sync for Dir<N> {}
 
-impl Dir {
-    /// Makes the folder; sleeps.
-    pub fn new(name: &CStr) -> Self {
-        // SAFETY: the name is copied; a null parent is the root.
-        Self(unsafe { b::debugfs_create_dir(name.as_ptr(), core::ptr::null_mut()) })
-    }
-
-    /// Shows `value` as a decimal number.
+impl<N: Numbers> Dir<N> {
+    /// Makes the folder and its files. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     ///
     /// # Safety
     ///
-    /// `value` outlives the folder.
-    pub unsafe fn show(&self, name: &CStr, value: *const AtomicU64) {
-        // SAFETY: read-only, and alive by contract.
-        unsafe { b::debugfs_create_u64(name.as_ptr(), 0o444, self.0, value.cast_mut().cast()) };
+    /// `numbers` outlives the result.
+    pub unsafe fn new(name: &CStr, numbers: *const N) -> Result<Self> {
+        const { assert!(N::FILES.len() <= FILES_MAX) };
+        let attribute = |index| b::oobkit_attribute {
+            get: Some(get::<N>),
+            set: Some(set::<N>),
+            context: numbers.cast(),
+            index,
+        };
+        let mut index = 0;
+        let mut attributes = KBox::new([(); FILES_MAX].map(|()| {
+            index += 1;
+            attribute(index - 1)
+        }))?;
+        // SAFETY: the name is copied; a null parent is the root.
+        let dir = unsafe { b::debugfs_create_dir(name.as_ptr(), core::ptr::null_mut()) };
+        for ((name, writable), attribute) in N::FILES.iter().zip(attributes.iter_mut()) {
+            // SAFETY: the attributes lie in a box that outlives the folder.
+            unsafe { b::debugfs_create_attribute(name.as_ptr(), *writable, dir, attribute) };
+        }
+        Ok(Self {
+            dir,
+            _attributes: attributes,
+            numbers: PhantomData,
+        })
     }
 }
 
-impl Drop for Dir {
+unsafe extern "C" fn get<N: Numbers>(context: *const c_void, index: u32) -> u64 {
+    // SAFETY: what `new` was given, which outlives the folder.
+    unsafe { &*context.cast::<N>() }.get(index as usize)
+}
+
+unsafe extern "C" fn set<N: Numbers>(context: *const c_void, index: u32, value: u64) {
+    // SAFETY: as above.
+    unsafe { &*context.cast::<N>() }.set(index as usize, value);
+}
+
+impl<N> Drop for Dir<N> {
     fn drop(&mut self) {
-        // SAFETY: made in `new`; errors encoded in the pointer are accepted.
-        unsafe { b::debugfs_remove(self.0) };
+        // SAFETY: made in `new`; errors encoded in the pointer are accepted. Waits for accesses under way.
+        unsafe { b::debugfs_remove(self.dir) };
     }
 }

@@ -56,6 +56,8 @@ pub mod flash;
 #[cfg(any(test, feature = "host"))]
 pub mod host;
 pub mod irq;
+#[cfg(feature = "module")]
+mod module;
 pub mod motor;
 pub mod slave;
 mod spi;
