@@ -31,7 +31,7 @@ use crate::slot::{Slot, State};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crate::validate::{self, Change, Mapping, Settings};
 use core::ptr::NonNull;
-use evl::stage::Inband;
+use evl::stage::{Inband, Oob};
 use evl::time::{Clock, Ns, Timer};
 use evl::wait::Flag;
 use oobkit_abi::spi as abi;
@@ -58,6 +58,9 @@ pub trait Env: Clock {
 
     /// The timer whose handler calls [`Bus::watch_tick`].
     fn watch_timer(&self, chip_select: u8) -> &Self::Timer;
+
+    /// Whether a signal waits for the calling thread. Asked only while no frame of it is in flight.
+    fn is_interrupted(&self, oob: &Oob<'_>) -> bool;
 
     /// Sleeps for about 100 us.
     fn nap(&self, inband: &Inband<'_>);

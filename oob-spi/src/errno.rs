@@ -38,6 +38,7 @@ macro_rules! errors {
 /// The numbers, equal on every architecture that the kit serves (asm-generic/errno.h, errno-base.h).
 mod number {
     pub(super) const EPERM: i32 = 1;
+    pub(super) const EINTR: i32 = 4;
     pub(super) const EIO: i32 = 5;
     pub(super) const ENXIO: i32 = 6;
     pub(super) const E2BIG: i32 = 7;
@@ -248,6 +249,8 @@ errors! {
         Busy = EALREADY,
         /// an in-band call is setting the bus up.
         SettingUp = EAGAIN,
+        /// a signal came while the thread waited for a timer's frame.
+        Interrupted = EINTR,
         /// a reserved field is not zero.
         Reserved = EINVAL,
         /// the deadline had passed before the frame: nothing was sent. Counted as missed.
@@ -335,7 +338,10 @@ impl Errno for RunError {
     }
 
     fn is_rejection(self) -> bool {
-        !matches!(self, Self::TooLate | Self::Late | Self::Stuck | Self::Bus)
+        !matches!(
+            self,
+            Self::Interrupted | Self::TooLate | Self::Late | Self::Stuck | Self::Bus
+        )
     }
 }
 

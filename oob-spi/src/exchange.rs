@@ -24,6 +24,9 @@ use evl::time::{Instant, Ns};
 use evl::wait::Flag;
 use oobkit_abi::spi as abi;
 
+/// How often a thread that waits for a timer's frame, possibly for hours, looks for a signal.
+const LOOK: Ns = Ns(50_000_000);
+
 fn in_the_way(seen: Snapshot) -> RunError {
     match seen.is_inband() {
         true => RunError::SettingUp,
@@ -183,6 +186,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let first = Instant(slot.trigger_first.load(Ordering::Relaxed));
         let limit = entry.max(first).after(period).after(slot.limit());
         let before = slot.ended.load(Ordering::Acquire) | 3;
+        let until = limit.min(deadline);
+        let mut look = entry.after(LOOK);
         loop {
             slot.admit()?;
             if !slot.is_timer_driven() {
@@ -196,13 +201,21 @@ impl<C: Controller, E: Env> Bus<C, E> {
                     _ => Err(RunError::Bus),
                 };
             }
-            let until = limit.min(deadline);
-            if self.env.flag(chip_select).wait_until(oob, until).is_err() {
+            let flag = self.env.flag(chip_select);
+            if flag.wait_until(oob, until.min(look)).is_ok() {
+                continue;
+            }
+            let now = self.env.now();
+            if now >= until {
                 return Err(match deadline < limit {
                     true => RunError::Late,
                     false => RunError::Stuck,
                 });
             }
+            if self.env.is_interrupted(oob) {
+                return Err(RunError::Interrupted);
+            }
+            look = now.after(LOOK);
         }
     }
 

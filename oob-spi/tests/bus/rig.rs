@@ -3,7 +3,7 @@
 //! A bus on the host core with a scripted controller: what each frame does is said beforehand, what was done is logged.
 
 use evl::host::{Host, HostFlag, HostTimer};
-use evl::stage::Inband;
+use evl::stage::{Inband, Oob};
 use evl::time::{Clock, Instant, Ns};
 use oob_spi::bus::{Block, Bus, Env, Owner, Request};
 use oob_spi::controller::*;
@@ -234,6 +234,7 @@ pub(crate) struct HostEnv {
     triggers: [OnceCell<HostTimer>; 3],
     watches: [OnceCell<HostTimer>; 3],
     pub(crate) opened: Cell<u32>,
+    pub(crate) interrupted: Cell<bool>,
 }
 
 impl Clock for HostEnv {
@@ -260,6 +261,10 @@ impl Env for HostEnv {
 
     fn watch_timer(&self, chip_select: u8) -> &HostTimer {
         self.watches[usize::from(chip_select)].get().unwrap()
+    }
+
+    fn is_interrupted(&self, _: &Oob<'_>) -> bool {
+        self.interrupted.get()
     }
 
     fn nap(&self, _: &Inband<'_>) {
@@ -315,6 +320,7 @@ impl Rig {
             triggers: Default::default(),
             watches: Default::default(),
             opened: Cell::new(0),
+            interrupted: Cell::new(false),
         };
         let bus = Rc::new(Bus::new(Scripted(hardware.clone()), env));
         for cs in 0..3 {

@@ -162,3 +162,20 @@ fn a_frame_flying_solo_is_not_ended_by_the_interrupt_of_the_one_before() {
     rig.pass(WIRE);
     assert_eq!(rig.stats().frames, 1);
 }
+
+#[test]
+fn a_thread_that_waits_for_a_far_frame_leaves_at_a_signal() {
+    let rig = Rig::on(Path::Dma);
+    rig.set_timer(0, Instant(i64::MAX as u64), PERIOD);
+    let waiting = rig.clone();
+    rig.host.at(Instant(70_000_000), move || {
+        waiting.bus.env().interrupted.set(true)
+    });
+    assert_eq!(rig.run(), Err(RunError::Interrupted));
+    assert_eq!(rig.host.now(), Instant(100_000_000 + 1_000));
+    assert_eq!(rig.stats().rejected, 0);
+    // The place is free again.
+    rig.bus.env().interrupted.set(false);
+    rig.set_timer(0, Instant(200_000_000), PERIOD);
+    rig.run().unwrap();
+}

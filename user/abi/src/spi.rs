@@ -18,7 +18,7 @@
 //! | call | errno and cause |
 //! | --- | --- |
 //! | all | `ENOTTY` unknown call; `EFAULT` bad pointer; `EINVAL` reserved field not zero; `ENODEV` controller gone; `ECHRNG` no such chip select; `EACCES` oob mode belongs to another process |
-//! | exchange calls | `EPERM` thread not attached; `ENXIO` oob mode off; `ESHUTDOWN` being switched off; `EOWNERDEAD` stopped by the fail-safe, until DISABLE and ENABLE; `EALREADY` the bus is busy with another thread's or a timer's frame; `EAGAIN` an in-band call is setting the bus up |
+//! | exchange calls | `EPERM` thread not attached; `ENXIO` oob mode off; `ESHUTDOWN` being switched off; `EOWNERDEAD` stopped by the fail-safe, until DISABLE and ENABLE; `EALREADY` the bus is busy with another thread's or a timer's frame; `EAGAIN` an in-band call is setting the bus up; `EINTR` a signal came during the wait for a timer's frame |
 //! | `RUN_UNTIL`, `RUN_LIST` | `ESTALE` the deadline had passed before the frame: not sent; `ETIME` it passed during the frame: exchanged, but late |
 //! | `RUN_LIST` | `ENODATA` no entries; `E2BIG` too many; `EOPNOTSUPP` an entry's frames are started by a timer |
 //! | frames that fail | `ETIMEDOUT` not finished in [`Info::limit_ns`]; `EREMOTEIO` bus error |
