@@ -182,7 +182,12 @@ impl Channel {
 
     fn write_cs(&mut self, t: Tick, value: Cs, enabled: bool, dreq: bool) {
         if value.reset() {
-            *self = Self::new(self.lite);
+            // The copies of the control block stay readable.
+            self.cs = Cs(0);
+            self.conblk = 0;
+            self.debug = Debug(0);
+            self.phase = Phase::Empty;
+            self.at = NEVER;
             return;
         }
         let (was_active, end, int) = (self.cs.active(), self.cs.end(), self.cs.int());

@@ -60,8 +60,9 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         };
 
         if let Some((_, channel)) = feeder {
+            // The next word is put in before four bytes are taken out, which must fit.
             let level = spi.tdreq();
-            if !fits(channel) || level > 60 || tx <= level || tx > level.wrapping_add(WORD) {
+            if !fits(channel) || level > 56 || tx <= level || tx > level.wrapping_add(WORD) {
                 return None;
             }
             // Behind the last byte of the batch whole words are still owed.

@@ -56,12 +56,12 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
     fn spi_line(&self, tame: bool) -> Tick {
         let spi = &self.spi;
         let soonest = self.next;
-        if !spi.irq_on_done() && !spi.irq_on_rxr() {
-            return NEVER;
-        }
         let alone = self.dma.busy().is_empty();
         if !alone && (!tame || spi.irq()) {
             return soonest;
+        }
+        if !spi.irq_on_done() && !spi.irq_on_rxr() {
+            return NEVER;
         }
         if !spi.shifting() {
             return if alone { NEVER } else { soonest };
@@ -106,13 +106,14 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         }
         // The word in flight may find fewer bytes than it takes.
         let in_flight = if channel.phase == Phase::Move { 4 } else { 0 };
-        let by_data = if feeds(channel) {
-            // It fills the FIFO to just above the threshold, and then goes on as fast as bytes go out.
+        let by_data = if feeds(channel) && self.spi.tdreq() <= 60 {
+            // It fills the FIFO to just above the threshold, and then goes on as fast as bytes begin. A word may be in
+            // flight, the tail of DLEN may be three bytes short, and the last byte need not end.
             let level = u64::try_from(self.spi.tx.len()).unwrap_or(0);
             let threshold = u64::try_from(self.spi.tdreq()).unwrap_or(0);
             let shifted = left
                 .saturating_add(level)
-                .saturating_sub(threshold.saturating_add(12));
+                .saturating_sub(threshold.saturating_add(13));
             if shifted == 0 {
                 soonest
             } else {
