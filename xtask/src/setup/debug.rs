@@ -42,7 +42,13 @@ pub(crate) fn build(kernel: &Kernel, series: &str) -> Result<()> {
     fs::create_dir_all(&source)?;
     let mut tar = Command::new("tar");
     // Half of the files, and of the time, is for what is not built.
-    for unused in ["arch/[!x]*/*", "Documentation/*/*", "tools/testing/*"] {
+    let unused = [
+        "arch/[!x]*.[chS]",
+        "arch/[!x]*.dts*",
+        "Documentation/*/*",
+        "tools/testing/*",
+    ];
+    for unused in unused {
         tar.arg(format!("--exclude={package}/{unused}"));
     }
     tar.args(["--extract", "--strip-components=1", "--file"])
