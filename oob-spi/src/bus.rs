@@ -172,7 +172,23 @@ impl<C: Controller, E: Env> Bus<C, E> {
         }
     }
 
+    /// Whether `owner` may ask for frames.
+    #[inline]
+    pub(crate) fn admit(&self, slot: &Slot, owner: Owner) -> Result<(), Refusal> {
+        match slot.is_on() && self.owner.load(Ordering::Relaxed) == owner.0 {
+            true => Ok(()),
+            false => self.why_not(slot, owner),
+        }
+    }
+
+    #[cold]
+    fn why_not(&self, slot: &Slot, owner: Owner) -> Result<(), Refusal> {
+        slot.admit()?;
+        self.is_owner(owner)
+    }
+
     /// Counts a call that was refused before it reached the bus.
+    #[cold]
     pub fn reject(&self, chip_select: u8) {
         if let Ok(slot) = self.slot(chip_select) {
             slot.counters.rejected.add(1);

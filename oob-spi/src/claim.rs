@@ -67,6 +67,7 @@ const GENERATION: u64 = 1 << 32;
 pub(crate) struct Snapshot(u64);
 
 impl Snapshot {
+    #[inline]
     pub(crate) const fn phase(self) -> Phase {
         match self.0 & PHASE {
             0 => Phase::Idle,
@@ -79,10 +80,12 @@ impl Snapshot {
     }
 
     /// Whether an in-band call has the claim, or will have it next.
+    #[inline]
     pub(crate) fn is_inband(self) -> bool {
         self.0 & WANTED != 0 || self.phase() == Phase::Inband
     }
 
+    #[inline]
     const fn with(self, phase: Phase) -> Self {
         let bits = match phase {
             Phase::Idle => 0,
@@ -133,11 +136,13 @@ impl Claim {
         Self(AtomicU64::new(0))
     }
 
+    #[inline]
     pub(crate) fn read(&self) -> Snapshot {
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
     /// Replaces the word by what `next` makes of it, until `next` gives up; what it replaced, or gave up at.
+    #[inline]
     fn update(&self, next: impl Fn(Snapshot) -> Option<Snapshot>) -> Result<Snapshot, Snapshot> {
         let mut seen = self.read();
         loop {
@@ -155,6 +160,7 @@ impl Claim {
     }
 
     /// Idle -> Active, unless an in-band call waits. The error says who is in the way.
+    #[inline]
     pub(crate) fn claim(&self) -> Result<Hold, Snapshot> {
         self.update(|seen| {
             (seen.phase() == Phase::Idle && seen.0 & WANTED == 0).then(|| seen.with(Phase::Active))
@@ -226,6 +232,7 @@ impl Claim {
     }
 
     /// Takes one requested stop frame, or gives the claim up where there is none.
+    #[inline]
     pub(crate) fn release(&self, hold: Hold) -> Next {
         let seen = self.update(|seen| {
             let stops = seen.0 & STOPS;

@@ -11,6 +11,7 @@
 //! - Calls do not queue: the bus is one, its order is the program's to choose (one thread, or a list).
 //! - The clock is read twice: on entry (for the deadline, the watch-dog and the time limit) and at the frame's end. The
 //!   watch-dog's timer is not touched: the entry date is stored, and the timer looks at it.
+//! - What `run` needs for a good frame of the FIFO path is inlined into it; what goes wrong is out of line.
 
 use crate::bus::{Bus, Env, Owner};
 use crate::claim::{Hold, Phase, Snapshot};
@@ -64,6 +65,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         self.counted_run(chip_select, result)
     }
 
+    #[inline]
     fn counted_run<X: Errno>(&self, chip_select: u8, result: Result<(), X>) -> Result<(), X> {
         if let Err(error) = result
             && error.is_rejection()
@@ -73,6 +75,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         result
     }
 
+    #[inline]
     fn try_run(
         &self,
         oob: &Oob<'_>,
@@ -81,8 +84,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         deadline: Instant,
     ) -> Result<(), RunError> {
         let slot = self.slot(chip_select)?;
-        slot.admit()?;
-        self.is_owner(owner)?;
+        self.admit(slot, owner)?;
         let entry = self.env.now();
         slot.last_call.store(entry.0, Ordering::Relaxed);
         if entry >= deadline {
@@ -104,9 +106,9 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Looks again, now that nobody else can change it but by tripping the fail-safe.
+    #[inline]
     fn still_callable(&self, slot: &Slot, owner: Owner) -> Result<(), RunError> {
-        slot.admit()?;
-        self.is_owner(owner)?;
+        self.admit(slot, owner)?;
         match slot.is_timer_driven() {
             true => Err(RunError::SettingUp),
             false => Ok(()),
@@ -114,6 +116,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Moves one frame that began at `entry`; its end, and how it ended.
+    #[inline]
     fn call_frame(
         &self,
         hold: &mut Hold,
@@ -144,6 +147,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         (end, result)
     }
 
+    #[cold]
     fn missed(&self, chip_select: u8, slot: &Slot, error: RunError) -> RunError {
         slot.counters.missed.add(1);
         self.strike(chip_select, slot, 1);
@@ -151,6 +155,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Waits for the end of the next frame that the timer starts. Holds no claim.
+    #[inline(never)]
     fn next_timer_frame(
         &self,
         oob: &Oob<'_>,
@@ -288,8 +293,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
             return Err(RunError::Reserved);
         }
         let slot = self.slot(entry.chip_select)?;
-        slot.admit()?;
-        self.is_owner(owner)?;
+        self.admit(slot, owner)?;
         Ok(slot)
     }
 

@@ -26,11 +26,20 @@ pub(crate) type Ended = Result<(), TransferError>;
 
 impl<C: Controller, E: Env> Bus<C, E> {
     /// Claims the bus for a thread or a handler; ends first what flew solo and is overdue at `now`.
+    #[inline]
     pub(crate) fn claim_at(&self, now: Instant) -> Result<Hold, Snapshot> {
-        self.claim.claim().or_else(|seen| match seen.is_inband() {
+        match self.claim.claim() {
+            Ok(hold) => Ok(hold),
+            Err(seen) => self.claim_from(seen, now),
+        }
+    }
+
+    #[cold]
+    fn claim_from(&self, seen: Snapshot, now: Instant) -> Result<Hold, Snapshot> {
+        match seen.is_inband() {
             true => Err(seen),
             false => self.take_overdue(seen, now).ok_or(seen),
-        })
+        }
     }
 
     /// Takes the claim from a frame that flies solo and is overdue.
@@ -45,25 +54,38 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Sends the stop frames that were asked for, then gives the claim up.
-    pub(crate) fn release(&self, mut hold: Hold) {
-        while let Next::Stop(chip_select, held) = self.claim.release(hold) {
-            hold = held;
-            let Ok(slot) = self.slot(chip_select) else {
-                continue;
-            };
-            if slot.state() != State::Stopped || slot.stop() != StopFrame::Armed {
-                continue;
-            }
-            match self.launch(hold, chip_select, slot, Which::Stop, self.env.now()) {
-                None => return,
-                Some((held, ended)) => {
-                    hold = held;
-                    self.stop_ended(slot, ended);
-                }
-            }
+    #[inline]
+    pub(crate) fn release(&self, hold: Hold) {
+        if let Next::Stop(chip_select, hold) = self.claim.release(hold) {
+            self.send_stops(chip_select, hold);
         }
     }
 
+    #[cold]
+    fn send_stops(&self, first: u8, hold: Hold) {
+        let mut next = Next::Stop(first, hold);
+        while let Next::Stop(chip_select, hold) = next {
+            next = match self.send_stop(chip_select, hold) {
+                Some(hold) => self.claim.release(hold),
+                None => return,
+            };
+        }
+    }
+
+    /// Sends a stop frame, if it is still owed; `None` where it flies solo now, and the hold with it.
+    fn send_stop(&self, chip_select: u8, hold: Hold) -> Option<Hold> {
+        let Ok(slot) = self.slot(chip_select) else {
+            return Some(hold);
+        };
+        if slot.state() != State::Stopped || slot.stop() != StopFrame::Armed {
+            return Some(hold);
+        }
+        let (hold, ended) = self.launch(hold, chip_select, slot, Which::Stop, self.env.now())?;
+        self.stop_ended(slot, ended);
+        Some(hold)
+    }
+
+    #[inline]
     fn pulse(
         &self,
         hold: &mut Hold,
@@ -81,6 +103,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         }
     }
 
+    #[inline]
     fn pulse_fifo(&self, hold: &mut Hold, chip_select: u8, which: Which) -> Ended {
         match self.pulse(hold, chip_select, which) {
             Ok(Pulse::Done) => Ok(()),
@@ -101,6 +124,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Moves one frame. `wait` returns when the phase is no longer Flight, or when the frame's time is over.
+    #[inline]
     pub(crate) fn exchange(
         &self,
         hold: &mut Hold,
@@ -113,6 +137,18 @@ impl<C: Controller, E: Env> Bus<C, E> {
         if slot.path() == Path::Fifo {
             return self.pulse_fifo(hold, chip_select, which);
         }
+        self.exchange_by_dma(hold, chip_select, which, back, wait)
+    }
+
+    #[inline(never)]
+    fn exchange_by_dma(
+        &self,
+        hold: &mut Hold,
+        chip_select: u8,
+        which: Which,
+        back: Phase,
+        wait: impl FnOnce(),
+    ) -> Ended {
         self.take_off(hold, chip_select, which, Instant::NEVER);
         let pulsed = self.pulse(hold, chip_select, which);
         if pulsed == Ok(Pulse::InFlight) {
@@ -200,6 +236,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// A frame that an exchange call started has ended after `took`; for the holder.
+    #[inline]
     pub(crate) fn call_frame_ended(
         &self,
         chip_select: u8,
@@ -208,13 +245,26 @@ impl<C: Controller, E: Env> Bus<C, E> {
         took: Ns,
         is_late: bool,
     ) -> Result<(), RunError> {
-        let counted = Self::count(slot, ended);
         slot.counters.worst_ns.raise_to(took.0);
+        if ended.is_err() || is_late {
+            return self.call_frame_failed(chip_select, slot, ended, is_late);
+        }
+        slot.counters.frames.bump();
+        slot.streak.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    #[cold]
+    fn call_frame_failed(
+        &self,
+        chip_select: u8,
+        slot: &Slot,
+        ended: Ended,
+        is_late: bool,
+    ) -> Result<(), RunError> {
+        let counted = Self::count(slot, ended);
         if is_late {
             slot.counters.missed.add(1);
-        } else if counted.is_ok() {
-            slot.streak.store(0, Ordering::Relaxed);
-            return Ok(());
         }
         self.strike(chip_select, slot, 1);
         counted.and(Err(RunError::Late))

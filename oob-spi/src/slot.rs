@@ -45,10 +45,12 @@ pub(crate) enum StopFrame {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
+    #[inline]
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
+    #[inline]
     fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
@@ -59,11 +61,13 @@ impl Counter {
     }
 
     /// Adds one; for the claim's holder only.
+    #[inline]
     pub(crate) fn bump(&self) {
         self.set(self.get().wrapping_add(1));
     }
 
     /// Keeps the higher; for the claim's holder only.
+    #[inline]
     pub(crate) fn raise_to(&self, value: u64) {
         if value > self.get() {
             self.set(value);
@@ -165,6 +169,11 @@ impl Slot {
             .is_ok()
     }
 
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.state.load(Ordering::Acquire) == State::On as u8
+    }
+
     /// Whether frames may be asked for.
     pub(crate) fn admit(&self) -> Result<(), Refusal> {
         match self.state() {
@@ -214,6 +223,7 @@ impl Slot {
         self.stop.store(stop as u8, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn path(&self) -> Path {
         match self.path.load(Ordering::Relaxed) {
             0 => Path::Fifo,
@@ -225,6 +235,7 @@ impl Slot {
         Ns(self.wire.load(Ordering::Relaxed))
     }
 
+    #[inline]
     pub(crate) fn limit(&self) -> Ns {
         Ns(self.limit.load(Ordering::Relaxed))
     }
@@ -237,6 +248,7 @@ impl Slot {
         self.frame_len.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn is_timer_driven(&self) -> bool {
         self.trigger_period.load(Ordering::Acquire) != 0
     }
