@@ -27,6 +27,11 @@ helper void *rust_helper_current_files(void)
 	return current->files;
 }
 
+helper bool rust_helper_signal_pending(void)
+{
+	return signal_pending(current);
+}
+
 helper void rust_helper_set_current_state(unsigned int state)
 {
 	if (state == TASK_RUNNING)

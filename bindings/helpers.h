@@ -13,6 +13,7 @@ void rust_helper_BUG(void) __attribute__((noreturn));
 struct task_struct *rust_helper_get_current(void);
 int rust_helper_task_fifo_priority(struct task_struct *t);
 void *rust_helper_current_files(void);
+bool rust_helper_signal_pending(void);
 void rust_helper_set_current_state(unsigned int state);
 void rust_helper_rcu_read_lock(void);
 void rust_helper_rcu_read_unlock(void);

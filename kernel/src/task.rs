@@ -27,3 +27,9 @@ pub fn current_process() -> u64 {
     // SAFETY: task context.
     unsafe { bindings::current_files() }.addr() as u64
 }
+
+/// Whether a signal waits for the calling thread.
+pub fn signal_pending() -> bool {
+    // SAFETY: task context.
+    unsafe { bindings::signal_pending() }
+}

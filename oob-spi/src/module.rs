@@ -23,7 +23,7 @@ use core::ffi::{c_int, c_uint, c_void};
 use core::fmt::Write;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use evl::mainline::{Monotonic, TaskFlag};
-use evl::stage::Inband;
+use evl::stage::{Inband, Oob};
 use evl::time::{Clock, Instant};
 use file::SpiFile;
 use kernel::alloc::{KArc, KBox};
@@ -121,6 +121,10 @@ impl Env for KernelEnv {
 
     fn watch_timer(&self, chip_select: u8) -> &HrTimer<Tick> {
         &self.line(chip_select).watch
+    }
+
+    fn is_interrupted(&self, _oob: &Oob<'_>) -> bool {
+        kernel::task::signal_pending()
     }
 
     fn nap(&self, _inband: &Inband<'_>) {
