@@ -400,3 +400,6 @@ impl DmaMemory {
         let _ = self.arena.clone().write(at, data);
     }
 }
+
+#[cfg(test)]
+mod tests;
