@@ -29,7 +29,7 @@ macro_rules! errors {
                 match self { $(Self::$case => number::$errno,)* }
             }
 
-            #[cfg(test)]
+            #[cfg(all(test, not(loom)))]
             const ALL: &'static [Self] = &[$(Self::$case,)*];
         }
     };
