@@ -3,19 +3,18 @@
 //! The claim: who may touch the controller now, in one atomic word.
 //!
 //! ```text
-//!                 claim                    take_off: generation + 1
-//!        Idle ------------> Active ------------------------------> Flight
-//!       ^ ^ ^                ^ ^ ^                                 |  |  |
-//!       | | | release        | | |   settle (thread: event/timeout)|  |  | land (interrupt:
-//!       | | +----------------+ | +---------------------------------+  |  |  the thread finishes)
-//!       | |                    |                         ^            |  v
-//!       | | release            |                  settle +-----------(|) Landed
-//!       | +----- Inband <--> Flight (in-band stop frames)             |
-//!       |          ^           |                                      | go_solo (a timer's or a stop
-//!       |   claim_inband       | land: the interrupt finishes         v  frame: no thread waits)
-//!       +-- (Idle)             +------------------------------------ Solo
-//!                              | steal: whoever finds it overdue      |
-//!                              +--------------------------------------+
+//!            claim, claim_inband
+//!   Idle ------------------------> Active | Inband          the holder runs
+//!     ^                              |         ^
+//!     +---- release: no stop owed ---+         | settle: landed, or out of time
+//!                                    |         |
+//!         take_off: generation + 1   |       Landed
+//!                                    v         ^
+//!                                  Flight -----+            the holder waits; land: the interrupt wakes it
+//!                                    |
+//!                                    | go_solo: nobody waits for this frame
+//!                                    v
+//!                                   Solo -----> Active      a new holder; land: the interrupt, steal: it is overdue
 //! ```
 //!
 //! | bits | what |
@@ -36,6 +35,8 @@
 //! 4. A stop frame is asked for by setting its bit, in any phase. `release` gives the claim up only by a
 //!    compare-and-swap that finds no bit set, so a request made while the claim is held is served by the holder, and a
 //!    request made in Idle by the one who asks or by who claims first.
+//!
+//! `tests/model.rs` checks this, with the whole bus round it, in every interleaving.
 
 use crate::sync::{AtomicU64, Ordering};
 
