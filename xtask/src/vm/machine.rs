@@ -52,8 +52,8 @@ pub(crate) struct Machine {
     pub(crate) dtb: Option<&'static str>,
     /// Nodes of it that are taken out: what holds the data line.
     pub(crate) dtb_without: &'static [&'static str],
-    /// Folder of the repository with overlays for it.
-    pub(crate) overlays: Option<&'static str>,
+    /// Overlays for it, in the repository.
+    pub(crate) overlays: &'static [&'static str],
     /// Stock modules that the guest can load.
     pub(crate) stock_modules: &'static [&'static str],
     /// The kit's modules, in the order in which they are loaded.
@@ -92,7 +92,7 @@ static X86_64: Machine = Machine {
     fixed_cpus: false,
     dtb: None,
     dtb_without: &[],
-    overlays: None,
+    overlays: &[],
     stock_modules: &["mtd", "spi-nor"],
     kit_modules: KIT_AND_BOARD,
 };
@@ -111,7 +111,7 @@ static RASPI3B: Machine = Machine {
     fixed_cpus: true,
     dtb: Some("broadcom/bcm2837-rpi-3-b.dtb"),
     dtb_without: &["/soc/serial@7e201000/bluetooth"],
-    overlays: Some("bcm2835/overlays"),
+    overlays: &["bcm2835/overlays/oob-spi0-qemu.dts"],
     stock_modules: &["mtd", "spi-nor", "spi-bcm2835"],
     kit_modules: KIT,
 };
@@ -130,7 +130,7 @@ static IMX8MP: Machine = Machine {
     fixed_cpus: false,
     dtb: Some("freescale/imx8mp-evk.dtb"),
     dtb_without: &[],
-    overlays: None,
+    overlays: &[],
     stock_modules: &["mtd", "spi-nor", "spi-imx"],
     kit_modules: KIT,
 };

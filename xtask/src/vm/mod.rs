@@ -200,22 +200,8 @@ impl Job {
         for node in self.machine.dtb_without {
             run::output(Command::new("fdtput").arg("-r").arg(&board).arg(node))?;
         }
-        let Some(folder) = self
-            .machine
-            .overlays
-            .map(|folder| paths::repo().join(folder))
-        else {
-            return Ok(board);
-        };
-        let mut sources: Vec<PathBuf> = match fs::read_dir(&folder) {
-            Ok(entries) => entries
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .collect(),
-            Err(_) => Vec::new(),
-        };
-        sources.retain(|path| path.extension().is_some_and(|extension| extension == "dts"));
-        sources.sort();
-        for source in sources {
+        for source in self.machine.overlays {
+            let source = paths::repo().join(source);
             let overlay = dir.join("overlay.dtbo");
             let mut dtc = Command::new("dtc");
             dtc.args(["-q", "-@", "-I", "dts", "-O", "dtb", "-o"])
