@@ -26,20 +26,6 @@ pub trait BusMemory {
     fn write(&mut self, bus: u32, data: &[u8]) -> Result<(), BusError>;
 }
 
-/// No memory at all.
-#[derive(Clone, Copy, Debug)]
-pub struct NoMemory;
-
-impl BusMemory for NoMemory {
-    fn read(&self, _bus: u32, _out: &mut [u8]) -> Result<(), BusError> {
-        Err(BusError)
-    }
-
-    fn write(&mut self, _bus: u32, _data: &[u8]) -> Result<(), BusError> {
-        Err(BusError)
-    }
-}
-
 /// Where an address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {

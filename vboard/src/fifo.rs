@@ -57,6 +57,16 @@ impl Fifo {
         byte
     }
 
+    /// Appends a byte and takes the first; for a FIFO that is not full.
+    pub(crate) fn rotate(&mut self, byte: u8) -> u8 {
+        if let Some(slot) = self.bytes.get_mut(self.head.wrapping_add(self.len) % DEPTH) {
+            *slot = byte;
+        }
+        let first = self.bytes.get(self.head % DEPTH).copied().unwrap_or(0);
+        self.head = self.head.wrapping_add(1) % DEPTH;
+        first
+    }
+
     /// What a change of the access width does to the bytes inside: they are no longer what was put in.
     pub(crate) fn garble(&mut self) {
         for byte in &mut self.bytes {
@@ -87,6 +97,10 @@ mod tests {
                     None => prop_assert_eq!(fifo.pop(), queue.pop_front()),
                 }
                 prop_assert_eq!(fifo.len(), queue.len());
+                if queue.len() < DEPTH {
+                    queue.push_back(0x5a);
+                    prop_assert_eq!(Some(fifo.rotate(0x5a)), queue.pop_front());
+                }
             }
         }
     }

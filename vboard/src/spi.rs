@@ -411,11 +411,9 @@ impl Spi {
         self.mosi = mosi;
         self.end = t.saturating_add(self.byte_ticks());
         self.last_edge = t.saturating_add(self.divider().wrapping_mul(8));
-        if self.selected != 0 {
-            for line in self.selected_lines() {
-                if line.bytes == 0 {
-                    line.first_edge = t;
-                }
+        for line in self.selected_lines() {
+            if line.bytes == 0 {
+                line.first_edge = t;
             }
         }
     }
@@ -448,19 +446,69 @@ impl Spi {
 
     fn exchange<S: Slaves>(&mut self, t: Tick, mosi: u8, wires: &mut Wires<'_, S>) -> u8 {
         self.counts.shifted = self.counts.shifted.wrapping_add(1);
-        let now = wires.clock.date(t);
+        let last_edge = self.last_edge;
+        for line in self.selected_lines() {
+            line.bytes = line.bytes.saturating_add(1);
+            line.last_edge = last_edge;
+        }
+        self.wire(t, mosi, wires)
+    }
+
+    /// One byte on the wire: what the selected slaves answer.
+    fn wire<S: Slaves>(&self, t: Tick, mosi: u8, wires: &mut Wires<'_, S>) -> u8 {
         let mut miso = 0xff;
-        for (index, line) in (0u8..).zip(&mut self.lines) {
-            if self.selected & (1 << index) != 0 {
-                line.bytes = line.bytes.saturating_add(1);
-                line.last_edge = self.last_edge;
-                // Two slaves on one wire: whoever pulls low wins.
-                miso &= wires.slaves.exchange(index, now, mosi);
+        let mut selected = self.selected;
+        if selected != 0 {
+            let now = wires.clock.date(t);
+            for index in 0..3 {
+                if selected & 1 != 0 {
+                    // Two slaves on one wire: whoever pulls low wins.
+                    miso &= wires.slaves.exchange(index, now, mosi);
+                }
+                selected >>= 1;
             }
         }
         match &mut wires.faults.miso_noise {
             Some(noise) => noise.apply(miso),
             None => miso,
         }
+    }
+
+    /// As many bytes as `data` has, of a transfer in DMA mode that nothing stops meanwhile: `feed` puts `data` into the
+    /// transmit FIFO as room comes up, `drain` fills it from the receive FIFO. Gives the date of the last byte.
+    pub(crate) fn stream<S: Slaves>(
+        &mut self,
+        data: &mut [u8],
+        feed: bool,
+        drain: bool,
+        wires: &mut Wires<'_, S>,
+    ) -> Tick {
+        let byte_ticks = self.byte_ticks();
+        let mut done = self.end;
+        for byte in data.iter_mut() {
+            done = self.end;
+            self.end = done.wrapping_add(byte_ticks);
+            let mosi = self.mosi;
+            self.mosi = if feed {
+                self.tx.rotate(*byte)
+            } else {
+                self.tx.pop().unwrap_or(0)
+            };
+            let miso = self.wire(done, mosi, wires);
+            if drain {
+                *byte = self.rx.rotate(miso);
+            } else {
+                self.rx.push(miso);
+            }
+        }
+        let bytes = u32::try_from(data.len()).unwrap_or(0);
+        self.counts.shifted = self.counts.shifted.wrapping_add(bytes.into());
+        self.dlen = self.dlen.saturating_sub(bytes);
+        self.last_edge = self.end;
+        for line in self.selected_lines() {
+            line.bytes = line.bytes.saturating_add(bytes);
+            line.last_edge = done;
+        }
+        done
     }
 }

@@ -60,7 +60,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         };
 
         if let Some((_, channel)) = feeder {
-            // The next word is put in before four bytes are taken out, which must fit.
+            // The FIFO is never full when a byte is put in.
             let level = spi.tdreq();
             if !fits(channel) || level > 56 || tx <= level || tx > level.wrapping_add(WORD) {
                 return None;
@@ -128,29 +128,18 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
             drainer,
             mut data,
         } = batch;
-        let words = data.as_chunks_mut::<WORD>().0;
-        let mut done = self.spi.end;
-        for word in words.iter_mut().take(bytes / WORD) {
-            if feeder.is_some() {
-                for byte in word.iter() {
-                    self.spi.tx.push(*byte);
-                }
+        let mut wires = Wires {
+            slaves: &mut self.slaves,
+            clock: &self.clock,
+            faults: &mut self.faults,
+        };
+        let done = match data.get_mut(..bytes) {
+            Some(data) => {
+                let (feed, drain) = (feeder.is_some(), drainer.is_some());
+                self.spi.stream(data, feed, drain, &mut wires)
             }
-            for _ in 0..WORD {
-                done = self.spi.end;
-                let mut wires = Wires {
-                    slaves: &mut self.slaves,
-                    clock: &self.clock,
-                    faults: &mut self.faults,
-                };
-                self.spi.finish(&mut wires);
-            }
-            if drainer.is_some() {
-                for byte in word.iter_mut() {
-                    *byte = self.spi.rx.pop().unwrap_or(0);
-                }
-            }
-        }
+            None => self.spi.end,
+        };
         let moved = u32::try_from(bytes).unwrap_or(0);
         if let Some(n) = feeder {
             self.dma.change(n, |channel| channel.skip(moved));

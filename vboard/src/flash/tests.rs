@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use super::*;
+use crate::board::{Block, Board};
+use crate::bus::{BusError, BusMemory};
+use crate::motor::Motor;
+use crate::slave::{Sockets, Unconnected};
 use proptest::prelude::*;
 
 struct Bench {
@@ -144,6 +148,41 @@ fn the_status_register_can_be_written() {
     bench.run(&[WRSR, 0x1f]);
     bench.wait(STATUS_WRITE_TIME);
     assert_eq!(bench.status(), 0x1c);
+}
+
+/// Polled through SPI0's registers, on the line it sits on and on the others.
+#[test]
+fn it_answers_on_its_own_line_alone() {
+    let sockets = Sockets(Unconnected, Flash::new(vec![0xff; FLASH_LEN]), Motor::new());
+    let mut board = Board::new(sockets, Nothing, 250, Instant(0));
+    let mut now = Instant(0);
+    let mut identify = |line: u32| {
+        board.write(now, Block::Spi0, 0x08, 10);
+        board.write(now, Block::Spi0, 0x00, 1 << 7 | 3 << 4 | line);
+        for byte in [RDID, 0, 0, 0] {
+            board.write(now, Block::Spi0, 0x04, byte.into());
+        }
+        now = now.after(Ns(1_000_000));
+        let answer: Vec<u32> = (0..4).map(|_| board.read(now, Block::Spi0, 0x04)).collect();
+        board.write(now, Block::Spi0, 0x00, 0);
+        answer
+    };
+    assert_eq!(identify(0), [0xff; 4]);
+    assert_eq!(identify(1), [0xff, 0xef, 0x40, 0x14]);
+    assert_eq!(identify(2)[0], motor_frame::STATUS_MAGIC.into());
+    assert_eq!(identify(3), [0xff; 4]);
+}
+
+struct Nothing;
+
+impl BusMemory for Nothing {
+    fn read(&self, _bus: u32, _out: &mut [u8]) -> Result<(), BusError> {
+        Err(BusError)
+    }
+
+    fn write(&mut self, _bus: u32, _data: &[u8]) -> Result<(), BusError> {
+        Err(BusError)
+    }
 }
 
 proptest! {
