@@ -15,13 +15,14 @@
 //! - in DMA mode DONE says that DLEN has reached 0, whatever is left in the FIFO;
 //! - CSPOL inverts every line, CSPOL0..2 one each (either does, both together do not undo each other).
 
+mod line;
 mod regs;
 
 use crate::faults::Faults;
 use crate::fifo::Fifo;
 use crate::slave::{ChipSelect, LINES, Slaves};
 use crate::ticks::{CoreClock, NEVER, Tick};
-use evl::time::Ns;
+use line::Line;
 use regs::{Cs, Dc};
 
 /// RXR is set from this level on.
@@ -43,28 +44,6 @@ pub struct SpiCounts {
     /// Control words taken (FIFO writes while TA was 0).
     pub control_words: u32,
 }
-
-/// Ticks of one chip-select line.
-#[derive(Clone, Copy, Debug)]
-struct Line {
-    selections: u32,
-    bytes: u32,
-    selected_at: Tick,
-    first_edge: Tick,
-    last_edge: Tick,
-    deselected_at: Tick,
-    inactive: Tick,
-}
-
-const FRESH: Line = Line {
-    selections: 0,
-    bytes: 0,
-    selected_at: 0,
-    first_edge: 0,
-    last_edge: 0,
-    deselected_at: NEVER,
-    inactive: NEVER,
-};
 
 #[derive(Debug)]
 pub(crate) struct Spi {
@@ -113,7 +92,7 @@ impl Spi {
             stale_done: false,
             auto_off: false,
             selected: 0,
-            lines: [FRESH; LINES],
+            lines: [Line::FRESH; LINES],
             counts: SpiCounts {
                 shifted: 0,
                 overruns: 0,
@@ -130,28 +109,10 @@ impl Spi {
     }
 
     pub(crate) fn chip_select(&self, line: u8, clock: &CoreClock) -> ChipSelect {
-        let Some(seen) = self.lines.get(usize::from(line)) else {
-            return ChipSelect::default();
-        };
-        let active = self.selected & (1 << line) != 0;
-        let hold = match (active, seen.bytes) {
-            (true, _) | (_, 0) => 0,
-            _ => seen.deselected_at.saturating_sub(seen.last_edge),
-        };
-        let setup = match seen.bytes {
-            0 => 0,
-            _ => seen.first_edge.saturating_sub(seen.selected_at),
-        };
-        ChipSelect {
-            selections: seen.selections,
-            bytes: seen.bytes,
-            setup: clock.span(setup),
-            hold: clock.span(hold),
-            inactive: match seen.inactive {
-                NEVER => Ns(u64::MAX),
-                ticks => clock.span(ticks),
-            },
-        }
+        let active = self.selected & 1u8.wrapping_shl(line.into()) != 0;
+        self.lines
+            .get(usize::from(line))
+            .map_or_else(ChipSelect::default, |seen| seen.report(active, clock))
     }
 
     fn idle(&self) -> bool {
@@ -385,13 +346,7 @@ impl Spi {
                 line.deselected_at = t;
                 wires.slaves.deselect(index, now);
             } else {
-                line.selections = line.selections.saturating_add(1);
-                line.bytes = 0;
-                line.selected_at = t;
-                line.inactive = match line.deselected_at {
-                    NEVER => NEVER,
-                    since => t.saturating_sub(since),
-                };
+                line.select(t);
                 wires.slaves.select(index, now);
             }
         }
