@@ -25,14 +25,17 @@ pub(crate) fn modules(kernel: &'static Kernel) -> Result<Vec<PathBuf>> {
         return Ok(Vec::new());
     }
     setup::ensure(&[Need::Build, Need::Kernel(kernel)])?;
-    let out = paths::target().join("kernel").join(kernel.name);
+    let kernels = paths::target().join("kernel");
+    let out = kernels.join(kernel.name);
     fs::create_dir_all(&out)?;
-    let lock = File::create(out.with_extension("lock"))?;
+    // One at a time: all kernels share Cargo's folder, in which a library has one place whatever the kernel.
+    let lock = File::create(kernels.join("lock"))?;
     lock.lock().context("cannot lock the module folder")?;
     let mut make = Command::new("make");
     make.arg("-C").arg(&repo).arg("--no-print-directory");
     make.arg(format!("KDIR={}", kernel.dir()?.join("build").display()));
     make.arg(format!("O={}", out.display()));
+    make.arg(format!("CARGO_DIR={}", kernels.join("cargo").display()));
     if kernel.arch == Arch::Arm64 {
         make.args(["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"]);
     }
