@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-#   make KDIR=<headers package or build folder of a kernel> [O=<folder for what is built>] [ARCH=..] [CROSS_COMPILE=..]
+#   make KDIR=<headers package or build folder of a kernel> [O=<folder for what is built>] [CARGO_DIR=..] [ARCH=..] [CROSS_COMPILE=..]
 #
 # builds the kit's modules for that kernel. Cargo compiles the Rust code, Kbuild the few lines of C, and Kbuild links.
 # What is wrong with the tree or the toolchain is said in one line, before anything is built.
@@ -23,6 +23,8 @@ MAKEOVERRIDES :=
 kdir := $(realpath $(KDIR))
 O ?= $(top)/target/kernel/$(notdir $(kdir))
 out := $(abspath $(O))
+# Several kernels may share one: what does not depend on the kernel is compiled once for all.
+CARGO_DIR ?= $(out)/cargo
 
 .PHONY: modules check clean
 modules: check
@@ -31,7 +33,7 @@ modules: check
 		ln -sfn $(top)/bindings/helpers.c $(out)/$(n)_helpers.c;)
 	@ln -sfn $(top)/Kbuild $(out)/Kbuild
 	@ln -sfn $(top)/bindings/layout.c $(out)/layout.c
-	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) ARCH=$(ARCH) $(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)) OOBKIT=$(top) CARGO=$(CARGO) RUSTC=$(RUSTC) \
+	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) ARCH=$(ARCH) $(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)) OOBKIT=$(top) OOBKIT_CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC) \
 		CONFIG_DEBUG_INFO_BTF_MODULES= modules
 
 check:

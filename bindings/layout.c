@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Sizes and offsets as this kernel's C compiler sees them, for every structure whose size or fields Rust code uses.
- * Only assembled, never linked; bindings/build.rs turns each line into a compile-time assertion on the Rust side.
+ * Only assembled, never linked; bindings/generate turns each line into a compile-time assertion on the Rust side.
  */
 #include <linux/version.h>
 #include "kernel.h"

@@ -20,9 +20,9 @@
     clippy::undocumented_unsafe_blocks
 )]
 
-include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
+include!(concat!(env!("OOBKIT_BINDINGS"), "/bindings.rs"));
 
 mod layout {
     use super::*;
-    include!(concat!(env!("OUT_DIR"), "/layout.rs"));
+    include!(concat!(env!("OOBKIT_BINDINGS"), "/layout.rs"));
 }

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Reads the headers of the kernel that is built for.
+//! Reads the headers of the kernel that is built for, and writes what crate `bindings` includes.
 //!
-//! Kbuild passes, in the environment: `OOBKIT_CFLAGS`, the compiler flags it uses for a C file of the same module, and
-//! `OOBKIT_LAYOUT`, the assembly of `layout.c`, in which that compiler wrote down sizes and offsets. What bindgen made
-//! of the headers must agree with it, or the crate does not compile.
+//! ```text
+//!   Kbuild: c_flags, layout.c's assembly  -->  generate-bindings KERNEL_H LAYOUT ARCH OUT  -->  OUT/{bindings,layout}.rs
+//! ```
+//!
+//! A program of its own, so that it is built once for the machine and not once for each kernel. `OOBKIT_CFLAGS` holds
+//! the compiler flags that Kbuild uses for a C file of the same module; the working directory is the kernel's build
+//! folder, which those flags are relative to. In LAYOUT that compiler wrote down sizes and offsets: what bindgen made of
+//! the headers must agree with it, or crate `bindings` does not compile. A file is left alone where its content is the
+//! same, so that nothing is built anew for nothing.
 
 use bindgen::callbacks::{ItemInfo, ParseCallbacks};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{env, fs};
 
 /// Functions that the kernel exports and the kit's code calls.
@@ -34,22 +40,15 @@ impl ParseCallbacks for StripHelperPrefix {
 }
 
 fn main() {
-    println!("cargo::rerun-if-env-changed=OOBKIT_CFLAGS");
-    println!("cargo::rerun-if-env-changed=OOBKIT_KDIR");
-    println!("cargo::rerun-if-env-changed=OOBKIT_LAYOUT");
-    println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=kernel.h");
-    println!("cargo::rerun-if-changed=helpers.h");
-    let out = PathBuf::from(variable("OUT_DIR"));
-    let here = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
-    let layout = variable("OOBKIT_LAYOUT");
-    println!("cargo::rerun-if-changed={layout}");
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [header, layout, arch, out] = &arguments[..] else {
+        panic!("usage: generate-bindings KERNEL_H LAYOUT ARCH OUT_DIR");
+    };
+    let flags = env::var("OOBKIT_CFLAGS").expect("OOBKIT_CFLAGS holds the C compiler's flags");
 
     let bindings = bindgen::Builder::default()
-        .header(here.join("kernel.h").to_string_lossy())
-        .clang_args(c_flags(&variable("OOBKIT_CFLAGS"), &variable("TARGET")))
-        // Kbuild's paths are relative to the kernel's build folder.
-        .clang_arg(format!("-working-directory={}", variable("OOBKIT_KDIR")))
+        .header(header.as_str())
+        .clang_args(c_flags(&flags, arch))
         .use_core()
         .ctypes_prefix("core::ffi")
         .layout_tests(false)
@@ -70,21 +69,21 @@ fn main() {
         .rust_edition(bindgen::RustEdition::Edition2024)
         .generate()
         .unwrap_or_else(|error| panic!("the kernel's headers could not be read: {error}"));
-    bindings
-        .write_to_file(out.join("bindings.rs"))
-        .expect("OUT_DIR can be written");
-    fs::write(out.join("layout.rs"), layout_asserts(Path::new(&layout)))
-        .expect("OUT_DIR can be written");
+    let out = Path::new(out);
+    update(&out.join("bindings.rs"), &bindings.to_string());
+    update(&out.join("layout.rs"), &layout_asserts(Path::new(layout)));
 }
 
-fn variable(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: build through `make KDIR=...`"))
+fn update(path: &Path, text: &str) {
+    if fs::read_to_string(path).ok().as_deref() != Some(text) {
+        fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
 }
 
 /// The flags that decide what a declaration means; the rest are the C compiler's own business and clang may not know them.
-fn c_flags(all: &str, target: &str) -> Vec<String> {
-    let clang_target = match target.split('-').next() {
-        Some("aarch64") => "aarch64-linux-gnu",
+fn c_flags(all: &str, arch: &str) -> Vec<String> {
+    let clang_target = match arch {
+        "arm64" => "aarch64-linux-gnu",
         _ => "x86_64-linux-gnu",
     };
     let mut kept = vec![
