@@ -1,40 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! How far the set-up is, and how long it may still take.
 //!
-//! Each job is entered with the seconds it took when it was tried; the bar moves by them, so that the
-//! time left means something though the jobs differ by a factor of a hundred. Without a terminal
-//! there is one line for each job instead.
+//! Each job is entered with the seconds it took when it was tried, since jobs differ by a factor of a
+//! hundred and their number says nothing. How fast this machine did the jobs so far corrects what is
+//! left. Without a terminal there is one line for each job instead of the bar.
 
 use std::io::{IsTerminal, stderr};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// Progress through a known list of jobs.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
-    done: u64,
-    total: u64,
+    pace: Arc<Mutex<Pace>>,
 }
 
 impl Progress {
     /// For jobs that take `total` seconds together.
     pub(crate) fn new(total: u64) -> Self {
-        let bar = stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(total);
-            let style = "{bar:30} {percent:>3}% {eta:>4} left  {msg}";
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
-        Self {
-            bar,
-            done: 0,
-            total,
-        }
+        let pace = Arc::new(Mutex::new(Pace::new(total)));
+        let bar = stderr()
+            .is_terminal()
+            .then(|| bar(total, Arc::clone(&pace)));
+        Self { bar, pace }
     }
 
     /// Does one job of about `seconds`.
@@ -47,14 +38,17 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.set_message(what.to_owned()),
             None => {
-                let left = self.total.saturating_sub(self.done);
+                let left = self.pace.lock().map(|pace| pace.left(0)).unwrap_or(0);
                 eprintln!("setup: {what} (about {left} s left)");
             }
         }
+        let start = Instant::now();
         let result = work()?;
-        self.done = self.done.saturating_add(seconds);
+        if let Ok(mut pace) = self.pace.lock() {
+            pace.finished(seconds, start.elapsed().as_secs());
+        }
         if let Some(bar) = &self.bar {
-            bar.set_position(self.done);
+            bar.inc(seconds);
         }
         Ok(result)
     }
@@ -65,5 +59,73 @@ impl Drop for Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn bar(total: u64, pace: Arc<Mutex<Pace>>) -> ProgressBar {
+    let bar = ProgressBar::new(total);
+    let left = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+        if let Ok(pace) = pace.lock() {
+            let left = pace.left(pace.since.elapsed().as_secs());
+            // A line that cannot be drawn is drawn again in a moment.
+            let _ = write!(out, "{}:{:02} left", left / 60, left % 60);
+        }
+    };
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {left}  {wide_msg}") {
+        bar.set_style(style.with_key("left", left));
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Seconds as they were expected and as they turned out.
+struct Pace {
+    total: u64,
+    done: u64,
+    took: u64,
+    since: Instant,
+}
+
+impl Pace {
+    fn new(total: u64) -> Self {
+        Self {
+            total,
+            done: 0,
+            took: 0,
+            since: Instant::now(),
+        }
+    }
+
+    fn finished(&mut self, expected: u64, took: u64) {
+        self.done = self.done.saturating_add(expected);
+        self.took = self.took.saturating_add(took);
+        self.since = Instant::now();
+    }
+
+    /// What is left when the job at hand has run for so long.
+    fn left(&self, running: u64) -> u64 {
+        let expected = self.total.saturating_sub(self.done);
+        let left = if self.done < 10 {
+            // Too little to go by.
+            expected
+        } else {
+            expected.saturating_mul(self.took) / self.done
+        };
+        left.saturating_sub(running)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_machine_is_told_a_longer_time() {
+        let mut pace = Pace::new(100);
+        assert_eq!(pace.left(0), 100);
+        assert_eq!(pace.left(30), 70);
+        pace.finished(20, 60);
+        assert_eq!(pace.left(0), 240);
+        assert_eq!(pace.left(300), 0);
     }
 }

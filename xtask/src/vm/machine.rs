@@ -85,9 +85,8 @@ static X86_64: Machine = Machine {
     serials: &[Serial::Console, Serial::Data],
     console: "ttyS0,115200",
     data: "ttyS1",
-    // Without `tsc=reliable` the refined clock jumps by half a second; the emulated PC has no use for
-    // the rest and starts faster without.
-    append: "tsc=reliable no_timer_check mitigations=auto",
+    // Without it the refined clock jumps by half a second.
+    append: "tsc=reliable",
     cpus: 2,
     fixed_cpus: false,
     dtb: None,
