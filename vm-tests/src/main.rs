@@ -1,2 +1,139 @@
-//! Being written.
-fn main() {}
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the kit's modules promise, shown in a running kernel.
+//!
+//! ```text
+//!   vm-tests --list        the promises of this board, in order
+//!   vm-tests [--only TEXT] each one in a process of its own: ok NAME | FAIL NAME: why
+//!                          N passed, N failed                     status 1 where one failed
+//! ```
+//!
+//! It runs as root inside a guest into which the modules have been loaded, and changes the whole machine: it kills,
+//! unbinds, unloads. Tests are in the file of their theme; `support` is what they are written with.
+
+mod attach;
+mod failsafe;
+mod faults;
+mod flash;
+mod frames;
+mod fuzz;
+mod gone;
+mod inband;
+mod life;
+mod list;
+mod modules;
+mod owner;
+mod refused_pointers;
+mod refused_run;
+mod refused_setup;
+mod runner;
+mod support;
+mod trace;
+mod triggers;
+
+use clap::Parser;
+use std::process::ExitCode;
+use support::board::Board;
+
+/// A promise.
+pub(crate) struct Test {
+    /// What is promised.
+    name: &'static str,
+    on: On,
+    run: fn(&Guest) -> anyhow::Result<()>,
+}
+
+/// Where a promise can be tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    /// Wherever the modules load.
+    Any,
+    /// Any board with an SPI bus in the kit's hands.
+    Spi,
+    /// The virtual board.
+    Vboard,
+    /// QEMU's raspi3b with a flash behind SPI0.
+    Raspi3b,
+}
+
+/// What a test is told about the machine that it runs on.
+pub(crate) struct Guest {
+    pub(crate) board: Board,
+    /// Every count in full.
+    pub(crate) long: bool,
+}
+
+impl Guest {
+    /// `short`, or `long` where every count is to be in full.
+    pub(crate) const fn count(&self, short: u32, long: u32) -> u32 {
+        if self.long { long } else { short }
+    }
+}
+
+/// Every promise, in the order in which they are tested. The flash on raspi3b answers commands only until it streams its
+/// content, which no test but a reset ends: so that comes last, with what sends it anything at random.
+fn tests() -> Vec<&'static Test> {
+    let themes: [&[Test]; 17] = [
+        attach::TESTS,
+        life::TESTS,
+        owner::TESTS,
+        refused_setup::TESTS,
+        refused_pointers::TESTS,
+        refused_run::TESTS,
+        frames::TESTS,
+        list::TESTS,
+        triggers::TESTS,
+        faults::TESTS,
+        failsafe::TESTS,
+        trace::TESTS,
+        inband::TESTS,
+        gone::TESTS,
+        modules::TESTS,
+        flash::TESTS,
+        fuzz::TESTS,
+    ];
+    themes.into_iter().flatten().collect()
+}
+
+#[derive(Parser)]
+#[command(about = "What the kit's modules promise, shown in a running kernel")]
+struct Arguments {
+    /// Name the tests of this board, and run none
+    #[arg(long)]
+    list: bool,
+    /// Only those whose name holds this text
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Every count in full
+    #[arg(long)]
+    long: bool,
+    /// The board, where it is not the one that this machine seems to have
+    #[arg(long)]
+    board: Option<Board>,
+    /// Runs the one test of this name here, in this process
+    #[arg(long, hide = true)]
+    alone: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let guest = Guest {
+        board: arguments.board.unwrap_or_else(Board::detect),
+        long: arguments.long,
+    };
+    let mut tests = tests();
+    tests.retain(|test| guest.board.has(test.on));
+    if let Some(name) = &arguments.alone {
+        return runner::alone(&tests, name, &guest);
+    }
+    if let Some(text) = &arguments.only {
+        tests.retain(|test| test.name.contains(text.as_str()));
+    }
+    if arguments.list {
+        for test in &tests {
+            println!("{}", test.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    runner::run(&tests, &guest)
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Hardware that fails: a frame that does not end is given up in time, and the next one works.
+
+use crate::support::board::Fault;
+use crate::support::device::{Device, Frames};
+use crate::support::motor::{DMA_HZ, Motor};
+use crate::support::{accepted, refused, task};
+use crate::{Guest, On, Test};
+use anyhow::{Result, bail, ensure};
+use rustix::io::Errno;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "faults: a lost completion is ETIMEDOUT, the next RUN works",
+        on: On::Vboard,
+        run: |_| recovers("fault_lost_irqs", 1),
+    },
+    Test {
+        name: "faults: a TX request that never comes is ETIMEDOUT, the next RUN works",
+        on: On::Vboard,
+        run: |_| recovers("fault_tx_dreq", 1),
+    },
+    Test {
+        name: "faults: an RX request that never comes is ETIMEDOUT, the next RUN works",
+        on: On::Vboard,
+        run: |_| recovers("fault_rx_dreq", 1),
+    },
+    Test {
+        name: "faults: hung DMA channels are ETIMEDOUT, the next RUN works",
+        on: On::Vboard,
+        run: |_| recovers("fault_hung_channels", 0xffff),
+    },
+    Test {
+        name: "faults: a thread that waits for a timer's frame is told of its timeout",
+        on: On::Vboard,
+        run: timer_frame,
+    },
+    Test {
+        name: "faults: DISABLE with a frame that never ends",
+        on: On::Vboard,
+        run: disable_with_stuck_frame,
+    },
+    Test {
+        name: "faults: a call during DISABLE is told so",
+        on: On::Vboard,
+        run: call_during_disable,
+    },
+    Test {
+        name: "faults: close in the middle of a DMA frame waits for it",
+        on: On::Vboard,
+        run: close_in_frame,
+    },
+    Test {
+        name: "faults: a process killed in the middle of a DMA frame leaves the bus free",
+        on: On::Vboard,
+        run: killed_in_frame,
+    },
+];
+
+fn recovers(fault: &'static str, value: u64) -> Result<()> {
+    let mut motor = Motor::on(DMA_HZ)?;
+    motor.frames.must_be_dma()?;
+    let limit = accepted("GET_INFO", motor.frames.device.info())?.limit_ns;
+    task::oob(move || {
+        for round in 1..=5 {
+            motor.works(3)?;
+            let fault = Fault::new(fault, value)?;
+            motor.set(0, 0);
+            let start = Instant::now();
+            refused("RUN", motor.frames.device.run(), Errno::TIMEDOUT)?;
+            let took = start.elapsed();
+            // The upper bound is for a slow emulator; what it rules out is a wait by some other clock.
+            ensure!(
+                took >= Duration::from_nanos(limit) && took < Duration::from_secs(2),
+                "given up after {took:?} with a limit of {limit} ns"
+            );
+            drop(fault);
+            // The motor may have had that command, or half of it.
+            motor.set(0, 0);
+            accepted("the next RUN", motor.frames.device.run())?;
+            motor.status()?;
+            motor.works(3)?;
+            let stats = motor.frames.device.stats()?;
+            ensure!(
+                (stats.timeouts, stats.frames) == (round, 7 * round),
+                "round {round}: {stats:?}"
+            );
+        }
+        Ok(())
+    })
+}
+
+fn timer_frame(_: &Guest) -> Result<()> {
+    let motor = Motor::on(DMA_HZ)?;
+    let device = &motor.frames.device;
+    accepted("SET_TRIGGER", device.set_timer(0, 100_000_000))?;
+    task::oob(|| {
+        accepted("RUN", device.run())?;
+        let fault = Fault::new("fault_hung_channels", 0xffff)?;
+        let mut result = device.run();
+        // A frame that was good may have ended between the call before and the fault.
+        if result.is_ok() {
+            result = device.run();
+        }
+        refused("RUN", result, Errno::TIMEDOUT)?;
+        drop(fault);
+        for _ in 0..5 {
+            if device.run().is_ok() {
+                return motor.status().map(drop);
+            }
+        }
+        bail!("no frame of the timer works any more")
+    })
+}
+
+fn disable_with_stuck_frame(_: &Guest) -> Result<()> {
+    for start_by_timer in [false, true] {
+        let frames = Frames::on(0, 16, DMA_HZ)?;
+        let fault = Fault::new("fault_hung_channels", 0xffff)?;
+        if start_by_timer {
+            accepted("SET_TRIGGER", frames.device.set_timer(0, 20_000_000))?;
+            thread::sleep(Duration::from_millis(50));
+            accepted("DISABLE", frames.device.disable())?;
+        } else {
+            thread::scope(|scope| {
+                let runner = scope.spawn(|| {
+                    let _attached = task::become_oob(None)?;
+                    refused("RUN", frames.device.run(), Errno::TIMEDOUT)
+                });
+                thread::sleep(Duration::from_millis(5));
+                let disabled = accepted("DISABLE", frames.device.disable());
+                // The thread may have come after all.
+                let ran = task::join(runner);
+                disabled.and(match ran {
+                    Err(error) if !error.to_string().contains("errno 6 ") => Err(error),
+                    _ => Ok(()),
+                })
+            })?;
+        }
+        drop(fault);
+        drop(frames);
+        let mut motor = Motor::on(DMA_HZ)?;
+        task::oob(move || motor.works(5))?;
+    }
+    Ok(())
+}
+
+/// Frames of half a second.
+fn half_a_second() -> Result<Frames> {
+    let frames = Frames::on(2, 65_000, 1_000_000)?;
+    frames.must_be_dma()?;
+    Ok(frames)
+}
+
+fn call_during_disable(_: &Guest) -> Result<()> {
+    let frames = half_a_second()?;
+    let device = &frames.device;
+    thread::scope(|scope| {
+        let runner = scope.spawn(|| {
+            let _attached = task::become_oob(None)?;
+            accepted("the RUN under way", device.run())
+        });
+        thread::sleep(Duration::from_millis(100));
+        let disabler = scope.spawn(|| accepted("DISABLE", device.disable()));
+        let late = scope.spawn(|| {
+            let _attached = task::become_oob(None)?;
+            thread::sleep(Duration::from_millis(100));
+            refused("RUN", device.run(), Errno::SHUTDOWN)?;
+            refused("GET_INFO", device.info(), Errno::SHUTDOWN)
+        });
+        let results = [task::join(runner), task::join(disabler), task::join(late)];
+        results.into_iter().collect::<Result<()>>()
+    })?;
+    refused("DISABLE afterwards", device.disable(), Errno::NXIO)
+}
+
+fn close_in_frame(_: &Guest) -> Result<()> {
+    let frames = half_a_second()?;
+    let Frames {
+        device,
+        mapping,
+        setup,
+    } = frames;
+    mapping.write(0, &vec![0x55; setup.frame_len as usize]);
+    let fd = device.into_raw();
+    let closed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let runner = scope.spawn(|| {
+            let _attached = task::become_oob(None)?;
+            accepted(
+                "the RUN under way",
+                crate::support::device::call(fd, oobkit_abi::spi::RUN_OOB_XFER, 0),
+            )?;
+            ensure!(
+                !closed.load(Ordering::Relaxed),
+                "close did not wait for the frame"
+            );
+            Ok(())
+        });
+        thread::sleep(Duration::from_millis(150));
+        // SAFETY: the descriptor is this test's own, and nobody closes it but this.
+        let result = unsafe { libc::close(fd) };
+        // The runner's system call ends with the frame; it has a moment to look.
+        thread::sleep(Duration::from_millis(50));
+        closed.store(true, Ordering::Relaxed);
+        task::join(runner)?;
+        ensure!(result == 0, "close failed");
+        Ok(())
+    })?;
+    let mut seen = vec![0; setup.frame_len as usize];
+    mapping.read(0, &mut seen);
+    ensure!(
+        seen.iter().all(|byte| *byte == 0xff),
+        "the frame was cut short"
+    );
+    let device = Device::open(2)?;
+    accepted("ENABLE afterwards", device.enable(1024, 20_000_000))?;
+    task::oob(|| accepted("RUN afterwards", device.run()))
+}
+
+fn killed_in_frame(_: &Guest) -> Result<()> {
+    let mut child = task::fork(|parent| {
+        let frames = half_a_second()?;
+        task::oob(|| {
+            parent.ready()?;
+            Ok(frames.device.run()?)
+        })
+    })?;
+    child.ready()?;
+    thread::sleep(Duration::from_millis(100));
+    ensure!(child.kill()?.signaled(), "the child was not killed");
+    let mut motor = Motor::on(DMA_HZ)?;
+    task::oob(move || motor.works(20))
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The driver is unbound while its devices are in use.
+
+use crate::support::device::{Device, Frames};
+use crate::support::modules::{bind_to, load_all, unbind};
+use crate::support::motor::{DMA_HZ, FIFO_HZ};
+use crate::support::task::{self, become_fifo, try_attach};
+use crate::support::{accepted, refused};
+use crate::{Guest, On, Test};
+use anyhow::{Result, bail, ensure};
+use oobkit::inband::Spidev;
+use oobkit_abi::spi as abi;
+use rustix::io::Errno;
+use rustix::process::Signal;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "unbind: a loop of RUNs ends with ENODEV, and binding again works",
+        on: On::Spi,
+        run: during_runs,
+    },
+    Test {
+        name: "unbind: the mapping is gone, touching it is SIGBUS",
+        on: On::Spi,
+        run: mapping,
+    },
+    Test {
+        name: "unbind: whatever is asked of a file that was open is ENODEV",
+        on: On::Spi,
+        run: open_file,
+    },
+    Test {
+        name: "unbind: a thread that waits for a timer's frame is sent away",
+        on: On::Spi,
+        run: during_wait,
+    },
+    Test {
+        name: "unbind: in the middle of a DMA frame",
+        on: On::Vboard,
+        run: in_frame,
+    },
+    Test {
+        name: "unbind: during in-band traffic, ten times",
+        on: On::Spi,
+        run: in_traffic,
+    },
+    Test {
+        name: "unbind: with an in-band message waiting for oob mode's end",
+        on: On::Spi,
+        run: with_waiter,
+    },
+];
+
+/// Unbinds, calls `f`, and binds again whatever `f` came to.
+fn unbound<T>(guest: &Guest, f: impl FnOnce() -> Result<T>) -> Result<T> {
+    let device = unbind()?;
+    let result = f();
+    bind_to(&device)?;
+    load_all(guest.board)?;
+    result
+}
+
+fn works() -> Result<()> {
+    let frames = Frames::on(0, 16, FIFO_HZ)?;
+    task::oob(|| (0..20).try_for_each(|_| accepted("RUN after binding", frames.device.run())))
+}
+
+fn during_runs(guest: &Guest) -> Result<()> {
+    for round in 0..guest.count(3, 30) {
+        let speed = if round % 2 == 0 { FIFO_HZ } else { DMA_HZ };
+        let frames = Frames::on(0, 16, speed)?;
+        let runs = AtomicU32::new(0);
+        thread::scope(|scope| {
+            let runner = scope.spawn(|| {
+                let _attached = task::become_oob(None)?;
+                loop {
+                    match frames.device.run() {
+                        Ok(()) => _ = runs.fetch_add(1, Ordering::Relaxed),
+                        Err(Errno::NODEV) => return Ok(()),
+                        Err(errno) => bail!("RUN ended with {errno}"),
+                    }
+                    thread::sleep(Duration::from_micros(100));
+                }
+            });
+            while runs.load(Ordering::Relaxed) < 100 && !runner.is_finished() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            unbound(guest, || task::join(runner))
+        })?;
+        refused("RUN after binding again", frames.device.run(), Errno::PERM)?;
+        works()?;
+        task::oob(|| {
+            refused(
+                "RUN through the old file",
+                frames.device.run(),
+                Errno::NODEV,
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn mapping(guest: &Guest) -> Result<()> {
+    for write in [false, true] {
+        let mut child = task::fork(|parent| {
+            let frames = Frames::on(0, 5000, 0)?;
+            frames.received();
+            parent.ready()?;
+            parent.wait()?;
+            if write {
+                frames.fill(&[1]);
+            } else {
+                frames.received();
+            }
+            bail!("the mapping is still there")
+        })?;
+        child.ready()?;
+        unbound(guest, || {
+            child.go()?;
+            let over = child.over()?;
+            ensure!(
+                over.terminating_signal() == Some(Signal::BUS.as_raw()),
+                "the child ended with {over:?}"
+            );
+            Ok(())
+        })?;
+    }
+    // The pages were given back: what the owner had on after DISABLE goes the same way.
+    let old = Frames::on(0, 16, 0)?;
+    accepted("DISABLE", old.device.disable())?;
+    unbound(guest, || Ok(()))?;
+    drop(old);
+    works()
+}
+
+fn open_file(guest: &Guest) -> Result<()> {
+    for on in [true, false] {
+        let device = Device::open(0)?;
+        if on {
+            accepted("ENABLE", device.enable(16, 0))?;
+        }
+        unbound(guest, || {
+            become_fifo()?;
+            accepted("ATTACH", try_attach()?)?;
+            refused("RUN", device.run(), Errno::NODEV)?;
+            refused("RUN_UNTIL", device.run_until(u64::MAX), Errno::NODEV)?;
+            let mut list = crate::list::list(&[0]);
+            refused("RUN_LIST", device.run_list(&mut list), Errno::NODEV)?;
+            refused("ENABLE", device.enable(16, 0), Errno::NODEV)?;
+            refused("DISABLE", device.disable(), Errno::NODEV)?;
+            refused("GET_INFO", device.info(), Errno::NODEV)?;
+            refused("SET_STOP", device.set_stop(0, 0), Errno::NODEV)?;
+            let trigger = abi::Trigger::default();
+            refused("SET_TRIGGER", device.set_trigger(trigger), Errno::NODEV)?;
+            refused("WR_MODE", device.set(abi::WR_MODE, 0_u8), Errno::NODEV)?;
+            let delays = abi::Delays::default();
+            refused(
+                "SET_DELAYS",
+                device.set(abi::SET_DELAYS, delays),
+                Errno::NODEV,
+            )?;
+            let map = device.map_as(64, rustix::mm::MapFlags::SHARED, 0);
+            refused("mmap", map, Errno::NODEV)?;
+            ensure!(
+                Device::open(0).is_err(),
+                "the node can be opened while nothing is bound"
+            );
+            device.stats()?;
+            Ok(())
+        })?;
+    }
+    works()
+}
+
+fn during_wait(guest: &Guest) -> Result<()> {
+    let frames = Frames::on(0, 16, 0)?;
+    accepted("SET_TRIGGER", frames.device.set_timer(1 << 62, 50_000_000))?;
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let _attached = task::become_oob(None)?;
+            refused("RUN", frames.device.run(), Errno::NODEV)
+        });
+        thread::sleep(Duration::from_millis(200));
+        unbound(guest, || task::join(waiter))
+    })?;
+    works()
+}
+
+fn in_frame(guest: &Guest) -> Result<()> {
+    let frames = Frames::on(2, 65_000, 1_000_000)?;
+    frames.must_be_dma()?;
+    thread::scope(|scope| {
+        let runner = scope.spawn(|| {
+            let _attached = task::become_oob(None)?;
+            accepted("the RUN under way", frames.device.run())?;
+            refused("the next one", frames.device.run(), Errno::NODEV)
+        });
+        thread::sleep(Duration::from_millis(150));
+        unbound(guest, || task::join(runner))
+    })?;
+    works()
+}
+
+/// Messages through spidev, opened again whenever it is gone, until `over`; how many there were.
+pub(crate) fn traffic(over: &AtomicBool) -> Result<u32> {
+    let mut count = 0;
+    while !over.load(Ordering::Relaxed) {
+        let Ok(mut spidev) = Spidev::open_path("/dev/spidev0.0") else {
+            thread::sleep(Duration::from_millis(1));
+            continue;
+        };
+        let mut rx = [0; 64];
+        while !over.load(Ordering::Relaxed) && spidev.transfer(&[0; 64], &mut rx).is_ok() {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+fn in_traffic(guest: &Guest) -> Result<()> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let threads = [
+            scope.spawn(|| traffic(&over)),
+            scope.spawn(|| traffic(&over)),
+        ];
+        let result = (0..guest.count(10, 100)).try_for_each(|_| {
+            thread::sleep(Duration::from_millis(30));
+            unbound(guest, || Ok(()))
+        });
+        thread::sleep(Duration::from_millis(100));
+        over.store(true, Ordering::Relaxed);
+        for thread in threads {
+            ensure!(task::join(thread)? > 0, "there was no traffic");
+        }
+        result
+    })?;
+    works()
+}
+
+fn with_waiter(guest: &Guest) -> Result<()> {
+    crate::support::board::set_parameter("inband_wait_ms", 30_000)?;
+    let mut spidev = Spidev::open_path("/dev/spidev0.0")?;
+    let frames = Frames::on(0, 16, 0)?;
+    let start = std::time::Instant::now();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut rx = [0; 64];
+            // It runs at the very end, or is told that the device has gone: either will do.
+            _ = spidev.transfer(&[0; 64], &mut rx);
+            Ok(())
+        });
+        thread::sleep(Duration::from_millis(200));
+        unbound(guest, || task::join(waiter))
+    })?;
+    ensure!(
+        start.elapsed() < Duration::from_secs(20),
+        "it waited for {:?}",
+        start.elapsed()
+    );
+    drop(frames);
+    works()
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The same controller for ordinary drivers: mainline's spidev on it, beside oob mode.
+
+use crate::support::board::set_parameter;
+use crate::support::device::{Device, Frames};
+use crate::support::motor::{self, DMA_HZ, FIFO_HZ, Motor};
+use crate::support::{accepted, eventually, refused, task};
+use crate::{Guest, On, Test};
+use anyhow::{Context, Result, bail, ensure};
+use motor_frame::{Command, FRAME_LEN};
+use oobkit::inband::{Spidev, TransferError};
+use oobkit_abi::spi as abi;
+use rustix::io::Errno;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use zerocopy::IntoBytes;
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "in-band: spidev brings the motor's status while oob mode is off",
+        on: On::Vboard,
+        run: spidev,
+    },
+    Test {
+        name: "in-band: the message's speed, length and mode are the device's own",
+        on: On::Vboard,
+        run: lengths,
+    },
+    Test {
+        name: "in-band: oob mode and spidev in turn, each with right data",
+        on: On::Vboard,
+        run: in_turn,
+    },
+    Test {
+        name: "in-band: a message waits while oob mode is on, and runs after it",
+        on: On::Spi,
+        run: waits,
+    },
+    Test {
+        name: "in-band: a message that waits longer than inband_wait_ms fails with EBUSY",
+        on: On::Spi,
+        run: busy,
+    },
+    Test {
+        name: "in-band: a waiting process can be killed",
+        on: On::Spi,
+        run: killed,
+    },
+    Test {
+        name: "in-band: the owner itself may wait for its own oob mode without a deadlock",
+        on: On::Spi,
+        run: own_message,
+    },
+    Test {
+        name: "in-band: setting spidev up does not disturb oob frames",
+        on: On::Vboard,
+        run: set_up,
+    },
+    Test {
+        name: "in-band: ENABLE gets in during endless traffic",
+        on: On::Spi,
+        run: endless,
+    },
+    Test {
+        name: "in-band: ENABLE gives up on a message that holds the bus longer than enable_wait_ms",
+        on: On::Vboard,
+        run: held,
+    },
+];
+
+fn open() -> Result<Spidev> {
+    let mut spidev = Spidev::open_path("/dev/spidev0.0")?;
+    spidev.configure(0, FIFO_HZ)?;
+    Ok(spidev)
+}
+
+/// One motor frame by spidev; the sequence number it brings back.
+fn motor_frame(spidev: &mut Spidev, sequence: u16) -> Result<u16> {
+    let mut rx = [0; FRAME_LEN];
+    spidev.transfer(Command::new(sequence, 0, 0).as_bytes(), &mut rx)?;
+    Ok(motor::status(&rx)?.sequence.get())
+}
+
+fn spidev(guest: &Guest) -> Result<()> {
+    let mut spidev = open()?;
+    for speed in [FIFO_HZ, DMA_HZ] {
+        spidev.configure(0, speed)?;
+        motor_frame(&mut spidev, 0)?;
+        for n in 1..guest.count(200, 5000) as u16 {
+            let seen = motor_frame(&mut spidev, n)?;
+            ensure!(
+                seen == n - 1,
+                "frame {n}: the motor's last command is {seen}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn lengths(_: &Guest) -> Result<()> {
+    let mut spidev = open()?;
+    for speed in [100_000_u32, 20_000_000] {
+        spidev.configure(0, speed)?;
+        for len in [1, 15, 17, 63, 64, 65, 96, 1000, 4096] {
+            let mut rx = vec![0x55; len];
+            let start = Instant::now();
+            spidev.transfer(&vec![0; len], &mut rx)?;
+            let least = Duration::from_nanos(len as u64 * 8 * 1_000_000_000 / u64::from(speed));
+            ensure!(
+                start.elapsed() >= least,
+                "{len} bytes at {speed} Hz in {:?}",
+                start.elapsed()
+            );
+            if len >= FRAME_LEN {
+                motor::status(&rx[..FRAME_LEN])?;
+                // The motor has nothing more to say.
+                let rest = &rx[FRAME_LEN..];
+                ensure!(rest.iter().all(|byte| *byte == 0), "{len} bytes: {rx:02x?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn in_turn(guest: &Guest) -> Result<()> {
+    let mut spidev = open()?;
+    task::oob(|| {
+        for round in 0..guest.count(30, 300) {
+            let speed = if round % 2 == 0 { FIFO_HZ } else { DMA_HZ };
+            let mut motor = Motor::on(speed)?;
+            motor.works(5)?;
+            accepted("DISABLE", motor.frames.device.disable())?;
+            motor_frame(&mut spidev, 7)?;
+            let seen = motor_frame(&mut spidev, 8)?;
+            ensure!(seen == 7, "round {round}: {seen}");
+        }
+        Ok(())
+    })
+}
+
+fn waits(_: &Guest) -> Result<()> {
+    set_parameter("inband_wait_ms", 20_000)?;
+    let mut spidev = open()?;
+    let frames = Frames::on(0, 16, FIFO_HZ)?;
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut rx = [0; FRAME_LEN];
+            let result = spidev.transfer(Command::new(1, 0, 0).as_bytes(), &mut rx);
+            done.store(true, Ordering::Release);
+            result.context("the message that waited")
+        });
+        let during = task::oob(|| {
+            for _ in 0..50 {
+                accepted("RUN", frames.device.run())?;
+                thread::sleep(Duration::from_millis(10));
+            }
+            ensure!(!done.load(Ordering::Acquire), "the message did not wait");
+            Ok(())
+        });
+        let disabled = accepted("DISABLE", frames.device.disable());
+        let waited = task::join(waiter);
+        during.and(disabled).and(waited)
+    })
+}
+
+fn busy(_: &Guest) -> Result<()> {
+    set_parameter("inband_wait_ms", 200)?;
+    let mut spidev = open()?;
+    let frames = Frames::on(0, 16, FIFO_HZ)?;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let mut rx = [0; FRAME_LEN];
+        let result = spidev.transfer(&[0; FRAME_LEN], &mut rx);
+        ensure!(result == Err(TransferError::Busy), "{result:?}");
+        let took = start.elapsed();
+        ensure!(
+            took >= Duration::from_millis(200) && took < Duration::from_secs(5),
+            "failed after {took:?}"
+        );
+    }
+    task::oob(|| accepted("RUN afterwards", frames.device.run()))?;
+    accepted("DISABLE", frames.device.disable())?;
+    let mut rx = [0; FRAME_LEN];
+    spidev
+        .transfer(&[0; FRAME_LEN], &mut rx)
+        .context("after DISABLE")
+}
+
+fn killed(_: &Guest) -> Result<()> {
+    set_parameter("inband_wait_ms", 500)?;
+    let mut child = task::fork(|parent| {
+        let mut spidev = open()?;
+        parent.wait()?;
+        let mut rx = [0; FRAME_LEN];
+        Ok(spidev.transfer(&[0; FRAME_LEN], &mut rx)?)
+    })?;
+    let frames = Frames::on(0, 16, FIFO_HZ)?;
+    child.go()?;
+    thread::sleep(Duration::from_millis(100));
+    ensure!(child.kill()?.signaled(), "the child was not killed");
+    task::oob(|| accepted("RUN afterwards", frames.device.run()))?;
+    accepted("DISABLE", frames.device.disable())?;
+    let mut rx = [0; FRAME_LEN];
+    Ok(open()?.transfer(&[0; FRAME_LEN], &mut rx)?)
+}
+
+fn own_message(_: &Guest) -> Result<()> {
+    set_parameter("inband_wait_ms", 300)?;
+    let mut spidev = open()?;
+    let frames = Frames::on(0, 16, FIFO_HZ)?;
+    let mut rx = [0; FRAME_LEN];
+    // One and the same thread: it cannot leave oob mode while it waits for that.
+    let result = spidev.transfer(&[0; FRAME_LEN], &mut rx);
+    ensure!(result == Err(TransferError::Busy), "{result:?}");
+    accepted("DISABLE", frames.device.disable())?;
+    spidev
+        .transfer(&[0; FRAME_LEN], &mut rx)
+        .context("after DISABLE")
+}
+
+fn set_up(guest: &Guest) -> Result<()> {
+    let mut spidev = open()?;
+    for speed in [FIFO_HZ, DMA_HZ] {
+        let mut motor = Motor::on(speed)?;
+        let over = AtomicBool::new(false);
+        let count = thread::scope(|scope| {
+            let meddler = scope.spawn(|| {
+                let mut count = 0;
+                while !over.load(Ordering::Relaxed) {
+                    spidev.configure(count % 4, 1_000_000 + count)?;
+                    count += 1;
+                }
+                spidev.configure(0, FIFO_HZ)?;
+                Ok(count)
+            });
+            let works = task::oob(|| motor.works(guest.count(300, 10_000)));
+            over.store(true, Ordering::Relaxed);
+            let count = task::join(meddler)?;
+            works.map(|()| count)
+        })?;
+        ensure!(count > 0, "nothing was set up meanwhile");
+    }
+    Ok(())
+}
+
+fn endless(guest: &Guest) -> Result<()> {
+    let over = AtomicBool::new(false);
+    let messages = AtomicU32::new(0);
+    let traffic = || -> Result<()> {
+        let mut spidev = open()?;
+        let (tx, mut rx) = ([0; 256], [0; 256]);
+        while !over.load(Ordering::Relaxed) {
+            match spidev.transfer(&tx, &mut rx) {
+                Ok(()) => _ = messages.fetch_add(1, Ordering::Relaxed),
+                Err(error) => bail!("in-band traffic: {error}"),
+            }
+        }
+        Ok(())
+    };
+    let device = Device::open(0)?;
+    thread::scope(|scope| {
+        let traffic: Vec<_> = (0..4).map(|_| scope.spawn(traffic)).collect();
+        let result = (0..guest.count(30, 1000)).try_for_each(|n| {
+            accepted(&format!("ENABLE {n}"), device.enable(64, FIFO_HZ))?;
+            task::oob(|| accepted("RUN", device.run()))?;
+            accepted("DISABLE", device.disable())?;
+            let before = messages.load(Ordering::Relaxed);
+            eventually("the traffic goes on", Duration::from_secs(5), || {
+                Ok(messages.load(Ordering::Relaxed) > before)
+            })
+        });
+        over.store(true, Ordering::Relaxed);
+        for thread in traffic {
+            task::join(thread)?;
+        }
+        result
+    })
+}
+
+fn held(_: &Guest) -> Result<()> {
+    set_parameter("enable_wait_ms", 50)?;
+    let mut spidev = open()?;
+    // 655 ms on the wire.
+    spidev.configure(0, 50_000)?;
+    let device = Device::open(0)?;
+    thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            let mut rx = [0; 4096];
+            spidev.transfer(&[0; 4096], &mut rx)?;
+            motor::status(&rx[..FRAME_LEN]).map(drop)
+        });
+        thread::sleep(Duration::from_millis(150));
+        let before = device.stats()?.rejected;
+        let result = refused("ENABLE", device.enable(16, FIFO_HZ), Errno::TIME);
+        let counted = device.stats()?.rejected;
+        task::join(holder)?;
+        ensure!(counted == before + 1, "the refusal is not counted");
+        result
+    })?;
+    refused(
+        "DISABLE afterwards",
+        device.call(abi::DISABLE_OOB_MODE, 0),
+        Errno::NXIO,
+    )?;
+    // The wish is forgotten, too: messages go on.
+    spidev.configure(0, FIFO_HZ)?;
+    motor_frame(&mut spidev, 1)?;
+    accepted("ENABLE afterwards", device.enable(16, FIFO_HZ).map(drop))
+}

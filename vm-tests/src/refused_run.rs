@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Exchange calls that are refused: each has its errno, sends nothing, and is counted.
+
+use crate::refused_setup::refuses;
+use crate::support::device::{Device, Frames, Mapping};
+use crate::support::{accepted, refused, task};
+use crate::{Guest, On, Test};
+use anyhow::{Result, bail, ensure};
+use oobkit_abi::spi as abi;
+use rustix::io::Errno;
+use rustix::mm::ProtFlags;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use zerocopy::IntoBytes;
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "refused: RUN from a thread that is not attached",
+        on: On::Spi,
+        run: not_attached,
+    },
+    Test {
+        name: "refused: RUN from a thread that has detached",
+        on: On::Spi,
+        run: detached,
+    },
+    Test {
+        name: "refused: RUN while oob mode is off",
+        on: On::Spi,
+        run: off,
+    },
+    Test {
+        name: "refused: RUN_UNTIL with a reserved field",
+        on: On::Spi,
+        run: reserved,
+    },
+    Test {
+        name: "refused: RUN_LIST whose statuses cannot be written sends nothing",
+        on: On::Spi,
+        run: list_into_read_only,
+    },
+    Test {
+        name: "refused: RUN beside an in-band call is EAGAIN and nothing else",
+        on: On::Spi,
+        run: beside_set_up,
+    },
+];
+
+/// The exchange calls.
+fn calls(errno: Errno, device: &Device) -> Result<()> {
+    refuses("RUN", errno, device, Device::run)?;
+    refuses("RUN_UNTIL", errno, device, |device| {
+        device.run_until(u64::MAX)
+    })?;
+    let given = crate::list::list(&[0]);
+    let mut list = given;
+    refuses("RUN_LIST", errno, device, |device| {
+        device.run_list(&mut list)
+    })?;
+    ensure!(list == given, "RUN_LIST: the list was written to");
+    Ok(())
+}
+
+fn not_attached(_: &Guest) -> Result<()> {
+    let frames = Frames::on(0, 16, 0)?;
+    calls(Errno::PERM, &frames.device)?;
+    // Neither its policy nor another thread's membership helps.
+    task::oob(|| {
+        thread::scope(|scope| task::join(scope.spawn(|| calls(Errno::PERM, &frames.device))))
+    })
+}
+
+fn detached(_: &Guest) -> Result<()> {
+    let frames = Frames::on(0, 16, 0)?;
+    let attached = task::become_oob(None)?;
+    accepted("RUN", frames.device.run())?;
+    drop(attached);
+    calls(Errno::PERM, &frames.device)
+}
+
+fn off(_: &Guest) -> Result<()> {
+    let device = Device::open(0)?;
+    task::oob(|| calls(Errno::NXIO, &device))
+}
+
+fn reserved(_: &Guest) -> Result<()> {
+    let frames = Frames::on(0, 16, 0)?;
+    task::oob(|| {
+        let request = abi::RunUntil {
+            deadline_ns: u64::MAX,
+            reserved: 1,
+        };
+        refuses("reserved", Errno::INVAL, &frames.device, |device| {
+            device.set(abi::RUN_UNTIL, request)
+        })
+    })
+}
+
+fn list_into_read_only(_: &Guest) -> Result<()> {
+    let frames = Frames::on(0, 16, 0)?;
+    let page = rustix::param::page_size();
+    let argument = Mapping::anonymous(page, ProtFlags::READ | ProtFlags::WRITE)?;
+    argument.write(0, crate::list::list(&[0]).as_bytes());
+    let argument = argument.read_only()?;
+    task::oob(|| {
+        refuses("RUN_LIST", Errno::FAULT, &frames.device, |device| {
+            device.call(abi::RUN_LIST, argument.address())
+        })?;
+        accepted("RUN", frames.device.run())
+    })
+}
+
+fn beside_set_up(_: &Guest) -> Result<()> {
+    let frames = Frames::on(0, 4096, 0)?;
+    let over = AtomicBool::new(false);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let meddler = scope.spawn(|| {
+            let mut calls = 0;
+            // Long enough to meet; where both share a processor they may not.
+            while calls < 2000 && start.elapsed() < Duration::from_secs(10) {
+                accepted("SET_STOP", frames.device.set_stop(0, 0))?;
+                calls += 1;
+            }
+            over.store(true, Ordering::Relaxed);
+            Ok(())
+        });
+        let runner = scope.spawn(|| {
+            let _attached = task::become_oob(None)?;
+            let mut good = 0;
+            while !over.load(Ordering::Relaxed) {
+                match frames.device.run() {
+                    Ok(()) => good += 1,
+                    Err(Errno::AGAIN) => {}
+                    Err(errno) => bail!("RUN beside SET_STOP: {errno}"),
+                }
+                thread::sleep(Duration::from_micros(50));
+            }
+            Ok(good)
+        });
+        task::join(meddler)?;
+        let good = task::join(runner)?;
+        ensure!(good > 0, "no RUN got through");
+        let stats = frames.device.stats()?;
+        ensure!(stats.frames == good && stats.timeouts == 0, "{stats:?}");
+        Ok(())
+    })?;
+    refused(
+        "DISABLE twice",
+        frames.device.disable().and(frames.device.disable()),
+        Errno::NXIO,
+    )
+}

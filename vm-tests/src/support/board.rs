@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Which board this is, and what can be asked of the virtual one.
+
+use crate::On;
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use std::fs;
+use std::path::Path;
+
+/// A board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Board {
+    /// `vboard.ko`'s, on any PC.
+    Vboard,
+    /// QEMU's raspi3b.
+    Raspi3b,
+    /// None with an SPI bus in the kit's hands.
+    Bare,
+}
+
+impl Board {
+    /// By the machine, not by the nodes that are there: on a board that lacks them every test shall fail, not vanish.
+    pub(crate) fn detect() -> Self {
+        let compatible = fs::read_to_string("/proc/device-tree/compatible").unwrap_or_default();
+        if cfg!(target_arch = "x86_64") {
+            Self::Vboard
+        } else if compatible.contains("raspberrypi,3") {
+            Self::Raspi3b
+        } else {
+            Self::Bare
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Vboard => "vboard",
+            Self::Raspi3b => "raspi3b",
+            Self::Bare => "bare",
+        }
+    }
+
+    /// Whether tests of this kind run here.
+    pub(crate) fn has(self, on: On) -> bool {
+        match on {
+            On::Any => true,
+            On::Spi => self != Self::Bare,
+            On::Vboard => self == Self::Vboard,
+            On::Raspi3b => self == Self::Raspi3b,
+        }
+    }
+}
+
+const DEBUGFS: &str = "/sys/kernel/debug";
+
+fn path(name: &str) -> Result<String> {
+    let folder = format!("{DEBUGFS}/vboard");
+    if !Path::new(&folder).exists() {
+        // Where it is mounted already, the file's absence is the better message.
+        let _ = mount("debugfs", DEBUGFS);
+    }
+    Ok(format!("{folder}/{name}"))
+}
+
+/// Mounts a file system that needs no device.
+pub(crate) fn mount(kind: &str, at: &str) -> Result<()> {
+    let text = |text: &str| std::ffi::CString::new(text);
+    let (kind, at) = (text(kind)?, text(at)?);
+    // SAFETY: C strings that outlive the call; no data.
+    let result = unsafe {
+        libc::mount(
+            kind.as_ptr(),
+            at.as_ptr(),
+            kind.as_ptr(),
+            0,
+            std::ptr::null(),
+        )
+    };
+    if result != 0 {
+        return Err(std::io::Error::last_os_error().into());
+    }
+    Ok(())
+}
+
+fn read(path: &str) -> Result<u64> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    text.trim()
+        .parse()
+        .with_context(|| format!("{path} says {text:?}"))
+}
+
+fn write(path: &str, value: u64) -> Result<()> {
+    fs::write(path, value.to_string()).with_context(|| format!("cannot write {path}"))
+}
+
+/// What the virtual board says of itself.
+pub(crate) fn number(name: &str) -> Result<u64> {
+    read(&path(name)?)
+}
+
+const FAULTS: [&str; 5] = [
+    "fault_tx_dreq",
+    "fault_rx_dreq",
+    "fault_lost_irqs",
+    "fault_hung_channels",
+    "fault_miso_noise",
+];
+
+/// A fault of the virtual board, in force until dropped.
+pub(crate) struct Fault(&'static str);
+
+impl Fault {
+    pub(crate) fn new(name: &'static str, value: u64) -> Result<Self> {
+        write(&path(name)?, value)?;
+        Ok(Self(name))
+    }
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        // The runner clears all faults after each test, and fails where it cannot.
+        let _ = path(self.0).and_then(|path| write(&path, 0));
+    }
+}
+
+/// No fault is in force afterwards.
+pub(crate) fn clear_faults(board: Board) -> Result<()> {
+    if board == Board::Vboard {
+        for name in FAULTS {
+            write(&path(name)?, 0)?;
+        }
+    }
+    Ok(())
+}
+
+fn parameter(name: &str) -> String {
+    format!("/sys/module/oob_spi/parameters/{name}")
+}
+
+/// Sets a parameter of `oob_spi.ko`.
+pub(crate) fn set_parameter(name: &str, value: u64) -> Result<()> {
+    write(&parameter(name), value)
+}
+
+/// Sets the parameters to what they are by default.
+pub(crate) fn default_parameters() -> Result<()> {
+    set_parameter("inband_wait_ms", 1000)?;
+    set_parameter("enable_wait_ms", 1000)
+}

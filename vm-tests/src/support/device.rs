@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The devices by bare system calls, so that a test can ask for what no library would.
+//!
+//! ```text
+//!   Device   an open node: any command with any argument; the good calls by name
+//!   Mapping  its frame buffer, or a part of it
+//!   Frames   a chip select in oob mode with its buffer: fill, run, look
+//! ```
+
+use super::accepted;
+use anyhow::{Context, Result, ensure};
+use oobkit_abi::spi as abi;
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// Where the nodes are.
+pub(crate) const FOLDER: &str = "/dev/oob";
+
+/// An open device node.
+#[derive(Debug)]
+pub(crate) struct Device(File);
+
+impl Device {
+    /// Opens any node.
+    pub(crate) fn open_path(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = File::options().read(true).write(true).open(path);
+        file.map(Self)
+            .with_context(|| format!("cannot open {}", path.display()))
+    }
+
+    /// Opens chip select `chip_select` of the kit's SPI bus.
+    pub(crate) fn open(chip_select: u8) -> Result<Self> {
+        Self::open_path(format!("{FOLDER}/spidev0.{chip_select}"))
+    }
+
+    /// Makes the call `command` with `argument` as it is.
+    pub(crate) fn call(&self, command: u32, argument: usize) -> Result<i32, Errno> {
+        call(self.0.as_raw_fd(), command, argument)
+    }
+
+    /// Makes the call `command` with `value`, whatever the two are to each other; `value` has at least the size that the
+    /// command's number tells.
+    pub(crate) fn exchange<T: FromBytes + IntoBytes>(
+        &self,
+        command: u32,
+        value: &mut T,
+    ) -> Result<i32, Errno> {
+        self.call(command, ptr::from_mut(value).expose_provenance())
+    }
+
+    /// As [`Self::exchange`], for a value that nobody looks at afterwards.
+    pub(crate) fn set<T: FromBytes + IntoBytes>(
+        &self,
+        command: u32,
+        mut value: T,
+    ) -> Result<(), Errno> {
+        self.exchange(command, &mut value).map(drop)
+    }
+
+    fn get<T: FromBytes + IntoBytes + Default>(&self, command: u32) -> Result<T, Errno> {
+        let mut value = T::default();
+        self.exchange(command, &mut value).map(|_| value)
+    }
+
+    /// ENABLE for frames of `frame_len` bytes at `speed_hz`.
+    pub(crate) fn enable(&self, frame_len: u32, speed_hz: u32) -> Result<abi::Enable, Errno> {
+        let mut setup = abi::Enable {
+            frame_len,
+            speed_hz,
+            ..abi::Enable::default()
+        };
+        self.exchange(abi::ENABLE_OOB_MODE, &mut setup)
+            .map(|_| setup)
+    }
+
+    pub(crate) fn disable(&self) -> Result<(), Errno> {
+        self.call(abi::DISABLE_OOB_MODE, 0).map(drop)
+    }
+
+    pub(crate) fn run(&self) -> Result<(), Errno> {
+        self.call(abi::RUN_OOB_XFER, 0).map(drop)
+    }
+
+    pub(crate) fn run_until(&self, deadline_ns: u64) -> Result<(), Errno> {
+        let request = abi::RunUntil {
+            deadline_ns,
+            reserved: 0,
+        };
+        self.set(abi::RUN_UNTIL, request)
+    }
+
+    pub(crate) fn run_list(&self, list: &mut abi::RunList) -> Result<(), Errno> {
+        self.exchange(abi::RUN_LIST, list).map(drop)
+    }
+
+    pub(crate) fn set_trigger(&self, trigger: abi::Trigger) -> Result<(), Errno> {
+        self.set(abi::SET_TRIGGER, trigger)
+    }
+
+    /// Frames from `first_ns` on, every `period_ns`.
+    pub(crate) fn set_timer(&self, first_ns: u64, period_ns: u64) -> Result<(), Errno> {
+        self.set_trigger(abi::Trigger {
+            kind: abi::TRIGGER_TIMER,
+            reserved: 0,
+            first_ns,
+            period_ns,
+        })
+    }
+
+    pub(crate) fn set_stop(&self, miss_limit: u32, period_ns: u64) -> Result<(), Errno> {
+        let stop = abi::Stop {
+            miss_limit,
+            reserved: 0,
+            period_ns,
+        };
+        self.set(abi::SET_STOP, stop)
+    }
+
+    pub(crate) fn info(&self) -> Result<abi::Info, Errno> {
+        self.get(abi::GET_INFO)
+    }
+
+    pub(crate) fn stats(&self) -> Result<abi::Stats> {
+        accepted("GET_STATS", self.get(abi::GET_STATS))
+    }
+
+    /// What WR_MODE32, WR_BITS_PER_WORD and WR_MAX_SPEED_HZ have left.
+    pub(crate) fn settings(&self) -> Result<(u32, u8, u32)> {
+        Ok((
+            accepted("RD_MODE32", self.get(abi::RD_MODE32))?,
+            accepted("RD_BITS_PER_WORD", self.get(abi::RD_BITS_PER_WORD))?,
+            accepted("RD_MAX_SPEED_HZ", self.get(abi::RD_MAX_SPEED_HZ))?,
+        ))
+    }
+
+    /// Maps `len` bytes from `offset` on, readable and writable.
+    pub(crate) fn map_as(
+        &self,
+        len: usize,
+        flags: MapFlags,
+        offset: u64,
+    ) -> Result<Mapping, Errno> {
+        Mapping::new(self.0.as_fd(), len, flags, offset)
+    }
+
+    /// Maps the frame buffer.
+    pub(crate) fn map(&self, setup: &abi::Enable) -> Result<Mapping, Errno> {
+        self.map_as(setup.iobuf_len as usize, MapFlags::SHARED, 0)
+    }
+
+    /// The descriptor, which is the caller's to close.
+    pub(crate) fn into_raw(self) -> i32 {
+        self.0.into_raw_fd()
+    }
+
+    /// A second descriptor of the same open file.
+    pub(crate) fn duplicate(&self) -> Result<Self> {
+        Ok(Self(self.0.try_clone()?))
+    }
+}
+
+/// `ioctl(2)` on a descriptor that may not even be open.
+pub(crate) fn call(fd: i32, command: u32, argument: usize) -> Result<i32, Errno> {
+    // SAFETY: by the kit's and spidev's ABI such a call touches at most the argument, which is a live value of the
+    // size that the command's number tells, or no address of this process.
+    let result = unsafe { libc::ioctl(fd, command.into(), argument) };
+    if result >= 0 {
+        return Ok(result);
+    }
+    let error = std::io::Error::last_os_error();
+    Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+/// A part of a process's memory.
+///
+/// # Invariants
+///
+/// `len` bytes from `base` on are mapped, until this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the bytes are reached by volatile accesses only; a device writes to them at any moment anyway.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(fd: BorrowedFd<'_>, len: usize, flags: MapFlags, offset: u64) -> Result<Self, Errno> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a fresh range that the kernel chooses.
+        let address = unsafe { mmap(ptr::null_mut(), len, access, flags, fd, offset) }?;
+        // INVARIANT: just mapped.
+        let base = NonNull::new(address.cast()).ok_or(Errno::FAULT)?;
+        Ok(Self { base, len })
+    }
+
+    /// Fresh zeroes of this process's own.
+    pub(crate) fn anonymous(len: usize, access: ProtFlags) -> Result<Self, Errno> {
+        // SAFETY: a fresh range that the kernel chooses.
+        let address =
+            unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, access, MapFlags::PRIVATE) }?;
+        // INVARIANT: just mapped.
+        let base = NonNull::new(address.cast()).ok_or(Errno::FAULT)?;
+        Ok(Self { base, len })
+    }
+
+    /// The same, and none of it can be written to any more.
+    pub(crate) fn read_only(self) -> Result<Self> {
+        let base = self.base.as_ptr().cast();
+        // SAFETY: this mapping's own range, into which nobody has a reference.
+        unsafe { rustix::mm::mprotect(base, self.len, rustix::mm::MprotectFlags::READ) }?;
+        Ok(self)
+    }
+
+    /// Splits the bytes from `offset` on, whole pages, off what may be accessed; for their address only.
+    pub(crate) fn without_access(&self, offset: usize) -> Result<Edge> {
+        let base = self.at(offset);
+        let len = self.len - offset;
+        // SAFETY: this mapping's own range, into which nobody has a reference.
+        unsafe {
+            rustix::mm::mprotect(
+                base.as_ptr().cast(),
+                len,
+                rustix::mm::MprotectFlags::empty(),
+            )
+        }?;
+        Ok(Edge(base.as_ptr().expose_provenance()))
+    }
+
+    pub(crate) fn address(&self) -> usize {
+        self.base.as_ptr().expose_provenance()
+    }
+
+    fn at(&self, offset: usize) -> NonNull<u8> {
+        assert!(offset < self.len, "beyond the mapping");
+        // SAFETY: inside the mapping.
+        unsafe { self.base.add(offset) }
+    }
+
+    pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
+        for (i, byte) in into.iter_mut().enumerate() {
+            // SAFETY: mapped by the invariants; a mapping that was revoked ends the process, as its test expects.
+            *byte = unsafe { self.at(offset + i).read_volatile() };
+        }
+    }
+
+    pub(crate) fn write(&self, offset: usize, from: &[u8]) {
+        for (i, byte) in from.iter().enumerate() {
+            // SAFETY: as in `read`.
+            unsafe { self.at(offset + i).write_volatile(*byte) };
+        }
+    }
+}
+
+/// Where the part of a mapping that cannot be accessed begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edge(usize);
+
+impl Edge {
+    pub(crate) const fn address(self) -> usize {
+        self.0
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by the invariants, and no reference into it was ever made.
+        // A failure would mean that it is gone already.
+        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+/// A chip select in oob mode, with its buffer.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    pub(crate) setup: abi::Enable,
+    pub(crate) mapping: Mapping,
+    pub(crate) device: Device,
+}
+
+impl Frames {
+    /// Enters oob mode with frames of `len` bytes at `speed_hz`.
+    pub(crate) fn on(chip_select: u8, len: u32, speed_hz: u32) -> Result<Self> {
+        Self::with(Device::open(chip_select)?, len, speed_hz)
+    }
+
+    /// As [`Self::on`], through a device that is open already.
+    pub(crate) fn with(device: Device, len: u32, speed_hz: u32) -> Result<Self> {
+        let setup = accepted("ENABLE", device.enable(len, speed_hz))?;
+        let mapping = accepted("mmap", device.map(&setup))?;
+        Ok(Self {
+            setup,
+            mapping,
+            device,
+        })
+    }
+
+    pub(crate) fn fill(&self, frame: &[u8]) {
+        self.mapping.write(self.setup.tx_offset as usize, frame);
+    }
+
+    /// Makes the RX area such that a byte that was not received is seen.
+    pub(crate) fn spoil(&self, byte: u8) {
+        let spoilt = vec![byte; self.setup.frame_len as usize];
+        self.mapping.write(self.setup.rx_offset as usize, &spoilt);
+    }
+
+    pub(crate) fn received(&self) -> Vec<u8> {
+        let mut frame = vec![0; self.setup.frame_len as usize];
+        self.mapping.read(self.setup.rx_offset as usize, &mut frame);
+        frame
+    }
+
+    /// Which way the frames go.
+    pub(crate) fn path(&self) -> Result<u32> {
+        Ok(accepted("GET_INFO", self.device.info())?.path)
+    }
+
+    /// Fails unless the frames go by DMA.
+    pub(crate) fn must_be_dma(&self) -> Result<()> {
+        ensure!(self.path()? == abi::PATH_DMA, "these frames go by FIFO");
+        Ok(())
+    }
+}

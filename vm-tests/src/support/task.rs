@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Real-time threads, and processes that are there to be killed.
+
+use super::accepted;
+use super::device::Device;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use oobkit::thread::{Attached, Realtime};
+use oobkit::time::Instant;
+use oobkit_abi::ctl;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::thread;
+use std::time::Duration;
+
+/// Priority of the tests' real-time threads.
+pub(crate) const PRIORITY: u8 = 80;
+
+/// Gives the calling thread a policy and priority.
+pub(crate) fn schedule(policy: i32, priority: i32) -> Result<(), Errno> {
+    let param = libc::sched_param {
+        sched_priority: priority,
+    };
+    // SAFETY: 0 names the calling thread; the parameter outlives the call.
+    match unsafe { libc::sched_setscheduler(0, policy, &raw const param) } {
+        0 => Ok(()),
+        _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
+    }
+}
+
+/// ATTACH through `ctl`, for as long as the thread lives.
+pub(crate) fn attach(ctl: &Device) -> Result<(), Errno> {
+    ctl.set(ctl::ATTACH, ctl::Attach::default())
+}
+
+/// Makes the calling thread real-time and attaches it.
+pub(crate) fn become_oob(cpu: Option<usize>) -> Result<Attached> {
+    let realtime = Realtime {
+        priority: PRIORITY,
+        cpu,
+    };
+    realtime.apply()?;
+    Ok(oobkit::thread::attach()?)
+}
+
+/// Runs `f` in an attached thread.
+pub(crate) fn oob<T: Send>(f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        join(scope.spawn(|| {
+            let _attached = become_oob(None)?;
+            f()
+        }))
+    })
+}
+
+/// What a scoped thread came to.
+pub(crate) fn join<T>(handle: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    handle.join().map_err(|_| anyhow!("a thread panicked"))?
+}
+
+/// `CLOCK_MONOTONIC` in `ahead` from now, in ns.
+pub(crate) fn date(ahead: Duration) -> u64 {
+    Instant::now().after(ahead).as_nanos()
+}
+
+/// Voluntary context switches and page faults of the calling thread so far.
+pub(crate) fn switches_and_faults() -> Result<(i64, i64)> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the buffer is as large as the kernel expects.
+    let result = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+    ensure!(result == 0, "no getrusage");
+    // SAFETY: zeroes make an `rusage`, and the kernel filled it in.
+    let usage = unsafe { usage.assume_init() };
+    Ok((usage.ru_nvcsw, usage.ru_minflt + usage.ru_majflt))
+}
+
+/// How a child talks to its parent.
+pub(crate) struct Parent {
+    to: File,
+    from: File,
+}
+
+impl Parent {
+    /// Tells the parent that all is ready.
+    pub(crate) fn ready(&mut self) -> Result<()> {
+        Ok(self.to.write_all(&[1])?)
+    }
+
+    /// Waits for the parent's word.
+    pub(crate) fn wait(&mut self) -> Result<()> {
+        Ok(self.from.read_exact(&mut [0])?)
+    }
+}
+
+/// A process that runs a part of a test; killed when dropped.
+pub(crate) struct Process {
+    pid: Pid,
+    to: File,
+    from: File,
+    over: Option<WaitStatus>,
+}
+
+/// Runs `f` in a process of its own. The caller's process has one thread now.
+pub(crate) fn fork(f: impl FnOnce(&mut Parent) -> Result<()>) -> Result<Process> {
+    let (child_from, to) = rustix::pipe::pipe()?;
+    let (from, child_to) = rustix::pipe::pipe()?;
+    // SAFETY: one thread: so the child may go on in ordinary Rust.
+    let pid = unsafe { libc::fork() };
+    ensure!(pid >= 0, "no fork");
+    let Some(pid) = Pid::from_raw(pid) else {
+        drop((to, from));
+        let mut parent = Parent {
+            to: child_to.into(),
+            from: child_from.into(),
+        };
+        let status = f(&mut parent).map_or_else(
+            |error| {
+                eprintln!("in the child: {error:#}");
+                1
+            },
+            |()| 0,
+        );
+        // SAFETY: ends the process; its files are closed by the kernel.
+        unsafe { libc::_exit(status) };
+    };
+    Ok(Process {
+        pid,
+        to: to.into(),
+        from: from.into(),
+        over: None,
+    })
+}
+
+impl Process {
+    /// Waits until the child says that it is ready.
+    pub(crate) fn ready(&mut self) -> Result<()> {
+        self.from
+            .read_exact(&mut [0])
+            .context("the child ended before it was ready")
+    }
+
+    /// Gives the child the word it waits for.
+    pub(crate) fn go(&mut self) -> Result<()> {
+        Ok(self.to.write_all(&[1])?)
+    }
+
+    pub(crate) fn kill(&mut self) -> Result<WaitStatus> {
+        kill_process(self.pid, Signal::KILL)?;
+        self.over()
+    }
+
+    /// How the child ended.
+    pub(crate) fn over(&mut self) -> Result<WaitStatus> {
+        if let Some(status) = self.over {
+            return Ok(status);
+        }
+        let (_, status) = waitpid(Some(self.pid), WaitOptions::empty())?.context("no child")?;
+        self.over = Some(status);
+        Ok(status)
+    }
+
+    /// Fails unless the child's part of the test went well.
+    pub(crate) fn succeeds(&mut self) -> Result<()> {
+        match self.over()?.exit_status() {
+            Some(0) => Ok(()),
+            status => bail!("the child failed ({status:?})"),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.over.is_none() {
+            // Both fail only where the child is gone already.
+            let _ = kill_process(self.pid, Signal::KILL);
+            let _ = waitpid(Some(self.pid), WaitOptions::empty());
+        }
+    }
+}
+
+/// As [`fork`], for a child whose part is over when `f` returns.
+pub(crate) fn in_child(f: impl FnOnce() -> Result<()>) -> Result<()> {
+    fork(|_| f())?.succeeds()
+}
+
+/// Attaches the calling thread through a control device of its own, or says why not.
+pub(crate) fn try_attach() -> Result<Result<(), Errno>> {
+    let ctl = Device::open_path(ctl::PATH)?;
+    Ok(attach(&ctl))
+}
+
+/// Makes the calling thread real-time, as ATTACH asks for.
+pub(crate) fn become_fifo() -> Result<()> {
+    accepted(
+        "SCHED_FIFO",
+        schedule(libc::SCHED_FIFO, i32::from(PRIORITY)),
+    )
+}
