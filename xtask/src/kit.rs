@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::setup::kernel::{Arch, Kernel};
 use crate::setup::packages::{CARGO, RUSTC};
@@ -17,7 +17,7 @@ use crate::{paths, run};
 /// The user programs that every guest gets.
 const PROGRAMS: &[&str] = &["closed-loop", "vm-tests"];
 
-/// Builds the kit's modules for a kernel; none when the tree cannot build any yet.
+/// Builds the kit's modules for a kernel; none when the tree cannot build any yet. A warning is an error.
 pub(crate) fn modules(kernel: &'static Kernel) -> Result<Vec<PathBuf>> {
     let repo = paths::repo();
     if !repo.join("Makefile").exists() {
@@ -40,10 +40,21 @@ pub(crate) fn modules(kernel: &'static Kernel) -> Result<Vec<PathBuf>> {
         make.args(["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"]);
     }
     debian_rust(&mut make);
-    let log = out.with_extension("log");
-    let text = run::output(&mut make).with_context(|| format!("modules for {}", kernel.name))?;
-    fs::write(log, text)?;
-    found(&out)
+    let (text, errors) =
+        run::both(&mut make).with_context(|| format!("modules for {}", kernel.name))?;
+    fs::write(out.with_extension("log"), format!("{text}{errors}"))?;
+    let modules = found(&out)?;
+    if let Some(warning) = errors
+        .lines()
+        .find(|line| line.to_lowercase().contains("warning"))
+    {
+        // They must be linked again before they are taken for good.
+        for module in modules {
+            fs::remove_file(module)?;
+        }
+        bail!("modules for {}: {warning}", kernel.name);
+    }
+    Ok(modules)
 }
 
 /// Builds the user programs, linked statically, and gives back their files.
@@ -52,7 +63,7 @@ pub(crate) fn programs(arch: Arch) -> Result<Vec<PathBuf>> {
     setup::ensure(&[Need::RustStd(arch)])?;
     let triple = format!("{}-unknown-linux-gnu", arch.gnu());
     let target = paths::target().join("guest");
-    let mut flags = "-Ctarget-feature=+crt-static".to_owned();
+    let mut flags = "-Ctarget-feature=+crt-static -Cstrip=debuginfo".to_owned();
     let mut cargo = Command::new(CARGO);
     cargo.args(["build", "--quiet", "--release", "--target", &triple]);
     for program in PROGRAMS {

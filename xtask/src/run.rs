@@ -17,13 +17,18 @@ pub(crate) fn shown(cmd: &Command) -> String {
 
 /// Runs to the end and gives back what it printed on stdout; its stderr is shown only on failure.
 pub(crate) fn output(cmd: &mut Command) -> Result<String> {
+    both(cmd).map(|(text, _)| text)
+}
+
+/// The same, with what it printed on stderr.
+pub(crate) fn both(cmd: &mut Command) -> Result<(String, String)> {
     let out = cmd
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run {}", shown(cmd)))?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&out.stderr).into_owned();
     if !out.status.success() {
-        let errors = String::from_utf8_lossy(&out.stderr);
         bail!(
             "{}: {}\n{}",
             shown(cmd),
@@ -31,7 +36,7 @@ pub(crate) fn output(cmd: &mut Command) -> Result<String> {
             last_lines(&format!("{text}{errors}"), 30)
         );
     }
-    Ok(text)
+    Ok((text, errors))
 }
 
 /// Runs to the end with its output going where ours goes.

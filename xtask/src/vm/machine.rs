@@ -81,7 +81,7 @@ static X86_64: Machine = Machine {
     arch: Arch::X86_64,
     default_kernel: "6.12-rt-amd64",
     qemu: "qemu-system-x86_64",
-    args: &["-M", "q35", "-cpu", "Nehalem", "-m", "1G"],
+    args: &["-M", "q35", "-cpu", "Nehalem", "-m", "512M"],
     serials: &[Serial::Console, Serial::Data],
     console: "ttyS0,115200",
     data: "ttyS1",
