@@ -17,6 +17,7 @@ mod inband;
 
 use crate::dma::{Channel, Irq};
 use crate::spi::{Dma, MAX_CHIP_SELECTS, Parts, SLOTS, Spi};
+use core::cell::UnsafeCell;
 use core::convert::Infallible;
 use core::ffi::{CStr, c_int, c_void};
 use core::num::NonZeroU32;
@@ -287,20 +288,28 @@ impl Driver for Bound {
     }
 }
 
-fn parts<H: Hw>(
+/// The controller's logic. In a frame of its own: it passes over the stack, which is scarce in a kernel.
+#[inline(never)]
+fn controller<H: Hw>(
     mmio: H::Mmio,
     clock: H::Clock,
     core_hz: u32,
     chip_selects: u8,
     dma: Option<Dma<Channel<H::Mmio>>>,
-) -> Result<SpiOf<H>> {
-    Ok(Spi::new(Parts {
+    board: Option<Table>,
+) -> Result<KBox<UnsafeCell<Reaching<H>>>> {
+    let spi = Spi::new(Parts {
         mmio,
         clock,
         core_hz: NonZeroU32::new(core_hz).ok_or(code::EINVAL)?,
         chip_selects,
         lines: [const { None }; MAX_CHIP_SELECTS],
         dma,
+    });
+    KBox::new(UnsafeCell::new(Reaching {
+        spi,
+        board,
+        mapped: [None; MAX_CHIP_SELECTS],
     }))
 }
 
@@ -315,6 +324,7 @@ fn dma_of<M: Mmio>(tx: M, rx: M, memory: DescriptorMemory) -> Dma<Channel<M>> {
     }
 }
 
+#[inline(never)]
 fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
     let spi = device.io(0, 0x18)?;
     let clock = device.clock()?;
@@ -327,11 +337,7 @@ fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
     let lent = dma
         .as_ref()
         .map(|(tx, rx, _, memory)| dma_of(*tx, *rx, memory.lend()));
-    let controller = Reaching::<Silicon> {
-        spi: parts::<Silicon>(spi, Monotonic, core_hz, 2, lent)?,
-        board: None,
-        mapped: [None; MAX_CHIP_SELECTS],
-    };
+    let controller = controller::<Silicon>(spi, Monotonic, core_hz, 2, lent, None)?;
     // SAFETY: the device is bound for as long as the registration lives.
     let oob = unsafe { Registration::new(device.as_device(), controller) }?;
     let mut line = Line::None;
@@ -359,6 +365,7 @@ fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
     Ok(bound)
 }
 
+#[inline(never)]
 fn probe_simulated(device: &platform::Device<'_>, board: Table) -> Result<KBox<Bound>> {
     let [tx, rx] = board.dma_channels;
     // SAFETY: the board removes its device before it goes.
@@ -368,11 +375,9 @@ fn probe_simulated(device: &platform::Device<'_>, board: Table) -> Result<KBox<B
     let dma = dma_of(channel(tx), channel(rx), descriptors.lend());
     // SAFETY: as above.
     let clock = unsafe { BoardClock::new(board) };
-    let controller = Reaching::<Simulated> {
-        spi: parts::<Simulated>(window(WINDOW_SPI0, 0), clock, board.core_hz, 3, Some(dma))?,
-        board: Some(board),
-        mapped: [None; MAX_CHIP_SELECTS],
-    };
+    let spi = window(WINDOW_SPI0, 0);
+    let controller =
+        controller::<Simulated>(spi, clock, board.core_hz, 3, Some(dma), Some(board))?;
     // SAFETY: the device is bound for as long as the registration lives.
     let oob = unsafe { Registration::new(device.as_device(), controller) }?;
     let completion = KBox::new(Completion {

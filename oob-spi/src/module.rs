@@ -149,6 +149,8 @@ struct Shared {
 }
 
 impl Shared {
+    /// In a frame of its own: the bus passes over the stack, which is scarce in a kernel.
+    #[inline(never)]
     fn new(controller: Remote, device: *mut b::device) -> Result<KArc<Self>> {
         static INBAND: LockClass = LockClass::new();
         static GATE: LockClass = LockClass::new();

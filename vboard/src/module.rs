@@ -111,7 +111,9 @@ fn board() -> Option<&'static Vboard> {
 }
 
 impl Vboard {
-    fn new() -> Result<Self> {
+    /// In a frame of its own: the state passes over the stack, which is scarce in a kernel.
+    #[inline(never)]
+    fn new() -> Result<KBox<Self>> {
         static CLASS: LockClass = LockClass::new();
         let mut storage = VBytes::zeroed(FLASH_LEN)?;
         storage.as_mut().fill(0xff);
@@ -124,7 +126,7 @@ impl Vboard {
             cost_ns: 0,
             accesses: 0,
         };
-        Ok(Self {
+        KBox::new(Self {
             state: RawSpinLock::new(state, c"vboard", &CLASS)?,
             timer: HrTimer::new(Tick)?,
         })
@@ -292,7 +294,7 @@ static CHILDREN: Children = Children([
 ]);
 
 fn init() -> Result {
-    let board = KBox::into_raw(KBox::new(Vboard::new()?)?);
+    let board = KBox::into_raw(Vboard::new()?);
     BOARD.store(board, Ordering::Release);
     let module = new_module(board)
         .and_then(KBox::new)
