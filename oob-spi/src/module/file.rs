@@ -193,6 +193,8 @@ impl SpiFile {
 
     fn run_list(&self, argument: UserPtr) -> Result<i32> {
         let mut list: abi::RunList = self.read(argument)?;
+        // Statuses that cannot be written are found before a frame is sent, not afterwards.
+        self.write(argument, &list)?;
         let (bus, chip_select, owner) = (&self.shared.bus, self.chip_select, caller());
         let result = self.exchange(|oob| bus.run_list(oob, chip_select, owner, &mut list));
         self.write(argument, &list)?;
