@@ -138,14 +138,14 @@ fn mapping(guest: &Guest) -> Result<()> {
 }
 
 fn open_file(guest: &Guest) -> Result<()> {
+    become_fifo()?;
+    accepted("ATTACH", try_attach()?)?;
     for on in [true, false] {
         let device = Device::open(0)?;
         if on {
             accepted("ENABLE", device.enable(16, 0))?;
         }
         unbound(guest, || {
-            become_fifo()?;
-            accepted("ATTACH", try_attach()?)?;
             refused("RUN", device.run(), Errno::NODEV)?;
             refused("RUN_UNTIL", device.run_until(u64::MAX), Errno::NODEV)?;
             let mut list = crate::list::list(&[0]);
