@@ -60,7 +60,7 @@ impl Numbers for Vboard {
     fn set(&self, index: usize, value: u64) {
         let [_, rx] = DMA_CHANNELS;
         let small = u32::try_from(value).unwrap_or(u32::MAX);
-        self.with(|model, _| {
+        self.with(0, |model, _| {
             model.with_faults(|faults| match index {
                 9 => faults.spi_tx_dreq_stuck = value != 0,
                 10 => faults.spi_rx_dreq_stuck = value != 0,
