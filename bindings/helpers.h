@@ -7,7 +7,7 @@
 #define OOBKIT_HELPERS_H
 
 /* Errors that end the world. */
-void rust_helper_BUG(void) __attribute__((noreturn));
+void rust_helper_BUG(void);
 
 /* Tasks. */
 struct task_struct *rust_helper_get_current(void);

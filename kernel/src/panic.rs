@@ -8,6 +8,10 @@ use core::panic::PanicInfo;
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     pr_emerg!("{info}");
-    // SAFETY: BUG() may be called in any context; it does not return.
-    unsafe { bindings::BUG() }
+    // SAFETY: BUG() may be called in any context.
+    unsafe { bindings::BUG() };
+    // It has not returned. objtool, which does not know that of a function elsewhere, sees the code end here.
+    loop {
+        core::hint::spin_loop();
+    }
 }
