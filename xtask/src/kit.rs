@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::setup::kernel::{Arch, Kernel};
 use crate::setup::packages::{CARGO, RUSTC};
@@ -17,12 +17,20 @@ use crate::{paths, run};
 /// The user programs that every guest gets.
 const PROGRAMS: &[&str] = &["closed-loop", "vm-tests"];
 
-/// Builds the kit's modules for a kernel; none when the tree cannot build any yet. A warning is an error.
-pub(crate) fn modules(kernel: &'static Kernel) -> Result<Vec<PathBuf>> {
+/// A kernel's modules.
+#[derive(Default)]
+pub(crate) struct Built {
+    pub(crate) modules: Vec<PathBuf>,
+    /// The first warning of this build, which says nothing of what was built before.
+    pub(crate) warning: Option<String>,
+}
+
+/// Builds the kit's modules for a kernel; none when the tree cannot build any yet.
+pub(crate) fn modules(kernel: &'static Kernel) -> Result<Built> {
     let repo = paths::repo();
     if !repo.join("Makefile").exists() {
         eprintln!("xtask: no Makefile in {}: no modules", repo.display());
-        return Ok(Vec::new());
+        return Ok(Built::default());
     }
     setup::ensure(&[Need::Build, Need::Kernel(kernel)])?;
     let kernels = paths::target().join("kernel");
@@ -43,18 +51,27 @@ pub(crate) fn modules(kernel: &'static Kernel) -> Result<Vec<PathBuf>> {
     let (text, errors) =
         run::both(&mut make).with_context(|| format!("modules for {}", kernel.name))?;
     fs::write(out.with_extension("log"), format!("{text}{errors}"))?;
-    let modules = found(&out)?;
-    if let Some(warning) = errors
+    let warning = errors
         .lines()
-        .find(|line| line.to_lowercase().contains("warning"))
-    {
-        // They must be linked again before they are taken for good.
-        for module in modules {
-            fs::remove_file(module)?;
-        }
-        bail!("modules for {}: {warning}", kernel.name);
+        .find(|line| line.to_lowercase().contains("warning"));
+    if let Some(warning) = warning {
+        eprintln!("xtask: modules for {}: {warning}", kernel.name);
     }
-    Ok(modules)
+    Ok(Built {
+        modules: files(&out, &["ko"])?,
+        warning: warning.map(str::to_owned),
+    })
+}
+
+/// Builds them with all the checks that are made when they are linked.
+pub(crate) fn modules_anew(kernel: &'static Kernel) -> Result<Built> {
+    let out = paths::target().join("kernel").join(kernel.name);
+    if out.exists() {
+        for file in files(&out, &["ko", "o"])? {
+            fs::remove_file(file)?;
+        }
+    }
+    modules(kernel)
 }
 
 /// Builds the user programs, linked statically, and gives back their files.
@@ -104,13 +121,15 @@ fn debian_rust(cmd: &mut Command) {
     }
 }
 
-fn found(out: &Path) -> Result<Vec<PathBuf>> {
-    let mut modules = Vec::new();
-    for entry in fs::read_dir(out)? {
+/// The files of a folder with one of these endings.
+fn files(dir: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "ko") {
-            modules.push(path);
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if ending.is_some_and(|ending| endings.contains(&ending)) {
+            found.push(path);
         }
     }
-    Ok(modules)
+    Ok(found)
 }

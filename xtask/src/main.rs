@@ -104,7 +104,7 @@ fn task(task: Task) -> Result<ExitCode> {
     match task {
         Task::Setup => set_up()?,
         Task::Modules { kernel } => {
-            for module in kit::modules(kernel::named(&kernel)?)? {
+            for module in kit::modules(kernel::named(&kernel)?)?.modules {
                 println!("{}", module.display());
             }
         }

@@ -123,7 +123,7 @@ impl Job {
     }
 
     fn kit(&self) -> Result<Vec<PathBuf>> {
-        let built = kit::modules(self.kernel)?;
+        let built = kit::modules(self.kernel)?.modules;
         let mut kit = Vec::new();
         for name in self.machine.kit_modules {
             let stem = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem == *name);
