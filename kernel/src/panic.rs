@@ -10,7 +10,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     pr_emerg!("{info}");
     // SAFETY: BUG() may be called in any context.
     unsafe { bindings::BUG() };
-    // It has not returned. objtool, which does not know that of a function elsewhere, sees the code end here.
+    // It has not returned; objtool is told nothing of that (see the helper).
     loop {
         core::hint::spin_loop();
     }
