@@ -43,6 +43,16 @@ pub(super) fn tests(long: bool) -> Result<Count> {
     Ok(count)
 }
 
+/// Every interleaving, up to a bound, of the protocols that no test by example can be trusted with.
+pub(super) fn models() -> Result<Count> {
+    let mut cmd = cargo();
+    cmd.args(["test", "--release", "--package", "oob-spi", "--test", "model"]);
+    // Flags of its own would have all else built again.
+    cmd.env("RUSTFLAGS", "--cfg loom");
+    cmd.env("CARGO_TARGET_DIR", paths::target().join("loom"));
+    Ok(results(&run::output(&mut cmd)?))
+}
+
 /// Random register sequences, played to the model and to QEMU's.
 pub(super) fn qemu_diff(long: bool) -> Result<Count> {
     let mut cmd = cargo();

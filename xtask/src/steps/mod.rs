@@ -123,6 +123,7 @@ pub(crate) fn test(long: bool) -> bool {
     report.step("format", host::format);
     report.step("clippy", host::clippy);
     report.step("host tests", || host::tests(long));
+    report.step("loom", host::models);
     report.step("model against QEMU's own", || host::qemu_diff(long));
     report.step("modules", guests::modules);
     report.step("verdicts on guests", guests::verdicts);
