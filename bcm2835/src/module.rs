@@ -376,8 +376,7 @@ fn probe_simulated(device: &platform::Device<'_>, board: Table) -> Result<KBox<B
     // SAFETY: as above.
     let clock = unsafe { BoardClock::new(board) };
     let spi = window(WINDOW_SPI0, 0);
-    let controller =
-        controller::<Simulated>(spi, clock, board.core_hz, 3, Some(dma), Some(board))?;
+    let controller = controller::<Simulated>(spi, clock, board.core_hz, 3, Some(dma), Some(board))?;
     // SAFETY: the device is bound for as long as the registration lives.
     let oob = unsafe { Registration::new(device.as_device(), controller) }?;
     let completion = KBox::new(Completion {

@@ -161,7 +161,7 @@ impl<D: Driver> Registration<D> {
         })?;
         for (entry, compatible) in inner.of_table.iter_mut().zip(D::COMPATIBLE) {
             for (to, from) in entry.compatible.iter_mut().zip(compatible.to_bytes()) {
-                *to = from.cast_signed();
+                *to = core::ffi::c_char::from_ne_bytes([*from]);
             }
         }
         let table = if D::COMPATIBLE.is_empty() {

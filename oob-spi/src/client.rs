@@ -125,10 +125,7 @@ impl<C: Controller + Send> Registration<C> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub unsafe fn new(
-        device: *mut b::device,
-        controller: KBox<UnsafeCell<C>>,
-    ) -> Result<Self> {
+    pub unsafe fn new(device: *mut b::device, controller: KBox<UnsafeCell<C>>) -> Result<Self> {
         // SAFETY: table and controller fit; the box outlives the bus, which `drop` unregisters.
         let bus = from_err_ptr(unsafe {
             oobkit_spi_register(device, Table::<C>::OPS, controller.get().cast())
