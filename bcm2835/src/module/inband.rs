@@ -116,7 +116,7 @@ impl InbandController {
             let name = unsafe { core::ffi::CStr::from_ptr(child.modalias) };
             let room = info.modalias.len().saturating_sub(1);
             for (to, from) in info.modalias.iter_mut().take(room).zip(name.to_bytes()) {
-                *to = from.cast_signed();
+                *to = core::ffi::c_char::from_ne_bytes([*from]);
             }
             info.max_speed_hz = child.max_speed_hz;
             info.chip_select = u16::from(child.chip_select);

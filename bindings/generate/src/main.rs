@@ -105,7 +105,8 @@ fn c_flags(all: &str, arch: &str) -> Vec<String> {
                 .iter()
                 .any(|start| word.starts_with(start)) =>
             {
-                kept.push(word.replace('"', "").replace('\'', ""));
+                // The quotes that a shell would take away; those inside are a string literal's.
+                kept.push(word.replace('\'', ""));
             }
             _ => {}
         }
