@@ -128,7 +128,7 @@ fn disable_with_stuck_frame(_: &Guest) -> Result<()> {
         } else {
             thread::scope(|scope| {
                 let runner = scope.spawn(|| {
-                    let _attached = task::become_oob(None)?;
+                    let _attached = task::become_oob(task::home()?)?;
                     refused("RUN", frames.device.run(), Errno::TIMEDOUT)
                 });
                 thread::sleep(Duration::from_millis(5));
@@ -161,13 +161,13 @@ fn call_during_disable(_: &Guest) -> Result<()> {
     let device = &frames.device;
     thread::scope(|scope| {
         let runner = scope.spawn(|| {
-            let _attached = task::become_oob(None)?;
+            let _attached = task::become_oob(task::home()?)?;
             accepted("the RUN under way", device.run())
         });
         thread::sleep(Duration::from_millis(100));
         let disabler = scope.spawn(|| accepted("DISABLE", device.disable()));
         let late = scope.spawn(|| {
-            let _attached = task::become_oob(None)?;
+            let _attached = task::become_oob(task::home()?)?;
             thread::sleep(Duration::from_millis(100));
             refused("RUN", device.run(), Errno::SHUTDOWN)?;
             refused("GET_INFO", device.info(), Errno::SHUTDOWN)
@@ -190,7 +190,7 @@ fn close_in_frame(_: &Guest) -> Result<()> {
     let closed = AtomicBool::new(false);
     thread::scope(|scope| {
         let runner = scope.spawn(|| {
-            let _attached = task::become_oob(None)?;
+            let _attached = task::become_oob(task::home()?)?;
             accepted(
                 "the RUN under way",
                 crate::support::device::call(fd, oobkit_abi::spi::RUN_OOB_XFER, 0),

@@ -76,7 +76,7 @@ fn during_runs(guest: &Guest) -> Result<()> {
         let runs = AtomicU32::new(0);
         thread::scope(|scope| {
             let runner = scope.spawn(|| {
-                let _attached = task::become_oob(None)?;
+                let _attached = task::become_oob(task::home()?)?;
                 loop {
                     match frames.device.run() {
                         Ok(()) => _ = runs.fetch_add(1, Ordering::Relaxed),
@@ -181,7 +181,7 @@ fn during_wait(guest: &Guest) -> Result<()> {
     accepted("SET_TRIGGER", frames.device.set_timer(1 << 62, 50_000_000))?;
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            let _attached = task::become_oob(None)?;
+            let _attached = task::become_oob(task::home()?)?;
             refused("RUN", frames.device.run(), Errno::NODEV)
         });
         thread::sleep(Duration::from_millis(200));
@@ -195,7 +195,7 @@ fn in_frame(guest: &Guest) -> Result<()> {
     frames.must_be_dma()?;
     thread::scope(|scope| {
         let runner = scope.spawn(|| {
-            let _attached = task::become_oob(None)?;
+            let _attached = task::become_oob(task::home()?)?;
             accepted("the RUN under way", frames.device.run())?;
             refused("the next one", frames.device.run(), Errno::NODEV)
         });

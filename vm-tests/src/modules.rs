@@ -128,7 +128,7 @@ fn in_run(guest: &Guest) -> Result<()> {
         let running = AtomicBool::new(false);
         thread::scope(|scope| {
             let runner = scope.spawn(|| {
-                let _attached = task::become_oob(None)?;
+                let _attached = task::become_oob(task::home()?)?;
                 loop {
                     running.store(true, Ordering::Relaxed);
                     match frames.device.run() {

@@ -74,7 +74,7 @@ fn not_attached(_: &Guest) -> Result<()> {
 
 fn detached(_: &Guest) -> Result<()> {
     let frames = Frames::on(0, 16, 0)?;
-    let attached = task::become_oob(None)?;
+    let attached = task::become_oob(task::home()?)?;
     accepted("RUN", frames.device.run())?;
     drop(attached);
     calls(Errno::PERM, &frames.device)
@@ -128,7 +128,7 @@ fn beside_set_up(_: &Guest) -> Result<()> {
             Ok(())
         });
         let runner = scope.spawn(|| {
-            let _attached = task::become_oob(None)?;
+            let _attached = task::become_oob(task::home()?)?;
             let mut good = 0;
             while !over.load(Ordering::Relaxed) {
                 match frames.device.run() {

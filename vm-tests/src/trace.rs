@@ -6,7 +6,7 @@
 use crate::support::board::Board;
 use crate::support::device::{Device, Frames};
 use crate::support::motor::FIFO_HZ;
-use crate::support::task::{self, join, switches_and_faults};
+use crate::support::task::{self, switches_and_faults};
 use crate::support::tracefs::{Event, Events, Tracing};
 use crate::{Guest, On, Test};
 use anyhow::{Result, bail, ensure};
@@ -66,17 +66,6 @@ impl Call {
     }
 }
 
-/// Runs `f` in an attached thread of one processor, where there is less to disturb it.
-fn pinned<T: Send>(f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let last = thread::available_parallelism()?.get() - 1;
-    thread::scope(|scope| {
-        join(scope.spawn(|| {
-            let _attached = task::become_oob(Some(last))?;
-            f()
-        }))
-    })
-}
-
 /// The first event's story, for a failure.
 fn first(events: &[Event]) -> String {
     events.first().map(Event::story).unwrap_or_default()
@@ -84,7 +73,7 @@ fn first(events: &[Event]) -> String {
 
 fn control(_: &Guest) -> Result<()> {
     let page = rustix::param::page_size();
-    pinned(|| {
+    task::oob(|| {
         let tracing = Tracing::new()?;
         rustix::mm::munlockall()?;
         let ((), events) = tracing.of(|| {
@@ -167,7 +156,7 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
         false => guest.count(300, 3000) as usize,
     };
     let device = &frames.device;
-    pinned(|| {
+    task::oob(|| {
         let tracing = Tracing::new()?;
         // Once for what is done at first use, in this process and in the tracing.
         round(&tracing, device, call, 10, 1)?;

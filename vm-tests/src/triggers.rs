@@ -131,7 +131,7 @@ fn one_waiter(_: &Guest) -> Result<()> {
     let frames = far_timer()?;
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            let _attached = task::become_oob(None)?;
+            let _attached = task::become_oob(task::home()?)?;
             let deadline = date(Duration::from_secs(2));
             refused(
                 "the first one's wait",
@@ -156,7 +156,7 @@ fn leaves(end: impl FnOnce(&Frames) -> Result<()>, errnos: &[Errno]) -> Result<(
     let frames = far_timer()?;
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            let _attached = task::become_oob(None)?;
+            let _attached = task::become_oob(task::home()?)?;
             match frames.device.run() {
                 Err(errno) if errnos.contains(&errno) => Ok(()),
                 other => bail!("RUN ended with {other:?}"),
@@ -202,7 +202,7 @@ fn waiter_signalled(_: &Guest) -> Result<()> {
     let waiting = AtomicI32::new(0);
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            let _attached = task::become_oob(None)?;
+            let _attached = task::become_oob(task::home()?)?;
             waiting.store(gettid().as_raw_nonzero().get(), Ordering::Release);
             refused("RUN", frames.device.run(), Errno::INTR)
         });

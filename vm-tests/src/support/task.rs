@@ -10,6 +10,7 @@ use oobkit::time::Instant;
 use oobkit_abi::ctl;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::thread;
@@ -17,6 +18,18 @@ use std::time::Duration;
 
 /// Priority of the tests' real-time threads.
 pub(crate) const PRIORITY: u8 = 80;
+
+/// The processor of the tests' real-time threads.
+///
+/// An emulated processor may be held up for longer than a frame's time limit while another one goes on. Where a thread
+/// runs, there the virtual board's timer is armed, too; so on one processor a frame's end stays before its time limit,
+/// however late both are seen.
+pub(crate) fn home() -> Result<Option<usize>> {
+    // Not what this thread may use: it may be pinned already.
+    // SAFETY: asks for a number.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    Ok(usize::try_from(count)?.checked_sub(1))
+}
 
 /// Gives the calling thread a policy and priority.
 pub(crate) fn schedule(policy: i32, priority: i32) -> Result<(), Errno> {
@@ -49,7 +62,7 @@ pub(crate) fn become_oob(cpu: Option<usize>) -> Result<Attached> {
 pub(crate) fn oob<T: Send>(f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
         join(scope.spawn(|| {
-            let _attached = become_oob(None)?;
+            let _attached = become_oob(home()?)?;
             f()
         }))
     })
@@ -193,6 +206,11 @@ pub(crate) fn try_attach() -> Result<Result<(), Errno>> {
 
 /// Makes the calling thread real-time, as ATTACH asks for.
 pub(crate) fn become_fifo() -> Result<()> {
+    if let Some(cpu) = home()? {
+        let mut set = CpuSet::new();
+        set.set(cpu);
+        sched_setaffinity(None, &set)?;
+    }
     accepted(
         "SCHED_FIFO",
         schedule(libc::SCHED_FIFO, i32::from(PRIORITY)),
