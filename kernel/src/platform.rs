@@ -169,11 +169,12 @@ impl<D: Driver> Registration<D> {
         } else {
             inner.of_table.as_ptr()
         };
+        let owner = (&raw const b::__this_module).cast_mut();
         // SAFETY: the box stays in place until `drop` unregisters; callbacks are this driver's own.
         to_result(unsafe {
             b::platform_driver_register(
                 inner.driver.as_mut_ptr(),
-                (&raw const b::__this_module).cast_mut(),
+                owner,
                 D::NAME.as_ptr(),
                 table,
                 Some(Self::probe),
@@ -202,8 +203,10 @@ impl<D: Driver> Registration<D> {
 
 impl<D: Driver> Drop for Registration<D> {
     fn drop(&mut self) {
+        // SAFETY: filled in by `new`.
+        let driver = unsafe { self.0.driver.assume_init_mut() };
         // SAFETY: registered since `new`.
-        unsafe { b::platform_driver_unregister(&raw mut (*self.0.driver.as_mut_ptr()).driver) };
+        unsafe { b::platform_driver_unregister(&raw mut driver.driver) };
     }
 }
 

@@ -284,8 +284,10 @@ unsafe extern "C" fn oobkit_spi_register(
     ops: *const Ops,
     controller: *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: `client::Registration` passes a live table, and a controller that lives until it unregisters.
-    let remote = unsafe { Remote::new(*ops, controller) };
+    // SAFETY: `client::Registration` passes a live table.
+    let ops = unsafe { *ops };
+    // SAFETY: `client::Registration` passes a controller that fits the table and lives until it unregisters.
+    let remote = unsafe { Remote::new(ops, controller) };
     match register(device, remote) {
         Ok(registered) => KBox::into_raw(registered).cast(),
         Err(error) => core::ptr::without_provenance_mut(error.to_errno() as isize as usize),

@@ -194,7 +194,9 @@ unsafe extern "C" fn unprepare_message<H: Hw>(
 
 unsafe extern "C" fn set_cs<H: Hw>(spi: *mut b::spi_device, high: bool) {
     // SAFETY: the SPI core passes one of this controller's devices.
-    let link = unsafe { link::<H>((*spi).controller) };
+    let ctlr = unsafe { (*spi).controller };
+    // SAFETY: the controller that this was registered with.
+    let link = unsafe { link::<H>(ctlr) };
     // SAFETY: as above.
     let mode = unsafe { b::spi_mode(spi) };
     // SAFETY: as above.
