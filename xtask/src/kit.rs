@@ -74,6 +74,28 @@ pub(crate) fn modules_anew(kernel: &'static Kernel) -> Result<Built> {
     modules(kernel)
 }
 
+/// Lints what is built for a kernel, with that kernel's declarations: its modules have been built.
+pub(crate) fn lint_modules(kernel: &'static Kernel) -> Result<()> {
+    let mut cargo = Command::new(CARGO);
+    cargo.args(["clippy", "--locked", "--release", "-Zbuild-std=core"]);
+    cargo.args(["--target", "x86_64-unknown-none", "--package", "kernel"]);
+    for package in ["evl-shim", "oob-spi", "bcm2835", "vboard"] {
+        cargo.args(["--package", package]);
+        cargo.args(["--features", &format!("{package}/module")]);
+    }
+    cargo.args(["--", "-D", "warnings"]);
+    debian_rust(&mut cargo);
+    let kernels = paths::target().join("kernel");
+    let path = std::env::var("PATH").unwrap_or_default();
+    cargo
+        .env("PATH", format!("/usr/bin:{path}"))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("OOBKIT_BINDINGS", kernels.join(kernel.name).join("rust"))
+        .env("CARGO_TARGET_DIR", kernels.join("lint"))
+        .current_dir(paths::repo());
+    run::output(&mut cargo).map(drop)
+}
+
 /// Builds the user programs, linked statically, and gives back their files.
 pub(crate) fn programs(arch: Arch) -> Result<Vec<PathBuf>> {
     setup::ensure(&[Need::Build])?;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{Count, Report};
 use crate::setup::kernel::KERNELS;
@@ -47,6 +47,16 @@ pub(super) fn modules() -> Result<Count> {
     Ok(count)
 }
 
+/// The lint list, as errors, over the kernel build.
+pub(super) fn lint() -> Result<Count> {
+    let kernel = KERNELS
+        .iter()
+        .find(|kernel| kernel.name == "6.12-rt-amd64")
+        .context("no such kernel")?;
+    kit::lint_modules(kernel)?;
+    Ok(Count::PASS)
+}
+
 /// The list of VM tests, in each guest.
 pub(super) fn run_all(report: &mut Report, long: bool) {
     let waiting = Mutex::new(GUESTS.iter());
@@ -77,7 +87,7 @@ fn vm_tests(machine: Name, kernel: &str, long: bool, text: &mut Vec<u8>) -> Resu
         command.push("--long".to_owned());
     }
     let mut job = Job::new(machine.machine(), Some(kernel), command)?;
-    job.timeout = Duration::from_secs(if long { 3600 } else { 400 });
+    job.timeout = Duration::from_secs(if long { 3600 } else { 900 });
     job.results = paths::target()
         .join("vm/test")
         .join(format!("{}-{kernel}", job.machine.name));

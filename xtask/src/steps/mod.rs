@@ -126,6 +126,7 @@ pub(crate) fn test(long: bool) -> bool {
     report.step("loom", host::models);
     report.step("model against QEMU's own", || host::qemu_diff(long));
     report.step("modules", guests::modules);
+    report.step("clippy, kernel build", guests::lint);
     report.step("verdicts on guests", guests::verdicts);
     guests::run_all(&mut report, long);
     report.close()
