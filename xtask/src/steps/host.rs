@@ -46,7 +46,14 @@ pub(super) fn tests(long: bool) -> Result<Count> {
 /// Every interleaving, up to a bound, of the protocols that no test by example can be trusted with.
 pub(super) fn models() -> Result<Count> {
     let mut cmd = cargo();
-    cmd.args(["test", "--release", "--package", "oob-spi", "--test", "model"]);
+    cmd.args([
+        "test",
+        "--release",
+        "--package",
+        "oob-spi",
+        "--test",
+        "model",
+    ]);
     // Flags of its own would have all else built again.
     cmd.env("RUSTFLAGS", "--cfg loom");
     cmd.env("CARGO_TARGET_DIR", paths::target().join("loom"));

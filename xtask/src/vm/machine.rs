@@ -54,6 +54,8 @@ pub(crate) struct Machine {
     pub(crate) dtb_without: &'static [&'static str],
     /// Overlays for it, in the repository.
     pub(crate) overlays: &'static [&'static str],
+    /// A NOR flash on its SPI bus, as QEMU calls it; the guest finds its content as /flash.img.
+    pub(crate) flash: Option<&'static str>,
     /// Stock modules that the guest can load.
     pub(crate) stock_modules: &'static [&'static str],
     /// The kit's modules, in the order in which they are loaded.
@@ -92,6 +94,7 @@ static X86_64: Machine = Machine {
     dtb: None,
     dtb_without: &[],
     overlays: &[],
+    flash: None,
     stock_modules: &["mtd", "spi-nor"],
     kit_modules: KIT_AND_BOARD,
 };
@@ -111,6 +114,7 @@ static RASPI3B: Machine = Machine {
     dtb: Some("broadcom/bcm2837-rpi-3-b.dtb"),
     dtb_without: &["/soc/serial@7e201000/bluetooth"],
     overlays: &["bcm2835/overlays/oob-spi0-qemu.dts"],
+    flash: Some("w25q80"),
     stock_modules: &["mtd", "spi-nor", "spi-bcm2835"],
     kit_modules: KIT,
 };
@@ -130,6 +134,7 @@ static IMX8MP: Machine = Machine {
     dtb: Some("freescale/imx8mp-evk.dtb"),
     dtb_without: &[],
     overlays: &[],
+    flash: None,
     stock_modules: &["mtd", "spi-nor", "spi-imx"],
     kit_modules: KIT,
 };

@@ -34,6 +34,8 @@ use machine::{Machine, Serial};
 use qemu::Qemu;
 pub(crate) use watch::{Outcome, Verdict};
 
+const FLASH_IMAGE: &str = "flash.img";
+
 /// What to boot and what to run in it.
 pub(crate) struct Job {
     pub(crate) machine: &'static Machine,
@@ -87,6 +89,12 @@ impl Job {
         let kit = self.kit()?;
         let programs = kit::programs(arch)?;
         let folder = Folder::new(&self.results)?;
+        let mut added = self.add.clone();
+        if self.machine.flash.is_some() {
+            let image = folder.path.join(FLASH_IMAGE);
+            fs::write(&image, flash_content())?;
+            added.push(image);
+        }
         let nonce = nonce();
         let initramfs = initramfs::build(&initramfs::Contents {
             init: &paths::repo().join("xtask/guest/init"),
@@ -95,7 +103,7 @@ impl Job {
             stock: self.machine.stock_modules,
             kit: &kit,
             programs: &programs,
-            added: &self.add,
+            added: &added,
             data: self.machine.data,
             nonce: &nonce,
             term: if stdout().is_terminal() {
@@ -170,6 +178,16 @@ impl Job {
                 Serial::Data => "chardev:data",
                 Serial::Unused => "null",
             });
+        }
+        if let Some(flash) = machine.flash {
+            let image = dir.join(FLASH_IMAGE);
+            cmd.arg("-drive");
+            cmd.arg(format!(
+                "file={},if=none,id=flash,format=raw",
+                image.display()
+            ));
+            cmd.arg("-device")
+                .arg(format!("{flash},bus=spi,drive=flash"));
         }
         cmd.arg("-kernel").arg(self.kernel.dir()?.join("vmlinuz"));
         cmd.arg("-initrd").arg(dir.join("initramfs"));
@@ -276,6 +294,18 @@ fn unpack(archive: &[u8], to: &Path) -> Result<()> {
         bail!("the guest's /out cannot be unpacked");
     }
     Ok(())
+}
+
+/// A megabyte in which each place looks different, the same in every run: a 32-bit xorshift's output.
+fn flash_content() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()
+    });
+    words.take(1 << 18).flatten().collect()
 }
 
 /// Something that no guest's program can know.
