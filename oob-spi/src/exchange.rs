@@ -9,8 +9,9 @@
 //! ```
 //!
 //! - Calls do not queue: the bus is one, its order is the program's to choose (one thread, or a list).
-//! - The clock is read twice: on entry (for the deadline, the watch-dog and the time limit) and at the frame's end. The
-//!   watch-dog's timer is not touched: the entry date is stored, and the timer looks at it.
+//! - The clock is read twice: on entry (for the deadline and the watch-dog) and at the frame's end; where a thread waits
+//!   for DMA, once more (for the time limit). The watch-dog's timer is not touched: the entry date is stored, and the
+//!   timer looks at it.
 //! - What `run` needs for a good frame of the FIFO path is inlined into it; what goes wrong is out of line.
 
 use crate::bus::{Bus, Env, Owner};
@@ -133,7 +134,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
             Which::Regular,
             Phase::Active,
             || {
-                let until = entry.after(slot.limit());
+                // From here on: a thread that is held up before is no fault of the hardware's.
+                let until = self.env.now().after(slot.limit());
                 let flag = self.env.flag(chip_select);
                 // The phase decides; an event that was latched for an earlier frame only makes one more turn.
                 while self.claim.read().phase() == Phase::Flight
