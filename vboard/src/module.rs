@@ -40,6 +40,9 @@ const LINES: usize = 15;
 /// What a register read takes of the board's time, as the processor waits for the bus; the order that silicon shows. A
 /// polling loop then comes round about as often as it would there.
 const READ_NS: u64 = 100;
+/// What one entry of the model costs at most. What takes longer is an emulated processor that was held up, and meanwhile
+/// the board's time went on: else its frames would end that much later, behind the driver's time limit.
+const COST_MAX_NS: u64 = 5_000_000;
 /// How often a line may still be high after its handler ran before it is left alone.
 const STORM: u32 = 64;
 
@@ -70,6 +73,12 @@ impl State {
     /// The board's date at the machine's date `now`.
     const fn date(&self, now: u64) -> Instant {
         Instant(now.saturating_sub(self.cost_ns))
+    }
+
+    /// What was done since the machine's date `entry` took no time of the board's, but for `bus`.
+    fn charge(&mut self, entry: u64, bus: u64) {
+        let took = monotonic_ns().saturating_sub(entry).min(COST_MAX_NS);
+        self.cost_ns = self.cost_ns.wrapping_add(took.saturating_sub(bus));
     }
 
     /// The connection of a line that is high.
@@ -144,8 +153,7 @@ impl Vboard {
         let result = f(&mut state.model, date);
         self.arm(&mut state, date);
         state.accesses = state.accesses.wrapping_add(1);
-        let took = monotonic_ns().saturating_sub(entry);
-        state.cost_ns = state.cost_ns.wrapping_add(took.saturating_sub(bus));
+        state.charge(entry, bus);
         result
     }
 
@@ -177,9 +185,7 @@ impl Vboard {
             let pending = state.pending();
             state.delivering = pending.is_some();
             self.arm(&mut state, date);
-            state.cost_ns = state
-                .cost_ns
-                .wrapping_add(monotonic_ns().saturating_sub(entry));
+            state.charge(entry, 0);
             drop(state);
             match pending {
                 // SAFETY: handler and argument belong together until `disconnect` has returned, which waits for us.
@@ -213,9 +219,7 @@ unsafe extern "C" fn now(context: *const c_void) -> u64 {
     // SAFETY: the table's contract.
     let mut state = unsafe { of(context) }.state.lock();
     let date = state.date(entry).0;
-    state.cost_ns = state
-        .cost_ns
-        .wrapping_add(monotonic_ns().saturating_sub(entry));
+    state.charge(entry, 0);
     date
 }
 
