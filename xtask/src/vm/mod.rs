@@ -195,7 +195,7 @@ impl Job {
             cmd.arg("-dtb").arg(self.board_description(dtb, dir)?);
         }
         let mut append = format!(
-            "console={} rdinit=/init loglevel=7 panic=-1 oops=panic maxcpus={cpus} {}",
+            "console={} rdinit=/init loglevel=7 panic=-1 oops=panic random.trust_bootloader=on maxcpus={cpus} {}",
             machine.console, machine.append
         );
         for word in &self.append {
@@ -215,6 +215,12 @@ impl Job {
         let board = dir.join("board.dtb");
         fs::copy(self.kernel.dir()?.join("dtb").join(dtb), &board)
             .with_context(|| format!("kernel {} has no {dtb}", self.kernel.name))?;
+        // A seed, which the emulator replaces by a random one, as firmware does: a kernel without randomness makes some
+        // for each system call (the stack's offset), at 10,000 instructions.
+        let mut seed = Command::new("fdtput");
+        seed.args(["-t", "x"]).arg(&board);
+        seed.args(["/chosen", "rng-seed"]).args(["1"; 8]);
+        run::output(&mut seed)?;
         for node in self.machine.dtb_without {
             run::output(Command::new("fdtput").arg("-r").arg(&board).arg(node))?;
         }
