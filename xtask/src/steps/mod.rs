@@ -2,7 +2,7 @@
 //! `cargo xtask test`: every rung, one after the other, and one closing line.
 //!
 //! ```text
-//!   set-up -> the tree itself -> host tests -> modules -> guests, two side by side -> N passed, N failed
+//!   set-up -> the tree itself -> host tests -> modules -> guests, one after the other -> N passed, N failed
 //! ```
 //!
 //! A step that cannot be run, or that tests nothing, counts as failed.
