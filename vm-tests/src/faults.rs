@@ -97,8 +97,8 @@ fn recovers(fault: &'static str, value: u64) -> Result<()> {
 fn timer_frame(_: &Guest) -> Result<()> {
     let motor = Motor::on(DMA_HZ)?;
     let device = &motor.frames.device;
-    accepted("SET_TRIGGER", device.set_timer(0, 100_000_000))?;
     task::oob(|| {
+        accepted("SET_TRIGGER", device.set_timer(0, 100_000_000))?;
         accepted("RUN", device.run())?;
         let fault = Fault::new("fault_hung_channels", 0xffff)?;
         let mut result = device.run();

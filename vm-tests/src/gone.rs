@@ -107,7 +107,7 @@ fn during_runs(guest: &Guest) -> Result<()> {
 fn mapping(guest: &Guest) -> Result<()> {
     for write in [false, true] {
         let mut child = task::fork(|parent| {
-            let frames = Frames::on(0, 5000, 0)?;
+            let frames = Frames::on(0, 4000, 0)?;
             frames.received();
             parent.ready()?;
             parent.wait()?;

@@ -148,7 +148,7 @@ fn waits(_: &Guest) -> Result<()> {
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             let mut rx = [0; FRAME_LEN];
-            let result = spidev.transfer(Command::new(1, 0, 0).as_bytes(), &mut rx);
+            let result = spidev.transfer(&[0; FRAME_LEN], &mut rx);
             done.store(true, Ordering::Release);
             result.context("the message that waited")
         });

@@ -215,7 +215,7 @@ fn counters(_: &Guest) -> Result<()> {
 }
 
 fn mapping_outlives(_: &Guest) -> Result<()> {
-    let frames = Frames::on(0, 5000, 0)?;
+    let frames = Frames::on(0, 4000, 0)?;
     let pattern: Vec<u8> = (0..frames.setup.iobuf_len).map(|i| i as u8).collect();
     frames.mapping.write(0, &pattern);
     accepted("DISABLE", frames.device.disable())?;

@@ -70,8 +70,8 @@ impl Guest {
     }
 }
 
-/// Every promise, in the order in which they are tested. The flash on raspi3b answers commands only until it streams its
-/// content, which no test but a reset ends: so that comes last, with what sends it anything at random.
+/// Every promise, in the order in which they are tested. The flash on raspi3b answers commands until it streams its
+/// content, which nothing ends: so that comes last. No test before it sends anything but zeroes there, which are no command.
 fn tests() -> Vec<&'static Test> {
     let themes: [&[Test]; 17] = [
         attach::TESTS,

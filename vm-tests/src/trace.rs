@@ -83,7 +83,7 @@ fn control(_: &Guest) -> Result<()> {
                 ProtFlags::READ | ProtFlags::WRITE,
             )?;
             fresh.write(0, &[1]);
-            thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(20));
             Ok(())
         })?;
         let Events {
