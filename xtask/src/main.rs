@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use setup::Need;
@@ -109,7 +109,7 @@ fn task(task: Task) -> Result<ExitCode> {
             }
         }
         Task::Vm(args) => return vm(args),
-        Task::Demo => bail!("demo: the modules that it shows are not in the tree yet"),
+        Task::Demo => return steps::demo::demo(),
         Task::Test { long } => {
             return Ok(if steps::test(long) {
                 ExitCode::SUCCESS
@@ -117,7 +117,7 @@ fn task(task: Task) -> Result<ExitCode> {
                 ExitCode::FAILURE
             });
         }
-        Task::Bench { name } => bail!("bench {name}: there is no such benchmark yet"),
+        Task::Bench { name } => return steps::bench::bench(&name),
         Task::Clean { cache } => clean(cache)?,
     }
     Ok(ExitCode::SUCCESS)
