@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::setup::kernel::{Arch, KERNELS};
+use crate::setup::kernel::Arch;
 use crate::setup::{self, Need};
 
 /// What the kernels that are measured are booted with: the random offset of the stack in each system call takes 300
@@ -122,7 +122,7 @@ pub(crate) fn test(long: bool) -> bool {
     report.step("set-up", || {
         let mut needs = vec![Need::Build, Need::Lint, Need::Qemu];
         needs.extend([Arch::X86_64, Arch::Arm64].map(Need::Busybox));
-        needs.extend(KERNELS.iter().map(Need::Kernel));
+        needs.extend(guests::kernels().map(Need::Kernel));
         setup::ensure(&needs)?;
         Ok(Count::PASS)
     });
