@@ -124,7 +124,7 @@ impl<H: Hw> Controller for Reaching<H> {
         self.spi.start(inband);
     }
 
-    #[inline]
+    #[inline(always)]
     fn pulse(
         &mut self,
         chip_select: u8,

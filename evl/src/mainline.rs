@@ -26,6 +26,7 @@ unsafe extern "C" {
 /// Calls `f` with the out-of-band token where the calling thread is attached.
 ///
 /// The caller is in a system call: task context, nothing held.
+#[inline(always)]
 pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
     // SAFETY: an attached task in a system call may wait; it stays attached until the call ends, because only the task
     // itself can detach.
@@ -37,6 +38,7 @@ pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
 pub struct Monotonic;
 
 impl Clock for Monotonic {
+    #[inline(always)]
     fn now(&self) -> Instant {
         Instant(monotonic_ns())
     }

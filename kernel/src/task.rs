@@ -5,6 +5,7 @@
 use bindings::task_struct;
 
 /// The calling thread's task; valid while that thread runs.
+#[inline(always)]
 pub fn current() -> *mut task_struct {
     // SAFETY: always allowed.
     unsafe { bindings::get_current() }
@@ -23,6 +24,7 @@ pub fn capable_sys_nice() -> bool {
 }
 
 /// A number that tells the calling process from others as long as it holds a file open, equal to what `flush` is given.
+#[inline(always)]
 pub fn current_process() -> u64 {
     // SAFETY: task context.
     unsafe { bindings::current_files() }.addr() as u64

@@ -9,6 +9,7 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// `CLOCK_MONOTONIC`, in nanoseconds.
+#[inline(always)]
 pub fn monotonic_ns() -> u64 {
     // SAFETY: always allowed.
     unsafe { bindings::ktime_get() }.cast_unsigned()

@@ -117,7 +117,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Moves one frame that began at `entry`; its end, and how it ended.
-    #[inline]
+    #[inline(always)]
     fn call_frame(
         &self,
         hold: &mut Hold,

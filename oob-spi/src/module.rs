@@ -98,6 +98,7 @@ impl KernelEnv {
 }
 
 impl Clock for KernelEnv {
+    #[inline(always)]
     fn now(&self) -> Instant {
         Monotonic.now()
     }

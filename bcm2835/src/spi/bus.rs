@@ -111,7 +111,7 @@ impl<M: Mmio, C: Clock, L: CsLine> Bus<M, C, L> {
     }
 
     /// Sets TA, without any line or delay.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&self, idle: Cs, mode: Mode) {
         let mut cs = self.word(idle);
         cs.set_ta(true);
@@ -130,7 +130,7 @@ impl<M: Mmio, C: Clock, L: CsLine> Bus<M, C, L> {
     }
 
     /// Makes the chip select active, and waits until bytes may follow.
-    #[inline]
+    #[inline(always)]
     pub(super) fn select<T>(&self, chip_select: u8, job: &Job<T>, mode: Mode) {
         if job.delays.inactive != Ns(0) {
             self.clock.spin_until(job.ready);

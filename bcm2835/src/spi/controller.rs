@@ -191,7 +191,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         self.quiesce();
     }
 
-    #[inline]
+    #[inline(always)]
     fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
         let Some(Some(job)) = self.jobs.get_mut(usize::from(chip_select)) else {
             return Err(TransferError::NotPrepared);

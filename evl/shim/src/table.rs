@@ -40,14 +40,19 @@ impl Table {
         Self([const { AtomicUsize::new(EMPTY) }; CAPACITY])
     }
 
+    #[inline]
+    const fn start(key: usize) -> usize {
+        // Tasks come from a slab: their low bits say nothing.
+        (key >> 6 ^ key >> 14) % CAPACITY
+    }
+
     /// The places of `key`, in the order in which they are tried.
     fn chain(&self, key: usize) -> impl Iterator<Item = &AtomicUsize> {
-        // Tasks come from a slab: their low bits say nothing.
-        let start = (key >> 6 ^ key >> 14) % CAPACITY;
-        let (before, after) = self.0.split_at(start);
+        let (before, after) = self.0.split_at(Self::start(key));
         after.iter().chain(before)
     }
 
+    #[inline(never)]
     fn place(&self, key: usize) -> Option<&AtomicUsize> {
         for place in self.chain(key) {
             match place.load(Ordering::Relaxed) {
@@ -60,8 +65,11 @@ impl Table {
     }
 
     /// Whether `key` is there.
+    #[inline]
     pub fn contains(&self, key: usize) -> bool {
-        self.place(key).is_some()
+        // Nearly always in the first place, which the exchange calls need not search for.
+        let first = self.0.get(Self::start(key));
+        first.is_some_and(|place| place.load(Ordering::Relaxed) == key) || self.place(key).is_some()
     }
 
     /// Adds `key`, an address that is not among the first few bytes.

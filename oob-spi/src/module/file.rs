@@ -42,6 +42,7 @@ fn errno(error: impl Errno) -> Error {
     Error::from_errno(error.errno().unsigned_abs())
 }
 
+#[inline(always)]
 fn caller() -> Owner {
     Owner(current_process())
 }
@@ -200,28 +201,12 @@ impl SpiFile {
         self.write(argument, &list)?;
         result
     }
-}
 
-impl File for SpiFile {
-    type Device = Node;
-
-    fn open(node: &Node) -> Result<KBox<Self>> {
-        KBox::new(Self {
-            shared: node.shared.clone(),
-            chip_select: node.chip_select,
-            enabled: AtomicBool::new(false),
-            owner: AtomicU64::new(0),
-        })
-    }
-
-    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+    /// All calls but those that exchange a single frame, in a frame of their own: it is large.
+    #[inline(never)]
+    fn unhurried(&self, command: u32, argument: UserPtr) -> Result<i32> {
         let (bus, cs) = (&self.shared.bus, self.chip_select);
         match command {
-            abi::RUN_OOB_XFER => self.exchange(|oob| bus.run(oob, cs, caller())),
-            abi::RUN_UNTIL => {
-                let args: abi::RunUntil = self.read(argument)?;
-                self.exchange(|oob| bus.run_until(oob, cs, caller(), &args))
-            }
             abi::RUN_LIST => self.run_list(argument),
             abi::ENABLE_OOB_MODE => self.enable(argument),
             abi::DISABLE_OOB_MODE => self.disable(),
@@ -246,6 +231,31 @@ impl File for SpiFile {
             abi::RD_BITS_PER_WORD => self.write(argument, &self.settings().bits_per_word),
             abi::RD_MAX_SPEED_HZ => self.write(argument, &self.settings().speed_hz),
             _ => Err(self.rejected(CallError::Unknown)),
+        }
+    }
+}
+
+impl File for SpiFile {
+    type Device = Node;
+
+    fn open(node: &Node) -> Result<KBox<Self>> {
+        KBox::new(Self {
+            shared: node.shared.clone(),
+            chip_select: node.chip_select,
+            enabled: AtomicBool::new(false),
+            owner: AtomicU64::new(0),
+        })
+    }
+
+    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+        let (bus, cs) = (&self.shared.bus, self.chip_select);
+        match command {
+            abi::RUN_OOB_XFER => self.exchange(|oob| bus.run(oob, cs, caller())),
+            abi::RUN_UNTIL => {
+                let args: abi::RunUntil = self.read(argument)?;
+                self.exchange(|oob| bus.run_until(oob, cs, caller(), &args))
+            }
+            _ => self.unhurried(command, argument),
         }
     }
 

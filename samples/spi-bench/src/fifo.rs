@@ -35,22 +35,27 @@ const PATIENCE_MS: u32 = 2_000;
 ///
 /// Whatever keeps a series from being measured.
 pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Box<dyn Error>> {
-    let mut kit = Vec::new();
-    for len in LENGTHS {
-        kit.push(Column::of(measure_kit(n, device, len)?).ok_or("no values")?);
-    }
     let null = File::open("/dev/null")?;
-    let empty = Column::of(measure(n, || refused(&null))?).ok_or("no values")?;
+    let mut ours = Vec::new();
+    for len in LENGTHS {
+        let kit = measure_kit(n, device, len)?;
+        let empty = measure(n, || refused(&null))?;
+        ours.push((column(kit)?, column(empty)?));
+    }
     hand_over()?;
     let spidev = wait_for_spidev()?;
     let mut records = Vec::new();
-    for (len, kit) in LENGTHS.into_iter().zip(kit) {
-        let mainline = Column::of(measure_spidev(n, &spidev, len)?).ok_or("no values")?;
+    for (len, (kit, empty)) in LENGTHS.into_iter().zip(ours) {
+        let mainline = column(measure_spidev(n, &spidev, len)?)?;
         let mut record = Record::new(format!("fifo-{len}B"), "guest-instructions", kit);
         record.peer("spidev", mainline).peer("empty-ioctl", empty);
         records.push(record);
     }
     Ok(records)
+}
+
+fn column(values: Vec<u64>) -> Result<Column, Box<dyn Error>> {
+    Column::of(values).ok_or_else(|| "no values".into())
 }
 
 fn measure_kit(n: usize, device: &Path, len: u32) -> Result<Vec<u64>, Box<dyn Error>> {

@@ -10,9 +10,12 @@
 use crate::stamp;
 use serde::Serialize;
 use std::error::Error;
+use std::time::Duration;
 
 /// Calls before the first that counts: caches, lazily bound code, the branch of the first time.
 pub(crate) const WARM_UP: usize = 100;
+/// Between set-up and the first call.
+const SETTLE: Duration = Duration::from_millis(200);
 /// Measurements of nothing, whose median is what a measurement itself takes.
 const EMPTY: usize = 1001;
 
@@ -99,6 +102,8 @@ pub(crate) fn measure<E: Error + 'static>(
 ) -> Result<Vec<u64>, Box<dyn Error>> {
     // Before the first measurement, so that none of them allocates.
     let mut ticks = vec![0; n];
+    // Set-up leaves the kernel work to be done later, on any processor; with counted instructions all share one time.
+    std::thread::sleep(SETTLE);
     let gauge = Gauge::new();
     for _ in 0..WARM_UP {
         call()?;
