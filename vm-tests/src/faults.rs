@@ -5,11 +5,11 @@
 use crate::support::board::Fault;
 use crate::support::device::{Device, Frames};
 use crate::support::motor::{DMA_HZ, Motor};
-use crate::support::{accepted, refused, task};
+use crate::support::task::{self, Spot};
+use crate::support::{accepted, refused};
 use crate::{Guest, On, Test};
 use anyhow::{Result, bail, ensure};
 use rustix::io::Errno;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -149,28 +149,42 @@ fn disable_with_stuck_frame(_: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// Frames of half a second.
-fn half_a_second() -> Result<Frames> {
-    let frames = Frames::on(2, 65_000, 1_000_000)?;
+/// Frames of a second.
+fn a_second() -> Result<Frames> {
+    let frames = Frames::on(2, 65_000, 500_000)?;
     frames.must_be_dma()?;
     Ok(frames)
 }
 
 fn call_during_disable(_: &Guest) -> Result<()> {
-    let frames = half_a_second()?;
+    let frames = a_second()?;
     let device = &frames.device;
+    let spot = Spot::default();
     thread::scope(|scope| {
         let runner = scope.spawn(|| {
             let _attached = task::become_oob(task::home()?)?;
+            spot.here();
             accepted("the RUN under way", device.run())
         });
-        thread::sleep(Duration::from_millis(100));
-        let disabler = scope.spawn(|| accepted("DISABLE", device.disable()));
+        spot.asleep()?;
         let late = scope.spawn(|| {
             let _attached = task::become_oob(task::home()?)?;
-            thread::sleep(Duration::from_millis(100));
-            refused("RUN", device.run(), Errno::SHUTDOWN)?;
-            refused("GET_INFO", device.info(), Errno::SHUTDOWN)
+            let mut told = false;
+            loop {
+                match (device.run(), device.info()) {
+                    (Err(Errno::SHUTDOWN), Err(Errno::SHUTDOWN)) => told = true,
+                    (Err(Errno::ALREADY), _) => {}
+                    // From one call to the other it may have begun, or be over.
+                    (Err(Errno::SHUTDOWN), Ok(_) | Err(Errno::NXIO)) => {}
+                    (Err(Errno::NXIO), Err(Errno::NXIO)) if told => return Ok(()),
+                    other => bail!("RUN and GET_INFO during DISABLE: {other:?}, told: {told}"),
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let disabler = scope.spawn(|| {
+            thread::sleep(Duration::from_millis(50));
+            accepted("DISABLE", device.disable())
         });
         let results = [task::join(runner), task::join(disabler), task::join(late)];
         results.into_iter().collect::<Result<()>>()
@@ -179,7 +193,7 @@ fn call_during_disable(_: &Guest) -> Result<()> {
 }
 
 fn close_in_frame(_: &Guest) -> Result<()> {
-    let frames = half_a_second()?;
+    let frames = a_second()?;
     let Frames {
         device,
         mapping,
@@ -187,36 +201,28 @@ fn close_in_frame(_: &Guest) -> Result<()> {
     } = frames;
     mapping.write(0, &vec![0x55; setup.frame_len as usize]);
     let fd = device.into_raw();
-    let closed = AtomicBool::new(false);
+    let spot = Spot::default();
     thread::scope(|scope| {
         let runner = scope.spawn(|| {
             let _attached = task::become_oob(task::home()?)?;
-            accepted(
-                "the RUN under way",
-                crate::support::device::call(fd, oobkit_abi::spi::RUN_OOB_XFER, 0),
-            )?;
-            ensure!(
-                !closed.load(Ordering::Relaxed),
-                "close did not wait for the frame"
-            );
-            Ok(())
+            spot.here();
+            let run = oobkit_abi::spi::RUN_OOB_XFER;
+            let result = crate::support::device::call(fd, run, 0);
+            accepted("the RUN under way", result.map(drop))
         });
-        thread::sleep(Duration::from_millis(150));
+        spot.asleep()?;
         // SAFETY: the descriptor is this test's own, and nobody closes it but this.
         let result = unsafe { libc::close(fd) };
-        // The runner's system call ends with the frame; it has a moment to look.
-        thread::sleep(Duration::from_millis(50));
-        closed.store(true, Ordering::Relaxed);
+        let mut seen = vec![0; setup.frame_len as usize];
+        mapping.read(0, &mut seen);
         task::join(runner)?;
         ensure!(result == 0, "close failed");
+        ensure!(
+            seen.iter().all(|byte| *byte == 0xff),
+            "the frame was not over, or cut short"
+        );
         Ok(())
     })?;
-    let mut seen = vec![0; setup.frame_len as usize];
-    mapping.read(0, &mut seen);
-    ensure!(
-        seen.iter().all(|byte| *byte == 0xff),
-        "the frame was cut short"
-    );
     let device = Device::open(2)?;
     accepted("ENABLE afterwards", device.enable(1024, 20_000_000))?;
     task::oob(|| accepted("RUN afterwards", device.run()))
@@ -224,14 +230,14 @@ fn close_in_frame(_: &Guest) -> Result<()> {
 
 fn killed_in_frame(_: &Guest) -> Result<()> {
     let mut child = task::fork(|parent| {
-        let frames = half_a_second()?;
+        let frames = a_second()?;
         task::oob(|| {
             parent.ready()?;
             Ok(frames.device.run()?)
         })
     })?;
     child.ready()?;
-    thread::sleep(Duration::from_millis(100));
+    child.asleep()?;
     ensure!(child.kill()?.signaled(), "the child was not killed");
     let mut motor = Motor::on(DMA_HZ)?;
     task::oob(move || motor.works(20))

@@ -5,7 +5,7 @@
 use crate::support::device::{Device, Frames};
 use crate::support::modules::{bind_to, load_all, unbind};
 use crate::support::motor::{DMA_HZ, FIFO_HZ};
-use crate::support::task::{self, become_fifo, try_attach};
+use crate::support::task::{self, Spot, become_fifo, try_attach};
 use crate::support::{accepted, refused};
 use crate::{Guest, On, Test};
 use anyhow::{Result, bail, ensure};
@@ -179,12 +179,14 @@ fn open_file(guest: &Guest) -> Result<()> {
 fn during_wait(guest: &Guest) -> Result<()> {
     let frames = Frames::on(0, 16, 0)?;
     accepted("SET_TRIGGER", frames.device.set_timer(1 << 62, 50_000_000))?;
+    let spot = Spot::default();
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             let _attached = task::become_oob(task::home()?)?;
+            spot.here();
             refused("RUN", frames.device.run(), Errno::NODEV)
         });
-        thread::sleep(Duration::from_millis(200));
+        spot.asleep()?;
         unbound(guest, || task::join(waiter))
     })?;
     works()
@@ -193,13 +195,15 @@ fn during_wait(guest: &Guest) -> Result<()> {
 fn in_frame(guest: &Guest) -> Result<()> {
     let frames = Frames::on(2, 65_000, 1_000_000)?;
     frames.must_be_dma()?;
+    let spot = Spot::default();
     thread::scope(|scope| {
         let runner = scope.spawn(|| {
             let _attached = task::become_oob(task::home()?)?;
+            spot.here();
             accepted("the RUN under way", frames.device.run())?;
             refused("the next one", frames.device.run(), Errno::NODEV)
         });
-        thread::sleep(Duration::from_millis(150));
+        spot.asleep()?;
         unbound(guest, || task::join(runner))
     })?;
     works()
@@ -247,14 +251,16 @@ fn with_waiter(guest: &Guest) -> Result<()> {
     let mut spidev = Spidev::open_path("/dev/spidev0.0")?;
     let frames = Frames::on(0, 16, 0)?;
     let start = std::time::Instant::now();
+    let spot = Spot::default();
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
+            spot.here();
             let mut rx = [0; 64];
             // It runs at the very end, or is told that the device has gone: either will do.
             _ = spidev.transfer(&[0; 64], &mut rx);
             Ok(())
         });
-        thread::sleep(Duration::from_millis(200));
+        spot.asleep()?;
         unbound(guest, || task::join(waiter))
     })?;
     ensure!(

@@ -199,7 +199,7 @@ fn killed(_: &Guest) -> Result<()> {
     })?;
     let frames = Frames::on(0, 16, FIFO_HZ)?;
     child.go()?;
-    thread::sleep(Duration::from_millis(100));
+    child.asleep()?;
     ensure!(child.kill()?.signaled(), "the child was not killed");
     task::oob(|| accepted("RUN afterwards", frames.device.run()))?;
     accepted("DISABLE", frames.device.disable())?;
@@ -286,13 +286,15 @@ fn held(_: &Guest) -> Result<()> {
     // 655 ms on the wire.
     spidev.configure(0, 50_000)?;
     let device = Device::open(0)?;
+    let spot = task::Spot::default();
     thread::scope(|scope| {
         let holder = scope.spawn(|| {
+            spot.here();
             let mut rx = [0; 4096];
             spidev.transfer(&[0; 4096], &mut rx)?;
             motor::status(&rx[..FRAME_LEN]).map(drop)
         });
-        thread::sleep(Duration::from_millis(150));
+        spot.asleep()?;
         let before = device.stats()?.rejected;
         let result = refused("ENABLE", device.enable(16, FIFO_HZ), Errno::TIME);
         let counted = device.stats()?.rejected;

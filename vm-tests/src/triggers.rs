@@ -5,15 +5,13 @@
 use crate::support::board;
 use crate::support::device::Frames;
 use crate::support::motor::{DMA_HZ, FIFO_HZ, Motor};
-use crate::support::task::{self, date};
+use crate::support::task::{self, Spot, date};
 use crate::support::{accepted, eventually, refused};
 use crate::{Guest, On, Test};
 use anyhow::{Result, bail, ensure};
 use oobkit_abi::spi as abi;
 use rustix::io::Errno;
-use rustix::process::Signal;
-use rustix::thread::gettid;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -130,41 +128,48 @@ fn far_timer() -> Result<Frames> {
 
 fn one_waiter(_: &Guest) -> Result<()> {
     let frames = far_timer()?;
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| {
-            let _attached = task::become_oob(task::home()?)?;
-            let deadline = date(Duration::from_secs(2));
-            refused(
-                "the first one's wait",
-                frames.device.run_until(deadline),
-                Errno::TIME,
-            )
-        });
-        let mut result = Ok(());
-        thread::sleep(Duration::from_millis(500));
-        for _ in 0..20 {
-            result = result.and(task::oob(|| {
-                refused("a second one", frames.device.run(), Errno::ALREADY)
-            }));
+    let told = AtomicU32::new(0);
+    let start = std::time::Instant::now();
+    // Both wait again and again; whoever comes second is told so.
+    let wait = || {
+        let _attached = task::become_oob(task::home()?)?;
+        while told.load(Ordering::Relaxed) < 20 && start.elapsed() < Duration::from_secs(20) {
+            match frames.device.run_until(date(Duration::from_millis(20))) {
+                Err(Errno::TIME | Errno::STALE) => {}
+                Err(Errno::ALREADY) => {
+                    told.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(Duration::from_millis(1));
+                }
+                other => bail!("a wait ended with {other:?}"),
+            }
         }
-        task::join(waiter)?;
-        result
-    })
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads = [scope.spawn(wait), scope.spawn(wait)];
+        threads.into_iter().try_for_each(task::join)
+    })?;
+    ensure!(
+        told.load(Ordering::Relaxed) >= 20,
+        "two threads waited at once"
+    );
+    Ok(())
 }
 
 /// Has a thread wait for a frame that is far away, calls `end`, and looks what the thread is told.
 fn leaves(end: impl FnOnce(&Frames) -> Result<()>, errnos: &[Errno]) -> Result<()> {
     let frames = far_timer()?;
+    let spot = Spot::default();
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             let _attached = task::become_oob(task::home()?)?;
+            spot.here();
             match frames.device.run() {
                 Err(errno) if errnos.contains(&errno) => Ok(()),
                 other => bail!("RUN ended with {other:?}"),
             }
         });
-        thread::sleep(Duration::from_millis(200));
-        let result = end(&frames);
+        let result = spot.asleep().and_then(|_| end(&frames));
         task::join(waiter)?;
         result
     })
@@ -200,27 +205,16 @@ fn waiter_signalled(_: &Guest) -> Result<()> {
     let before = unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
     ensure!(before != libc::SIG_ERR, "no handler");
     let frames = far_timer()?;
-    let waiting = AtomicI32::new(0);
+    let spot = Spot::default();
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             let _attached = task::become_oob(task::home()?)?;
-            waiting.store(gettid().as_raw_nonzero().get(), Ordering::Release);
+            spot.here();
             refused("RUN", frames.device.run(), Errno::INTR)
         });
-        while waiting.load(Ordering::Acquire) == 0 {
-            thread::sleep(Duration::from_millis(1));
-        }
-        thread::sleep(Duration::from_millis(100));
-        let process = std::process::id();
+        let (process, tid) = (std::process::id(), spot.asleep()?);
         // SAFETY: signals a thread of this process, which has a handler for it.
-        unsafe {
-            libc::syscall(
-                libc::SYS_tgkill,
-                process,
-                waiting.load(Ordering::Relaxed),
-                Signal::USR1.as_raw(),
-            )
-        };
+        unsafe { libc::syscall(libc::SYS_tgkill, process, tid, libc::SIGUSR1) };
         task::join(waiter)
     })?;
     // A killed process's thread leaves, too.
@@ -233,7 +227,7 @@ fn waiter_signalled(_: &Guest) -> Result<()> {
         })
     })?;
     child.ready()?;
-    thread::sleep(Duration::from_millis(100));
+    child.asleep()?;
     ensure!(child.kill()?.signaled(), "the child was not killed");
     let frames = Frames::on(0, 16, 0)?;
     task::oob(|| accepted("RUN afterwards", frames.device.run()))

@@ -2,17 +2,18 @@
 
 //! Real-time threads, and processes that are there to be killed.
 
-use super::accepted;
 use super::device::Device;
+use super::{accepted, eventually};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use oobkit::thread::{Attached, Realtime};
 use oobkit::time::Instant;
 use oobkit_abi::ctl;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -71,6 +72,38 @@ pub(crate) fn oob<T: Send>(f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
 /// What a scoped thread came to.
 pub(crate) fn join<T>(handle: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     handle.join().map_err(|_| anyhow!("a thread panicked"))?
+}
+
+/// Where a thread is about to sleep in a call, so that another one can wait for that.
+#[derive(Default)]
+pub(crate) struct Spot(AtomicI32);
+
+impl Spot {
+    /// The calling thread's next call is the one.
+    pub(crate) fn here(&self) {
+        self.0
+            .store(gettid().as_raw_nonzero().get(), Ordering::Release);
+    }
+
+    /// The thread's number, once it is asleep in the kernel where no signal wakes it.
+    pub(crate) fn asleep(&self) -> Result<i32> {
+        eventually("a thread sleeps in its call", PATIENCE, || {
+            let tid = self.0.load(Ordering::Acquire);
+            Ok(tid != 0 && is_asleep(&format!("/proc/self/task/{tid}"))?)
+        })?;
+        Ok(self.0.load(Ordering::Acquire))
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether a task, by its folder, is in state D (proc(5): the letter behind the name in parentheses).
+fn is_asleep(task: &str) -> Result<bool> {
+    // A task that has ended sleeps no more.
+    let stat = std::fs::read_to_string(format!("{task}/stat")).unwrap_or_default();
+    Ok(stat
+        .rsplit_once(')')
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with('D')))
 }
 
 /// `CLOCK_MONOTONIC` in `ahead` from now, in ns.
@@ -157,6 +190,19 @@ impl Process {
     /// Gives the child the word it waits for.
     pub(crate) fn go(&mut self) -> Result<()> {
         Ok(self.to.write_all(&[1])?)
+    }
+
+    /// Waits until one of the child's threads is asleep in the kernel where no signal wakes it.
+    pub(crate) fn asleep(&self) -> Result<()> {
+        let tasks = format!("/proc/{}/task", self.pid.as_raw_nonzero());
+        eventually("the child sleeps in its call", PATIENCE, || {
+            for task in std::fs::read_dir(&tasks)? {
+                if is_asleep(&task?.path().to_string_lossy())? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
     }
 
     pub(crate) fn kill(&mut self) -> Result<WaitStatus> {
