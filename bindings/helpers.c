@@ -5,16 +5,9 @@
 
 #define helper __visible
 
-/*
- * Looks as if it could return: what objtool knows of functions that do not differs between its versions and between
- * checking a file and checking a module.
- */
 helper void rust_helper_BUG(void)
 {
-	static bool is_bug = true;
-
-	if (READ_ONCE(is_bug))
-		BUG();
+	BUG();
 }
 
 helper struct task_struct *rust_helper_get_current(void)
