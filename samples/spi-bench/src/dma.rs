@@ -14,8 +14,7 @@ use crate::stamp;
 use oobkit::thread;
 use oobkit_abi::spi::PATH_DMA;
 use std::error::Error;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::fs;
 use std::path::Path;
 
 const LENGTHS: [u32; 3] = [32, 256, 1024];
@@ -30,7 +29,6 @@ const COST: &str = "/sys/kernel/debug/vboard/cost_ns";
 /// Whatever keeps a series from being measured.
 pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Box<dyn Error>> {
     let _attached = thread::attach()?;
-    let cost = File::open(COST).map_err(|e| format!("{COST}: {e}"))?;
     let mut records = Vec::new();
     for len in LENGTHS {
         let mut session = session(device, len, SPEED_HZ)?;
@@ -46,9 +44,9 @@ pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Box<dyn Error>
         let mut cycles = Vec::with_capacity(n);
         let mut models = Vec::with_capacity(n);
         for _ in 0..n {
-            let before = number(&cost)?;
+            let before = number(COST)?;
             let cycle = stamp::nanos(gauge.one(&mut run)?);
-            let model = number(&cost)?.saturating_sub(before);
+            let model = number(COST)?.saturating_sub(before);
             cycles.push(cycle.saturating_sub(model));
             models.push(model);
         }
@@ -62,11 +60,9 @@ pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Box<dyn Error>
     Ok(records)
 }
 
-/// The number that a debugfs file holds now.
-fn number(file: &File) -> Result<u64, Box<dyn Error>> {
-    let mut text = [0; 24];
-    let len = file.read_at(&mut text, 0)?;
-    let text = std::str::from_utf8(text.get(..len).unwrap_or_default())?;
+/// The number that a debugfs file holds now. It is opened each time: such a file cannot be read from its start again.
+fn number(path: &str) -> Result<u64, Box<dyn Error>> {
+    let text = fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
     Ok(text.trim().parse()?)
 }
 
@@ -75,12 +71,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_read_from_the_start_each_time() {
-        let path = std::env::temp_dir().join(format!("spi-bench-{}", std::process::id()));
-        std::fs::write(&path, "1234\n").unwrap();
-        let file = File::open(&path).unwrap();
-        let read = [number(&file).unwrap(), number(&file).unwrap()];
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(read, [1234, 1234]);
+    fn what_is_no_number_is_refused_by_name() {
+        assert!(number("/dev/null").is_err());
+        let error = number("/no/such/file").unwrap_err();
+        assert!(error.to_string().contains("/no/such/file"), "{error}");
+        assert!(number("/proc/sys/kernel/pid_max").is_ok_and(|n| n > 0));
     }
 }
