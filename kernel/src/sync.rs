@@ -209,6 +209,8 @@ impl WaitQueue {
         let argument = (&raw mut condition).cast::<c_void>();
         // SAFETY: pure arithmetic.
         let jiffies = unsafe { bindings::msecs_to_jiffies(ms) }.cast_signed();
+        // The tick that is under way is no whole one.
+        let jiffies = jiffies.saturating_add(1);
         let queue = self.0.get().cast();
         let left = if killable {
             // SAFETY: the queue was initialised in `new`; `call` and `argument` belong together.
