@@ -92,7 +92,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
             return Err(self.missed(chip_select, slot, RunError::TooLate));
         }
         if slot.is_timer_driven() {
-            return self.next_timer_frame(oob, chip_select, slot, entry, deadline);
+            return self.next_timer_frame(oob, chip_select, slot, deadline);
         }
         let mut hold = self.claim_at(entry).map_err(in_the_way)?;
         let result = match self.still_callable(slot, owner) {
@@ -163,13 +163,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
         oob: &Oob<'_>,
         chip_select: u8,
         slot: &Slot,
-        entry: Instant,
         deadline: Instant,
     ) -> Result<(), RunError> {
         if !slot.begin_wait() {
             return Err(RunError::Busy);
         }
-        let result = self.await_timer_frame(oob, chip_select, slot, entry, deadline);
+        let result = self.await_timer_frame(oob, chip_select, slot, deadline);
         slot.end_wait();
         match result {
             Ok(()) => {
@@ -186,15 +185,16 @@ impl<C: Controller, E: Env> Bus<C, E> {
         oob: &Oob<'_>,
         chip_select: u8,
         slot: &Slot,
-        entry: Instant,
         deadline: Instant,
     ) -> Result<(), RunError> {
         let period = Ns(slot.trigger_period.load(Ordering::Relaxed));
         let first = Instant(slot.trigger_first.load(Ordering::Relaxed));
-        let limit = entry.max(first).after(period).after(slot.limit());
         let before = slot.ended.load(Ordering::Acquire) | 3;
+        // From here on: should the thread be held up now, it finds the frames that end meanwhile.
+        let begin = self.env.now();
+        let limit = begin.max(first).after(period).after(slot.limit());
         let until = limit.min(deadline);
-        let mut look = entry.after(LOOK);
+        let mut look = begin.after(LOOK);
         loop {
             slot.admit()?;
             if !slot.is_timer_driven() {
