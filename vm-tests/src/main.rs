@@ -21,6 +21,7 @@ mod gone;
 mod inband;
 mod life;
 mod list;
+mod memory;
 mod modules;
 mod owner;
 mod refused_pointers;
@@ -54,6 +55,8 @@ pub(crate) enum On {
     Vboard,
     /// QEMU's raspi3b with a flash behind SPI0.
     Raspi3b,
+    /// The virtual board, on a kernel that can fail allocations on demand.
+    FailingMemory,
 }
 
 /// What a test is told about the machine that it runs on.
@@ -73,7 +76,7 @@ impl Guest {
 /// Every promise, in the order in which they are tested. The flash on raspi3b answers commands until it streams its
 /// content, which nothing ends: so that comes last. No test before it sends anything but zeroes there, which are no command.
 fn tests() -> Vec<&'static Test> {
-    let themes: [&[Test]; 17] = [
+    let themes: [&[Test]; 18] = [
         attach::TESTS,
         life::TESTS,
         owner::TESTS,
@@ -89,6 +92,7 @@ fn tests() -> Vec<&'static Test> {
         inband::TESTS,
         gone::TESTS,
         modules::TESTS,
+        memory::TESTS,
         flash::TESTS,
         fuzz::TESTS,
     ];

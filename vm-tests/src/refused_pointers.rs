@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Arguments at bad addresses: `EFAULT`, nothing changed, and counted.
+//! Unknown calls, and arguments at bad addresses: `ENOTTY` and `EFAULT`, nothing changed, and counted.
 
 use crate::refused_setup::refuses;
 use crate::support::device::{Device, Edge, Mapping};
@@ -13,6 +13,11 @@ use rustix::mm::ProtFlags;
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
+        name: "refused: unknown calls",
+        on: On::Spi,
+        run: unknown,
+    },
+    Test {
         name: "refused: arguments at bad addresses",
         on: On::Spi,
         run: pointers,
@@ -23,6 +28,37 @@ pub(crate) const TESTS: &[Test] = &[
         run: enable_into_read_only,
     },
 ];
+
+fn unknown(_: &Guest) -> Result<()> {
+    let device = Device::open(0)?;
+    let other_size = |command: u32| command ^ (1 << 16);
+    let commands = [
+        0,
+        u32::MAX,
+        abi::RUN_OOB_XFER + 1,
+        abi::SET_DELAYS + 1,
+        // spidev's own message, which this device does not have.
+        0x4020_6b00,
+        other_size(abi::ENABLE_OOB_MODE),
+        other_size(abi::RUN_LIST),
+        other_size(abi::GET_STATS),
+        // The right number with another direction.
+        abi::RUN_UNTIL ^ (1 << 31),
+        // TCGETS and FIONREAD.
+        0x5401,
+        0x541b,
+    ];
+    for command in commands {
+        let mut scratch = [0_u64; 64];
+        let what = format!("call {command:#x}");
+        // FIONREAD is answered by the kernel itself for files that are not regular, or passed on.
+        refuses(&what, Errno::NOTTY, &device, |device| {
+            device.exchange(command, &mut scratch)
+        })?;
+        ensure!(scratch == [0; 64], "{what}: wrote to its argument");
+    }
+    Ok(())
+}
 
 /// Addresses at which no argument can be.
 fn bad_addresses(read_only: &Mapping, edge: Edge) -> [(&'static str, usize, bool); 7] {

@@ -50,11 +50,6 @@ pub(crate) const TESTS: &[Test] = &[
         on: On::Spi,
         run: off,
     },
-    Test {
-        name: "refused: unknown calls",
-        on: On::Spi,
-        run: unknown,
-    },
 ];
 
 /// Everything that a refused call could have changed, but the count of refusals.
@@ -370,35 +365,4 @@ fn off(_: &Guest) -> Result<()> {
     off("SET_TRIGGER", &|d| d.set_timer(0, 1_000_000))?;
     off("SET_STOP", &|d| d.set_stop(1, 0))?;
     off("mmap", &|d| d.map_as(page, MapFlags::SHARED, 0).map(drop))
-}
-
-fn unknown(_: &Guest) -> Result<()> {
-    let device = Device::open(0)?;
-    let other_size = |command: u32| command ^ (1 << 16);
-    let commands = [
-        0,
-        u32::MAX,
-        abi::RUN_OOB_XFER + 1,
-        abi::SET_DELAYS + 1,
-        // spidev's own message, which this device does not have.
-        0x4020_6b00,
-        other_size(abi::ENABLE_OOB_MODE),
-        other_size(abi::RUN_LIST),
-        other_size(abi::GET_STATS),
-        // The right number with another direction.
-        abi::RUN_UNTIL ^ (1 << 31),
-        // TCGETS and FIONREAD.
-        0x5401,
-        0x541b,
-    ];
-    for command in commands {
-        let mut scratch = [0_u64; 64];
-        let what = format!("call {command:#x}");
-        // FIONREAD is answered by the kernel itself for files that are not regular, or passed on.
-        refuses(&what, Errno::NOTTY, &device, |device| {
-            device.exchange(command, &mut scratch)
-        })?;
-        ensure!(scratch == [0; 64], "{what}: wrote to its argument");
-    }
-    Ok(())
 }

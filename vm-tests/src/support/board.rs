@@ -47,6 +47,7 @@ impl Board {
             On::Spi => self != Self::Bare,
             On::Vboard => self == Self::Vboard,
             On::Raspi3b => self == Self::Raspi3b,
+            On::FailingMemory => self == Self::Vboard && crate::memory::can_fail(),
         }
     }
 }
@@ -96,6 +97,11 @@ fn write(path: &str, value: u64) -> Result<()> {
 /// What the virtual board says of itself.
 pub(crate) fn number(name: &str) -> Result<u64> {
     read(&path(name)?)
+}
+
+/// Writes a number to any file of debugfs.
+pub(crate) fn set_debug(name: &str, value: u64) -> Result<()> {
+    write(&format!("{DEBUGFS}/{name}"), value)
 }
 
 const FAULTS: [&str; 5] = [
