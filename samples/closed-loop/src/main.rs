@@ -45,9 +45,9 @@ struct Cli {
 
 #[derive(Debug, Args)]
 struct Run {
-    /// Periods per second.
-    #[arg(long, value_name = "HZ", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    rate: u64,
+    /// Periods per second [default: 10000; to compare, 10000 and 15000].
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rate: Option<u64>,
     /// How long each run takes.
     #[arg(long, value_name = "S", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
@@ -66,8 +66,8 @@ struct Run {
     /// Run the in-band load beside the loop.
     #[arg(long)]
     load: bool,
-    /// 10 and 15 kHz, out-of-band and in-band, under load, side by side.
-    #[arg(long, conflicts_with_all = ["rate", "inband", "load"])]
+    /// Each rate out-of-band and in-band, under load, side by side.
+    #[arg(long, conflicts_with_all = ["inband", "load"])]
     compare: bool,
     /// Write the figures as JSON.
     #[arg(long, value_name = "FILE")]
@@ -93,13 +93,8 @@ enum Extra {
     },
 }
 
-/// What `--compare` runs.
-const COMPARED: [(Way, u64); 4] = [
-    (Way::Oob, 10_000),
-    (Way::Oob, 15_000),
-    (Way::Inband, 10_000),
-    (Way::Inband, 15_000),
-];
+/// The rates that `--compare` runs, where none is given.
+const COMPARED: [u64; 2] = [10_000, 15_000];
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -148,16 +143,23 @@ fn plans(run: &Run) -> Result<Vec<Plan>, Box<dyn Error>> {
             "no /dev/oob/spidev*.0; load the kit's modules, or name the device by --device",
         )?,
     };
-    let single = [(if run.inband { Way::Inband } else { Way::Oob }, run.rate)];
-    let runs = if run.compare {
-        &COMPARED[..]
-    } else {
-        &single[..]
+    let ways = match (run.compare, run.inband) {
+        (true, _) => &[Way::Oob, Way::Inband][..],
+        (false, false) => &[Way::Oob],
+        (false, true) => &[Way::Inband],
     };
-    let plan = |(way, rate_hz): &(Way, u64)| Plan {
-        way: *way,
+    let [first, ..] = COMPARED;
+    let rates = match run.rate {
+        None if run.compare => COMPARED.to_vec(),
+        rate => vec![rate.unwrap_or(first)],
+    };
+    let runs = ways
+        .iter()
+        .flat_map(|way| rates.iter().map(move |rate| (*way, *rate)));
+    let plan = |(way, rate_hz)| Plan {
+        way,
         device: device.clone(),
-        rate_hz: *rate_hz,
+        rate_hz,
         seconds: run.seconds,
         load: run.load || run.compare,
         realtime: Realtime {
@@ -165,7 +167,7 @@ fn plans(run: &Run) -> Result<Vec<Plan>, Box<dyn Error>> {
             cpu: run.cpu,
         },
     };
-    Ok(runs.iter().map(plan).collect())
+    Ok(runs.map(plan).collect())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
@@ -202,8 +204,31 @@ mod tests {
         .unwrap();
         let plans = plans(&cli.run).unwrap();
         let runs: Vec<_> = plans.iter().map(|plan| (plan.way, plan.rate_hz)).collect();
-        assert_eq!(runs, COMPARED);
+        let expected = [
+            (Way::Oob, 10_000),
+            (Way::Oob, 15_000),
+            (Way::Inband, 10_000),
+            (Way::Inband, 15_000),
+        ];
+        assert_eq!(runs, expected);
         assert!(plans.iter().all(|plan| plan.load && plan.seconds == 2));
+    }
+
+    #[test]
+    fn one_rate_may_be_compared_alone() {
+        let cli = parse(&["--compare", "--rate", "500", "--device", "/dev/x"]).unwrap();
+        let plans = plans(&cli.run).unwrap();
+        let runs: Vec<_> = plans.iter().map(|plan| (plan.way, plan.rate_hz)).collect();
+        assert_eq!(runs, [(Way::Oob, 500), (Way::Inband, 500)]);
+    }
+
+    #[test]
+    fn without_options_it_is_one_run() {
+        let cli = parse(&["--device", "/dev/x"]).unwrap();
+        let plans = plans(&cli.run).unwrap();
+        let runs: Vec<_> = plans.iter().map(|plan| (plan.way, plan.rate_hz)).collect();
+        assert_eq!(runs, [(Way::Oob, 10_000)]);
+        assert!(plans.iter().all(|plan| !plan.load));
     }
 
     #[test]
