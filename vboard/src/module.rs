@@ -39,7 +39,7 @@ const DMA_CHANNELS: [u32; 2] = [4, 5];
 const LINES: usize = 15;
 /// What a register read takes of the board's time, as the processor waits for the bus; the order that silicon shows. A
 /// polling loop then comes round about as often as it would there.
-const READ_NS: u64 = 100;
+const READ_NS: u64 = 160;
 /// What one entry of the model costs at most. What takes longer is an emulated processor that was held up, and meanwhile
 /// the board's time went on: else its frames would end that much later, behind the driver's time limit.
 const COST_MAX_NS: u64 = 5_000_000;
