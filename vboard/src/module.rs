@@ -37,8 +37,8 @@ const CORE_MHZ: u32 = 250;
 /// The SPI driver's DMA channels, TX and RX: two full ones that the family's firmware leaves to the system.
 const DMA_CHANNELS: [u32; 2] = [4, 5];
 const LINES: usize = 15;
-/// What a register read takes of the board's time, as the processor waits for the bus; the order that silicon shows. A
-/// polling loop then comes round about as often as it would there.
+/// What a register read takes of the board's time, as a processor waits for its bus. No document gives the figure: it was
+/// chosen so that a polling loop does not come round so often that the model's cost outgrows the frame's.
 const READ_NS: u64 = 160;
 /// What one entry of the model costs at most. What takes longer is an emulated processor that was held up, and meanwhile
 /// the board's time went on: else its frames would end that much later, behind the driver's time limit.
