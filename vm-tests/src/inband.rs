@@ -247,6 +247,8 @@ fn set_up(guest: &Guest) -> Result<()> {
 }
 
 fn endless(guest: &Guest) -> Result<()> {
+    // A slow machine may take its time for a session, and this is about ENABLE.
+    set_parameter("inband_wait_ms", 20_000)?;
     let over = AtomicBool::new(false);
     let messages = AtomicU32::new(0);
     let traffic = || -> Result<()> {
