@@ -46,9 +46,10 @@ pub(crate) fn can_fail() -> bool {
     Path::new(FAIL_NTH).exists()
 }
 
-/// Calls `call` again and again, with its first allocation failing, then its second and so on, until none fails;
-/// `check` looks at each result.
+/// Calls `call` again and again, with its first allocation failing, then the one `step` behind it and so on, until none
+/// fails; `check` looks at each result.
 fn each_failing<T>(
+    step: usize,
     mut call: impl FnMut() -> T,
     mut check: impl FnMut(u32, T) -> Result<()>,
 ) -> Result<()> {
@@ -59,7 +60,7 @@ fn each_failing<T>(
     }
     board::set_debug("fail_page_alloc/min-order", 0)?;
     let switch = File::options().read(true).write(true).open(FAIL_NTH)?;
-    for nth in 1..MOST {
+    for nth in (1..MOST).step_by(step) {
         switch.write_all_at(nth.to_string().as_bytes(), 0)?;
         let result = call();
         let mut left = [0; 16];
@@ -77,6 +78,7 @@ fn each_failing<T>(
 
 fn open(_: &Guest) -> Result<()> {
     each_failing(
+        1,
         || File::open("/dev/oob/spidev0.0").map(drop),
         |_, result| match result {
             Err(error) if error.raw_os_error() != Some(libc::ENOMEM) => Err(error.into()),
@@ -88,6 +90,7 @@ fn open(_: &Guest) -> Result<()> {
 fn enable(_: &Guest) -> Result<()> {
     let device = Device::open(0)?;
     each_failing(
+        1,
         || device.enable(3000, 0),
         |_, result| match result {
             Ok(_) => accepted("DISABLE", device.disable()),
@@ -102,6 +105,7 @@ fn mmap(_: &Guest) -> Result<()> {
     let device = Device::open(0)?;
     let setup = accepted("ENABLE", device.enable(3000, 0))?;
     each_failing(
+        1,
         || device.map(&setup).map(drop),
         |_, result| match result {
             Ok(()) | Err(Errno::NOMEM) => Ok(()),
@@ -113,8 +117,11 @@ fn mmap(_: &Guest) -> Result<()> {
 }
 
 fn bind(guest: &Guest) -> Result<()> {
+    // It makes several hundred, and a debug kernel takes its time for each turn.
+    let step = guest.count(17, 1) as usize;
     let device = unbind()?;
     let result = each_failing(
+        step,
         || bind_to(&device),
         |_, _| {
             // Some failures cost a child of the bus only, which the SPI core reports.
