@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What happens under the queue lock: arriving, giving up, handing over, the end.
+//!
+//! ```text
+//!   Arrive --refused--> waiting[S] += 1, WAITS.S --.
+//!   Withdraw ----------> waiting[S] -= 1 ----------+--> Settle --nobody to let in--> Done
+//!   (last one out) --------------------------------'       |
+//!                                                          '--grant(S)--> Epoch(S) moves --> Wake(S) --> Done
+//!   Close: DEAD, waiting = 0 --> both epochs are closed and both sides woken --> Done
+//! ```
+//!
+//! A [`Region`] is one stay under the queue lock as a machine that makes one access to shared memory per step, because
+//! threads enter and leave by the gate alone meanwhile. The lock runs its steps one after the other; the search in
+//! `tests/search` runs the same steps and puts every other thread's steps in between.
+//!
+//! Rules:
+//! - a hand-over lets in *all* threads of one stage that wait, and counts them before any of them runs;
+//! - it goes to the stage that was not inside last, if that one waits;
+//! - every decision that writes nothing is one that a later exit would repeat: the exit sees the WAITS bit and comes here.
+
+use crate::gate::{Gate, Refusal};
+use crate::stage::Side;
+
+/// How many threads of each stage wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Queue {
+    oob: u32,
+    inband: u32,
+}
+
+impl Queue {
+    /// Nobody waits.
+    pub const fn new() -> Self {
+        Self { oob: 0, inband: 0 }
+    }
+
+    /// The number of threads of `side` that wait.
+    pub const fn waiting(&self, side: Side) -> u32 {
+        match side {
+            Side::Oob => self.oob,
+            Side::Inband => self.inband,
+        }
+    }
+
+    /// Sets the number of threads of `side` that wait.
+    pub const fn set_waiting(&mut self, side: Side, waiting: u32) {
+        match side {
+            Side::Oob => self.oob = waiting,
+            Side::Inband => self.inband = waiting,
+        }
+    }
+
+    /// The one place where it is decided who goes next: the stage to let in, and the gate with it inside.
+    pub fn grant(&self, seen: Gate) -> Option<(Side, Gate)> {
+        let last = seen.owner();
+        let side = match (seen.count(), self.waiting(last.other())) {
+            (0, 1..) => last.other(),
+            (0, 0) => last,
+            // Those whom they stood behind have given up.
+            (_, 0) => last,
+            _ => return None,
+        };
+        match self.waiting(side) {
+            0 => None,
+            waiting => Some((side, seen.grant(side, waiting)?)),
+        }
+    }
+}
+
+/// The count of a stage's hand-overs; the lowest bit says that there will be no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Epoch(usize);
+
+/// What has become of a thread that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It still waits.
+    Waiting,
+    /// It is inside: it has been counted.
+    Granted,
+    /// The lock was destroyed first.
+    Dead,
+}
+
+impl Epoch {
+    /// Before the first hand-over.
+    pub const START: Self = Self(0);
+
+    /// The value of this word in memory.
+    pub const fn from_bits(bits: usize) -> Self {
+        Self(bits)
+    }
+
+    /// The word as it is kept in memory.
+    pub const fn bits(self) -> usize {
+        self.0
+    }
+
+    /// One hand-over later. Wraps: a thread that was granted entry would have to miss half the range of the word to
+    /// be mistaken.
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(2))
+    }
+
+    /// No hand-over any more.
+    pub const fn closed(self) -> Self {
+        Self(self.0 | 1)
+    }
+
+    /// What has become, by now, of a thread that began to wait at `ticket`.
+    pub const fn fate(self, ticket: Self) -> Fate {
+        if self.0 >> 1 != ticket.0 >> 1 {
+            Fate::Granted
+        } else if self.0 & 1 != 0 {
+            Fate::Dead
+        } else {
+            Fate::Waiting
+        }
+    }
+}
+
+/// The shared memory beside the queue. Each call is one access.
+pub trait Words {
+    /// Reads the gate.
+    fn load(&mut self) -> Gate;
+
+    /// Writes the gate if it is `seen`.
+    ///
+    /// # Errors
+    ///
+    /// What it is instead.
+    fn cas(&mut self, seen: Gate, new: Gate) -> Result<(), Gate>;
+
+    /// Reads the epoch of `side`; it changes only under the queue lock.
+    fn epoch(&mut self, side: Side) -> Epoch;
+
+    /// Writes the epoch of `side`.
+    fn set_epoch(&mut self, side: Side, epoch: Epoch);
+
+    /// Wakes all sleepers of `side`.
+    fn wake_all(&mut self, side: Side);
+}
+
+/// What is to be done under the queue lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// A thread of the side that could not enter at once: enters or waits.
+    Arrive(Side),
+    /// A thread of the side that began to wait at the epoch gives up.
+    Withdraw(Side, Epoch),
+    /// Lets in whoever is next.
+    Settle,
+    /// Destroys the lock.
+    Close,
+    /// The side was let in, or (`true`) refused for good: says so in its epoch.
+    Move(Side, bool),
+    /// Wakes the side whose epoch has moved.
+    Wake(Side, bool),
+    /// Nothing more.
+    Done,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Of [`Task::Settle`] and [`Task::Close`].
+    Done,
+    /// The thread is inside.
+    Entered,
+    /// The lock is destroyed.
+    Dead,
+    /// No room for one more entry, or one more thread that waits.
+    Full,
+    /// The thread waits until the epoch of its side moves.
+    Wait(Epoch),
+    /// The thread does not wait any more.
+    Withdrawn,
+}
+
+/// One stay under the queue lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Region {
+    /// What is next.
+    pub task: Task,
+    /// The gate as last seen, or as last written.
+    pub seen: Option<Gate>,
+    /// What came of it; final once `task` is [`Task::Done`].
+    pub outcome: Outcome,
+}
+
+impl Region {
+    /// The beginning of a stay.
+    pub const fn new(task: Task) -> Self {
+        Self {
+            task,
+            seen: None,
+            outcome: Outcome::Done,
+        }
+    }
+
+    /// Makes one access; `false` once there is nothing more to do.
+    #[inline]
+    pub fn step(&mut self, queue: &mut Queue, words: &mut impl Words) -> bool {
+        match self.task {
+            Task::Done => {}
+            Task::Move(side, closing) => {
+                let epoch = words.epoch(side);
+                words.set_epoch(
+                    side,
+                    if closing {
+                        epoch.closed()
+                    } else {
+                        epoch.next()
+                    },
+                );
+                self.task = Task::Wake(side, closing);
+            }
+            Task::Wake(side, closing) => {
+                words.wake_all(side);
+                self.task = match (closing, side) {
+                    (true, Side::Oob) => Task::Move(Side::Inband, true),
+                    _ => Task::Done,
+                };
+            }
+            Task::Withdraw(side, ticket) if words.epoch(side).fate(ticket) != Fate::Waiting => {
+                self.end(match words.epoch(side).fate(ticket) {
+                    Fate::Granted => Outcome::Entered,
+                    _ => Outcome::Dead,
+                });
+            }
+            Task::Arrive(_) | Task::Withdraw(..) | Task::Settle | Task::Close => match self.seen {
+                None => self.seen = Some(words.load()),
+                Some(seen) => self.decide(seen, queue, words),
+            },
+        }
+        self.task != Task::Done
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+        self.task = Task::Done;
+    }
+
+    /// Writes `new` in place of `seen`; `false` where another was faster, and the decision is to be made again.
+    fn write(&mut self, seen: Gate, new: Gate, words: &mut impl Words) -> bool {
+        if new == seen {
+            return true;
+        }
+        match words.cas(seen, new) {
+            Ok(()) => {
+                self.seen = Some(new);
+                true
+            }
+            Err(now) => {
+                self.seen = Some(now);
+                false
+            }
+        }
+    }
+
+    fn decide(&mut self, seen: Gate, queue: &mut Queue, words: &mut impl Words) {
+        match self.task {
+            Task::Arrive(side) => match seen.enter(side) {
+                Ok(new) => {
+                    if self.write(seen, new, words) {
+                        self.end(Outcome::Entered);
+                    }
+                }
+                Err(Refusal::Dead) => self.end(Outcome::Dead),
+                Err(Refusal::Full) => self.end(Outcome::Full),
+                Err(Refusal::Busy) if queue.waiting(side) >= Gate::MAX => self.end(Outcome::Full),
+                Err(Refusal::Busy) => {
+                    if self.write(seen, seen.with_waiter(side), words) {
+                        queue.set_waiting(side, queue.waiting(side).saturating_add(1));
+                        self.outcome = Outcome::Wait(words.epoch(side));
+                        self.task = Task::Settle;
+                    }
+                }
+            },
+            Task::Withdraw(side, _) => {
+                let left = queue.waiting(side).saturating_sub(1);
+                let new = match left {
+                    0 => seen.without_waiter(side),
+                    _ => seen,
+                };
+                if self.write(seen, new, words) {
+                    queue.set_waiting(side, left);
+                    self.outcome = Outcome::Withdrawn;
+                    self.task = Task::Settle;
+                }
+            }
+            Task::Settle => match queue.grant(seen) {
+                None => self.task = Task::Done,
+                Some((side, new)) => {
+                    if self.write(seen, new, words) {
+                        queue.set_waiting(side, 0);
+                        self.task = Task::Move(side, false);
+                    }
+                }
+            },
+            Task::Close => {
+                if self.write(seen, seen.dead(), words) {
+                    *queue = Queue::new();
+                    self.task = Task::Move(Side::Oob, true);
+                }
+            }
+            Task::Move(..) | Task::Wake(..) | Task::Done => {}
+        }
+    }
+}

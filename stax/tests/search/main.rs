@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Every state that the lock's protocol can reach with a few threads, and the published protocol beside it.
+//!
+//! ```text
+//!   main.rs        which mixes, which faults
+//!   ours.rs        threads that run the shipped transitions, and what must hold in every state
+//!   world.rs       a state, packed
+//!   published.rs   the one-bit protocol, from its facts
+//!   engine.rs      visits every state
+//! ```
+//!
+//! `cargo test -p stax --test search -- --nocapture` prints the numbers of states; `-- --ignored` adds the largest mixes
+//! with load and swap apart.
+
+mod engine;
+mod ours;
+mod published;
+mod world;
+
+use engine::explore;
+use ours::{Fault, Ours};
+use published::Published;
+use stax::stage::Side;
+
+fn mix(oob: usize, inband: usize) -> Ours {
+    Ours {
+        oob,
+        inband,
+        measure: None,
+        spin: false,
+        merge: true,
+        fault: Fault::None,
+    }
+}
+
+/// Every mix of up to 3 + 3 threads.
+fn mixes() -> impl Iterator<Item = (usize, usize)> {
+    (0..=3)
+        .flat_map(|oob| (0..=3).map(move |inband| (oob, inband)))
+        .filter(|mix| *mix != (0, 0))
+}
+
+fn holds(name: &str, model: &Ours) {
+    let start = std::time::Instant::now();
+    let (oob, inband) = (model.oob, model.inband);
+    match explore(model) {
+        Ok(states) => {
+            let seconds = start.elapsed().as_secs_f32();
+            println!("{name}, {oob} oob + {inband} in-band: {states} states, {seconds:.1} s");
+        }
+        Err(wrong) => panic!("{name}, {oob} + {inband}: {wrong}"),
+    }
+}
+
+#[test]
+fn every_mix() {
+    for (oob, inband) in mixes() {
+        holds("looping", &mix(oob, inband));
+    }
+}
+
+#[test]
+fn every_mix_with_in_band_threads_that_spin() {
+    for (oob, inband) in mixes().filter(|(_, inband)| *inband > 0) {
+        let model = Ours {
+            spin: true,
+            ..mix(oob, inband)
+        };
+        holds("spinning", &model);
+    }
+}
+
+/// The swap may fail, and fail again, on what other threads did since the load.
+fn load_and_swap_apart(mixes: &[(usize, usize)]) {
+    for (oob, inband) in mixes {
+        let model = Ours {
+            merge: false,
+            ..mix(*oob, *inband)
+        };
+        holds("load and swap apart", &model);
+    }
+}
+
+#[test]
+fn load_and_swap_apart_of_up_to_four() {
+    load_and_swap_apart(&[(1, 1), (2, 1), (1, 2), (2, 2), (3, 1), (1, 3)]);
+}
+
+#[test]
+#[ignore = "a minute, and 1 GiB"]
+fn load_and_swap_apart_of_five() {
+    load_and_swap_apart(&[(3, 2), (2, 3)]);
+}
+
+/// A waiter sees each thread of the other stage begin one section at most: no more, and no less, or the counter is wrong.
+#[test]
+fn a_waiter_is_passed_once_by_each_thread_of_the_other_stage() {
+    for side in [Side::Oob, Side::Inband] {
+        for (oob, inband) in mixes().filter(|(oob, inband)| *oob > 0 && *inband > 0) {
+            let others = if side == Side::Oob { inband } else { oob };
+            let within = |most| Ours {
+                measure: Some((side, most)),
+                ..mix(oob, inband)
+            };
+            holds("measured", &within(others as u8));
+            // With one thread of its own stage, nobody is there for it to wait behind: it waits for no new section.
+            let own = oob + inband - others;
+            let reached = if own == 1 { 0 } else { others as u8 };
+            if reached == 0 {
+                holds("measured", &within(0));
+            } else {
+                let wrong = explore(&within(reached - 1)).unwrap_err();
+                assert_eq!(wrong.what, "a waiter was passed too often");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_fault_is_found() {
+    for (fault, what) in [
+        (Fault::LeaveForgetsWaiters, "stuck"),
+        (Fault::GrantForgetsToWake, "stuck"),
+        (Fault::CloseForgetsToWake, "stuck"),
+        (Fault::NewcomersPass, "a newcomer passed a waiter"),
+        (Fault::WithdrawForgetsToSettle, "somebody waits for nobody"),
+        (Fault::WithdrawForgetsGrant, "the count is wrong"),
+    ] {
+        let wrong = explore(&Ours { fault, ..mix(2, 2) }).expect_err("a fault that nobody sees");
+        println!("{fault:?}: {wrong}\n");
+        assert!(wrong.what.starts_with(what), "{fault:?}: {wrong}");
+    }
+}
+
+/// The published protocol loses a wake-up, each of two repairs alone does not help, both do.
+#[test]
+fn the_published_protocol_gets_stuck() {
+    let run = |oob, inband, rounds, again, both| {
+        explore(&Published {
+            oob,
+            inband,
+            rounds,
+            set_again_before_each_sleep: again,
+            clear_only_when_nobody_sleeps: both,
+        })
+    };
+    assert!(run(1, 1, 5, false, false).is_ok());
+    for (oob, inband, rounds) in [
+        (2, 1, 3),
+        (1, 2, 3),
+        (2, 2, 2),
+        (3, 1, 2),
+        (1, 3, 2),
+        (2, 3, 1),
+    ] {
+        for (again, both) in [(false, false), (true, false), (false, true)] {
+            let wrong = run(oob, inband, rounds, again, both).expect_err("not stuck");
+            assert!(wrong.what.starts_with("stuck"), "{wrong}");
+            if (oob, inband, again, both) == (2, 2, false, false) {
+                println!("published, 2 oob + 2 in-band: {wrong}");
+            }
+        }
+        let states = run(oob, inband, rounds, true, true).expect("both repairs");
+        println!("published and repaired, {oob} oob + {inband} in-band: {states} states");
+    }
+}
