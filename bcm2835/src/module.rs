@@ -329,9 +329,14 @@ fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
     let spi = device.io(0, 0x18)?;
     let clock = device.clock()?;
     // The base tree's SPI node has one window; the kit's overlay adds those of two DMA channels.
-    let dma = match (device.io(1, 0x100), device.io(2, 0x100)) {
-        (Ok(tx), Ok(rx)) => Some((tx, rx, device.irq(1)?, Descriptors::new(device, None)?)),
-        _ => None,
+    let dma = match device.has_io(1) {
+        true => Some((
+            device.io(1, 0x100)?,
+            device.io(2, 0x100)?,
+            device.irq(1)?,
+            Descriptors::new(device, None)?,
+        )),
+        false => None,
     };
     let core_hz = u32::try_from(clock.rate())?;
     let lent = dma

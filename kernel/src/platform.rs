@@ -39,6 +39,12 @@ impl Device<'_> {
         unsafe { data.cast_const().cast::<T>().as_ref() }
     }
 
+    /// Whether the device has a register window `index`.
+    pub fn has_io(&self, index: u32) -> bool {
+        // SAFETY: live by construction.
+        !unsafe { b::platform_get_resource(self.0, b::IORESOURCE_MEM, index) }.is_null()
+    }
+
     /// Maps the device's register window `index`, until the driver is unbound.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use std::{env, fs};
 /// Functions that the kernel exports and the kit's code calls.
 const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_up_process|schedule_hrtimeout\
     |hrtimer_(cancel|try_to_cancel)|for_each_kernel_tracepoint|tracepoint_probe_(un)?register\
-    |dma_(alloc|free|mmap)_attrs|capable|free_irq|platform_get_irq|devm_platform_ioremap_resource\
+    |dma_(alloc|free|mmap)_attrs|capable|free_irq|platform_get_(irq|resource)|devm_platform_ioremap_resource\
     |platform_(driver|device)_unregister|devm_clk_get|clk_get_rate|spi_(un)?register_controller\
     |spi_(new|unregister)_device|irq_work_(queue|sync)|debugfs_(create_dir|remove)|usleep_range_state\
     |device_property_read_u32_array|devm_gpiod_get_index_optional|gpiod_(cansleep|set_raw_value|set_value)";
@@ -61,7 +61,7 @@ fn main() {
         .allowlist_file(".*/bindings/helpers.h")
         .allowlist_function(FUNCTIONS)
         .allowlist_type(TYPES)
-        .allowlist_var("CAP_SYS_NICE|TASK_.*|IRQF_.*|SPI_[A-Z]*|MISC_DYNAMIC_MINOR|VM_.*|CLOCK_MONOTONIC|E[A-Z0-9]+|__this_module")
+        .allowlist_var("CAP_SYS_NICE|IORESOURCE_MEM|TASK_.*|IRQF_.*|SPI_[A-Z]*|MISC_DYNAMIC_MINOR|VM_.*|CLOCK_MONOTONIC|E[A-Z0-9]+|__this_module")
         // Types whose layout no driver may depend on, and those that Rust cannot say (packed and aligned at once).
         .opaque_type("alt_instr|desc_struct|gate_struct|idt_.*|x86_.*|local_apic|lapic_.*|xregs_state|fpu.*|arch_lbr_state")
         .opaque_type("spinlock|rt_mutex.*|lockdep_map|task_struct|mm_struct|device|module|file|inode|kiocb")
