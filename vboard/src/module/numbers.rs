@@ -30,6 +30,8 @@ impl Numbers for Vboard {
         (c"fault_hung_channels", WRITE),
         // One byte in so many has a flipped bit; 0: none.
         (c"fault_miso_noise", WRITE),
+        // What a panic of Rust code does to the kernel, shown with this number.
+        (c"panic", WRITE),
     ];
 
     fn get(&self, index: usize) -> u64 {
@@ -53,11 +55,13 @@ impl Numbers for Vboard {
                 .model
                 .with_faults(|f| f.lost_irqs.map_or(0, |(_, times)| times.into())),
             12 => state.model.with_faults(|f| f.hung_channels.into()),
-            _ => state.model.with_faults(|f| f.miso_noise.is_some().into()),
+            13 => state.model.with_faults(|f| f.miso_noise.is_some().into()),
+            _ => 0,
         }
     }
 
     fn set(&self, index: usize, value: u64) {
+        assert_ne!(index, 14, "asked to panic: {value}");
         let [_, rx] = DMA_CHANNELS;
         let small = u32::try_from(value).unwrap_or(u32::MAX);
         self.with(0, |model, _| {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::{Count, Report};
 use crate::setup::kernel::{KERNELS, Kernel};
 use crate::vm::machine::Name;
-use crate::vm::{Job, Verdict};
+use crate::vm::{Job, Outcome, Verdict};
 use crate::{kit, paths};
 
 /// Where the list of VM tests runs.
@@ -19,6 +19,8 @@ const GUESTS: &[(Name, &str)] = &[
     (Name::X86_64, "6.12-amd64"),
     (Name::X86_64, "6.1-rt-amd64"),
     (Name::Raspi3b, "6.12-rt-arm64"),
+    (Name::Imx8mp, "6.12-rt-arm64"),
+    (Name::X86_64, "debug-amd64"),
 ];
 
 /// How many guests run at once: one, since several of the promises are about time, and a guest that shares its processors
@@ -92,7 +94,7 @@ fn vm_tests(machine: Name, kernel: &str, long: bool, text: &mut Vec<u8>) -> Resu
         command.push("--long".to_owned());
     }
     let mut job = Job::new(machine.machine(), Some(kernel), command)?;
-    job.timeout = Duration::from_secs(if long { 3600 } else { 900 });
+    job.timeout = Duration::from_secs(if long { 7200 } else { 1800 });
     job.results = paths::target()
         .join("vm/test")
         .join(format!("{}-{kernel}", job.machine.name));
@@ -110,29 +112,34 @@ fn vm_tests(machine: Name, kernel: &str, long: bool, text: &mut Vec<u8>) -> Resu
 
 /// That a guest which is not well is seen to be so: all that the other guests show rests on it.
 pub(super) fn verdicts() -> Result<Count> {
-    type Check = fn(&Verdict) -> bool;
-    let cases: [(&str, &str, Check); 4] = [
-        ("a status", "exit 3", |verdict| {
-            matches!(verdict, Verdict::Exited(3))
+    type Check = fn(&Outcome) -> bool;
+    let cases: [(&str, &str, Check); 5] = [
+        ("a status", "exit 3", |outcome| {
+            matches!(outcome.verdict, Verdict::Exited(3))
         }),
         (
             "a report",
             "echo '<4>WARNING: planted' >/dev/kmsg",
-            |verdict| matches!(verdict, Verdict::Reported(line) if line.contains("planted")),
+            |outcome| reported(outcome, "planted"),
         ),
+        ("a panic", "echo c >/proc/sysrq-trigger", |outcome| {
+            reported(outcome, "panic")
+        }),
         (
-            "a panic",
-            "echo c >/proc/sysrq-trigger",
-            |verdict| matches!(verdict, Verdict::Reported(line) if line.contains("panic")),
+            "a panic of Rust code, which is a BUG with its message",
+            "echo 42 >/sys/kernel/debug/vboard/panic",
+            |outcome| {
+                reported(outcome, "kernel BUG at") && outcome.log.contains("asked to panic: 42")
+            },
         ),
-        ("a hang", "while :; do :; done", |verdict| {
-            matches!(verdict, Verdict::Hung(_))
+        ("a hang", "while :; do :; done", |outcome| {
+            matches!(outcome.verdict, Verdict::Hung(_))
         }),
     ];
     let mut count = Count::default();
     for (name, script, check) in cases {
-        match verdict(script) {
-            Ok(verdict) if check(&verdict) => count.add(Count::PASS),
+        match outcome(script) {
+            Ok(outcome) if check(&outcome) => count.add(Count::PASS),
             Ok(_) => {
                 println!("{name} was not seen");
                 count.add(Count::FAIL);
@@ -146,11 +153,14 @@ pub(super) fn verdicts() -> Result<Count> {
     Ok(count)
 }
 
-fn verdict(script: &str) -> Result<Verdict> {
+fn outcome(script: &str) -> Result<Outcome> {
     let command = ["sh", "-c", script].map(str::to_owned).to_vec();
     let mut job = Job::new(Name::X86_64.machine(), None, command)?;
     job.timeout = Duration::from_secs(40);
     job.results = paths::target().join("vm/test/verdict");
-    let outcome = job.run(&mut std::io::sink())?;
-    Ok(outcome.verdict)
+    job.run(&mut std::io::sink())
+}
+
+fn reported(outcome: &Outcome, text: &str) -> bool {
+    matches!(&outcome.verdict, Verdict::Reported(line) if line.contains(text))
 }
