@@ -72,15 +72,17 @@ fn fill(page: &Mapping, random: &mut Random) {
     page.write(0, &bytes);
 }
 
-/// Opens, calls, maps, unmaps and closes at random, until `end`.
-fn hammer(seed: u64, end: Instant) -> Result<()> {
-    let mut random = Random::new(seed);
-    // Behind it there is nothing that a call could write to.
-    let page = Mapping::anonymous(2 * PAGE as usize, ProtFlags::READ | ProtFlags::WRITE)?;
-    page.without_access(PAGE as usize)?;
-    let mut files: Vec<Device> = Vec::new();
-    let mut mappings: Vec<Mapping> = Vec::new();
-    while Instant::now() < end {
+/// What a thread has open.
+#[derive(Default)]
+struct Held {
+    files: Vec<Device>,
+    mappings: Vec<Mapping>,
+}
+
+impl Held {
+    /// Opens, closes, maps, unmaps or calls.
+    fn act(&mut self, page: &Mapping, random: &mut Random) {
+        let Self { files, mappings } = self;
         match random.below(20) {
             0 => {
                 let name = random.one_of(&["spidev0.0", "spidev0.1", "ctl"]);
@@ -97,30 +99,49 @@ fn hammer(seed: u64, end: Instant) -> Result<()> {
                 }
             }
             _ => {
-                let Some(file) = files.get(random.below(4) as usize) else {
-                    continue;
-                };
-                let mut command = random.one_of(&COMMANDS);
-                if random.below(20) == 0 {
-                    command ^= 1 << random.below(32);
+                if let Some(file) = files.get(random.below(4) as usize) {
+                    call(file, page, random);
                 }
-                fill(&page, &mut random);
-                let address = match random.below(20) {
-                    0 => random.next() as usize & !(1 << 47),
-                    1 => page.address() + PAGE as usize - random.below(100) as usize,
-                    _ => page.address(),
-                };
-                // Memory of this process's own must not be written to at random.
-                let is_ours = address & !(PAGE as usize - 1) == page.address();
-                let address = if is_ours { address } else { address | 1 << 63 };
-                // Whatever comes of it.
-                let _ = file.call(command, address);
             }
         }
-        // Attached threads would keep all others from the processor.
-        thread::sleep(Duration::from_micros(50));
     }
-    Ok(())
+}
+
+fn call(file: &Device, page: &Mapping, random: &mut Random) {
+    let mut command = random.one_of(&COMMANDS);
+    if random.below(20) == 0 {
+        command ^= 1 << random.below(32);
+    }
+    fill(page, random);
+    let address = match random.below(20) {
+        0 => random.next() as usize & !(1 << 47),
+        1 => page.address() + PAGE as usize - random.below(100) as usize,
+        _ => page.address(),
+    };
+    // Memory of this process's own must not be written to at random.
+    let is_ours = address & !(PAGE as usize - 1) == page.address();
+    let address = if is_ours { address } else { address | 1 << 63 };
+    // Whatever comes of it.
+    let _ = file.call(command, address);
+}
+
+/// Acts at random, until `end`.
+fn hammer(seed: u64, end: Instant) -> Result<()> {
+    let mut random = Random::new(seed);
+    // Behind it there is nothing that a call could write to.
+    let page = Mapping::anonymous(2 * PAGE as usize, ProtFlags::READ | ProtFlags::WRITE)?;
+    page.without_access(PAGE as usize)?;
+    let mut held = Held::default();
+    loop {
+        let begin = Instant::now();
+        if begin >= end {
+            return Ok(());
+        }
+        held.act(&page, &mut random);
+        // Attached threads would keep all others from the processors, the more so the slower the kernel.
+        let busy = begin.elapsed().min(Duration::from_millis(10));
+        thread::sleep(Duration::from_micros(50).max(busy * THREADS as u32));
+    }
 }
 
 /// Eight threads, half of them attached.

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a test may take. An emulated machine with a debug kernel is slow.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 const PATIENCE_LONG: Duration = Duration::from_secs(900);
 /// How long a killed process may take to end; one that is stuck in the kernel never does.
 const BURIAL: Duration = Duration::from_secs(10);
