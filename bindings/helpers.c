@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/version.h>
 #include <linux/cache.h>
+#include <linux/timex.h>
 #include "kernel.h"
 
 #define helper __visible
@@ -163,6 +164,27 @@ helper unsigned int rust_helper_l1_cache_bytes(void)
 }
 
 /* CLOCK_MONOTONIC, absolute dates, expiry in hard interrupt context on PREEMPT_RT too. */
+helper u64 rust_helper_get_cycles(void)
+{
+#ifdef CONFIG_ARM64
+	/* get_cycles() goes there by a pointer. */
+	return __arch_counter_get_cntvct();
+#else
+	return get_cycles();
+#endif
+}
+
+helper unsigned int rust_helper_cycles_khz(void)
+{
+#ifdef CONFIG_X86_64
+	return tsc_khz;
+#elif defined(CONFIG_ARM64)
+	return arch_timer_get_cntfrq() / 1000;
+#else
+	return 0;
+#endif
+}
+
 helper void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *))
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)

@@ -43,6 +43,10 @@ void *rust_helper_dma_alloc_coherent(struct device *dev, size_t size, u64 *bus);
 unsigned long rust_helper_page_size(void);
 unsigned int rust_helper_l1_cache_bytes(void);
 
+/* Time. */
+u64 rust_helper_get_cycles(void);
+unsigned int rust_helper_cycles_khz(void);
+
 /* Timers. */
 void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *));
 void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns);

@@ -17,7 +17,7 @@ use crate::time::{Clock, Instant, Ns, Timer};
 use crate::wait::{Flag, WaitError};
 use kernel::bindings as b;
 use kernel::io::{IoMem, dma_observe, dma_publish};
-use kernel::time::{HrTimer, TimerHandler, monotonic_ns};
+use kernel::time::{HrTimer, TimerHandler, cycles, cycles_khz, monotonic_ns};
 
 unsafe extern "C" {
     safe fn oobkit_evl_shim_attached() -> bool;
@@ -41,6 +41,18 @@ impl Clock for Monotonic {
     #[inline(always)]
     fn now(&self) -> Instant {
         Instant(monotonic_ns())
+    }
+
+    #[inline(always)]
+    fn ticks(&self) -> u64 {
+        cycles()
+    }
+
+    fn span(&self, ticks: u64) -> Ns {
+        // A counter that stands or that has no rate measures nothing.
+        let khz = u128::from(cycles_khz().max(1));
+        let ns = u128::from(ticks).saturating_mul(1_000_000) / khz;
+        Ns(u64::try_from(ns).unwrap_or(u64::MAX))
     }
 
     fn relax(&self) {

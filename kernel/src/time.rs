@@ -15,6 +15,19 @@ pub fn monotonic_ns() -> u64 {
     unsafe { bindings::ktime_get() }.cast_unsigned()
 }
 
+/// The processor's own counter. Two processors' may differ where the machine is an odd one.
+#[inline(always)]
+pub fn cycles() -> u64 {
+    // SAFETY: always allowed.
+    unsafe { bindings::get_cycles() }
+}
+
+/// How fast [`cycles`] counts, in kHz; 0 where that is not known.
+pub fn cycles_khz() -> u32 {
+    // SAFETY: always allowed.
+    unsafe { bindings::cycles_khz() }
+}
+
 /// Sleeps for `min_us` to `max_us`; in-band.
 pub fn sleep_us(min_us: u32, max_us: u32) {
     // SAFETY: the in-band context is the caller's promise, as for every function that says it sleeps.

@@ -296,6 +296,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     /// The counters; zeroes for a chip select that there is not.
     pub fn stats(&self, chip_select: u8) -> abi::Stats {
-        self.slot(chip_select).map(Slot::stats).unwrap_or_default()
+        self.slot(chip_select)
+            .map(|slot| slot.stats(&self.env))
+            .unwrap_or_default()
     }
 }

@@ -25,10 +25,10 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let now = self.env.now();
         match slot.state() {
             State::On if slot.is_timer_driven() => {}
-            State::Stopped => return self.serve(now),
+            State::Stopped => return self.serve(),
             _ => return,
         }
-        let Ok(hold) = self.claim_at(now) else {
+        let Ok(hold) = self.claim_now() else {
             slot.counters.overruns.add(1);
             return;
         };
@@ -58,7 +58,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let now = self.env.now();
         match slot.state() {
             State::On => {}
-            State::Stopped => return self.serve(now),
+            State::Stopped => return self.serve(),
             _ => return,
         }
         let last = slot.last_call.load(Ordering::Relaxed);

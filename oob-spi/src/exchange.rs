@@ -9,9 +9,10 @@
 //! ```
 //!
 //! - Calls do not queue: the bus is one, its order is the program's to choose (one thread, or a list).
-//! - The clock is read twice: on entry (for the deadline and the watch-dog) and at the frame's end; where a thread waits
-//!   for DMA, once more (for the time limit). The watch-dog's timer is not touched: the entry date is stored, and the
-//!   timer looks at it.
+//! - The clock is read on entry for a deadline or the watch-dog, at the frame's end for a deadline, and where a thread
+//!   waits for DMA, for the time limit; without these it is not read. How long a frame took is measured with the
+//!   processor's counter, which costs a tenth. The watch-dog's timer is not touched: the entry date is stored, and the timer
+//!   looks at it.
 //! - What `run` needs for a good frame of the FIFO path is inlined into it; what goes wrong is out of line.
 
 use crate::bus::{Bus, Env, Owner};
@@ -86,20 +87,14 @@ impl<C: Controller, E: Env> Bus<C, E> {
     ) -> Result<(), RunError> {
         let slot = self.slot(chip_select)?;
         self.admit(slot, owner)?;
-        let entry = self.env.now();
-        slot.last_call.store(entry.0, Ordering::Relaxed);
-        if entry >= deadline {
-            return Err(self.missed(chip_select, slot, RunError::TooLate));
-        }
+        let begin = self.env.ticks();
+        self.called(chip_select, slot, deadline)?;
         if slot.is_timer_driven() {
             return self.next_timer_frame(oob, chip_select, slot, deadline);
         }
-        let mut hold = self.claim_at(entry).map_err(in_the_way)?;
+        let mut hold = self.claim_now().map_err(in_the_way)?;
         let result = match self.still_callable(slot, owner) {
-            Ok(()) => {
-                self.call_frame(&mut hold, oob, chip_select, slot, entry, deadline)
-                    .1
-            }
+            Ok(()) => self.call_frame(&mut hold, oob, chip_select, slot, begin, deadline),
             Err(refusal) => Err(refusal),
         };
         self.release(hold);
@@ -116,7 +111,21 @@ impl<C: Controller, E: Env> Bus<C, E> {
         }
     }
 
-    /// Moves one frame that began at `entry`; its end, and how it ended.
+    /// Notes the call for the watch-dog, and looks whether its deadline is over already.
+    #[inline(always)]
+    fn called(&self, chip_select: u8, slot: &Slot, deadline: Instant) -> Result<(), RunError> {
+        if deadline == Instant::NEVER && !slot.is_watched() {
+            return Ok(());
+        }
+        let now = self.env.now();
+        slot.last_call.store(now.0, Ordering::Relaxed);
+        match now >= deadline {
+            true => Err(self.missed(chip_select, slot, RunError::TooLate)),
+            false => Ok(()),
+        }
+    }
+
+    /// Moves one frame, whose call began at the tick `begin`.
     #[inline(always)]
     fn call_frame(
         &self,
@@ -124,9 +133,9 @@ impl<C: Controller, E: Env> Bus<C, E> {
         oob: &Oob<'_>,
         chip_select: u8,
         slot: &Slot,
-        entry: Instant,
+        begin: u64,
         deadline: Instant,
-    ) -> (Instant, Result<(), RunError>) {
+    ) -> Result<(), RunError> {
         let ended = self.exchange(
             hold,
             chip_select,
@@ -143,10 +152,9 @@ impl<C: Controller, E: Env> Bus<C, E> {
                 {}
             },
         );
-        let end = self.env.now();
-        let took = end.since(entry);
-        let result = self.call_frame_ended(chip_select, slot, ended, took, end > deadline);
-        (end, result)
+        let took = self.env.ticks().saturating_sub(begin);
+        let is_late = deadline != Instant::NEVER && self.env.now() > deadline;
+        self.call_frame_ended(chip_select, slot, ended, took, is_late)
     }
 
     #[cold]
@@ -256,7 +264,6 @@ impl<C: Controller, E: Env> Bus<C, E> {
             date => Instant(date),
         };
         let entries = check_list(list).map_err(ListError::Refused)?;
-        let entry = self.env.now();
         for entry in entries.iter() {
             let slot = self.check_entry(entry, owner).map_err(ListError::Entry)?;
             if slot.is_timer_driven() {
@@ -264,20 +271,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
             }
         }
         let mut hold = self
-            .claim_at(entry)
+            .claim_now()
             .map_err(|seen| ListError::Entry(in_the_way(seen)))?;
-        let mut date = entry;
         let mut failed = None;
         for entry in entries {
             let result = match failed {
-                None => self.list_frame(
-                    &mut hold,
-                    oob,
-                    entry.chip_select,
-                    owner,
-                    &mut date,
-                    deadline,
-                ),
+                None => self.list_frame(&mut hold, oob, entry.chip_select, owner, deadline),
                 Some(_) => {
                     entry.status = ECANCELED.saturating_neg();
                     continue;
@@ -305,17 +304,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
         oob: &Oob<'_>,
         chip_select: u8,
         owner: Owner,
-        date: &mut Instant,
         deadline: Instant,
     ) -> Result<(), RunError> {
         let slot = self.slot(chip_select)?;
         self.still_callable(slot, owner)?;
-        slot.last_call.store(date.0, Ordering::Relaxed);
-        if *date >= deadline {
-            return Err(self.missed(chip_select, slot, RunError::TooLate));
-        }
-        let (end, result) = self.call_frame(hold, oob, chip_select, slot, *date, deadline);
-        *date = end;
-        result
+        let begin = self.env.ticks();
+        self.called(chip_select, slot, deadline)?;
+        self.call_frame(hold, oob, chip_select, slot, begin, deadline)
     }
 }

@@ -19,26 +19,26 @@ use crate::controller::{Controller, Outcome, Path, Pulse, TransferError, Which};
 use crate::errno::RunError;
 use crate::slot::{Slot, State, StopFrame};
 use crate::sync::Ordering;
-use evl::time::{Instant, Ns};
+use evl::time::Instant;
 use evl::wait::Flag;
 
 pub(crate) type Ended = Result<(), TransferError>;
 
 impl<C: Controller, E: Env> Bus<C, E> {
-    /// Claims the bus for a thread or a handler; ends first what flew solo and is overdue at `now`.
+    /// Claims the bus for a thread or a handler; ends first what flew solo and is overdue.
     #[inline]
-    pub(crate) fn claim_at(&self, now: Instant) -> Result<Hold, Snapshot> {
+    pub(crate) fn claim_now(&self) -> Result<Hold, Snapshot> {
         match self.claim.claim() {
             Ok(hold) => Ok(hold),
-            Err(seen) => self.claim_from(seen, now),
+            Err(seen) => self.claim_from(seen),
         }
     }
 
     #[cold]
-    fn claim_from(&self, seen: Snapshot, now: Instant) -> Result<Hold, Snapshot> {
+    fn claim_from(&self, seen: Snapshot) -> Result<Hold, Snapshot> {
         match seen.is_inband() {
             true => Err(seen),
-            false => self.take_overdue(seen, now).ok_or(seen),
+            false => self.take_overdue(seen, self.env.now()).ok_or(seen),
         }
     }
 
@@ -235,17 +235,17 @@ impl<C: Controller, E: Env> Bus<C, E> {
         }
     }
 
-    /// A frame that an exchange call started has ended after `took`; for the holder.
+    /// A frame that an exchange call started has ended after `took` ticks; for the holder.
     #[inline]
     pub(crate) fn call_frame_ended(
         &self,
         chip_select: u8,
         slot: &Slot,
         ended: Ended,
-        took: Ns,
+        took: u64,
         is_late: bool,
     ) -> Result<(), RunError> {
-        slot.counters.worst_ns.raise_to(took.0);
+        slot.counters.worst.raise_to(took);
         if ended.is_err() || is_late {
             return self.call_frame_failed(chip_select, slot, ended, is_late);
         }
@@ -297,12 +297,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
         self.env.flag(chip_select).raise();
         // After the state: whoever serves the request finds Stopped, and whoever claims the bus later sends no frame.
         self.claim.request_stop(chip_select);
-        self.serve(self.env.now());
+        self.serve();
     }
 
     /// Sends what was asked for, unless the claim's holder is about to.
-    pub(crate) fn serve(&self, now: Instant) {
-        if let Ok(hold) = self.claim_at(now) {
+    pub(crate) fn serve(&self) {
+        if let Ok(hold) = self.claim_now() {
             self.release(hold);
         }
     }

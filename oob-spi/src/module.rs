@@ -24,7 +24,7 @@ use core::fmt::Write;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use evl::mainline::{Monotonic, TaskFlag};
 use evl::stage::{Inband, Oob};
-use evl::time::{Clock, Instant};
+use evl::time::{Clock, Instant, Ns};
 use file::SpiFile;
 use kernel::alloc::{KArc, KBox};
 use kernel::bindings as b;
@@ -101,6 +101,15 @@ impl Clock for KernelEnv {
     #[inline(always)]
     fn now(&self) -> Instant {
         Monotonic.now()
+    }
+
+    #[inline(always)]
+    fn ticks(&self) -> u64 {
+        Monotonic.ticks()
+    }
+
+    fn span(&self, ticks: u64) -> Ns {
+        Monotonic.span(ticks)
     }
 
     fn relax(&self) {

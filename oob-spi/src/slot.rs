@@ -17,7 +17,7 @@ use crate::controller::{FrameMemory, Path, Prepared};
 use crate::errno::Refusal;
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crate::validate::{Plan, time_limit};
-use evl::time::{Instant, Ns};
+use evl::time::{Clock, Instant, Ns};
 use oobkit_abi::spi as abi;
 
 /// State of a chip select.
@@ -84,7 +84,8 @@ pub(crate) struct Counters {
     pub(crate) overruns: Counter,
     pub(crate) stops: Counter,
     pub(crate) rejected: Counter,
-    pub(crate) worst_ns: Counter,
+    /// In ticks.
+    pub(crate) worst: Counter,
 }
 
 pub(crate) struct Slot {
@@ -105,7 +106,7 @@ pub(crate) struct Slot {
     /// Deadlines missed in a row.
     pub(crate) streak: AtomicU32,
     pub(crate) watch_period: AtomicU64,
-    /// Entry date of the latest exchange call.
+    /// Entry date of the latest exchange call that had a deadline or was watched.
     pub(crate) last_call: AtomicU64,
     /// The watch-dog's own: the `last_call` it saw, and how many misses it counted since then.
     pub(crate) watch_seen: AtomicU64,
@@ -167,6 +168,12 @@ impl Slot {
                 Ordering::Acquire,
             )
             .is_ok()
+    }
+
+    /// Whether the watch-dog wants to know of calls.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watch_period.load(Ordering::Relaxed) != 0
     }
 
     #[inline]
@@ -282,7 +289,7 @@ impl Slot {
             &counters.missed,
             &counters.overruns,
             &counters.stops,
-            &counters.worst_ns,
+            &counters.worst,
         ] {
             counter.set(0);
         }
@@ -311,7 +318,7 @@ impl Slot {
         }
     }
 
-    pub(crate) fn stats(&self) -> abi::Stats {
+    pub(crate) fn stats(&self, clock: &impl Clock) -> abi::Stats {
         let counters = &self.counters;
         abi::Stats {
             frames: counters.frames.get(),
@@ -321,7 +328,7 @@ impl Slot {
             overruns: counters.overruns.get(),
             stops: counters.stops.get(),
             rejected: counters.rejected.get(),
-            worst_ns: counters.worst_ns.get(),
+            worst_ns: clock.span(counters.worst.get()).0,
         }
     }
 }
