@@ -23,6 +23,127 @@
 //! - whoever destroys the lock still owns its memory: see [`Stax::destroy`].
 //!
 //! The argument for all this is in `docs/stax.md`.
+//!
+//! # Example
+//!
+//! ```
+//! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
+//! # use {host::*, evl::time::Clock, stax::*};
+//! struct Mixer { /* registers, and what else both stages use */ }
+//!
+//! let mixer = Stax::new(Mixer {}, Host::default());
+//!
+//! // In an out-of-band call: waits while in-band is inside, a millisecond at most.
+//! let stage = oob();
+//! let deadline = Monotonic.now().after(evl::time::Ns(1_000_000));
+//! match mixer.lock_until(&stage, deadline) {
+//!     Ok(guard) => {
+//!         let _: &Mixer = &guard;
+//!         let inner = guard.nest()?; // enters once more, whoever waits
+//!         drop(guard);
+//!         drop(inner); // the stage leaves here
+//!     }
+//!     Err(error) => panic!("{error:?}"),
+//! }
+//!
+//! // In an in-band call, then at the end of the device.
+//! drop(mixer.lock(&inband()));
+//! mixer.destroy();
+//! assert_eq!(mixer.lock(&inband()).map(drop), Err(LockError::Dead));
+//! # Ok::<(), NestError>(())
+//! ```
+//!
+//! # What does not compile
+//!
+//! A guard stays with its thread, which is a thread of its stage:
+//!
+//! ```compile_fail,E0277
+//! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
+//! # use {host::*, evl::time::Clock, stax::*};
+//! let lock = Stax::new(0, Host::default());
+//! let stage = oob();
+//! let guard = lock.lock(&stage).unwrap();
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || drop(guard));
+//! });
+//! ```
+//!
+//! A guard does not outlive its lock:
+//!
+//! ```compile_fail,E0505
+//! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
+//! # use {host::*, evl::time::Clock, stax::*};
+//! let lock = Stax::new(0, Host::default());
+//! let stage = oob();
+//! let guard = lock.lock(&stage).unwrap();
+//! drop(lock);
+//! drop(guard);
+//! ```
+//!
+//! nor the time for which its stage is true:
+//!
+//! ```compile_fail,E0597
+//! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
+//! # use {host::*, evl::time::Clock, stax::*};
+//! let lock = Stax::new(0, Host::default());
+//! let guard = {
+//!     let stage = oob();
+//!     lock.lock(&stage).unwrap()
+//! };
+//! drop(guard);
+//! ```
+//!
+//! The value is shared among threads of a stage, so there is no `&mut`:
+//!
+//! ```compile_fail,E0594
+//! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
+//! # use {host::*, evl::time::Clock, stax::*};
+//! let lock = Stax::new(0, Host::default());
+//! let stage = oob();
+//! let guard = lock.lock(&stage).unwrap();
+//! *guard = 1;
+//! ```
+//!
+//! and what is shared must bear it:
+//!
+//! ```compile_fail,E0277
+//! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
+//! # use {host::*, evl::time::Clock, stax::*};
+//! let lock = Stax::new(std::cell::Cell::new(0), Host::default());
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| drop(lock.try_lock(&oob())));
+//! });
+//! ```
+//!
+//! The stage is recorded in the guard's type:
+//!
+//! ```compile_fail,E0308
+//! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
+//! # use {host::*, evl::time::Clock, stax::*};
+//! fn needs_oob(_: &Guard<'_, u32, evl::stage::Oob<'_>, Host>) {}
+//! let lock = Stax::new(0, Host::default());
+//! let stage = inband();
+//! needs_oob(&lock.lock(&stage).unwrap());
+//! ```
+//!
+//! A context that cannot sleep cannot wait for a lock whose in-band side sleeps (it may try):
+//!
+//! ```compile_fail,E0277
+//! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
+//! # use {host::*, evl::time::Clock, stax::*};
+//! let lock = Stax::new(0, Host::default());
+//! drop(lock.lock(&atomic()));
+//! ```
+//!
+//! A stage is not made up:
+//!
+//! ```compile_fail,E0277
+//! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
+//! # use {host::*, evl::time::Clock, stax::*};
+//! struct Irq;
+//! let lock = Stax::new(0, Host::default());
+//! drop(lock.try_lock(&Irq));
+//! ```
 #![cfg_attr(not(any(test, loom)), no_std)]
 
 pub mod backend;

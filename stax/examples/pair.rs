@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Uncontended lock + unlock pairs, to be counted: run it under callgrind with two numbers of pairs and divide.
+//!
+//! ```text
+//! cargo build -p stax --release --example pair
+//! valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/examples/pair 10000
+//! ```
+
+use evl::stage::Oob;
+use evl::time::Instant;
+use stax::queue::Queue;
+use stax::{Backend, End, Side, Sleep, Stax};
+use std::hint::black_box;
+use std::sync::Mutex;
+
+struct Uncontended(Mutex<Queue>);
+
+impl Backend for Uncontended {
+    fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        f(&mut self.0.lock().unwrap())
+    }
+
+    fn wake_all(&self, _: Side) {}
+}
+
+impl Sleep<Oob<'_>> for Uncontended {
+    fn sleep(&self, _: &Oob<'_>, _: Instant, ready: impl Fn() -> bool) -> End {
+        while !ready() {
+            std::thread::yield_now();
+        }
+        End::Woken
+    }
+}
+
+#[inline(never)]
+fn pairs(stax: &Stax<u32, Uncontended>, stage: &Oob<'_>, n: u64) {
+    for _ in 0..n {
+        let guard = stax.lock(stage).unwrap();
+        black_box(&*guard);
+    }
+}
+
+fn main() {
+    let n = std::env::args().nth(1).and_then(|n| n.parse().ok());
+    // SAFETY: a thread of a process blocks nothing else.
+    let stage = unsafe { Oob::assume() };
+    let stax = black_box(Stax::new(1, Uncontended(Mutex::new(Queue::new()))));
+    pairs(&stax, &stage, n.unwrap_or(10_000));
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The real code under loom: every interleaving of a few threads and every reordering that the memory model allows.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" cargo test -p stax --release --test model
+//! ```
+//!
+//! With 1 + 1 and 2 + 1 threads, and at most three of them, every interleaving; with 2 + 2 all with a bound on
+//! preemptions. What is checked everywhere: loom finds two stages at one cell at once, a stage that does not see what the
+//! other wrote before it, and threads that sleep for ever. A deadline that has passed stands for one that passes at any
+//! moment; which moment, loom tries out.
+#![cfg(loom)]
+
+use evl::stage::{Inband, Oob};
+use evl::time::Instant;
+use loom::cell::UnsafeCell;
+use loom::sync::Mutex;
+use loom::thread::{self, Thread};
+use stax::queue::Queue;
+use stax::{Atomic, Backend, End, LockError, Side, Sleep, Stage, Stax, TryLockError};
+use std::sync::atomic::{AtomicU64 as Runs, Ordering as Untracked};
+use std::sync::{Arc, Mutex as Plain};
+
+/// A deadline that has passed, and none.
+const PAST: Instant = Instant(0);
+const NEVER: Instant = Instant::NEVER;
+
+/// Sleeps by parking; a thread that spins yields. The list of sleepers is none of loom's business: it only looks.
+struct Threads {
+    queue: Mutex<Queue>,
+    sleepers: [Plain<Vec<Thread>>; 2],
+}
+
+impl Threads {
+    fn sleep(&self, side: Side, deadline: Instant, ready: impl Fn() -> bool) -> End {
+        // An unpark that comes from here on is kept for the park.
+        let sleepers = &self.sleepers[side as usize];
+        let me = thread::current();
+        sleepers.lock().unwrap().push(me.clone());
+        let end = loop {
+            if ready() {
+                break End::Woken;
+            }
+            if deadline == PAST {
+                break End::TimedOut;
+            }
+            thread::park();
+        };
+        // Loom takes an unpark for the end of any other wait, too.
+        let mut sleepers = sleepers.lock().unwrap();
+        sleepers.retain(|sleeper| sleeper.id() != me.id());
+        end
+    }
+}
+
+fn spin(deadline: Instant, ready: impl Fn() -> bool) -> End {
+    while !ready() {
+        if deadline == PAST {
+            return End::TimedOut;
+        }
+        thread::yield_now();
+    }
+    End::Woken
+}
+
+impl Backend for Threads {
+    fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        f(&mut self.queue.lock().unwrap())
+    }
+
+    fn wake_all(&self, side: Side) {
+        for sleeper in self.sleepers[side as usize].lock().unwrap().iter() {
+            sleeper.unpark();
+        }
+    }
+}
+
+impl Sleep<Oob<'_>> for Threads {
+    fn sleep(&self, _: &Oob<'_>, deadline: Instant, ready: impl Fn() -> bool) -> End {
+        self.sleep(Side::Oob, deadline, ready)
+    }
+}
+
+impl Sleep<Inband<'_>> for Threads {
+    fn sleep(&self, _: &Inband<'_>, deadline: Instant, ready: impl Fn() -> bool) -> End {
+        self.sleep(Side::Inband, deadline, ready)
+    }
+}
+
+impl Sleep<Atomic<'_>> for Threads {
+    fn sleep(&self, _: &Atomic<'_>, deadline: Instant, ready: impl Fn() -> bool) -> End {
+        spin(deadline, ready)
+    }
+}
+
+/// What the stages share: a thread writes its own cell and reads those of the other stage, so threads of one stage need
+/// nothing to keep them apart.
+struct Shared([UnsafeCell<u32>; 4]);
+
+// SAFETY: accesses that meet are those of different stages, which the lock keeps apart; loom checks that.
+unsafe impl Sync for Shared {}
+// SAFETY: as above.
+unsafe impl Send for Shared {}
+
+impl Shared {
+    fn touch(&self, me: usize, others: &[usize]) {
+        self.0[me].with_mut(|value| {
+            // SAFETY: nobody else is here, as loom checks.
+            unsafe { *value += 1 };
+        });
+        for other in others {
+            // SAFETY: as above.
+            self.0[*other].with(|value| assert!(unsafe { *value } <= 3));
+        }
+    }
+
+    fn sum(&self) -> u32 {
+        // SAFETY: all threads have been joined.
+        let read = |cell: &UnsafeCell<u32>| cell.with(|value| unsafe { *value });
+        self.0.iter().map(read).sum()
+    }
+}
+
+type Lock = Stax<Arc<Shared>, Threads>;
+
+/// What a thread does.
+#[derive(Clone, Copy)]
+enum Job {
+    /// Locks once, until the deadline.
+    Once(Instant),
+    /// Locks, nests, leaves twice.
+    Nest,
+    /// Locks twice, one time after the other.
+    Twice,
+    /// Locks once, spinning.
+    Spin,
+    /// Tries once.
+    Try,
+    Destroy,
+}
+
+use Job::{Destroy, Nest, Once, Spin, Try, Twice};
+
+fn lock<S: Stage>(
+    lock: &Lock,
+    stage: &S,
+    job: Job,
+    touch: impl Fn(&Shared),
+) -> Result<u32, LockError>
+where
+    Threads: Sleep<S>,
+{
+    let once = |deadline| lock.lock_until(stage, deadline).map(|guard| touch(&guard));
+    match job {
+        Once(deadline) => once(deadline)?,
+        Nest => {
+            let outer = lock.lock(stage)?;
+            let inner = outer.nest().unwrap();
+            touch(&outer);
+            drop(outer);
+            touch(&inner);
+            return Ok(2);
+        }
+        Twice => {
+            once(NEVER)?;
+            once(NEVER)?;
+            return Ok(2);
+        }
+        Try => match lock.try_lock(stage) {
+            Ok(guard) => touch(&guard),
+            Err(TryLockError::Dead) => return Err(LockError::Dead),
+            Err(error) => {
+                assert_eq!(error, TryLockError::WouldBlock);
+                return Ok(0);
+            }
+        },
+        Spin => once(NEVER)?,
+        Destroy => {
+            lock.destroy();
+            return Ok(0);
+        }
+    }
+    Ok(1)
+}
+
+fn play(stax: &Lock, job: Job, me: usize, oobs: usize) -> Result<u32, LockError> {
+    let (ours, theirs) = [0, 1, 2, 3].split_at(oobs);
+    // SAFETY: a model's thread blocks nothing else.
+    let oob = unsafe { Oob::assume() };
+    // SAFETY: as above.
+    let inband = unsafe { Inband::assume() };
+    // SAFETY: as above, and it keeps no other from running.
+    let atomic = unsafe { Atomic::assume() };
+    if me < oobs {
+        lock(stax, &oob, job, |shared| shared.touch(me, theirs))
+    } else if matches!(job, Spin) {
+        lock(stax, &atomic, job, |shared| shared.touch(me, ours))
+    } else {
+        lock(stax, &inband, job, |shared| shared.touch(me, ours))
+    }
+}
+
+/// Runs the jobs side by side, the last one in the model's own thread; every section that was entered has counted.
+fn check(preemptions: Option<usize>, oob: &'static [Job], inband: &'static [Job]) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.max_branches = 100_000;
+    let runs = Arc::new(Runs::new(0));
+    let counter = runs.clone();
+    builder.check(move || {
+        counter.fetch_add(1, Untracked::Relaxed);
+        let shared = Arc::new(Shared(std::array::from_fn(|_| UnsafeCell::new(0))));
+        let threads = Threads {
+            queue: Mutex::new(Queue::new()),
+            sleepers: Default::default(),
+        };
+        let stax = Arc::new(Stax::new(shared.clone(), threads));
+        let mut jobs: Vec<_> = oob.iter().chain(inband).copied().enumerate().collect();
+        let (me, mine) = jobs.pop().unwrap();
+        let others: Vec<_> = jobs
+            .into_iter()
+            .map(|(me, job)| {
+                let stax = stax.clone();
+                thread::spawn(move || play(&stax, job, me, oob.len()))
+            })
+            .collect();
+        let mut results = vec![play(&stax, mine, me, oob.len())];
+        results.extend(others.into_iter().map(|other| other.join().unwrap()));
+        let sections: u32 = results.iter().flatten().sum();
+        assert_eq!(shared.sum(), sections, "{results:?}");
+        assert_eq!(stax.backend().with_queue(|queue| *queue), Queue::new());
+        // Nobody is inside, or both could not enter one after the other.
+        let all = || oob.iter().chain(inband);
+        let destroyed = all().any(|job| matches!(job, Destroy));
+        let limited = all().any(|job| matches!(job, Once(PAST)));
+        for result in results {
+            let fine = match result {
+                Ok(_) => true,
+                Err(LockError::Dead) => destroyed,
+                Err(LockError::TimedOut) => limited,
+                Err(_) => false,
+            };
+            assert!(fine, "{result:?}");
+        }
+        for side in [Side::Oob, Side::Inband] {
+            let entered = match side {
+                Side::Oob => play(&stax, Try, 0, 1),
+                Side::Inband => play(&stax, Try, 1, 1),
+            };
+            assert!(destroyed || entered == Ok(1), "{side:?}: {entered:?}");
+        }
+    });
+    println!("{} executions", runs.load(Untracked::Relaxed));
+}
+
+#[test]
+fn one_and_one() {
+    check(None, &[Once(NEVER)], &[Once(NEVER)]);
+}
+
+#[test]
+fn one_and_one_nested() {
+    check(None, &[Nest], &[Once(NEVER)]);
+}
+
+#[test]
+fn one_and_one_twice() {
+    check(None, &[Twice], &[Twice]);
+}
+
+#[test]
+fn one_and_one_with_deadlines() {
+    check(None, &[Once(PAST)], &[Once(PAST)]);
+    check(None, &[Twice], &[Once(PAST)]);
+}
+
+#[test]
+fn one_and_one_spinning() {
+    check(None, &[Once(NEVER)], &[Spin]);
+}
+
+#[test]
+fn one_and_one_trying() {
+    check(None, &[Twice], &[Try]);
+}
+
+#[test]
+fn one_and_one_and_destroy() {
+    check(None, &[Once(NEVER), Destroy], &[Once(NEVER)]);
+    check(None, &[Once(NEVER)], &[Spin, Destroy]);
+}
+
+#[test]
+fn two_and_one_one_of_them_trying() {
+    check(None, &[Once(NEVER), Try], &[Once(NEVER)]);
+}
+
+const BOTH: &[Job] = &[Once(NEVER), Once(NEVER)];
+
+#[test]
+#[ignore = "every interleaving, which takes long"]
+fn two_and_one_without_bound() {
+    check(None, BOTH, &[Once(NEVER)]);
+}
+
+#[test]
+fn two_and_one() {
+    check(Some(4), BOTH, &[Once(NEVER)]);
+    check(Some(3), &[Once(NEVER)], BOTH);
+}
+
+#[test]
+fn two_and_one_nested() {
+    check(Some(3), &[Nest, Once(NEVER)], &[Once(NEVER)]);
+}
+
+#[test]
+fn two_and_one_with_deadlines() {
+    check(Some(3), &[Once(NEVER), Once(PAST)], &[Once(NEVER)]);
+    check(Some(3), BOTH, &[Once(PAST)]);
+}
+
+#[test]
+fn two_and_one_spinning() {
+    check(Some(2), BOTH, &[Spin]);
+}
+
+#[test]
+fn two_and_one_and_destroy() {
+    check(Some(2), BOTH, &[Once(NEVER), Destroy]);
+}
+
+#[test]
+fn two_and_two() {
+    check(Some(2), BOTH, BOTH);
+    check(Some(2), &[Nest, Once(PAST)], BOTH);
+}
