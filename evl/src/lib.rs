@@ -27,6 +27,8 @@ pub mod io;
 pub mod latch;
 #[cfg(target_os = "none")]
 pub mod mainline;
+pub mod monitor;
+pub mod semaphore;
 pub mod stage;
 pub mod time;
 pub mod wait;

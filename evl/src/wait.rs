@@ -10,6 +10,10 @@ use crate::time::Instant;
 pub enum WaitError {
     /// The deadline passed first.
     TimedOut,
+    /// A signal came first, or the thread was forced out of the wait.
+    Interrupted,
+    /// What was waited for is gone.
+    Closed,
 }
 
 /// A latched event with one waiter.

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A value under a hard lock, and the threads that wait until it suits them.
+//!
+//! ```text
+//!   wait_until(deadline, ready)                        update(f), then wake_first or wake_all
+//!        |                                                    |
+//!        |   not ready: in line, highest priority first,      |   out of line, woken;
+//!        v   among equals the one that came first             v   looks again
+//!      +------------------------- hard lock ------------------------+
+//!      |  value  |  waiter -> waiter -> ...   (on their own stacks) |
+//!      +-----------------------------------------------------------+
+//! ```
+//!
+//! Rules:
+//! 1. Sleep and look again. Nothing is handed to a waiter: between its wake-up and its next look another thread may come
+//!    first, and then it goes back into the line.
+//! 2. A waiter that leaves, for whatever reason, looks at the value last. So whoever was woken takes what it was woken for,
+//!    even where its deadline or a signal came meanwhile, and no wake-up is lost with it.
+//! 3. A waiter is in the line only while it is inside [`Monitor::wait_until`], and goes out of it under the lock: whoever
+//!    finds it there, holding the lock, may touch it and wake its thread.
+//! 4. Deadlines are dates, so a wake-up for nothing never gives a thread more time.
+
+use crate::latch::Park;
+use crate::stage::Oob;
+use crate::time::Instant;
+use crate::wait::WaitError;
+use core::fmt;
+use core::ptr;
+
+/// How a thread of some core is told apart from others in a line, and disturbed.
+pub trait Threads: Park {
+    /// The calling thread's priority; the higher one goes first.
+    fn priority(&self) -> i32;
+
+    /// As [`Park::prepare`], and a signal that ends waits counts as a wake-up, too.
+    fn prepare_interruptible(&self);
+
+    /// Whether the calling thread has such a signal.
+    fn is_interrupted(&self) -> bool;
+}
+
+/// A lock that may be taken in any context, hard interrupts included, and is never held for long.
+pub trait HardLock<T> {
+    /// Calls `f` with the lock held.
+    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R;
+}
+
+struct Waiter {
+    thread: usize,
+    priority: i32,
+    in_line: bool,
+    next: *mut Waiter,
+}
+
+/// What the hard lock guards.
+pub struct Guarded<T> {
+    value: T,
+    first: *mut Waiter,
+    is_closed: bool,
+}
+
+// SAFETY: the waiters are touched under the lock only, wherever it is taken; see rule 3.
+unsafe impl<T: Send> Send for Guarded<T> {}
+
+impl<T: fmt::Debug> fmt::Debug for Guarded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded")
+            .field("value", &self.value)
+            .field("is_closed", &self.is_closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> Guarded<T> {
+    /// A value that nobody waits for yet; for a lock to be made of.
+    pub const fn new(value: T) -> Self {
+        Self {
+            value,
+            first: ptr::null_mut(),
+            is_closed: false,
+        }
+    }
+
+    /// The first link whose waiter is `wanted`, or the last link, whose waiter is null.
+    fn find(&mut self, wanted: impl Fn(&Waiter) -> bool) -> *mut *mut Waiter {
+        let mut link = &raw mut self.first;
+        loop {
+            // SAFETY: a link of the line, under the lock.
+            let waiter = unsafe { link.read() };
+            // SAFETY: whoever is in the line is valid, under the lock.
+            match unsafe { waiter.as_mut() } {
+                Some(waiter) if !wanted(waiter) => link = &raw mut waiter.next,
+                _ => return link,
+            }
+        }
+    }
+
+    /// Puts a waiter into the line, unless it is there.
+    ///
+    /// # Safety
+    ///
+    /// The waiter is valid, stays where it is while it is in the line, and leaves before it ends.
+    unsafe fn enter(&mut self, waiter: *mut Waiter) {
+        // SAFETY: by contract; under the lock nobody else touches it.
+        let waiter = unsafe { &mut *waiter };
+        if !waiter.in_line {
+            let priority = waiter.priority;
+            let link = self.find(|other| other.priority < priority);
+            waiter.in_line = true;
+            // SAFETY: a link of the line, under the lock.
+            waiter.next = unsafe { link.replace(waiter) };
+        }
+    }
+
+    /// Takes a waiter out of the line, if it is there.
+    fn leave(&mut self, waiter: *mut Waiter) {
+        let link = self.find(|other| ptr::eq(other, waiter));
+        // SAFETY: a link of the line, under the lock.
+        let found = unsafe { link.read() };
+        // SAFETY: whoever is in the line is valid, under the lock.
+        if let Some(found) = unsafe { found.as_mut() } {
+            found.in_line = false;
+            // SAFETY: as for the read.
+            unsafe { link.write(found.next) };
+        }
+    }
+
+    fn pop(&mut self) -> Option<usize> {
+        // SAFETY: whoever is in the line is valid, under the lock.
+        let waiter = unsafe { self.first.as_mut() }?;
+        self.first = waiter.next;
+        waiter.in_line = false;
+        Some(waiter.thread)
+    }
+}
+
+/// See the module.
+pub struct Monitor<L>(L);
+
+impl<L> Monitor<L> {
+    /// Of a lock round a [`Guarded`].
+    pub const fn new(lock: L) -> Self {
+        Self(lock)
+    }
+
+    /// Waits until `ready`, called under the lock, gives something.
+    ///
+    /// # Errors
+    ///
+    /// See [`WaitError`]; `ready` gave nothing then, the last time just before.
+    pub fn wait_until<T, R>(
+        &self,
+        _oob: &Oob<'_>,
+        threads: &impl Threads,
+        deadline: Instant,
+        mut ready: impl FnMut(&mut T) -> Option<R>,
+    ) -> Result<R, WaitError>
+    where
+        L: HardLock<Guarded<T>>,
+    {
+        if let Some(result) = self.update(&mut ready) {
+            return Ok(result);
+        }
+        let mut waiter = Waiter {
+            thread: threads.current(),
+            priority: threads.priority(),
+            in_line: false,
+            next: ptr::null_mut(),
+        };
+        let waiter = &raw mut waiter;
+        loop {
+            threads.prepare_interruptible();
+            let is_over = threads.now() >= deadline;
+            let is_interrupted = threads.is_interrupted();
+            let look = self.0.with(|guarded| {
+                let result = match ready(&mut guarded.value) {
+                    Some(result) => Ok(result),
+                    None if guarded.is_closed => Err(WaitError::Closed),
+                    None if is_interrupted => Err(WaitError::Interrupted),
+                    None if is_over => Err(WaitError::TimedOut),
+                    None => {
+                        // SAFETY: the only way out of this loop goes through `leave` below.
+                        unsafe { guarded.enter(waiter) };
+                        return None;
+                    }
+                };
+                guarded.leave(waiter);
+                Some(result)
+            });
+            match look {
+                None => threads.sleep_until(deadline),
+                Some(result) => {
+                    threads.cancel();
+                    return result;
+                }
+            }
+        }
+    }
+
+    /// Looks at the value and changes it, in any context. Wakes nobody.
+    pub fn update<T, R>(&self, f: impl FnOnce(&mut T) -> R) -> R
+    where
+        L: HardLock<Guarded<T>>,
+    {
+        self.0.with(|guarded| f(&mut guarded.value))
+    }
+
+    /// Changes the value and wakes who is first in the line, in any context. For values of which any waiter can take
+    /// what one change brought.
+    pub fn update_and_wake_first<T, R>(
+        &self,
+        threads: &impl Threads,
+        f: impl FnOnce(&mut T) -> R,
+    ) -> R
+    where
+        L: HardLock<Guarded<T>>,
+    {
+        self.0.with(|guarded| {
+            let result = f(&mut guarded.value);
+            threads.wake(|| guarded.pop());
+            result
+        })
+    }
+
+    /// Changes the value and wakes all, in any context.
+    pub fn update_and_wake_all<T, R>(
+        &self,
+        threads: &impl Threads,
+        f: impl FnOnce(&mut T) -> R,
+    ) -> R
+    where
+        L: HardLock<Guarded<T>>,
+    {
+        self.0.with(|guarded| {
+            let result = f(&mut guarded.value);
+            Self::wake_all(guarded, threads);
+            result
+        })
+    }
+
+    /// Ends all waits, those to come too, with [`WaitError::Closed`] wherever they would sleep.
+    pub fn close<T>(&self, threads: &impl Threads)
+    where
+        L: HardLock<Guarded<T>>,
+    {
+        self.0.with(|guarded| {
+            guarded.is_closed = true;
+            Self::wake_all(guarded, threads);
+        });
+    }
+
+    fn wake_all<T>(guarded: &mut Guarded<T>, threads: &impl Threads) {
+        while let Some(thread) = guarded.pop() {
+            threads.wake(|| Some(thread));
+        }
+    }
+}
