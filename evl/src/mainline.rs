@@ -5,10 +5,15 @@
 //! | service | by |
 //! | --- | --- |
 //! | thread | a `SCHED_FIFO` task that attached itself; `evl_shim.ko` keeps the list |
+//! | monitor, semaphore | [`crate::monitor`] over a raw spinlock: waiters by priority, woken by `wake_up_process` |
 //! | flag | [`crate::latch`] over `schedule_hrtimeout` and `wake_up_process`: one scheduling per wait |
 //! | timer | hrtimer in hard mode |
 //! | clock | `CLOCK_MONOTONIC` |
 //! | registers | `ioremap` |
+
+mod waiting;
+
+pub use waiting::{Monitor, Semaphore, guarded};
 
 use crate::io::Mmio;
 use crate::latch::{Latch, Park};
@@ -60,7 +65,9 @@ impl Clock for Monotonic {
     }
 }
 
-struct Tasks;
+/// The tasks of the kernel, as those who wait.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tasks;
 
 impl Park for Tasks {
     fn current(&self) -> usize {
@@ -132,7 +139,7 @@ impl<H: TimerHandler> Timer for HrTimer<H> {
     }
 
     fn stop(&self) {
-        HrTimer::stop(self);
+        self.cancel();
     }
 }
 

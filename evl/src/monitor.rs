@@ -22,7 +22,7 @@
 //! 4. Deadlines are dates, so a wake-up for nothing never gives a thread more time.
 
 use crate::latch::Park;
-use crate::stage::Oob;
+use crate::stage::MayWait;
 use crate::time::Instant;
 use crate::wait::WaitError;
 use core::fmt;
@@ -151,7 +151,7 @@ impl<L> Monitor<L> {
     /// See [`WaitError`]; `ready` gave nothing then, the last time just before.
     pub fn wait_until<T, R>(
         &self,
-        _oob: &Oob<'_>,
+        _stage: &impl MayWait,
         threads: &impl Threads,
         deadline: Instant,
         mut ready: impl FnMut(&mut T) -> Option<R>,

@@ -16,6 +16,12 @@ pub struct Oob<'a>(PhantomData<(&'a (), *mut ())>);
 #[derive(Debug)]
 pub struct Inband<'a>(PhantomData<(&'a (), *mut ())>);
 
+/// A token of a thread that may wait, on whichever stage.
+pub trait MayWait {}
+
+impl MayWait for Oob<'_> {}
+impl MayWait for Inband<'_> {}
+
 impl Oob<'_> {
     /// States that the caller runs out-of-band.
     ///

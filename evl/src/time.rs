@@ -82,7 +82,7 @@ pub trait Timer {
     /// Arms the timer: first at `first`, then every `period`; once only where `period` is zero.
     fn start(&self, first: Instant, period: Ns);
 
-    /// Disarms the timer. A handler that is running on another processor may still finish.
+    /// Disarms the timer; on return no handler runs. In-band, with nothing held that the handler takes.
     fn stop(&self);
 }
 

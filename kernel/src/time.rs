@@ -87,13 +87,6 @@ impl<H: TimerHandler> HrTimer<H> {
         };
     }
 
-    /// Disarms without waiting: a handler that runs on another processor may still finish, but does not re-arm.
-    pub fn stop(&self) {
-        self.0.period.store(0, Ordering::Relaxed);
-        // SAFETY: initialised in `new`.
-        unsafe { bindings::hrtimer_try_to_cancel(self.0.timer.get().cast()) };
-    }
-
     /// Disarms, and waits until no handler runs any more. In-band only, and not from the handler.
     pub fn cancel(&self) {
         self.0.period.store(0, Ordering::Relaxed);

@@ -149,10 +149,14 @@
 pub mod backend;
 pub mod gate;
 mod lock;
+#[cfg(target_os = "none")]
+mod mainline;
 pub mod queue;
 pub mod stage;
 mod sync;
 
 pub use backend::{Backend, End, Sleep, spin};
 pub use lock::{Guard, LockError, NestError, Stax, TryLockError};
+#[cfg(target_os = "none")]
+pub use mainline::Mainline;
 pub use stage::{Atomic, Side, Stage};

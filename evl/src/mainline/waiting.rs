@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Lines of waiting tasks: [`crate::monitor`] over raw spinlocks.
+
+use super::Tasks;
+use crate::monitor::{self, Guarded, HardLock, Threads};
+use kernel::bindings as b;
+use kernel::error::Result;
+use kernel::sync::{LockClass, RawSpinLock};
+use kernel::task;
+
+impl Threads for Tasks {
+    fn priority(&self) -> i32 {
+        task::current_fifo_priority()
+    }
+
+    fn prepare_interruptible(&self) {
+        // SAFETY: task context; every path goes on to `cancel` or `sleep_until`.
+        unsafe { b::set_current_state(b::TASK_INTERRUPTIBLE) };
+    }
+
+    fn is_interrupted(&self) -> bool {
+        task::signal_pending()
+    }
+}
+
+impl<T> HardLock<T> for RawSpinLock<T> {
+    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(&mut self.lock())
+    }
+}
+
+/// A value under a raw spinlock, and the tasks that wait until it suits them.
+pub type Monitor<T> = monitor::Monitor<RawSpinLock<Guarded<T>>>;
+
+/// A counting semaphore.
+pub type Semaphore = crate::semaphore::Semaphore<RawSpinLock<Guarded<u32>>>;
+
+static CLASS: LockClass = LockClass::new();
+
+/// A lock for a monitor or a semaphore to be made of. Allocates.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub fn guarded<T>(value: T) -> Result<RawSpinLock<Guarded<T>>> {
+    RawSpinLock::new(Guarded::new(value), c"oob monitor", &CLASS)
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The lock on a mainline kernel: both stages sleep, as tasks in a line each.
+
+use crate::backend::{Backend, End, Sleep};
+use crate::queue::Queue;
+use crate::stage::{Side, Stage};
+use evl::mainline::{Monitor, Tasks, guarded};
+use evl::stage::MayWait;
+use evl::time::Instant;
+use evl::wait::WaitError;
+use kernel::error::Result;
+use kernel::sync::{LockClass, RawSpinLock};
+
+/// For [`crate::Stax::new`] in a kernel module.
+pub struct Mainline {
+    queue: RawSpinLock<Queue>,
+    oob: Monitor<()>,
+    inband: Monitor<()>,
+}
+
+static CLASS: LockClass = LockClass::new();
+
+impl Mainline {
+    /// Allocates.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            queue: RawSpinLock::new(Queue::new(), c"stax queue", &CLASS)?,
+            oob: Monitor::new(guarded(())?),
+            inband: Monitor::new(guarded(())?),
+        })
+    }
+
+    const fn line(&self, side: Side) -> &Monitor<()> {
+        match side {
+            Side::Oob => &self.oob,
+            Side::Inband => &self.inband,
+        }
+    }
+}
+
+impl Backend for Mainline {
+    fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        f(&mut self.queue.lock())
+    }
+
+    fn wake_all(&self, side: Side) {
+        self.line(side).update_and_wake_all(&Tasks, |()| ());
+    }
+}
+
+impl<S: Stage + MayWait> Sleep<S> for Mainline {
+    fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End {
+        let line = self.line(S::SIDE);
+        match line.wait_until(stage, &Tasks, deadline, |()| ready().then_some(())) {
+            Ok(()) | Err(WaitError::Closed) => End::Woken,
+            Err(WaitError::TimedOut) => End::TimedOut,
+            Err(WaitError::Interrupted) => End::Interrupted,
+        }
+    }
+}
