@@ -7,6 +7,8 @@
 //! A *rejection* is a refusal for the input or the moment: nothing has changed, and it is counted. What is no
 //! rejection happened to a frame that was tried.
 
+use crate::controller::PrepareError;
+
 /// An error with an errno.
 pub trait Errno: Copy {
     /// The errno, positive.
@@ -125,6 +127,8 @@ errors! {
         Mode = EPROTOTYPE,
         /// below the controller's lowest clock, or not to be derived.
         Speed = ERANGE,
+        /// a frame takes more than [`crate::validate::MAX_WIRE`] on the wire.
+        TooSlow = EOVERFLOW,
         /// on already.
         On = EBUSY,
         /// another owner has the bus in oob mode.
@@ -203,6 +207,8 @@ errors! {
         Period = ERANGE,
         /// the first date is beyond the clock.
         First = EOVERFLOW,
+        /// a timer's handler would spin for more than [`crate::validate::MAX_SPIN`].
+        Spins = E2BIG,
     }
 }
 
@@ -227,6 +233,8 @@ errors! {
         Period = ERANGE,
         /// a period without a miss limit.
         NoLimit = EDOM,
+        /// the watch-dog's handler would spin for more than [`crate::validate::MAX_SPIN`].
+        Spins = E2BIG,
     }
 }
 
@@ -296,6 +304,15 @@ pub(crate) enum Refusal {
     Stopped,
     NoSuch,
     Gone,
+}
+
+impl From<PrepareError> for EnableError {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Speed => Self::Speed,
+            PrepareError::NoDma => Self::NoDma,
+        }
+    }
 }
 
 macro_rules! from_refusal {

@@ -19,7 +19,7 @@ use crate::bus::{Bus, Env, Owner};
 use crate::claim::{Hold, Phase, Snapshot};
 use crate::controller::{Controller, Which};
 use crate::errno::{ECANCELED, Errno, ListError, ListRefused, RunError};
-use crate::slot::Slot;
+use crate::slot::{Slot, State};
 use crate::sync::Ordering;
 use crate::validate::check_list;
 use evl::stage::Oob;
@@ -146,8 +146,10 @@ impl<C: Controller, E: Env> Bus<C, E> {
                 // From here on: a thread that is held up before is no fault of the hardware's.
                 let until = self.env.now().after(slot.limit());
                 let flag = self.env.flag(chip_select);
-                // The phase decides; an event that was latched for an earlier frame only makes one more turn.
+                // The phase decides; an event that was latched for an earlier frame only makes one more turn. Once the
+                // fail-safe has tripped, the stop frame must not wait for this one.
                 while self.claim.read().phase() == Phase::Flight
+                    && slot.state() != State::Stopped
                     && flag.wait_until(oob, until).is_ok()
                 {}
             },

@@ -11,7 +11,7 @@
 
 use crate::bus::{Block, Bus, Env, Owner, Request};
 use crate::claim::Phase;
-use crate::controller::{Controller, FrameMemory, PrepareError, Which};
+use crate::controller::{Controller, FrameMemory, Which};
 use crate::errno::{EnableError, StateError, StopError, TriggerError};
 use crate::layout::Layout;
 use crate::slot::{Slot, State, StopFrame};
@@ -116,11 +116,15 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let frames = frame_memory(&plan.layout, block).ok_or(EnableError::FrameTooLong)?;
         let mut hold = self.claim_inband(inband);
         let prepared = self.controller(&mut hold, |controller| {
-            let prepared = controller.prepare(inband, &plan.setup, &frames);
-            if prepared.is_ok() && is_first {
+            let prepared = controller.prepare(inband, &plan.setup, &frames)?;
+            if prepared.wire > validate::MAX_WIRE {
+                controller.terminate(inband, plan.setup.chip_select);
+                return Err(EnableError::TooSlow);
+            }
+            if is_first {
                 controller.start(inband);
             }
-            prepared
+            Ok(prepared)
         });
         if let Ok(prepared) = &prepared {
             self.memory(&mut hold, slot, |memory| *memory = Some(frames));
@@ -129,10 +133,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
             slot.set_state(State::On);
         }
         self.release(hold);
-        prepared.map(drop).map_err(|error| match error {
-            PrepareError::Speed => EnableError::Speed,
-            PrepareError::NoDma => EnableError::NoDma,
-        })
+        prepared.map(drop)
     }
 
     /// Leaves oob mode, at the owner's own wish: a stop frame is sent only where the fail-safe still owes it.
@@ -186,8 +187,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         during: State,
         with_stop: bool,
     ) {
-        let owes_stop = with_stop || slot.state() == State::Stopped;
-        slot.set_state(during);
+        let owes_stop = slot.replace_state(during) == State::Stopped || with_stop;
         self.env.trigger_timer(chip_select).stop();
         self.env.watch_timer(chip_select).stop();
         self.send_waiter_away(inband, chip_select, slot);
@@ -259,7 +259,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let slot = self.slot(chip_select)?;
         slot.admit()?;
         self.is_owner(owner)?;
-        validate::check_stop(args, slot.wire())?;
+        validate::check_stop(args, slot.wire(), slot.spin())?;
         self.env.watch_timer(chip_select).stop();
         let mut hold = self.claim_inband(inband);
         // The fail-safe may have tripped just now; its stop frame is not to be replaced.
@@ -311,18 +311,21 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let slot = self.slot(chip_select)?;
         slot.admit()?;
         self.is_owner(owner)?;
-        let trigger = validate::check_trigger(args, slot.wire())?;
+        let trigger = validate::check_trigger(args, slot.wire(), slot.spin())?;
         let timer = self.env.trigger_timer(chip_select);
         timer.stop();
-        // A thread that waits for the old timer's frames sees that its trigger is off and leaves.
+        // Claimed first, so that no call takes the flag from the thread that is sent away.
+        let hold = self.claim_inband(inband);
+        // It waits for the old timer's frames; it sees that its trigger is off and leaves.
         slot.trigger_period.store(0, Ordering::Release);
         self.send_waiter_away(inband, chip_select, slot);
-        let hold = self.claim_inband(inband);
-        if let Trigger::Timer { first, period } = trigger {
+        let admitted = slot.admit();
+        if let (Ok(()), Trigger::Timer { first, period }) = (admitted, trigger) {
             slot.trigger_first.store(first.0, Ordering::Relaxed);
             slot.trigger_period.store(period.0, Ordering::Release);
         }
         self.release(hold);
+        admitted?;
         if let Trigger::Timer { first, period } = trigger {
             timer.start(first, period);
         }

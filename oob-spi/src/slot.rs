@@ -88,6 +88,18 @@ pub(crate) struct Counters {
     pub(crate) worst: Counter,
 }
 
+impl From<u8> for State {
+    fn from(state: u8) -> Self {
+        match state {
+            0 => Self::Off,
+            1 => Self::On,
+            2 => Self::Stopped,
+            3 => Self::Closing,
+            _ => Self::Gone,
+        }
+    }
+}
+
 pub(crate) struct Slot {
     state: AtomicU8,
     stop: AtomicU8,
@@ -98,6 +110,7 @@ pub(crate) struct Slot {
     mappable: AtomicU32,
     frame_len: AtomicU32,
     wire: AtomicU64,
+    spin: AtomicU64,
     limit: AtomicU64,
     /// Of the timer that starts frames; 0 where the exchange call does.
     pub(crate) trigger_period: AtomicU64,
@@ -129,6 +142,7 @@ impl Slot {
             mappable: AtomicU32::new(0),
             frame_len: AtomicU32::new(0),
             wire: AtomicU64::new(0),
+            spin: AtomicU64::new(0),
             limit: AtomicU64::new(0),
             trigger_period: AtomicU64::new(0),
             trigger_first: AtomicU64::new(0),
@@ -145,17 +159,16 @@ impl Slot {
     }
 
     pub(crate) fn state(&self) -> State {
-        match self.state.load(Ordering::Acquire) {
-            0 => State::Off,
-            1 => State::On,
-            2 => State::Stopped,
-            3 => State::Closing,
-            _ => State::Gone,
-        }
+        State::from(self.state.load(Ordering::Acquire))
     }
 
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// Sets the state; what it was.
+    pub(crate) fn replace_state(&self, state: State) -> State {
+        State::from(self.state.swap(state as u8, Ordering::AcqRel))
     }
 
     /// On -> Stopped; whether this call did it.
@@ -242,6 +255,11 @@ impl Slot {
         Ns(self.wire.load(Ordering::Relaxed))
     }
 
+    /// What of a frame's time whoever starts it spins away.
+    pub(crate) fn spin(&self) -> Ns {
+        Ns(self.spin.load(Ordering::Relaxed))
+    }
+
     #[inline]
     pub(crate) fn limit(&self) -> Ns {
         Ns(self.limit.load(Ordering::Relaxed))
@@ -273,6 +291,14 @@ impl Slot {
         self.frame_len
             .store(plan.setup.frame_len, Ordering::Relaxed);
         self.wire.store(prepared.wire.0, Ordering::Relaxed);
+        let delays = &plan.setup.delays;
+        let spin = match prepared.path {
+            Path::Fifo => prepared.wire.0,
+            Path::Dma => [delays.setup, delays.hold, delays.inactive]
+                .iter()
+                .fold(0, |sum: u64, delay| sum.saturating_add(delay.0)),
+        };
+        self.spin.store(spin, Ordering::Relaxed);
         self.limit
             .store(time_limit(prepared.wire).0, Ordering::Relaxed);
         self.trigger_period.store(0, Ordering::Relaxed);

@@ -22,11 +22,17 @@ pub const MIN_PERIOD: Ns = Ns(20_000);
 /// Longest period of a timer.
 pub const MAX_PERIOD: Ns = Ns(3_600_000_000_000);
 
+/// Longest time of a frame on the wire: so long, and a little longer, a lost completion can hold up whoever waits.
+pub const MAX_WIRE: Ns = Ns(2_000_000_000);
+/// Longest that the handler of a timer spins for a frame that it starts: for the whole frame on the FIFO path, for the
+/// chip select's delays on the DMA path.
+pub const MAX_SPIN: Ns = Ns(200_000);
+
 /// Longest time from a frame's start to its end: two times on the wire, and 10 ms.
 ///
 /// The term of 10 ms is far above any jitter of a completion interrupt, on an emulated machine too, so a frame that
 /// is merely late is never taken for a stuck one; and it bounds what a lost completion costs. Who must react sooner sets
-/// a watch-dog (`SET_STOP`), not this.
+/// a watch-dog (`SET_STOP`): once that trips, nobody waits for the frame any more.
 pub const fn time_limit(wire: Ns) -> Ns {
     Ns(wire.0.saturating_mul(2).saturating_add(10_000_000))
 }
@@ -196,12 +202,12 @@ pub enum Trigger {
     },
 }
 
-/// Checks SET_TRIGGER's argument; `wire` is the time of one frame.
+/// Checks SET_TRIGGER's argument; `wire` is the time of one frame, `spin` what of it the processor spins.
 ///
 /// # Errors
 ///
 /// See [`TriggerError`].
-pub fn check_trigger(args: &abi::Trigger, wire: Ns) -> Result<Trigger, TriggerError> {
+pub fn check_trigger(args: &abi::Trigger, wire: Ns, spin: Ns) -> Result<Trigger, TriggerError> {
     if args.reserved != 0 {
         return Err(TriggerError::Reserved);
     }
@@ -211,6 +217,7 @@ pub fn check_trigger(args: &abi::Trigger, wire: Ns) -> Result<Trigger, TriggerEr
         }
         abi::TRIGGER_CALL => Ok(Trigger::Call),
         abi::TRIGGER_TIMER if !is_period(Ns(args.period_ns), wire) => Err(TriggerError::Period),
+        abi::TRIGGER_TIMER if spin > MAX_SPIN => Err(TriggerError::Spins),
         abi::TRIGGER_TIMER if i64::try_from(args.first_ns).is_err() => Err(TriggerError::First),
         abi::TRIGGER_TIMER => Ok(Trigger::Timer {
             first: Instant(args.first_ns),
@@ -220,12 +227,12 @@ pub fn check_trigger(args: &abi::Trigger, wire: Ns) -> Result<Trigger, TriggerEr
     }
 }
 
-/// Checks SET_STOP's argument; `wire` is the time of one frame.
+/// Checks SET_STOP's argument; `wire` is the time of one frame, `spin` what of it the processor spins.
 ///
 /// # Errors
 ///
 /// See [`StopError`].
-pub fn check_stop(args: &abi::Stop, wire: Ns) -> Result<(), StopError> {
+pub fn check_stop(args: &abi::Stop, wire: Ns, spin: Ns) -> Result<(), StopError> {
     if args.reserved != 0 {
         return Err(StopError::Reserved);
     }
@@ -235,6 +242,9 @@ pub fn check_stop(args: &abi::Stop, wire: Ns) -> Result<(), StopError> {
         }
         if !is_period(Ns(args.period_ns), wire) {
             return Err(StopError::Period);
+        }
+        if spin > MAX_SPIN {
+            return Err(StopError::Spins);
         }
     }
     Ok(())
@@ -342,19 +352,22 @@ mod tests {
             stop in any::<[u8; 16]>(),
             kind in 0_u32..3,
             wire in any::<u64>(),
+            spin in 0..2 * MAX_SPIN.0,
         ) {
             let mut trigger = abi::Trigger::read_from_bytes(&trigger).unwrap();
             (trigger.kind, trigger.reserved) = (kind, 0);
             trigger.period_ns >>= trigger.period_ns % 64;
-            if let Ok(Trigger::Timer { first, period }) = check_trigger(&trigger, Ns(wire)) {
+            if let Ok(Trigger::Timer { first, period }) = check_trigger(&trigger, Ns(wire), Ns(spin)) {
                 prop_assert!(i64::try_from(first.0).is_ok());
                 prop_assert!(period >= MIN_PERIOD && period <= MAX_PERIOD);
                 prop_assert!(period.0 / 2 >= wire);
+                prop_assert!(spin <= MAX_SPIN.0);
             }
             let stop = abi::Stop::read_from_bytes(&stop).unwrap();
-            if check_stop(&stop, Ns(wire)).is_ok() {
+            if check_stop(&stop, Ns(wire), Ns(spin)).is_ok() {
                 prop_assert_eq!(stop.reserved, 0);
                 prop_assert!(stop.period_ns == 0 || stop.miss_limit > 0);
+                prop_assert!(stop.period_ns == 0 || spin <= MAX_SPIN.0);
             }
         }
 

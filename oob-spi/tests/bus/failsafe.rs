@@ -136,6 +136,56 @@ fn the_watch_dog_stops_a_device_whose_owner_falls_silent() {
 }
 
 #[test]
+fn the_watch_dog_does_not_wait_for_a_frame_that_hangs() {
+    let rig = Rig::on(Path::Dma);
+    rig.set_stop(2, PERIOD);
+    rig.script([Frame::Stuck]);
+    let begin = rig.host.now();
+    assert_eq!(rig.run(), Err(RunError::Stuck));
+    // The time limit of a frame is 10 ms and more.
+    assert!(rig.host.now() <= begin.after(Ns(4 * PERIOD.0)));
+    rig.pass(WIRE);
+    assert_eq!(rig.hardware.pulses().last(), Some(&STOP));
+    let stats = rig.stats();
+    assert_eq!((stats.stops, stats.timeouts), (1, 1));
+    assert_eq!(rig.run(), Err(RunError::Stopped));
+}
+
+#[test]
+fn no_timers_handler_spins_for_long() {
+    let rig = Rig::new(Path::Fifo);
+    let long = abi::Enable {
+        frame_len: 2 * FRAME,
+        ..enable_args()
+    };
+    rig.enable_as(0, ME, &long).unwrap();
+    let inband = rig.host.inband();
+    let mut stop = abi::Stop {
+        miss_limit: 1,
+        reserved: 0,
+        period_ns: PERIOD.0,
+    };
+    assert_eq!(
+        rig.bus.set_stop(&inband, 0, ME, &stop),
+        Err(StopError::Spins)
+    );
+    // Without the watch-dog it is a thread that sends the stop frame.
+    stop.period_ns = 0;
+    assert_eq!(rig.bus.set_stop(&inband, 0, ME, &stop), Ok(()));
+    let trigger = abi::Trigger {
+        kind: abi::TRIGGER_TIMER,
+        reserved: 0,
+        first_ns: 0,
+        period_ns: PERIOD.0,
+    };
+    assert_eq!(
+        rig.bus.set_trigger(&inband, 0, ME, &trigger),
+        Err(TriggerError::Spins)
+    );
+    assert!(rig.stats().rejected >= 2);
+}
+
+#[test]
 fn a_timers_good_frames_do_not_speak_for_the_owner() {
     let rig = Rig::on(Path::Dma);
     rig.set_stop(3, PERIOD);

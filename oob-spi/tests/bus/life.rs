@@ -551,3 +551,23 @@ fn a_controller_that_is_gone_serves_nobody_and_is_left_alone() {
     assert_eq!(rig.hardware.log.borrow().len(), 6);
     assert!(!rig.bus.gate().is_oob());
 }
+
+#[test]
+fn frames_of_more_than_two_seconds_are_refused_and_the_bus_stays_free() {
+    let rig = Rig::new(Path::Dma);
+    let args = abi::Enable {
+        frame_len: 65_532,
+        speed_hz: 200_000,
+        ..enable_args()
+    };
+    assert_eq!(rig.enable_as(0, ME, &args), Err(EnableError::TooSlow));
+    use Did::*;
+    assert_eq!(*rig.hardware.log.borrow(), [Prepare(0), Terminate(0)]);
+    assert!(rig.bus.gate().try_enter_inband());
+    rig.bus.gate().exit_inband();
+    let args = abi::Enable {
+        speed_hz: 300_000,
+        ..args
+    };
+    rig.enable_as(0, ME, &args).unwrap();
+}
