@@ -149,7 +149,37 @@ impl Env for KernelEnv {
 /// What in-band calls change, one at a time.
 struct InbandState {
     settings: [Settings; MAX_CHIP_SELECTS],
+    sessions: Sessions,
     buffers: Buffers,
+}
+
+/// Which stay in oob mode is on, for each chip select: numbers from 1 on, 0 for none.
+#[derive(Default)]
+struct Sessions {
+    latest: u64,
+    on: [u64; MAX_CHIP_SELECTS],
+}
+
+impl Sessions {
+    fn begin(&mut self, chip_select: u8) -> u64 {
+        self.latest = self.latest.wrapping_add(1).max(1);
+        self.set(chip_select, self.latest);
+        self.latest
+    }
+
+    fn end(&mut self, chip_select: u8) {
+        self.set(chip_select, 0);
+    }
+
+    fn set(&mut self, chip_select: u8, session: u64) {
+        if let Some(on) = self.on.get_mut(usize::from(chip_select)) {
+            *on = session;
+        }
+    }
+
+    fn is_on(&self, chip_select: u8, session: u64) -> bool {
+        session != 0 && self.on.get(usize::from(chip_select)) == Some(&session)
+    }
 }
 
 /// A bus, alive as long as its registration or any of its files.
@@ -179,6 +209,7 @@ impl Shared {
         };
         let state = InbandState {
             settings: [Settings::default(); MAX_CHIP_SELECTS],
+            sessions: Sessions::default(),
             buffers: Buffers::new(device),
         };
         let inband = Mutex::new(state, c"oob_spi inband", &INBAND)?;
@@ -211,8 +242,10 @@ struct Node {
 /// A bus and its nodes; what the handle that a controller's module gets points to.
 struct Registered {
     shared: KArc<Shared>,
-    nodes: [Option<miscdevice::Registration<SpiFile>>; MAX_CHIP_SELECTS],
+    nodes: Mutex<Nodes>,
 }
+
+type Nodes = [Option<miscdevice::Registration<SpiFile>>; MAX_CHIP_SELECTS];
 
 /// A text of at most 31 bytes.
 #[derive(Default)]
@@ -246,17 +279,20 @@ impl Name {
 }
 
 fn register(device: *mut b::device, controller: Remote) -> Result<KBox<Registered>> {
+    static NODES: LockClass = LockClass::new();
     let shared = Shared::new(controller, device)?;
+    let none = [const { None }; MAX_CHIP_SELECTS];
     KBox::new(Registered {
         shared,
-        nodes: [const { None }; MAX_CHIP_SELECTS],
+        nodes: Mutex::new(none, c"oob_spi nodes", &NODES)?,
     })
 }
 
 impl Registered {
-    fn publish(&mut self, bus_num: u32) -> Result {
+    fn publish(&self, bus_num: u32) -> Result {
         let chip_selects = self.shared.bus.limits().chip_selects;
-        for (chip_select, node) in (0..chip_selects).zip(&mut self.nodes) {
+        let mut nodes = self.nodes.lock();
+        for (chip_select, node) in (0..chip_selects).zip(nodes.iter_mut()) {
             let name = Name::of("oob-spidev", bus_num, chip_select)?;
             let path = Name::of("oob/spidev", bus_num, chip_select)?;
             let device = Node {
@@ -283,7 +319,7 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.nodes = [const { None }; MAX_CHIP_SELECTS];
+        *self.nodes.lock() = [const { None }; MAX_CHIP_SELECTS];
         self.gone();
     }
 }
@@ -306,8 +342,8 @@ unsafe extern "C" fn oobkit_spi_register(
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn oobkit_spi_publish(bus: *mut c_void, bus_num: c_uint) -> c_int {
-    // SAFETY: the caller's registration is alive, and still being set up: nobody else looks at its nodes.
-    let registered = unsafe { &mut *bus.cast::<Registered>() };
+    // SAFETY: the caller's registration is alive.
+    let registered = unsafe { &*bus.cast_const().cast::<Registered>() };
     from_result(registered.publish(bus_num).map(|()| 0))
 }
 

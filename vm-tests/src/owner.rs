@@ -33,6 +33,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: close,
     },
     Test {
+        name: "owner: closing a file whose session is over ends no later one",
+        on: On::Spi,
+        run: close_late,
+    },
+    Test {
         name: "owner: a process that ends, or is killed, leaves the bus free",
         on: On::Spi,
         run: ended,
@@ -121,6 +126,18 @@ fn close_in_child(_: &Guest) -> Result<()> {
         Ok(())
     })?;
     task::oob(|| accepted("RUN afterwards", frames.device.run()))
+}
+
+fn close_late(_: &Guest) -> Result<()> {
+    let (first, second) = (Device::open(0)?, Device::open(0)?);
+    accepted("ENABLE through the first", first.enable(16, 0))?;
+    accepted("DISABLE through the second", second.disable())?;
+    accepted("ENABLE through the second", second.enable(16, 0))?;
+    drop(first);
+    accepted("GET_INFO after the first is closed", second.info())?;
+    drop(second);
+    let third = Device::open(0)?;
+    refused("GET_INFO", third.info(), Errno::NXIO)
 }
 
 fn close(_: &Guest) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::bus::{Owner, Request};
 use crate::errno::{CallError, Errno};
 use crate::layout::Geometry;
 use crate::validate::{Change, Mapping, Settings};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use evl::mainline::with_oob;
 use evl::stage::{Inband, Oob};
 use evl::time::Ns;
@@ -33,8 +33,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 pub(super) struct SpiFile {
     shared: KArc<Shared>,
     chip_select: u8,
-    /// ENABLE came through this file, from the process `owner`, and DISABLE has not come yet.
-    enabled: AtomicBool,
+    /// The latest session that ENABLE began through this file, from the process `owner`; 0 for none. It may be over: DISABLE
+    /// may come through any file.
+    session: AtomicU64,
     owner: AtomicU64,
 }
 
@@ -153,8 +154,9 @@ impl SpiFile {
                 .enable(&inband(), self.chip_select, &request, memory)
         };
         if enabled.is_ok() {
+            let session = state.sessions.begin(self.chip_select);
             self.owner.store(owner.0, Ordering::Relaxed);
-            self.enabled.store(true, Ordering::Relaxed);
+            self.session.store(session, Ordering::Relaxed);
         } else if made {
             state.buffers.retire(self.chip_select);
         }
@@ -168,19 +170,22 @@ impl SpiFile {
             .disable(&inband(), self.chip_select, caller())
             .map_err(errno)?;
         state.buffers.retire(self.chip_select);
-        self.enabled.store(false, Ordering::Relaxed);
+        state.sessions.end(self.chip_select);
         Ok(0)
     }
 
     /// Ends oob mode for its owner, with the stop frame.
     fn end(&self, owner: u64) {
         let mut state = self.shared.inband.lock();
-        if self.enabled.load(Ordering::Relaxed) && self.owner.load(Ordering::Relaxed) == owner {
+        let session = self.session.load(Ordering::Relaxed);
+        if state.sessions.is_on(self.chip_select, session)
+            && self.owner.load(Ordering::Relaxed) == owner
+        {
             self.shared
                 .bus
                 .close(&inband(), self.chip_select, Owner(owner));
             state.buffers.retire(self.chip_select);
-            self.enabled.store(false, Ordering::Relaxed);
+            state.sessions.end(self.chip_select);
         }
     }
 
@@ -242,7 +247,7 @@ impl File for SpiFile {
         KBox::new(Self {
             shared: node.shared.clone(),
             chip_select: node.chip_select,
-            enabled: AtomicBool::new(false),
+            session: AtomicU64::new(0),
             owner: AtomicU64::new(0),
         })
     }
