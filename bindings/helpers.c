@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/version.h>
 #include <linux/cache.h>
+#include <linux/sched/mm.h>
 #include <linux/timex.h>
 #include "kernel.h"
 
@@ -219,6 +220,24 @@ helper void rust_helper_set_file_private(struct file *file, void *data)
 helper void *rust_helper_miscdevice_of(struct file *file)
 {
 	return file->private_data;
+}
+
+helper struct mm_struct *rust_helper_mmgrab_current(void)
+{
+	mmgrab(current->mm);
+	return current->mm;
+}
+
+helper void rust_helper_mmdrop(struct mm_struct *mm)
+{
+	mmdrop(mm);
+}
+
+/* Waits for whatever changes the mappings now. */
+helper void rust_helper_mmap_pass(struct mm_struct *mm)
+{
+	mmap_read_lock(mm);
+	mmap_read_unlock(mm);
 }
 
 helper unsigned long rust_helper_vma_len(const struct vm_area_struct *vma)

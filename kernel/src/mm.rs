@@ -61,8 +61,36 @@ impl Vma<'_> {
     }
 }
 
+/// A process's address space, kept as a structure; its mappings may go.
+#[derive(Debug)]
+pub struct Mm(*mut bindings::mm_struct);
+
+// SAFETY: counted; `pass` may be called from any thread.
+unsafe impl Send for Mm {}
+
+impl Mm {
+    /// The calling process's. For system calls, whose threads have one.
+    pub fn current() -> Self {
+        // SAFETY: task context of a process.
+        Self(unsafe { bindings::mmgrab_current() })
+    }
+
+    /// Waits until every change of the mappings that is under way is done. Sleeps; not from within such a change.
+    pub fn pass(&self) {
+        // SAFETY: kept by the count.
+        unsafe { bindings::mmap_pass(self.0) };
+    }
+}
+
+impl Drop for Mm {
+    fn drop(&mut self) {
+        // SAFETY: counted by `current`.
+        unsafe { bindings::mmdrop(self.0) };
+    }
+}
+
 /// All mappings of one device node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node(*mut bindings::address_space);
 
 // SAFETY: only `unmap` uses the pointer, and may do so from any thread.

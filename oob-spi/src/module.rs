@@ -310,10 +310,18 @@ impl Registered {
 
     /// Ends oob mode for good. In-band.
     fn gone(&self) {
-        let mut state = self.shared.inband.lock();
+        let state = self.shared.inband.lock();
         // SAFETY: called from the controller's removal only.
         self.shared.bus.gone(&unsafe { Inband::assume() });
-        state.buffers.revoke();
+        drop(state);
+        // No mmap begins any more that gets a buffer. Those under way hold their process's lock, and want ours.
+        loop {
+            let Some(process) = self.shared.inband.lock().buffers.take_process() else {
+                break;
+            };
+            process.pass();
+        }
+        self.shared.inband.lock().buffers.revoke();
     }
 }
 

@@ -4,11 +4,14 @@
 //!
 //! ```text
 //!   ENABLE -> current buffer of the chip select <-- mmap: the mapping owns it, too
-//!   DISABLE -> former buffer, kept while it is mapped, freed by the last unmapping
-//!   controller gone -> mappings revoked (SIGBUS), memory freed, while the device is still bound
+//!   DISABLE -> former buffer, kept while it is mapped, freed by the first ENABLE or DISABLE after that
+//!   controller gone -> mmap calls waited for -> mappings revoked (SIGBUS), memory freed, while the device is still bound
 //! ```
 //!
 //! A chip select keeps at most [`KEPT`] buffers, former ones that are still mapped included.
+//!
+//! A mapping can be revoked only once the kernel has entered it among its node's, which it does after `->mmap`. So whoever
+//! revokes waits first, holding nothing, for the mmap calls of those processes that mapped a buffer.
 
 use crate::bus::{Block, MAX_CHIP_SELECTS};
 use crate::layout::Layout;
@@ -16,7 +19,7 @@ use kernel::alloc::KArc;
 use kernel::bindings as b;
 use kernel::dma::Coherent;
 use kernel::error::{Result, code};
-use kernel::mm::{Node, Vma};
+use kernel::mm::{Mm, Node, Vma};
 use kernel::sync::{LockClass, Mutex};
 
 const KEPT: usize = 4;
@@ -29,6 +32,8 @@ struct Memory {
     coherent: Option<Coherent>,
     /// Set while the buffer may be mapped.
     node: Option<Node>,
+    /// The process that mapped the buffer: one, as oob mode has one owner and children do not inherit the mapping.
+    mm: Option<Mm>,
 }
 
 /// The buffers of a bus.
@@ -69,6 +74,7 @@ impl Buffers {
         let memory = Memory {
             coherent: Some(coherent),
             node: None,
+            mm: None,
         };
         let buffer = KArc::new(Buffer(Mutex::new(memory, c"oob_spi buffer", &CLASS).ok()?)).ok()?;
         *slot.get_mut(free)? = Some(buffer);
@@ -88,10 +94,24 @@ impl Buffers {
         let slot = self.slot(chip_select).ok_or(code::ENODEV)?;
         let buffer = slot.first().and_then(Option::as_ref).ok_or(code::ENODEV)?;
         let mut memory = buffer.0.lock();
+        let node = vma.node();
+        // Revoking finds the mappings of one node only; another node of the same number is root's own making.
+        if memory.node.is_some_and(|first| first != node) && !KArc::is_unique(buffer) {
+            return Err(code::EBUSY);
+        }
         memory.coherent.as_ref().ok_or(code::ENODEV)?.mmap(vma)?;
-        memory.node = Some(vma.node());
+        memory.node = Some(node);
+        memory.mm = Some(Mm::current());
         vma.hold(buffer.clone());
         Ok(())
+    }
+
+    /// One of the processes that mapped a buffer, each time another one.
+    pub(super) fn take_process(&mut self) -> Option<Mm> {
+        let buffers = self.slots.iter().flatten().flatten();
+        buffers
+            .filter_map(|buffer| buffer.0.lock().mm.take())
+            .next()
     }
 
     /// Takes all memory away from the processes that map it, and frees it.
