@@ -32,7 +32,6 @@ void oobkit_layout(void)
 	OFFSET(vm_operations_struct, open);
 	OFFSET(vm_operations_struct, close);
 	SIZE(hrtimer);
-	SIZE(irq_work);
 	SIZE(mutex);
 	SIZE(wait_queue_head);
 	SIZE(raw_spinlock);
@@ -42,6 +41,9 @@ void oobkit_layout(void)
 	SIZE(oobkit_attribute);
 	SIZE(oobkit_platform_driver);
 	SIZE(platform_device);
+	SIZE(resource);
+	OFFSET(resource, start);
+	OFFSET(resource, end);
 	SIZE(device);
 	SIZE(module);
 	SIZE(tracepoint);

@@ -19,15 +19,14 @@ use std::{env, fs};
 
 /// Functions that the kernel exports and the kit's code calls.
 const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_up_process|schedule_hrtimeout\
-    |hrtimer_(cancel|try_to_cancel)|for_each_kernel_tracepoint|tracepoint_probe_(un)?register\
-    |dma_(alloc|free|mmap)_attrs|capable|free_irq|platform_get_(irq|resource)|devm_platform_ioremap_resource\
+    |hrtimer_cancel|for_each_kernel_tracepoint|tracepoint_probe_(un)?register\
+    |dma_(alloc|free|mmap)_attrs|capable|free_irq|platform_get_(irq|resource)|devm_(platform_ioremap_resource|ioremap)\
     |platform_(driver|device)_unregister|devm_clk_get|clk_get_rate|spi_(un)?register_controller\
-    |spi_(new|unregister)_device|irq_work_(queue|sync)|debugfs_(create_dir|remove)|usleep_range_state\
-    |device_property_read_u32_array|devm_gpiod_get_index_optional|gpiod_(cansleep|set_raw_value|set_value)";
+    |spi_(new|unregister)_device|debugfs_(create_dir|remove)|usleep_range_state";
 
 /// Types that no function above brings along.
 const TYPES: &str = "file_operations|miscdevice|vm_operations_struct|of_device_id|tracepoint|spi_board_info|spi_transfer\
-    |spi_message|spi_device|spi_controller|hrtimer|irq_work|raw_spinlock|lock_class_key|irqreturn|hrtimer_restart";
+    |spi_message|spi_device|spi_controller|hrtimer|raw_spinlock|lock_class_key|irqreturn|hrtimer_restart";
 
 /// Helpers are called what the inline function or macro behind them is called.
 #[derive(Debug)]
