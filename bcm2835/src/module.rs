@@ -352,7 +352,7 @@ fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
             bus: oob.bus(),
             irq: Irq::new(rx),
         };
-        let requested = IrqRegistration::new(irq, true, c"oob_bcm2835", completion)?;
+        let requested = IrqRegistration::new(irq, c"oob_bcm2835", completion)?;
         line = Line::Requested { _line: requested };
         descriptors = Some(memory);
     }

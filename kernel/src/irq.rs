@@ -3,7 +3,7 @@
 //! Hard interrupt handlers.
 
 use crate::alloc::KBox;
-use crate::error::{Result, to_result};
+use crate::error::{Result, code, to_result};
 use bindings as b;
 use core::ffi::{CStr, c_int, c_uint, c_void};
 
@@ -24,20 +24,28 @@ pub struct Registration<H: Handler> {
 }
 
 impl<H: Handler> Registration<H> {
-    /// Requests `irq`, never forced into a thread; sleeps. A line that others share must let all its handlers run hard:
-    /// the kernel refuses the mixture with `EBUSY`.
+    /// Requests `irq`, never forced into a thread; sleeps. The line must be this handler's alone: another one on it would
+    /// take its time out of band, whatever it does there.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, and those of `request_irq`.
-    pub fn new(irq: c_uint, shared: bool, name: &'static CStr, handler: H) -> Result<Self> {
+    /// `ENOMEM`, and those of `request_irq`: `EBUSY` where another driver has the line.
+    pub fn new(irq: c_uint, name: &'static CStr, handler: H) -> Result<Self> {
         let handler = KBox::new(handler)?;
-        let flags = b::IRQF_NO_THREAD | if shared { b::IRQF_SHARED } else { 0 };
+        let flags = b::IRQF_NO_THREAD;
         let cookie = (&raw const *handler).cast_mut().cast::<c_void>();
         // SAFETY: `call` and the cookie belong together; the box outlives the registration.
-        to_result(unsafe {
+        let requested = to_result(unsafe {
             b::request_irq(irq, Some(Self::call), flags.into(), name.as_ptr(), cookie)
-        })?;
+        });
+        if requested == Err(code::EBUSY) {
+            // The kernel's own line, just before, has the number in common with this one, and the other driver's name.
+            crate::pr_err!(
+                "{}: another driver has interrupt {irq} (\"genirq: Flags mismatch\" names it): a line cannot be shared",
+                name.to_str().unwrap_or_default()
+            );
+        }
+        requested?;
         Ok(Self { irq, handler })
     }
 
