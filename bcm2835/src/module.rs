@@ -328,11 +328,12 @@ fn dma_of<M: Mmio>(tx: M, rx: M, memory: DescriptorMemory) -> Dma<Channel<M>> {
 fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
     let spi = device.io(0, 0x18)?;
     let clock = device.clock()?;
-    // The base tree's SPI node has one window; the kit's overlay adds those of two DMA channels.
+    // The base tree's SPI node has one window; the kit's overlay adds those of two DMA channels, which lie in the window
+    // of mainline's DMA driver. That one leaves them alone by its channel mask, but has requested all of it.
     let dma = match device.has_io(1) {
         true => Some((
-            device.io(1, 0x100)?,
-            device.io(2, 0x100)?,
+            device.io_within(1, 0x100)?,
+            device.io_within(2, 0x100)?,
             device.irq(1)?,
             Descriptors::new(device, None)?,
         )),

@@ -45,15 +45,47 @@ impl Device<'_> {
         !unsafe { b::platform_get_resource(self.0, b::IORESOURCE_MEM, index) }.is_null()
     }
 
-    /// Maps the device's register window `index`, until the driver is unbound.
+    /// The first address of the device's register window `index`, which has at least `len` bytes.
+    fn window(&self, index: u32, len: usize) -> Result<b::resource_size_t> {
+        // SAFETY: live by construction.
+        let window = unsafe { b::platform_get_resource(self.0, b::IORESOURCE_MEM, index) };
+        // SAFETY: null, or one of the device's resources, which live as long as it does.
+        let window = unsafe { window.as_ref() }.ok_or(code::EINVAL)?;
+        let last = (len as u64).checked_sub(1).ok_or(code::EINVAL)?;
+        match window.start.checked_add(last) {
+            Some(end) if end <= window.end => Ok(window.start),
+            _ => Err(code::EINVAL),
+        }
+    }
+
+    /// Maps `len` bytes of the device's register window `index` until the driver is unbound, and keeps other drivers out.
     ///
     /// # Errors
     ///
-    /// Those of `devm_platform_ioremap_resource`.
+    /// `EINVAL` where there is no such window, or a shorter one; those of `devm_platform_ioremap_resource`, `EBUSY` where
+    /// another driver has the window.
     pub fn io(&self, index: u32, len: usize) -> Result<IoMem> {
+        self.window(index, len)?;
         // SAFETY: live by construction, and being bound.
         let base = from_err_ptr(unsafe { b::devm_platform_ioremap_resource(self.0, index) })?;
-        // SAFETY: mapped until unbound; the caller states the block's size, which the resource covers.
+        // SAFETY: mapped until unbound, from the window's start, and the window has `len` bytes.
+        Ok(unsafe { IoMem::new(base.cast(), len) })
+    }
+
+    /// As [`Self::io`], for a window that lies within the one of another driver, which has requested the whole of it: the
+    /// device tree gives each of the two its part.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` where there is no such window, or a shorter one; `ENOMEM`.
+    pub fn io_within(&self, index: u32, len: usize) -> Result<IoMem> {
+        let start = self.window(index, len)?;
+        // SAFETY: live by construction, and being bound.
+        let base = unsafe { b::devm_ioremap(self.as_device(), start, len as u64) };
+        if base.is_null() {
+            return Err(code::ENOMEM);
+        }
+        // SAFETY: `len` bytes, mapped until unbound.
         Ok(unsafe { IoMem::new(base.cast(), len) })
     }
 
