@@ -23,6 +23,7 @@ mod life;
 mod list;
 mod memory;
 mod modules;
+mod overlay;
 mod owner;
 mod refused_pointers;
 mod refused_run;
@@ -55,6 +56,8 @@ pub(crate) enum On {
     Vboard,
     /// QEMU's raspi3b with a flash behind SPI0.
     Raspi3b,
+    /// QEMU's raspi3b with the overlay for silicon, and nothing else.
+    Overlay,
     /// The virtual board, on a kernel that can fail allocations on demand.
     FailingMemory,
 }
@@ -76,7 +79,7 @@ impl Guest {
 /// Every promise, in the order in which they are tested. The flash on raspi3b answers commands until it streams its
 /// content, which nothing ends: so that comes last. No test before it sends anything but zeroes there, which are no command.
 fn tests() -> Vec<&'static Test> {
-    let themes: [&[Test]; 18] = [
+    let themes: [&[Test]; 19] = [
         attach::TESTS,
         life::TESTS,
         owner::TESTS,
@@ -92,6 +95,7 @@ fn tests() -> Vec<&'static Test> {
         inband::TESTS,
         gone::TESTS,
         modules::TESTS,
+        overlay::TESTS,
         memory::TESTS,
         flash::TESTS,
         fuzz::TESTS,

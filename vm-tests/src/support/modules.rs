@@ -22,7 +22,9 @@ use std::time::Duration;
 pub(crate) const fn names(board: Board) -> &'static [&'static str] {
     match board {
         Board::Vboard => &["evl_shim", "oob_spi", "oob_bcm2835", "vboard"],
-        Board::Raspi3b | Board::Bare => &["evl_shim", "oob_spi", "oob_bcm2835"],
+        Board::Raspi3b | Board::Raspi3bOverlay | Board::Bare => {
+            &["evl_shim", "oob_spi", "oob_bcm2835"]
+        }
     }
 }
 
@@ -77,6 +79,12 @@ fn await_nodes(board: Board) -> Result<()> {
             "/dev/oob/spidev0.1",
             "/dev/spidev0.0",
             "/dev/spidev0.1",
+        ],
+        Board::Raspi3bOverlay => &[
+            "/dev/oob/ctl",
+            "/dev/oob/spidev0.0",
+            "/dev/oob/spidev0.1",
+            "/dev/spidev0.0",
         ],
         Board::Bare => &["/dev/oob/ctl"],
     };

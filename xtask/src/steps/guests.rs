@@ -19,6 +19,7 @@ const GUESTS: &[(Name, &str)] = &[
     (Name::X86_64, "6.12-amd64"),
     (Name::X86_64, "6.1-rt-amd64"),
     (Name::Raspi3b, "6.12-rt-arm64"),
+    (Name::Raspi3bOverlay, "6.12-rt-arm64"),
     (Name::Imx8mp, "6.12-rt-arm64"),
     (Name::X86_64, "debug-amd64"),
 ];
