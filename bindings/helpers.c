@@ -109,12 +109,6 @@ helper long rust_helper_wait_event_timeout(wait_queue_head_t *queue, bool (*cond
 	return wait_event_timeout(*queue, cond(arg), jiffies);
 }
 
-helper long rust_helper_wait_event_killable_timeout(wait_queue_head_t *queue, bool (*cond)(void *), void *arg,
-						    long jiffies)
-{
-	return wait_event_killable_timeout(*queue, cond(arg), jiffies);
-}
-
 helper unsigned long rust_helper_msecs_to_jiffies(unsigned int ms)
 {
 	return msecs_to_jiffies(ms);

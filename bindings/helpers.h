@@ -30,7 +30,6 @@ void rust_helper_mutex_unlock(struct mutex *lock);
 void rust_helper_init_waitqueue_head(wait_queue_head_t *queue, const char *name, struct lock_class_key *key);
 void rust_helper_wake_up_all(wait_queue_head_t *queue);
 long rust_helper_wait_event_timeout(wait_queue_head_t *queue, bool (*cond)(void *), void *arg, long jiffies);
-long rust_helper_wait_event_killable_timeout(wait_queue_head_t *queue, bool (*cond)(void *), void *arg, long jiffies);
 unsigned long rust_helper_msecs_to_jiffies(unsigned int ms);
 
 /* Memory. */

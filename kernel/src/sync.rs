@@ -176,17 +176,6 @@ unsafe impl Sync for WaitQueue {}
 // SAFETY: it lies in memory of its own.
 unsafe impl Send for WaitQueue {}
 
-/// How a wait of [`WaitQueue`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited {
-    /// The condition holds.
-    Met,
-    /// The time is up.
-    TimedOut,
-    /// A fatal signal came.
-    Killed,
-}
-
 impl WaitQueue {
     /// Allocates.
     ///
@@ -200,8 +189,8 @@ impl WaitQueue {
         Ok(Self(queue))
     }
 
-    /// Sleeps until `condition` holds, at most `ms`; a fatal signal ends it where `killable`.
-    pub fn wait<F: FnMut() -> bool>(&self, ms: u32, killable: bool, mut condition: F) -> Waited {
+    /// Sleeps until `condition` holds, at most `ms`; whether it held. No signal ends it earlier.
+    pub fn wait<F: FnMut() -> bool>(&self, ms: u32, mut condition: F) -> bool {
         unsafe extern "C" fn call<F: FnMut() -> bool>(argument: *mut c_void) -> bool {
             // SAFETY: `wait` passes its own `condition`, which outlives the call and is used by nobody else meanwhile.
             (unsafe { &mut *argument.cast::<F>() })()
@@ -212,20 +201,10 @@ impl WaitQueue {
         // The tick that is under way is no whole one.
         let jiffies = jiffies.saturating_add(1);
         let queue = self.0.get().cast();
-        let left = if killable {
-            // SAFETY: the queue was initialised in `new`; `call` and `argument` belong together.
-            unsafe {
-                bindings::wait_event_killable_timeout(queue, Some(call::<F>), argument, jiffies)
-            }
-        } else {
-            // SAFETY: as above.
-            unsafe { bindings::wait_event_timeout(queue, Some(call::<F>), argument, jiffies) }
-        };
-        match left {
-            0 => Waited::TimedOut,
-            n if n < 0 => Waited::Killed,
-            _ => Waited::Met,
-        }
+        // SAFETY: the queue was initialised in `new`; `call` and `argument` belong together.
+        let left =
+            unsafe { bindings::wait_event_timeout(queue, Some(call::<F>), argument, jiffies) };
+        left != 0
     }
 
     /// Wakes all; in-band context only (the queue's lock sleeps on PREEMPT_RT).

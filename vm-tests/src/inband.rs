@@ -44,7 +44,7 @@ pub(crate) const TESTS: &[Test] = &[
         run: busy,
     },
     Test {
-        name: "in-band: a waiting process can be killed",
+        name: "in-band: a process that is killed while its message waits ends when inband_wait_ms is over",
         on: On::Spi,
         run: killed,
     },
@@ -190,7 +190,9 @@ fn busy(_: &Guest) -> Result<()> {
 }
 
 fn killed(_: &Guest) -> Result<()> {
-    set_parameter("inband_wait_ms", 500)?;
+    // Long enough for the child to be killed well before.
+    let limit = Duration::from_secs(3);
+    set_parameter("inband_wait_ms", 3000)?;
     let mut child = task::fork(|parent| {
         let mut spidev = open()?;
         parent.wait()?;
@@ -198,9 +200,18 @@ fn killed(_: &Guest) -> Result<()> {
         Ok(spidev.transfer(&[0; FRAME_LEN], &mut rx)?)
     })?;
     let frames = Frames::on(0, 16, FIFO_HZ)?;
+    let start = Instant::now();
     child.go()?;
     child.asleep()?;
+    let killed = start.elapsed();
+    ensure!(killed < limit, "killed only after {killed:?}");
     ensure!(child.kill()?.signaled(), "the child was not killed");
+    let took = start.elapsed();
+    // Mainline's drivers take an SPI transfer for one that no signal disturbs, so the wait is not cut short.
+    ensure!(
+        took >= limit && took < limit + Duration::from_secs(5),
+        "ended {took:?} after its message, killed after {killed:?}"
+    );
     task::oob(|| accepted("RUN afterwards", frames.device.run()))?;
     accepted("DISABLE", frames.device.disable())?;
     let mut rx = [0; FRAME_LEN];
