@@ -22,12 +22,16 @@ pub(super) fn clippy() -> Result<Count> {
     Ok(Count::PASS)
 }
 
+/// Random cases of each property test, and register sequences against QEMU, where every count is in full.
+const LONG_CASES: &str = "4096";
+const LONG_SEQUENCES: &str = "2000";
+
 /// Unit, property, documentation and simulated-board tests.
 pub(super) fn tests(long: bool) -> Result<Count> {
     let mut cmd = cargo();
     cmd.args(["test", "--no-fail-fast"]);
     if long {
-        cmd.env("OOBKIT_LONG", "1");
+        cmd.env("PROPTEST_CASES", LONG_CASES);
     }
     let out = cmd.output().context("cannot run cargo test")?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -73,7 +77,7 @@ pub(super) fn qemu_diff(long: bool) -> Result<Count> {
         "qemu-diff",
     ]);
     if long {
-        cmd.env("OOBKIT_LONG", "1");
+        cmd.args(["--", "--sequences", LONG_SEQUENCES]);
     }
     let text = run::output(&mut cmd)?;
     println!("{}", run::last_lines(&text, 5));

@@ -112,8 +112,17 @@ fn end(rig: &mut Rig) -> (Vec<(u32, u32)>, Recorder, Ram, crate::irq::IrqLines) 
     (regs, slaves, memory, rig.board.irq_lines())
 }
 
+/// 400 cases, or as many as are asked for by `PROPTEST_CASES` where that is more.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig {
+        cases: asked.cases.max(400),
+        ..asked
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(config())]
 
     /// Whether the board is looked at often or never makes no difference; and no line changes between the dates that
     /// `next_event` gives.
