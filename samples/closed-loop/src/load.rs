@@ -43,17 +43,36 @@ pub(crate) struct Rates {
     pub(crate) tcp: f64,
     /// Round trips over UDP.
     pub(crate) udp: f64,
-    /// Idle time of all processors, in percent; not a rate.
-    pub(crate) idle_percent: f64,
+    /// Idle time of all processors, in percent; not a rate. `None` where the kernel does not tell.
+    pub(crate) idle_percent: Option<f64>,
+}
+
+/// A machine that is idle for as much of its time, in percent, is not under load.
+const IDLE_MAX_PERCENT: f64 = 1.0;
+
+impl Rates {
+    /// Whether the machine is known to have been busy all the time.
+    pub(crate) fn is_load(&self) -> bool {
+        self.idle_percent
+            .is_some_and(|percent| percent < IDLE_MAX_PERCENT)
+    }
 }
 
 impl fmt::Display for Rates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:.0} forks/s, {:.0} MiB/s copied, {:.0} faults/s, {:.0} TCP and {:.0} UDP round trips/s, {:.2} % idle",
-            self.forks, self.copied_mib, self.faults, self.tcp, self.udp, self.idle_percent
-        )
+            "{:.0} forks/s, {:.0} MiB/s copied, {:.0} faults/s, {:.0} TCP and {:.0} UDP round trips/s, ",
+            self.forks, self.copied_mib, self.faults, self.tcp, self.udp
+        )?;
+        match self.idle_percent {
+            Some(percent) => write!(f, "{percent:.2} % idle")?,
+            None => write!(f, "idle for nobody knows how long")?,
+        }
+        if !self.is_load() {
+            write!(f, ": NOT UNDER LOAD, which is below {IDLE_MAX_PERCENT} %")?;
+        }
+        Ok(())
     }
 }
 
@@ -106,7 +125,7 @@ impl Load {
             idle_percent: self
                 .before
                 .zip(after)
-                .map_or(0.0, |(before, after)| idle_percent(before, after)),
+                .and_then(|(before, after)| idle_percent(before, after)),
             ..Rates::default()
         };
         for worker in &mut self.workers {
@@ -149,15 +168,12 @@ impl Drop for Load {
     }
 }
 
+/// `None` where no time went by that the kernel counted.
 #[allow(clippy::cast_precision_loss)]
-fn idle_percent(before: (u64, u64), after: (u64, u64)) -> f64 {
+fn idle_percent(before: (u64, u64), after: (u64, u64)) -> Option<f64> {
     let idle = after.0.saturating_sub(before.0) as f64;
     let total = after.1.saturating_sub(before.1) as f64;
-    if total > 0.0 {
-        100.0 * idle / total
-    } else {
-        0.0
-    }
+    (total > 0.0).then(|| 100.0 * idle / total)
 }
 
 /// The rate in a worker's last line, "units nanoseconds".
@@ -182,8 +198,22 @@ mod tests {
 
     #[test]
     fn idle_is_a_share_of_what_went_by() {
-        assert_eq!(idle_percent((10, 100), (12, 300)), 1.0);
-        assert_eq!(idle_percent((10, 100), (10, 100)), 0.0);
+        assert_eq!(idle_percent((10, 100), (12, 300)), Some(1.0));
+        assert_eq!(idle_percent((10, 100), (10, 100)), None);
+    }
+
+    #[test]
+    fn what_is_idle_for_a_hundredth_or_unknown_is_no_load() {
+        let idle = |idle_percent| Rates {
+            idle_percent,
+            ..Rates::default()
+        };
+        assert!(idle(Some(0.99)).is_load());
+        assert!(!idle(Some(0.99)).to_string().contains("NOT"));
+        for no_load in [Some(1.0), Some(60.0), Some(f64::NAN), None] {
+            assert!(!idle(no_load).is_load(), "{no_load:?}");
+            assert!(idle(no_load).to_string().contains("NOT UNDER LOAD"));
+        }
     }
 
     #[test]
@@ -194,7 +224,7 @@ mod tests {
             faults: 3.0,
             tcp: 4.0,
             udp: 5.0,
-            idle_percent: 0.25,
+            idle_percent: Some(0.25),
         };
         assert_eq!(
             rates.to_string(),

@@ -9,7 +9,8 @@
 //!               +--- report (terminal), record (JSON), chart (SVG)
 //! ```
 //!
-//! Exit status: 0; 1 where an out-of-band run missed a period or got a wrong frame; 2 where something did not run.
+//! Exit status: 0; 1 where an out-of-band run missed a period or got a wrong frame, or where a run under load had 1 % of idle
+//! time or more; 2 where something did not run.
 
 mod chart;
 mod control;
@@ -174,12 +175,12 @@ fn write(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
     std::fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()).into())
 }
 
-/// Only the kit promises; the peer's misses are what it is compared with.
+/// Only the kit promises; the peer's misses are what it is compared with. Both must have been under load to be compared.
 fn verdict(outcomes: &[Outcome]) -> ExitCode {
-    let kept = outcomes
-        .iter()
-        .filter(|outcome| outcome.way == Way::Oob)
-        .all(Outcome::is_clean);
+    let kept = outcomes.iter().all(|outcome| match outcome.way {
+        Way::Oob => outcome.is_clean(),
+        Way::Inband => outcome.load_held(),
+    });
     ExitCode::from(u8::from(!kept))
 }
 
@@ -247,5 +248,25 @@ mod tests {
         assert_eq!(verdict(&[oob.clone(), inband]), ExitCode::SUCCESS);
         oob.figures.missed = 1;
         assert_eq!(verdict(&[oob]), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn a_run_beside_no_real_load_fails() {
+        for way in ["oob", "in-band"] {
+            for (idle_percent, status) in [
+                (Some(0.5), ExitCode::SUCCESS),
+                (Some(1.0), ExitCode::FAILURE),
+                (None, ExitCode::FAILURE),
+            ] {
+                let mut outcome = outcome(way);
+                if let Some(rates) = &mut outcome.load {
+                    rates.idle_percent = idle_percent;
+                }
+                assert_eq!(verdict(&[outcome]), status, "{way}, {idle_percent:?}");
+            }
+            let mut alone = outcome(way);
+            alone.load = None;
+            assert_eq!(verdict(&[alone]), ExitCode::SUCCESS);
+        }
     }
 }

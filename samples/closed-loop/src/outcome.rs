@@ -75,9 +75,17 @@ impl Outcome {
         format!("{} {}", self.way.name(), rate_name(self.rate_hz))
     }
 
-    /// Whether no period was missed and every frame was right.
+    /// Whether no period was missed and every frame was right, and a load that was asked for was one.
     pub(crate) fn is_clean(&self) -> bool {
-        self.figures.missed == 0 && self.figures.crc_errors == 0 && self.figures.failed == 0
+        self.figures.missed == 0
+            && self.figures.crc_errors == 0
+            && self.figures.failed == 0
+            && self.load_held()
+    }
+
+    /// Whether the load that was asked for, if any, left no idle time to speak of.
+    pub(crate) fn load_held(&self) -> bool {
+        self.load.as_ref().is_none_or(Rates::is_load)
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn outcome(way: &str) -> Outcome {
         figures,
         load: Some(Rates {
             forks: 812.4,
+            idle_percent: Some(0.02),
             ..Rates::default()
         }),
         model_ns: (way == Way::Oob).then_some(4_321),

@@ -24,7 +24,7 @@ const RATES: [u32; 2] = [10, 15];
 const SECONDS: u32 = 3;
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// Runs it; fails where the kit missed a period or got a wrong frame.
+/// Runs it; fails where the kit missed a period or got a wrong frame, or where the load was none.
 pub(crate) fn demo() -> Result<ExitCode> {
     let jobs = RATES.map(job);
     println!(
@@ -67,7 +67,7 @@ fn job(rate: u32) -> Result<Job> {
 /// What a guest came to.
 struct Shown {
     text: String,
-    /// No period missed and no wrong frame, and the guest was well.
+    /// No period missed and no wrong frame, under load, and the guest was well.
     clean: bool,
     files: Vec<PathBuf>,
 }
