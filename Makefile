@@ -9,12 +9,13 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 ARCH ?= $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 CARGO ?= $(firstword $(wildcard /usr/bin/cargo) cargo)
 RUSTC ?= $(firstword $(wildcard /usr/bin/rustc) rustc)
-NAMES := evl_shim oob_spi oob_bcm2835 vboard
+NAMES := evl_shim oob_spi oob_bcm2835 vboard oob_trial
 
 src_evl_shim := evl/shim
 src_oob_spi := oob-spi
 src_oob_bcm2835 := bcm2835
 src_vboard := vboard
+src_oob_trial := trial
 
 top := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))
 # O, too, means something to the kernel: nothing given on the command line goes down by itself.

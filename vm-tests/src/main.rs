@@ -29,6 +29,7 @@ mod refused_pointers;
 mod refused_run;
 mod refused_setup;
 mod runner;
+mod stage_lock;
 mod support;
 mod trace;
 mod triggers;
@@ -79,8 +80,9 @@ impl Guest {
 /// Every promise, in the order in which they are tested. The flash on raspi3b answers commands until it streams its
 /// content, which nothing ends: so that comes last. No test before it sends anything but zeroes there, which are no command.
 fn tests() -> Vec<&'static Test> {
-    let themes: [&[Test]; 19] = [
+    let themes: [&[Test]; 20] = [
         attach::TESTS,
+        stage_lock::TESTS,
         life::TESTS,
         owner::TESTS,
         refused_setup::TESTS,

@@ -79,7 +79,7 @@ pub(crate) fn lint_modules(kernel: &'static Kernel) -> Result<()> {
     let mut cargo = Command::new(CARGO);
     cargo.args(["clippy", "--locked", "--release", "-Zbuild-std=core"]);
     cargo.args(["--target", "x86_64-unknown-none", "--package", "kernel"]);
-    for package in ["evl-shim", "oob-spi", "bcm2835", "vboard"] {
+    for package in ["evl-shim", "oob-spi", "bcm2835", "vboard", "oob-trial"] {
         cargo.args(["--package", package]);
         cargo.args(["--features", &format!("{package}/module")]);
     }

@@ -64,7 +64,7 @@ impl Device {
         self.exchange(command, &mut value).map(drop)
     }
 
-    fn get<T: FromBytes + IntoBytes + Default>(&self, command: u32) -> Result<T, Errno> {
+    pub(crate) fn get<T: FromBytes + IntoBytes + Default>(&self, command: u32) -> Result<T, Errno> {
         let mut value = T::default();
         self.exchange(command, &mut value).map(|_| value)
     }

@@ -21,9 +21,9 @@ use std::time::Duration;
 /// The kit's modules for a board, in load order.
 pub(crate) const fn names(board: Board) -> &'static [&'static str] {
     match board {
-        Board::Vboard => &["evl_shim", "oob_spi", "oob_bcm2835", "vboard"],
+        Board::Vboard => &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835", "vboard"],
         Board::Raspi3b | Board::Raspi3bOverlay | Board::Bare => {
-            &["evl_shim", "oob_spi", "oob_bcm2835"]
+            &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835"]
         }
     }
 }

@@ -65,9 +65,9 @@ pub(crate) struct Machine {
 }
 
 /// The kit's modules that every machine gets, in load order.
-const KIT: &[&str] = &["evl_shim", "oob_spi", "oob_bcm2835"];
+const KIT: &[&str] = &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835"];
 /// The same and the virtual board, for machines that lack the devices.
-const KIT_AND_BOARD: &[&str] = &["evl_shim", "oob_spi", "oob_bcm2835", "vboard"];
+const KIT_AND_BOARD: &[&str] = &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835", "vboard"];
 
 impl Name {
     /// The machine of this name.

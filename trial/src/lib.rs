@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `oob_trial.ko`: puts the stage's services to the test from inside a kernel, for `vm-tests`.
+//!
+//! ```text
+//!   open /dev/oob/trial --> a stage lock of its own
+//!     STAX_HAMMER   the calling thread, of whichever stage, enters and leaves at random until a date
+//!     STAX_DESTROY  ends the lock
+//!     STAX_TOTAL    what was counted inside
+//! ```
+//!
+//! No part of the kit needs it; it is for tests alone.
+#![cfg_attr(target_os = "none", no_std)]
+
+#[cfg(feature = "module")]
+mod module;
+
+use oobkit_abi::ioc;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Path of the device.
+pub const PATH: &str = "/dev/oob/trial";
+
+/// Enters and leaves until [`Hammer::until_ns`], a signal, or the lock's end.
+pub const STAX_HAMMER: u32 = ioc::iowr::<Hammer>(b'T', 1);
+/// Destroys the lock.
+pub const STAX_DESTROY: u32 = ioc::io(b'T', 2);
+/// Tells what was counted.
+pub const STAX_TOTAL: u32 = ioc::ior::<Total>(b'T', 3);
+
+/// Argument of [`STAX_HAMMER`]: what to do, and what was done.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Hammer {
+    /// In: where the random numbers begin.
+    pub seed: u64,
+    /// In: date on `CLOCK_MONOTONIC`.
+    pub until_ns: u64,
+    /// Times that this thread entered, nested entries not counted.
+    pub entered: u64,
+    /// Times that it entered once more from inside.
+    pub nested: u64,
+    /// Times that `try_lock` found the lock busy.
+    pub busy: u64,
+    /// Waits that a deadline ended.
+    pub timed_out: u64,
+    /// Waits that a signal ended.
+    pub interrupted: u64,
+    /// 1 where the lock was destroyed.
+    pub dead: u64,
+    /// The longest time from a call of the lock to its entry, in ns.
+    pub longest_ns: u64,
+}
+
+/// Argument of [`STAX_TOTAL`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Total {
+    /// Times that a thread of the out-of-band stage entered.
+    pub oob: u64,
+    /// Times that an in-band thread entered.
+    pub inband: u64,
+    /// Times that a thread found the other stage inside.
+    pub violations: u64,
+}
