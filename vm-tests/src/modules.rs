@@ -60,6 +60,15 @@ fn unload_all(board: Board) -> Result<()> {
     Ok(())
 }
 
+/// Unloads what was loaded after oob_spi, whose users they are.
+fn unload_controllers(board: Board) -> Result<()> {
+    let mut users = names(board)
+        .iter()
+        .rev()
+        .take_while(|name| **name != "oob_spi");
+    users.try_for_each(|name| unload(name))
+}
+
 fn works(board: Board) -> Result<()> {
     if board == Board::Bare {
         become_fifo()?;
@@ -81,9 +90,7 @@ fn in_use(guest: &Guest) -> Result<()> {
         )?;
     }
     drop(ctl);
-    for name in names(guest.board).iter().skip(2).rev() {
-        unload(name)?;
-    }
+    unload_controllers(guest.board)?;
     // Nobody needs it but the open file.
     refused("unloading oob_spi", try_unload("oob_spi")?, Errno::AGAIN)?;
     refused("ENABLE", device.enable(16, 0), Errno::NODEV)?;
@@ -142,11 +149,7 @@ fn in_run(guest: &Guest) -> Result<()> {
                 thread::sleep(Duration::from_millis(1));
             }
             thread::sleep(Duration::from_millis(20));
-            let unloaded = names(guest.board)
-                .iter()
-                .skip(2)
-                .rev()
-                .try_for_each(|name| unload(name));
+            let unloaded = unload_controllers(guest.board);
             let ran = task::join(runner);
             load_all(guest.board)?;
             unloaded.and(ran)

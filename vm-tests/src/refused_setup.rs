@@ -314,7 +314,19 @@ fn trigger(_: &Guest) -> Result<()> {
         device.set_timer(1 << 62, 2_000_000)
     })?;
     accepted("SET_TRIGGER", frames.device.set_trigger(timer))?;
-    accepted("SET_TRIGGER", slow.device.set_timer(1 << 62, 3_000_000))
+    let set = |device: &Device| device.set_timer(1 << 62, 3_000_000);
+    let watch = |device: &Device| device.set_stop(1, 3_000_000);
+    match slow.path()? {
+        // The timer's handler would spin for the whole frame.
+        abi::PATH_FIFO => {
+            refuses("a slow FIFO frame", Errno::TOOBIG, &slow.device, set)?;
+            refuses("the same, watched", Errno::TOOBIG, &slow.device, watch)
+        }
+        _ => {
+            accepted("SET_STOP", watch(&slow.device))?;
+            accepted("SET_TRIGGER", set(&slow.device))
+        }
+    }
 }
 
 fn stop(_: &Guest) -> Result<()> {
