@@ -16,7 +16,10 @@
 
 use crate::time::Instant;
 use crate::wait::WaitError;
+#[cfg(not(loom))]
 use core::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicUsize, Ordering};
 
 const CLEAR: usize = 0;
 const RAISED: usize = 1;
@@ -54,7 +57,14 @@ impl Default for Latch {
 
 impl Latch {
     /// Not raised.
+    #[cfg(not(loom))]
     pub const fn new() -> Self {
+        Self(AtomicUsize::new(CLEAR))
+    }
+
+    /// Not raised. Loom's atomics cannot be made in constants.
+    #[cfg(loom)]
+    pub fn new() -> Self {
         Self(AtomicUsize::new(CLEAR))
     }
 
