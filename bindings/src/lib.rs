@@ -17,6 +17,8 @@
     dead_code,
     improper_ctypes,
     clippy::all,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     clippy::undocumented_unsafe_blocks
 )]
 

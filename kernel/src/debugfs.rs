@@ -47,17 +47,16 @@ impl<N: Numbers> Dir<N> {
     /// `numbers` outlives the result.
     pub unsafe fn new(name: &CStr, numbers: *const N) -> Result<Self> {
         const { assert!(N::FILES.len() <= FILES_MAX) };
-        let attribute = |index| b::oobkit_attribute {
+        let first = b::oobkit_attribute {
             get: Some(get::<N>),
             set: Some(set::<N>),
             context: numbers.cast(),
-            index,
+            index: 0,
         };
-        let mut index = 0;
-        let mut attributes = KBox::new([(); FILES_MAX].map(|()| {
-            index += 1;
-            attribute(index - 1)
-        }))?;
+        let mut attributes = KBox::new([first; FILES_MAX])?;
+        for (index, attribute) in (0..).zip(attributes.iter_mut()) {
+            attribute.index = index;
+        }
         // SAFETY: the name is copied; a null parent is the root.
         let dir = unsafe { b::debugfs_create_dir(name.as_ptr(), core::ptr::null_mut()) };
         for ((name, writable), attribute) in N::FILES.iter().zip(attributes.iter_mut()) {

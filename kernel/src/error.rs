@@ -21,7 +21,7 @@ impl Error {
         let value = if errno == 0 || errno > MAX_ERRNO as u32 {
             -22
         } else {
-            -(errno as i32)
+            (errno as i32).wrapping_neg()
         };
         match NonZeroI32::new(value) {
             Some(value) => Self(value),
@@ -74,7 +74,7 @@ pub fn from_err_ptr<T>(pointer: *mut T) -> Result<*mut T> {
     let value = pointer.addr().cast_signed();
     if pointer.is_null() {
         Err(code::ENOMEM)
-    } else if (-(MAX_ERRNO as isize)..0).contains(&value) {
+    } else if ((MAX_ERRNO as isize).wrapping_neg()..0).contains(&value) {
         Err(Error::from_errno(value.unsigned_abs() as u32))
     } else {
         Ok(pointer)

@@ -142,7 +142,7 @@ impl Trial {
                     Ok(guard) => Ok(guard),
                     Err(TryLockError::Dead) => Err(LockError::Dead),
                     Err(TryLockError::WouldBlock | TryLockError::Overflow) => {
-                        args.busy += 1;
+                        args.busy = args.busy.wrapping_add(1);
                         self.pass_time(stage, &mut random);
                         continue;
                     }
@@ -157,18 +157,20 @@ impl Trial {
                 Ok(guard) => {
                     let took = Monotonic.now().since(begin).0;
                     args.longest_ns = args.longest_ns.max(took);
-                    args.entered += 1;
+                    args.entered = args.entered.wrapping_add(1);
                     self.inside(stage, &guard, args, &mut random);
                 }
-                Err(LockError::TimedOut) => args.timed_out += 1,
-                Err(LockError::Interrupted) => args.interrupted += 1,
+                Err(LockError::TimedOut) => args.timed_out = args.timed_out.wrapping_add(1),
+                Err(LockError::Interrupted) => args.interrupted = args.interrupted.wrapping_add(1),
                 Err(LockError::Dead | LockError::Overflow) => {
                     args.dead = 1;
                     return;
                 }
             }
             // Attached threads would keep the others from the processors.
-            let until = Monotonic.now().after(Ns(50_000 + random.below(200_000)));
+            let until = Monotonic
+                .now()
+                .after(Ns(random.below(200_000).saturating_add(50_000)));
             let _ = self.idle.wait_until(stage, &Tasks, until, |()| None::<()>);
         }
     }
@@ -185,7 +187,7 @@ impl Trial {
         if random.below(4) == 0
             && let Ok(inner) = guard.nest()
         {
-            args.nested += 1;
+            args.nested = args.nested.wrapping_add(1);
             inner.check(S::SIDE);
             self.pass_time(stage, random);
         }

@@ -70,6 +70,7 @@ const fn q(value: i128) -> i64 {
     value as i64
 }
 
+#[allow(clippy::arithmetic_side_effects, reason = "the compiler evaluates it")]
 const fn sum(a: (i64, i64), b: (i64, i64), rest: i64) -> i64 {
     let products = a.0 as i128 * a.1 as i128 + b.0 as i128 * b.1 as i128;
     q(((products + (1 << (Q - 1))) >> Q) + rest as i128)
@@ -120,10 +121,15 @@ impl Steps {
             wu: sum((wi, iu), (ww, wu), wu),
             xi: sum((xi, ii), (xw, wi), xi),
             xw: sum((xi, iw), (xw, ww), xw),
-            xu: sum((xi, iu), (xw, wu), 2 * xu),
+            xu: sum((xi, iu), (xw, wu), xu.saturating_mul(2)),
         }
     }
 
+    #[allow(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        reason = "the compiler evaluates it"
+    )]
     const fn table(self) -> [Self; LEVELS] {
         let mut table = [self; LEVELS];
         let mut level = 1;
@@ -205,7 +211,7 @@ impl Motor {
             0 => &COASTING,
             _ => &DRIVEN,
         };
-        let top = LEVELS as u64 - 1;
+        let top = (LEVELS as u64).saturating_sub(1);
         for (level, steps_of_level) in (0u32..).zip(table) {
             let times = match u64::from(level) {
                 last if last == top => (steps >> top).min(MAX_TOP),

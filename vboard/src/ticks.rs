@@ -37,8 +37,9 @@ impl CoreClock {
     pub(crate) fn span(&self, ticks: Tick) -> Ns {
         Ns(ticks
             .saturating_mul(1_000)
-            .checked_add(self.mhz - 1)
-            .map_or(u64::MAX, |scaled| scaled / self.mhz))
+            .checked_add(self.mhz.saturating_sub(1))
+            .and_then(|scaled| scaled.checked_div(self.mhz))
+            .unwrap_or(u64::MAX))
     }
 }
 

@@ -52,7 +52,7 @@ impl Divider {
 
     /// The clock, in Hz.
     pub(super) fn effective_hz(self) -> u32 {
-        self.core_hz.get() / self.cdiv
+        self.core_hz.get().checked_div(self.cdiv).unwrap_or(0)
     }
 
     /// The register's value: 65536 is written as 0.

@@ -43,7 +43,11 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
             let until = until
                 .min(self.dma.earliest(Some(n)).1.saturating_sub(1))
                 .max(t);
-            let words = (until.wrapping_sub(t) / word_ticks.max(1)).saturating_add(1);
+            let words = until
+                .wrapping_sub(t)
+                .checked_div(word_ticks)
+                .unwrap_or(Tick::MAX)
+                .saturating_add(1);
             let wanted = usize::try_from(words).unwrap_or(BATCH).saturating_mul(WORD);
             let batch = left.min(wanted).min(BATCH);
             if batch > WORD {
