@@ -46,6 +46,7 @@
 //! ```
 
 mod error;
+mod evl;
 mod hal;
 pub mod inband;
 mod mapping;

@@ -19,7 +19,7 @@ pub use errors::{
 };
 
 use crate::mapping::Mapping;
-use crate::sys;
+use crate::sys::{self, Way};
 use crate::time::{Instant, nanos};
 use oobkit_abi::spi as abi;
 pub use oobkit_abi::spi::{Info, Stats};
@@ -155,6 +155,7 @@ impl Device {
         // From here on a failure leaves oob mode again, by the drop of `on`.
         let on = On {
             file: self.file,
+            way: Way::here(),
             active: true,
         };
         let layout = Layout::new(&setup).ok_or(EnableError::Layout)?;
@@ -200,6 +201,7 @@ impl Layout {
 #[derive(Debug)]
 struct On {
     file: File,
+    way: Way,
     active: bool,
 }
 
@@ -267,7 +269,10 @@ impl Session {
     ///
     /// [`RunError`]; the received frame is not to be used then.
     pub fn run(&mut self) -> Result<(), RunError> {
-        sys::command::<{ abi::RUN_OOB_XFER }>(&self.on.file).map_err(RunError::from_errno)
+        self.on
+            .way
+            .command::<{ abi::RUN_OOB_XFER }>(&self.on.file)
+            .map_err(RunError::from_errno)
     }
 
     /// Exchanges one frame that must be done by `deadline`. A frame that has been started is never cut short.
@@ -276,11 +281,14 @@ impl Session {
     ///
     /// [`RunError`]; the received frame is not to be used then, but for [`RunError::Late`].
     pub fn run_until(&mut self, deadline: Instant) -> Result<(), RunError> {
-        let request = abi::RunUntil {
+        let mut request = abi::RunUntil {
             deadline_ns: deadline.as_nanos(),
             reserved: 0,
         };
-        sys::set::<{ abi::RUN_UNTIL }, _>(&self.on.file, request).map_err(RunError::from_errno)
+        self.on
+            .way
+            .exchange::<{ abi::RUN_UNTIL }, _>(&self.on.file, &mut request)
+            .map_err(RunError::from_errno)
     }
 
     /// Exchanges the frames of `list`, in order, each chip select's own; all must be done by `deadline` if there is one.
@@ -290,7 +298,9 @@ impl Session {
     /// [`RunError`] of the first failure; [`List::results`] tells each entry's own.
     pub fn run_list(&mut self, list: &mut List, deadline: Option<Instant>) -> Result<(), RunError> {
         list.0.deadline_ns = deadline.map_or(0, Instant::as_nanos);
-        sys::exchange::<{ abi::RUN_LIST }, _>(&self.on.file, &mut list.0)
+        self.on
+            .way
+            .exchange::<{ abi::RUN_LIST }, _>(&self.on.file, &mut list.0)
             .map_err(RunError::from_errno)
     }
 

@@ -2,6 +2,7 @@
 
 //! The ioctl calls of the kit's devices and spidev.
 
+use crate::evl;
 use rustix::io::Errno;
 use rustix::ioctl::{NoArg, Updater, ioctl};
 use std::os::fd::AsFd;
@@ -49,6 +50,54 @@ pub(crate) fn command<const OPCODE: u32>(fd: impl AsFd) -> Result<(), Errno> {
     let request = unsafe { NoArg::<OPCODE>::new() };
     // SAFETY: a call without argument touches no user memory that Rust knows of.
     unsafe { ioctl(fd, request) }
+}
+
+/// How exchange calls are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By `ioctl`.
+    Shim,
+    /// By EVL's own system call.
+    Evl,
+}
+
+impl Way {
+    /// That of this kernel.
+    pub(crate) fn here() -> Self {
+        match evl::is_there() {
+            true => Self::Evl,
+            false => Self::Shim,
+        }
+    }
+
+    /// Makes the call `OPCODE`, which takes no argument.
+    #[inline]
+    pub(crate) fn command<const OPCODE: u32>(self, fd: impl AsFd) -> Result<(), Errno> {
+        const { assert!(argument_size(OPCODE) == 0) };
+        match self {
+            Self::Shim => command::<OPCODE>(fd),
+            // SAFETY: the number says that there is no argument.
+            Self::Evl => unsafe { evl::oob_ioctl(fd, OPCODE, 0) },
+        }
+    }
+
+    /// Makes the call `OPCODE` with `value`, which the kernel reads, writes, or both.
+    #[inline]
+    pub(crate) fn exchange<const OPCODE: u32, T: FromBytes + IntoBytes>(
+        self,
+        fd: impl AsFd,
+        value: &mut T,
+    ) -> Result<(), Errno> {
+        const { assert!(argument_size(OPCODE) == size_of::<T>()) };
+        match self {
+            Self::Shim => exchange::<OPCODE, T>(fd, value),
+            Self::Evl => {
+                let argument = (&raw mut *value).expose_provenance();
+                // SAFETY: as for `exchange`: the argument has the size of `T`, and any bytes make one.
+                unsafe { evl::oob_ioctl(fd, OPCODE, argument) }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

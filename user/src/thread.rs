@@ -8,7 +8,7 @@
 //! ```
 
 use crate::error::operation_error;
-use crate::sys;
+use crate::{evl, sys};
 use oobkit_abi::ctl;
 use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, mlockall};
@@ -113,6 +113,7 @@ operation_error! {
         NoCapability = EPERM: "the thread needs CAP_SYS_NICE",
         WrongPolicy = EINVAL: "the thread must be SCHED_FIFO with priority 1 to 98; call Realtime::apply first",
         Already = EBUSY: "the thread is attached already",
+        Abi = EPROTO: "this kernel's EVL speaks another ABI than this library, which knows level 32",
         Full = ENOSPC: "too many threads are attached; detach one",
     }
 }
@@ -127,30 +128,53 @@ operation_error! {
 /// ```
 #[derive(Debug)]
 pub struct Attached {
-    control: File,
+    _member: Member,
     of_this_thread: PhantomData<*mut ()>,
 }
 
-/// Attaches the calling thread to the out-of-band stage.
+#[derive(Debug)]
+enum Member {
+    Shim { _control: Control },
+    Evl { _thread: evl::Thread },
+}
+
+/// `/dev/oob/ctl`, through which the calling thread has attached.
+#[derive(Debug)]
+struct Control(File);
+
+/// Attaches the calling thread to the out-of-band stage: to EVL where the kernel has it, to the shim elsewhere.
+///
+/// EVL binds the thread to the CPU it is on.
 ///
 /// # Errors
 ///
 /// [`AttachError`]; the thread is then as it was.
 pub fn attach() -> Result<Attached, AttachError> {
-    let control = File::open(ctl::PATH)
-        .map_err(|e| AttachError::from_errno(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
-    sys::set::<{ ctl::ATTACH }, _>(&control, ctl::Attach::default())
-        .map_err(AttachError::from_errno)?;
-    Ok(Attached {
-        control,
+    let member = if evl::is_there() {
+        evl::attach()
+            .map(|thread| Member::Evl { _thread: thread })
+            .map_err(AttachError::from_errno)
+    } else {
+        attach_to_shim().map(|control| Member::Shim { _control: control })
+    };
+    member.map(|member| Attached {
+        _member: member,
         of_this_thread: PhantomData,
     })
 }
 
-impl Drop for Attached {
+fn attach_to_shim() -> Result<Control, AttachError> {
+    let control = File::open(ctl::PATH)
+        .map_err(|e| AttachError::from_errno(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+    sys::set::<{ ctl::ATTACH }, _>(&control, ctl::Attach::default())
+        .map_err(AttachError::from_errno)?;
+    Ok(Control(control))
+}
+
+impl Drop for Control {
     fn drop(&mut self) {
         // It can only say that the thread is not attached, which is what is wanted.
-        let _ = sys::command::<{ ctl::DETACH }>(&self.control);
+        let _ = sys::command::<{ ctl::DETACH }>(&self.0);
     }
 }
 

@@ -2,6 +2,7 @@
 
 //! The monotonic clock: dates as 64-bit nanoseconds, and sleeping until one.
 
+use crate::evl;
 use rustix::io::Errno;
 use rustix::thread::clock_nanosleep_absolute;
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -50,7 +51,12 @@ pub(crate) fn nanos(span: Duration) -> u64 {
 }
 
 /// Sleeps until `date`; returns at once where it has passed. Signals do not end the sleep.
+///
+/// A thread that is attached to EVL sleeps out-of-band.
 pub fn sleep_until(date: Instant) {
+    if evl::sleep_until(date.0) {
+        return;
+    }
     let date = Timespec {
         tv_sec: i64::try_from(date.0 / NS_PER_S).unwrap_or(i64::MAX),
         tv_nsec: i64::try_from(date.0 % NS_PER_S).unwrap_or(0),
