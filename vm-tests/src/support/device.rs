@@ -166,12 +166,29 @@ impl Device {
     }
 }
 
-/// `ioctl(2)` on a descriptor that may not even be open.
+/// The exchange calls, which a kernel with EVL serves out-of-band only.
+const EXCHANGE: [u32; 3] = [abi::RUN_OOB_XFER, abi::RUN_UNTIL, abi::RUN_LIST];
+
+/// EVL's `oob_ioctl` (uapi/evl/syscall.h, uapi/asm-generic/dovetail.h).
+const OOB_IOCTL: libc::c_long = 0x1000_0000 | 2;
+
+/// Whether this kernel has EVL, and so no shim.
+pub(crate) fn is_evl() -> bool {
+    Path::new("/dev/evl").exists()
+}
+
+/// `ioctl(2)`, or what stands for it, on a descriptor that may not even be open.
 pub(crate) fn call(fd: i32, command: u32, argument: usize) -> Result<i32, Errno> {
-    // SAFETY: by the kit's and spidev's ABI such a call touches at most the argument, which is a live value of the
-    // size that the command's number tells, or no address of this process.
-    let result = unsafe { libc::ioctl(fd, command.into(), argument) };
-    if result >= 0 {
+    let is_oob = EXCHANGE.contains(&command) && is_evl();
+    let result = if is_oob {
+        // SAFETY: by the kit's and spidev's ABI such a call touches at most the argument, which is a live value of the
+        // size that the command's number tells, or no address of this process.
+        unsafe { libc::syscall(OOB_IOCTL, fd, command, argument) }
+    } else {
+        // SAFETY: as above.
+        libc::c_long::from(unsafe { libc::ioctl(fd, command.into(), argument) })
+    };
+    if let Ok(result @ 0..) = i32::try_from(result) {
         return Ok(result);
     }
     let error = std::io::Error::last_os_error();

@@ -8,6 +8,7 @@
 
 use super::accepted;
 use super::board::Board;
+use super::device::is_evl;
 use super::eventually;
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
@@ -19,13 +20,15 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The kit's modules for a board, in load order.
-pub(crate) const fn names(board: Board) -> &'static [&'static str] {
-    match board {
+pub(crate) fn names(board: Board) -> &'static [&'static str] {
+    let all: &[&str] = match board {
         Board::Vboard => &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835", "vboard"],
         Board::Raspi3b | Board::Raspi3bOverlay | Board::Bare => {
             &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835"]
         }
-    }
+    };
+    // On EVL there is no shim, nor the trial of its lock.
+    all.get(2 * usize::from(is_evl())..).unwrap_or_default()
 }
 
 pub(crate) fn is_loaded(name: &str) -> bool {
@@ -88,7 +91,9 @@ fn await_nodes(board: Board) -> Result<()> {
         ],
         Board::Bare => &["/dev/oob/ctl"],
     };
-    for node in nodes {
+    // On EVL there is no shim to be spoken to, and its kernels may be older than spidev's knowledge of the board's device.
+    let needed = |node: &&&str| !is_evl() || node.starts_with("/dev/oob/spidev");
+    for node in nodes.iter().filter(needed) {
         eventually(&format!("{node} is there"), Duration::from_secs(5), || {
             Ok(Path::new(node).exists())
         })?;

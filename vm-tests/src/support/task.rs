@@ -2,7 +2,7 @@
 
 //! Real-time threads, and processes that are there to be killed.
 
-use super::device::Device;
+use super::device::{Device, is_evl};
 use super::{accepted, eventually};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use oobkit::thread::{Attached, Realtime};
@@ -99,11 +99,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether a task, by its folder, is in state D (proc(5): the letter behind the name in parentheses).
 fn is_asleep(task: &str) -> Result<bool> {
+    if is_evl() {
+        return Ok(waits_in_evl(task.rsplit('/').next().unwrap_or_default()));
+    }
     // A task that has ended sleeps no more.
     let stat = std::fs::read_to_string(format!("{task}/stat")).unwrap_or_default();
     Ok(stat
         .rsplit_once(')')
         .is_some_and(|(_, rest)| rest.trim_start().starts_with('D')))
+}
+
+/// Whether an EVL thread, by its number, waits for something (EVL_T_PEND or EVL_T_DELAY of uapi/evl/thread.h).
+fn waits_in_evl(tid: &str) -> bool {
+    let threads = std::fs::read_dir("/sys/devices/virtual/thread");
+    threads.into_iter().flatten().flatten().any(|thread| {
+        let read = |name| std::fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+        let state = read("state");
+        let state = u32::from_str_radix(state.trim().trim_start_matches("0x"), 16);
+        read("pid").trim() == tid && state.is_ok_and(|state| state & 6 != 0)
+    })
 }
 
 /// `CLOCK_MONOTONIC` in `ahead` from now, in ns.
