@@ -7,6 +7,20 @@
 
 #define helper __visible
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 15, 0)
+/* What printk() has been called since. */
+int _printk(const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vprintk(format, args);
+	va_end(args);
+	return n;
+}
+#endif
+
 helper void rust_helper_BUG(void)
 {
 	BUG();
@@ -57,16 +71,17 @@ helper void rust_helper_tracepoint_synchronize_unregister(void)
 	tracepoint_synchronize_unregister();
 }
 
-helper void rust_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name, struct lock_class_key *key)
+/* The lock that masks interrupts for real, whatever the kernel makes of its own raw spinlocks. */
+helper void rust_helper_raw_spin_lock_init(oobkit_spinlock_t *lock, const char *name, struct lock_class_key *key)
 {
 #ifdef CONFIG_DEBUG_SPINLOCK
-	__raw_spin_lock_init(lock, name, key, LD_WAIT_SPIN);
+	__raw_spin_lock_init((raw_spinlock_t *)lock, name, key, LD_WAIT_SPIN);
 #else
 	raw_spin_lock_init(lock);
 #endif
 }
 
-helper unsigned long rust_helper_raw_spin_lock_irqsave(raw_spinlock_t *lock)
+helper unsigned long rust_helper_raw_spin_lock_irqsave(oobkit_spinlock_t *lock)
 {
 	unsigned long flags;
 
@@ -74,7 +89,7 @@ helper unsigned long rust_helper_raw_spin_lock_irqsave(raw_spinlock_t *lock)
 	return flags;
 }
 
-helper void rust_helper_raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags)
+helper void rust_helper_raw_spin_unlock_irqrestore(oobkit_spinlock_t *lock, unsigned long flags)
 {
 	raw_spin_unlock_irqrestore(lock, flags);
 }
@@ -198,6 +213,11 @@ helper void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns)
 helper u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 interval)
 {
 	return hrtimer_forward(timer, ns_to_ktime(now), ns_to_ktime(interval));
+}
+
+helper void rust_helper_usleep_range(unsigned long min, unsigned long max)
+{
+	usleep_range(min, max);
 }
 
 helper void *rust_helper_file_private(struct file *file)
@@ -386,7 +406,12 @@ helper struct spi_controller *rust_helper_spi_alloc_host(struct device *dev, uns
 /* So that the core finds the devices below the controller's node. */
 helper void rust_helper_spi_controller_inherit_node(struct spi_controller *ctlr, struct device *dev)
 {
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 15, 0)
 	device_set_node(&ctlr->dev, dev_fwnode(dev));
+#else
+	ctlr->dev.fwnode = dev->fwnode;
+	ctlr->dev.of_node = dev->of_node;
+#endif
 }
 
 helper void *rust_helper_spi_controller_get_devdata(struct spi_controller *ctlr)
@@ -412,3 +437,97 @@ helper u32 rust_helper_spi_mode(const struct spi_device *spi)
 {
 	return spi->mode;
 }
+
+#ifdef CONFIG_EVL
+helper void rust_helper_kick_all_cpus_sync(void)
+{
+	kick_all_cpus_sync();
+}
+
+/* Brings the calling thread out-of-band, where it is not there already; false for one that cannot go there now. */
+helper bool rust_helper_evl_enter_oob(void)
+{
+	return evl_current() && (running_oob() || !evl_switch_oob());
+}
+
+/*
+ * Where a signal waits for a thread that is still out-of-band, EVL puts its own answer in place of the call's, by which the
+ * call is made once more. A frame that was moved is not to be moved again.
+ */
+helper void rust_helper_evl_leave_oob_for_signal(void)
+{
+	if (running_oob() && signal_pending(current))
+		evl_switch_inband(EVL_HMDIAG_SIGDEMOTE);
+}
+
+helper void rust_helper_evl_init_flag(struct evl_flag *flag)
+{
+	evl_init_flag(flag);
+}
+
+helper void rust_helper_evl_destroy_flag(struct evl_flag *flag)
+{
+	evl_destroy_flag(flag);
+}
+
+helper void rust_helper_evl_raise_flag(struct evl_flag *flag)
+{
+	evl_raise_flag(flag);
+}
+
+/* Consumes the event, if it is there, without waiting. */
+helper bool rust_helper_evl_take_flag(struct evl_flag *flag)
+{
+	unsigned long flags;
+	bool raised;
+
+	evl_lock_flag(flag, flags);
+	raised = evl_read_flag(flag);
+	evl_unlock_flag(flag, flags);
+	return raised;
+}
+
+/* 0, -ETIMEDOUT, or -EINTR: then the thread has to go in-band, and is there when this returns. Date 0: no limit. */
+helper int rust_helper_evl_wait_flag_until(struct evl_flag *flag, u64 date)
+{
+	int ret = evl_wait_flag_timeout(flag, ns_to_ktime(date), EVL_ABS);
+
+	if (ret == -EINTR)
+		evl_switch_inband(EVL_HMDIAG_SIGDEMOTE);
+	return ret;
+}
+
+helper void rust_helper_evl_init_timer(struct evl_timer *timer, void (*handler)(struct evl_timer *))
+{
+	evl_init_timer(timer, handler);
+}
+
+/* Expires on the processor that arms it, as an hrtimer does, where that one takes part in EVL. */
+helper void rust_helper_evl_start_timer(struct evl_timer *timer, u64 first, u64 period)
+{
+	unsigned long flags = hard_local_irq_save();
+
+	if (is_threading_cpu(raw_smp_processor_id())) {
+		evl_stop_timer(timer);
+		evl_prepare_timed_wait(timer, timer->clock, this_evl_rq());
+	}
+	evl_start_timer(timer, ns_to_ktime(first), ns_to_ktime(period));
+	hard_local_irq_restore(flags);
+}
+
+helper void rust_helper_evl_stop_timer(struct evl_timer *timer)
+{
+	evl_stop_timer(timer);
+}
+
+/* EVL's raw copies look at no limit. A page that is not there brings the thread in-band, and the copy goes on. */
+helper unsigned long rust_helper_raw_copy_from_user(void *to, const void __user *from, unsigned long n)
+{
+	return access_ok(from, n) ? raw_copy_from_user(to, from, n) : n;
+}
+
+helper unsigned long rust_helper_raw_copy_to_user(void __user *to, const void *from, unsigned long n)
+{
+	return access_ok(to, n) ? raw_copy_to_user(to, from, n) : n;
+}
+#endif

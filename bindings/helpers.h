@@ -6,6 +6,12 @@
 #ifndef OOBKIT_HELPERS_H
 #define OOBKIT_HELPERS_H
 
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 15, 0)
+int _printk(const char *format, ...);
+#endif
+
 /* Errors that end the world. */
 void rust_helper_BUG(void);
 
@@ -21,9 +27,14 @@ void rust_helper_rcu_read_unlock(void);
 void rust_helper_tracepoint_synchronize_unregister(void);
 
 /* Locks. */
-void rust_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name, struct lock_class_key *key);
-unsigned long rust_helper_raw_spin_lock_irqsave(raw_spinlock_t *lock);
-void rust_helper_raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags);
+#ifdef CONFIG_IRQ_PIPELINE
+typedef hard_spinlock_t oobkit_spinlock_t;
+#else
+typedef raw_spinlock_t oobkit_spinlock_t;
+#endif
+void rust_helper_raw_spin_lock_init(oobkit_spinlock_t *lock, const char *name, struct lock_class_key *key);
+unsigned long rust_helper_raw_spin_lock_irqsave(oobkit_spinlock_t *lock);
+void rust_helper_raw_spin_unlock_irqrestore(oobkit_spinlock_t *lock, unsigned long flags);
 void rust_helper_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key);
 void rust_helper_mutex_lock(struct mutex *lock);
 void rust_helper_mutex_unlock(struct mutex *lock);
@@ -47,6 +58,7 @@ u64 rust_helper_get_cycles(void);
 unsigned int rust_helper_cycles_khz(void);
 
 /* Timers. */
+void rust_helper_usleep_range(unsigned long min, unsigned long max);
 void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *));
 void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns);
 u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 interval);
@@ -102,5 +114,22 @@ void *rust_helper_spi_controller_get_devdata(struct spi_controller *ctlr);
 void rust_helper_spi_controller_put(struct spi_controller *ctlr);
 unsigned int rust_helper_spi_get_chipselect(const struct spi_device *spi);
 u32 rust_helper_spi_mode(const struct spi_device *spi);
+
+#ifdef CONFIG_EVL
+/* EVL. */
+void rust_helper_kick_all_cpus_sync(void);
+bool rust_helper_evl_enter_oob(void);
+void rust_helper_evl_leave_oob_for_signal(void);
+void rust_helper_evl_init_flag(struct evl_flag *flag);
+void rust_helper_evl_destroy_flag(struct evl_flag *flag);
+void rust_helper_evl_raise_flag(struct evl_flag *flag);
+bool rust_helper_evl_take_flag(struct evl_flag *flag);
+int rust_helper_evl_wait_flag_until(struct evl_flag *flag, u64 date);
+void rust_helper_evl_init_timer(struct evl_timer *timer, void (*handler)(struct evl_timer *));
+void rust_helper_evl_start_timer(struct evl_timer *timer, u64 first, u64 period);
+void rust_helper_evl_stop_timer(struct evl_timer *timer);
+unsigned long rust_helper_raw_copy_from_user(void *to, const void __user *from, unsigned long n);
+unsigned long rust_helper_raw_copy_to_user(void __user *to, const void *from, unsigned long n);
+#endif
 
 #endif

@@ -30,6 +30,14 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
+#ifdef CONFIG_EVL
+#include <evl/file.h>
+#include <evl/flag.h>
+#include <evl/sched.h>
+#include <evl/thread.h>
+#include <evl/timer.h>
+#include <evl/uaccess.h>
+#endif
 
 #include "helpers.h"
 

@@ -36,6 +36,13 @@ void oobkit_layout(void)
 	SIZE(wait_queue_head);
 	SIZE(raw_spinlock);
 	SIZE(lock_class_key);
+#ifdef CONFIG_EVL
+	SIZE(evl_file);
+	SIZE(evl_flag);
+	SIZE(evl_timer);
+	OFFSET(file_operations, oob_ioctl);
+	OFFSET(file_operations, compat_oob_ioctl);
+#endif
 	SIZE(of_device_id);
 	OFFSET(of_device_id, compatible);
 	SIZE(oobkit_attribute);

@@ -24,7 +24,7 @@ use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use evl::board::{BoardClock, Table, WINDOW_DMA, WINDOW_SPI0, Window};
 use evl::io::Mmio;
-use evl::mainline::Monotonic;
+use evl::kcore::Monotonic;
 use evl::stage::Inband;
 use evl::time::Clock;
 use inband::InbandController;

@@ -21,11 +21,15 @@
 #![cfg_attr(not(any(test, feature = "host")), no_std)]
 
 pub mod board;
+#[cfg(all(target_os = "none", oob_core_evl))]
+mod dovetail;
 #[cfg(any(test, feature = "host"))]
 pub mod host;
 pub mod io;
-pub mod latch;
 #[cfg(target_os = "none")]
+pub mod kcore;
+pub mod latch;
+#[cfg(all(target_os = "none", not(oob_core_evl)))]
 pub mod mainline;
 pub mod monitor;
 pub mod semaphore;

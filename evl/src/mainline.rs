@@ -8,21 +8,18 @@
 //! | monitor, semaphore | [`crate::monitor`] over a raw spinlock: waiters by priority, woken by `wake_up_process` |
 //! | flag | [`crate::latch`] over `schedule_hrtimeout` and `wake_up_process`: one scheduling per wait |
 //! | timer | hrtimer in hard mode |
-//! | clock | `CLOCK_MONOTONIC` |
-//! | registers | `ioremap` |
 
 mod waiting;
 
 pub use waiting::{Monitor, Semaphore, guarded};
 
-use crate::io::Mmio;
+pub use crate::kcore::Monotonic;
 use crate::latch::{Latch, Park};
 use crate::stage::Oob;
-use crate::time::{Clock, Instant, Ns, Timer};
+use crate::time::{Clock, Instant};
 use crate::wait::{Flag, WaitError};
 use kernel::bindings as b;
-use kernel::io::{IoMem, dma_observe, dma_publish};
-use kernel::time::{HrTimer, TimerHandler, cycles, cycles_khz, monotonic_ns};
+use kernel::error::Result;
 
 unsafe extern "C" {
     safe fn oobkit_evl_shim_attached() -> bool;
@@ -36,33 +33,6 @@ pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
     // SAFETY: an attached task in a system call may wait; it stays attached until the call ends, because only the task
     // itself can detach.
     oobkit_evl_shim_attached().then(|| f(&unsafe { Oob::assume() }))
-}
-
-/// `CLOCK_MONOTONIC`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Monotonic;
-
-impl Clock for Monotonic {
-    #[inline(always)]
-    fn now(&self) -> Instant {
-        Instant(monotonic_ns())
-    }
-
-    #[inline(always)]
-    fn ticks(&self) -> u64 {
-        cycles()
-    }
-
-    fn span(&self, ticks: u64) -> Ns {
-        // A counter that stands or that has no rate measures nothing.
-        let scaled = u128::from(ticks).saturating_mul(1_000_000);
-        let ns = scaled.checked_div(cycles_khz().into()).unwrap_or(0);
-        Ns(u64::try_from(ns).unwrap_or(u64::MAX))
-    }
-
-    fn relax(&self) {
-        core::hint::spin_loop();
-    }
 }
 
 /// The tasks of the kernel, as those who wait.
@@ -109,13 +79,17 @@ impl Park for Tasks {
 }
 
 /// A latched event on which a task waits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TaskFlag(Latch);
 
 impl TaskFlag {
     /// Not raised.
-    pub const fn new() -> Self {
-        Self(Latch::new())
+    ///
+    /// # Errors
+    ///
+    /// None here; on EVL a flag has memory of its own.
+    pub const fn new() -> Result<Self> {
+        Ok(Self(Latch::new()))
     }
 }
 
@@ -128,39 +102,7 @@ impl Flag for TaskFlag {
         self.0.raise(&Tasks);
     }
 
-    fn wait_until(&self, _oob: &Oob<'_>, deadline: Instant) -> Result<(), WaitError> {
+    fn wait_until(&self, _oob: &Oob<'_>, deadline: Instant) -> core::result::Result<(), WaitError> {
         self.0.wait_until(&Tasks, deadline)
-    }
-}
-
-impl<H: TimerHandler> Timer for HrTimer<H> {
-    fn start(&self, first: Instant, period: Ns) {
-        HrTimer::start(self, first.0, period.0);
-    }
-
-    fn stop(&self) {
-        self.cancel();
-    }
-}
-
-impl Mmio for IoMem {
-    #[inline(always)]
-    fn read(&self, offset: usize) -> u32 {
-        IoMem::read(self, offset)
-    }
-
-    #[inline(always)]
-    fn write(&self, offset: usize, value: u32) {
-        IoMem::write(self, offset, value);
-    }
-
-    #[inline(always)]
-    fn publish(&self) {
-        dma_publish();
-    }
-
-    #[inline(always)]
-    fn observe(&self) {
-        dma_observe();
     }
 }

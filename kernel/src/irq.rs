@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Hard interrupt handlers.
+//! Hard interrupt handlers; on EVL, out-of-band ones.
 
 use crate::alloc::KBox;
 use crate::error::{Result, code, to_result};
 use bindings as b;
 use core::ffi::{CStr, c_int, c_uint, c_void};
+
+/// Makes a handler hard, on PREEMPT_RT too.
+#[cfg(not(oob_core_evl))]
+const HARD: u32 = b::IRQF_NO_THREAD;
+/// Makes a handler run out-of-band.
+#[cfg(oob_core_evl)]
+const HARD: u32 = b::IRQF_OOB;
 
 /// What an interrupt line calls, in hard interrupt context.
 pub trait Handler: Send + Sync + 'static {
@@ -32,7 +39,7 @@ impl<H: Handler> Registration<H> {
     /// `ENOMEM`, and those of `request_irq`: `EBUSY` where another driver has the line.
     pub fn new(irq: c_uint, name: &'static CStr, handler: H) -> Result<Self> {
         let handler = KBox::new(handler)?;
-        let flags = b::IRQF_NO_THREAD;
+        let flags = HARD;
         let cookie = (&raw const *handler).cast_mut().cast::<c_void>();
         // SAFETY: `call` and the cookie belong together; the box outlives the registration.
         let requested = to_result(unsafe {

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!  Registration<F>  owns  F::Device  --open-->  F (one per open file)  --ioctl, mmap, flush-->  ...  --release--> drop
+//!                                              `- exchange: ioctl on mainline, oob_ioctl on EVL
 //! ```
 //!
 //! A file may outlive the registration (a device is unbound while a program holds it open), so an `F` owns what it needs.
@@ -13,9 +14,13 @@ use crate::error::{Result, code, from_result, to_result};
 use crate::mm::Vma;
 use crate::uaccess::UserPtr;
 use bindings as b;
+#[cfg(oob_core_evl)]
+use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_int, c_long, c_uint, c_ulong, c_void};
 use core::marker::PhantomData;
 use core::mem;
+#[cfg(oob_core_evl)]
+use core::mem::MaybeUninit;
 
 /// One open file of a device.
 pub trait File: Sized + Send + Sync + 'static {
@@ -27,9 +32,17 @@ pub trait File: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// Any; the open fails with it.
-    fn open(device: &Self::Device) -> Result<KBox<Self>>;
+    fn open(device: &Self::Device) -> Result<Self>;
 
-    /// An ioctl. 32-bit programs come here too: layouts are the same for them.
+    /// An exchange call: `None` where `command` is none. On EVL it comes out-of-band by `oob_ioctl`, and only so;
+    /// elsewhere by `ioctl`.
+    #[inline(always)]
+    fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+        let _ = (command, argument);
+        None
+    }
+
+    /// Any other ioctl; in-band. 32-bit programs come here too: layouts are the same for them.
     ///
     /// # Errors
     ///
@@ -132,6 +145,24 @@ impl Table {
     }
 }
 
+/// An open file, and what EVL keeps of it.
+#[repr(C)]
+struct Opened<F> {
+    #[cfg(oob_core_evl)]
+    evl: UnsafeCell<MaybeUninit<b::evl_file>>,
+    file: F,
+}
+
+impl<F> Opened<F> {
+    const fn new(file: F) -> Self {
+        Self {
+            #[cfg(oob_core_evl)]
+            evl: UnsafeCell::new(MaybeUninit::zeroed()),
+            file,
+        }
+    }
+}
+
 struct Ops<F>(PhantomData<F>);
 
 impl<F: File> Ops<F> {
@@ -141,6 +172,10 @@ impl<F: File> Ops<F> {
         release: Some(Self::release),
         unlocked_ioctl: Some(Self::ioctl),
         compat_ioctl: Some(Self::ioctl),
+        #[cfg(oob_core_evl)]
+        oob_ioctl: Some(Self::oob_ioctl),
+        #[cfg(oob_core_evl)]
+        compat_oob_ioctl: Some(Self::oob_ioctl),
         flush: Some(Self::flush),
         mmap: Some(Self::mmap),
         // SAFETY: all other members are optional pointers and flags, for which zero is "none".
@@ -155,10 +190,14 @@ impl<F: File> Ops<F> {
         let inner = unsafe { misc.byte_sub(mem::offset_of!(Inner<F>, misc)) }.cast::<Inner<F>>();
         // SAFETY: as above; only shared references are made while registered.
         let device = unsafe { &(*inner).device };
-        from_result(F::open(device).map(|opened| {
+        let opened = F::open(device).and_then(|opened| KBox::new(Opened::new(opened)));
+        from_result(opened.and_then(|opened| {
+            // SAFETY: the file has no descriptor yet; what EVL keeps lives until `release` has taken it back.
+            #[cfg(oob_core_evl)]
+            to_result(unsafe { b::evl_open_file(opened.evl.get().cast(), file) })?;
             // SAFETY: the file is being opened: nobody else uses its private data.
             unsafe { b::set_file_private(file, KBox::into_raw(opened).cast()) };
-            0
+            Ok(0)
         }))
     }
 
@@ -169,23 +208,46 @@ impl<F: File> Ops<F> {
         // SAFETY: by contract.
         let private: *mut c_void = unsafe { b::file_private(file) };
         // SAFETY: `open` put a box's pointer there, and `release` takes it back last.
-        unsafe { &*private.cast::<F>() }
+        unsafe { &(*private.cast::<Opened<F>>()).file }
     }
 
     unsafe extern "C" fn release(_inode: *mut b::inode, file: *mut b::file) -> c_int {
         // SAFETY: the last use of the file.
         let private = unsafe { b::file_private(file) };
         // SAFETY: `open` put a box's pointer there.
-        drop(unsafe { KBox::<F>::from_raw(private.cast()) });
+        let opened = unsafe { KBox::<Opened<F>>::from_raw(private.cast()) };
+        // SAFETY: opened in `open`; waits for exchange calls under way.
+        #[cfg(oob_core_evl)]
+        unsafe {
+            b::evl_release_file(opened.evl.get().cast());
+        };
+        drop(opened);
         0
     }
 
     unsafe extern "C" fn ioctl(file: *mut b::file, command: c_uint, argument: c_ulong) -> c_long {
         // SAFETY: the kernel calls this only between open and release.
         let opened = unsafe { Self::opened(file) };
-        c_long::from(from_result(
-            opened.ioctl(command, UserPtr::new(argument as usize)),
-        ))
+        let argument = UserPtr::new(argument as usize);
+        #[cfg(not(oob_core_evl))]
+        if let Some(exchanged) = opened.exchange(command, argument) {
+            return c_long::from(from_result(exchanged));
+        }
+        c_long::from(from_result(opened.ioctl(command, argument)))
+    }
+
+    #[cfg(oob_core_evl)]
+    unsafe extern "C" fn oob_ioctl(
+        file: *mut b::file,
+        command: c_uint,
+        argument: c_ulong,
+    ) -> c_long {
+        // SAFETY: EVL calls this only between `evl_open_file` and the end of `evl_release_file`.
+        let opened = unsafe { Self::opened(file) };
+        let exchanged = opened.exchange(command, UserPtr::new(argument as usize));
+        // SAFETY: in an out-of-band call, nothing held.
+        unsafe { b::evl_leave_oob_for_signal() };
+        c_long::from(from_result(exchanged.unwrap_or(Err(code::ENOTTY))))
     }
 
     unsafe extern "C" fn flush(file: *mut b::file, process: b::fl_owner_t) -> c_int {

@@ -32,9 +32,10 @@ impl LockClass {
     }
 }
 
-/// A lock that masks interrupts and never sleeps, on PREEMPT_RT too: the only one that hard interrupt code may take.
+/// A lock that masks interrupts and never sleeps, on PREEMPT_RT too: the only one that hard interrupt code may take. On
+/// EVL it is a hard spinlock, which both stages may take.
 pub struct RawSpinLock<T> {
-    lock: KBox<UnsafeCell<MaybeUninit<bindings::raw_spinlock_t>>>,
+    lock: KBox<UnsafeCell<MaybeUninit<bindings::oobkit_spinlock_t>>>,
     data: UnsafeCell<T>,
 }
 

@@ -2,6 +2,9 @@
 
 //! Monotonic time and high-resolution timers.
 
+#[cfg(oob_core_evl)]
+mod evl;
+
 use crate::alloc::KBox;
 use crate::error::Result;
 use core::cell::UnsafeCell;
@@ -9,6 +12,7 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// `CLOCK_MONOTONIC`, in nanoseconds.
+#[cfg(not(oob_core_evl))]
 #[inline(always)]
 pub fn monotonic_ns() -> u64 {
     // SAFETY: always allowed.
@@ -28,15 +32,27 @@ pub fn cycles_khz() -> u32 {
     unsafe { bindings::cycles_khz() }
 }
 
+/// `CLOCK_MONOTONIC`, in nanoseconds, without the lock that in-band code may hold when out-of-band code asks.
+#[cfg(oob_core_evl)]
+#[inline(always)]
+pub fn monotonic_ns() -> u64 {
+    // SAFETY: always allowed.
+    unsafe { bindings::ktime_get_mono_fast_ns() }
+}
+
 /// Sleeps for `min_us` to `max_us`; in-band.
 pub fn sleep_us(min_us: u32, max_us: u32) {
     // SAFETY: the in-band context is the caller's promise, as for every function that says it sleeps.
-    unsafe {
-        bindings::usleep_range_state(min_us.into(), max_us.into(), bindings::TASK_UNINTERRUPTIBLE)
-    };
+    unsafe { bindings::usleep_range(min_us.into(), max_us.into()) };
 }
 
-/// What a timer calls, in hard interrupt context.
+/// The timer of the core that the stage is bound to; see [`HrTimer`] for what it promises.
+#[cfg(not(oob_core_evl))]
+pub type HardTimer<H> = HrTimer<H>;
+#[cfg(oob_core_evl)]
+pub use evl::EvlTimer as HardTimer;
+
+/// What a timer calls, in hard interrupt context; on EVL in its out-of-band tick.
 pub trait TimerHandler: Sync {
     /// The timer has expired.
     fn expired(&self);

@@ -33,6 +33,48 @@ impl UserPtr {
         }
     }
 
+    /// Reads a `T` for an exchange call. On EVL it stays out-of-band, unless a page is missing.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`.
+    pub fn read_oob<T: FromBytes + IntoBytes>(self) -> Result<T> {
+        #[cfg(not(oob_core_evl))]
+        return self.read();
+        #[cfg(oob_core_evl)]
+        {
+            let mut value = T::new_zeroed();
+            let to = (&raw mut value).cast();
+            let len = size_of::<T>() as u64;
+            // SAFETY: `value` has that many bytes, any content is valid for it; the helper checks the user's side.
+            match unsafe { bindings::raw_copy_from_user(to, self.0 as *const _, len) } {
+                0 => Ok(value),
+                _ => Err(code::EFAULT),
+            }
+        }
+    }
+
+    /// Writes a `T` for an exchange call. On EVL it stays out-of-band, unless a page is missing.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`.
+    pub fn write_oob<T: IntoBytes + Immutable>(self, value: &T) -> Result {
+        #[cfg(not(oob_core_evl))]
+        return self.write(value);
+        #[cfg(oob_core_evl)]
+        {
+            let from = value.as_bytes();
+            let len = from.len() as u64;
+            // SAFETY: `from` has that many initialised bytes; the helper checks the user's side.
+            match unsafe { bindings::raw_copy_to_user(self.0 as *mut _, from.as_ptr().cast(), len) }
+            {
+                0 => Ok(()),
+                _ => Err(code::EFAULT),
+            }
+        }
+    }
+
     /// Writes a `T`; may fault pages in.
     ///
     /// # Errors

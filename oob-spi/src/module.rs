@@ -22,7 +22,7 @@ use buffers::Buffers;
 use core::ffi::{c_int, c_uint, c_void};
 use core::fmt::Write;
 use core::sync::atomic::{AtomicPtr, Ordering};
-use evl::mainline::{Monotonic, TaskFlag};
+use evl::kcore::{Monotonic, TaskFlag};
 use evl::stage::{Inband, Oob};
 use evl::time::{Clock, Instant, Ns};
 use file::SpiFile;
@@ -31,7 +31,7 @@ use kernel::bindings as b;
 use kernel::error::{Result, code, from_result};
 use kernel::miscdevice;
 use kernel::sync::{LockClass, Mutex, WaitQueue};
-use kernel::time::{HrTimer, TimerHandler, sleep_us};
+use kernel::time::{HardTimer, TimerHandler, sleep_us};
 
 unsafe extern "C" {
     static oobkit_spi_inband_wait_ms: c_uint;
@@ -59,8 +59,8 @@ type CoreBus = Bus<Remote, KernelEnv>;
 /// One chip select's waiting and timers.
 struct Line {
     flag: TaskFlag,
-    trigger: HrTimer<Tick>,
-    watch: HrTimer<Tick>,
+    trigger: HardTimer<Tick>,
+    watch: HardTimer<Tick>,
 }
 
 impl Line {
@@ -71,13 +71,13 @@ impl Line {
             call,
         };
         Ok(Self {
-            flag: TaskFlag::new(),
-            trigger: HrTimer::new(tick(CoreBus::trigger_tick))?,
-            watch: HrTimer::new(tick(CoreBus::watch_tick))?,
+            flag: TaskFlag::new()?,
+            trigger: HardTimer::new(tick(CoreBus::trigger_tick))?,
+            watch: HardTimer::new(tick(CoreBus::watch_tick))?,
         })
     }
 
-    fn timers(&self) -> [&HrTimer<Tick>; 2] {
+    fn timers(&self) -> [&HardTimer<Tick>; 2] {
         [&self.trigger, &self.watch]
     }
 }
@@ -119,17 +119,17 @@ impl Clock for KernelEnv {
 
 impl Env for KernelEnv {
     type Flag = TaskFlag;
-    type Timer = HrTimer<Tick>;
+    type Timer = HardTimer<Tick>;
 
     fn flag(&self, chip_select: u8) -> &TaskFlag {
         &self.line(chip_select).flag
     }
 
-    fn trigger_timer(&self, chip_select: u8) -> &HrTimer<Tick> {
+    fn trigger_timer(&self, chip_select: u8) -> &HardTimer<Tick> {
         &self.line(chip_select).trigger
     }
 
-    fn watch_timer(&self, chip_select: u8) -> &HrTimer<Tick> {
+    fn watch_timer(&self, chip_select: u8) -> &HardTimer<Tick> {
         &self.line(chip_select).watch
     }
 

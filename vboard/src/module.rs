@@ -29,7 +29,7 @@ use kernel::debugfs::Dir;
 use kernel::error::{Result, code, from_result};
 use kernel::platform::OwnDevice;
 use kernel::sync::{LockClass, RawSpinLock};
-use kernel::time::{HrTimer, TimerHandler, monotonic_ns};
+use kernel::time::{HardTimer, TimerHandler, monotonic_ns};
 use memory::Regions;
 
 /// The clock of BCM2835 to 2837 (250 MHz nominal).
@@ -97,7 +97,7 @@ impl State {
 /// The board.
 struct Vboard {
     state: RawSpinLock<State>,
-    timer: HrTimer<Tick>,
+    timer: HardTimer<Tick>,
 }
 
 /// The timer's handler; finds the board through [`BOARD`].
@@ -153,7 +153,7 @@ impl Vboard {
         };
         KBox::new(Self {
             state: RawSpinLock::new(state, c"vboard", &CLASS)?,
-            timer: HrTimer::new(Tick)?,
+            timer: HardTimer::new(Tick)?,
         })
     }
 

@@ -22,11 +22,12 @@ const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_u
     |hrtimer_cancel|for_each_kernel_tracepoint|tracepoint_probe_(un)?register\
     |dma_(alloc|free|mmap)_attrs|capable|free_irq|platform_get_(irq|resource)|devm_(platform_ioremap_resource|ioremap)\
     |platform_(driver|device)_unregister|devm_clk_get|clk_get_rate|spi_(un)?register_controller\
-    |spi_(new|unregister)_device|debugfs_(create_dir|remove)|usleep_range_state";
+    |spi_(new|unregister)_device|debugfs_(create_dir|remove)\
+    |ktime_get_mono_fast_ns|evl_(open|release)_file";
 
 /// Types that no function above brings along.
 const TYPES: &str = "file_operations|miscdevice|vm_operations_struct|of_device_id|tracepoint|spi_board_info|spi_transfer\
-    |spi_message|spi_device|spi_controller|hrtimer|raw_spinlock|lock_class_key|irqreturn|hrtimer_restart";
+    |spi_message|spi_device|spi_controller|hrtimer|raw_spinlock|lock_class_key|irqreturn|oobkit_spinlock_t|evl_file|evl_flag|evl_timer|hrtimer_restart";
 
 /// Helpers are called what the inline function or macro behind them is called.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ fn main() {
         .allowlist_var("CAP_SYS_NICE|IORESOURCE_MEM|TASK_.*|IRQF_.*|SPI_[A-Z]*|MISC_DYNAMIC_MINOR|VM_.*|CLOCK_MONOTONIC|E[A-Z0-9]+|__this_module")
         // Types whose layout no driver may depend on, and those that Rust cannot say (packed and aligned at once).
         .opaque_type("alt_instr|desc_struct|gate_struct|idt_.*|x86_.*|local_apic|lapic_.*|xregs_state|fpu.*|arch_lbr_state")
-        .opaque_type("spinlock|rt_mutex.*|lockdep_map|task_struct|mm_struct|device|module|file|inode|kiocb")
+        .opaque_type("spinlock|evl_.*|rt_mutex.*|lockdep_map|task_struct|mm_struct|device|module|file|inode|kiocb")
         .rust_target(bindgen::RustTarget::stable(85, 0).expect("a version that bindgen knows"))
         .rust_edition(bindgen::RustEdition::Edition2024)
         .generate()

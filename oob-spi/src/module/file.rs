@@ -3,8 +3,8 @@
 //! `/dev/oob/spidev<bus>.<cs>`: the system calls.
 //!
 //! ```text
-//!   ioctl -- exchange call --> attached? --> core, out-of-band
-//!         `- set-up call ----> copy in --> mutex --> core, in-band --> copy out
+//!   exchange call (mainline: ioctl, EVL: oob_ioctl) --> attached? --> core, out-of-band
+//!   any other ioctl ----------------------------------> copy in --> mutex --> core, in-band --> copy out
 //! ```
 //!
 //! Oob mode belongs to the process that called ENABLE. It ends by DISABLE, when that process closes the file it enabled
@@ -16,10 +16,10 @@ use crate::errno::{CallError, Errno};
 use crate::layout::Geometry;
 use crate::validate::{Change, Mapping, Settings};
 use core::sync::atomic::{AtomicU64, Ordering};
-use evl::mainline::with_oob;
+use evl::kcore::with_oob;
 use evl::stage::{Inband, Oob};
 use evl::time::Ns;
-use kernel::alloc::{KArc, KBox};
+use kernel::alloc::KArc;
 use kernel::bindings as b;
 use kernel::error::{Error, Result};
 use kernel::miscdevice::File;
@@ -82,8 +82,20 @@ impl SpiFile {
             .map_err(|_| self.rejected(CallError::Fault))
     }
 
+    fn read_oob<T: FromBytes + IntoBytes>(&self, argument: UserPtr) -> Result<T> {
+        argument
+            .read_oob()
+            .map_err(|_| self.rejected(CallError::Fault))
+    }
+
+    fn write_oob<T: IntoBytes + Immutable>(&self, argument: UserPtr, value: &T) -> Result {
+        argument
+            .write_oob(value)
+            .map_err(|_| self.rejected(CallError::Fault))
+    }
+
     #[inline(always)]
-    fn exchange<X: Errno>(
+    fn out_of_band<X: Errno>(
         &self,
         call: impl FnOnce(&Oob<'_>) -> core::result::Result<(), X>,
     ) -> Result<i32> {
@@ -197,22 +209,49 @@ impl SpiFile {
         call(&inband()).map(|()| 0).map_err(errno)
     }
 
+    /// In a frame of its own: it is large.
+    #[inline(never)]
     fn run_list(&self, argument: UserPtr) -> Result<i32> {
-        let mut list: abi::RunList = self.read(argument)?;
+        let mut list: abi::RunList = self.read_oob(argument)?;
         // Statuses that cannot be written are found before a frame is sent, not afterwards.
-        self.write(argument, &list)?;
+        self.write_oob(argument, &list)?;
         let (bus, chip_select, owner) = (&self.shared.bus, self.chip_select, caller());
-        let result = self.exchange(|oob| bus.run_list(oob, chip_select, owner, &mut list));
-        self.write(argument, &list)?;
+        let result = self.out_of_band(|oob| bus.run_list(oob, chip_select, owner, &mut list));
+        self.write_oob(argument, &list)?;
         result
     }
+}
 
-    /// All calls but those that exchange a single frame, in a frame of their own: it is large.
-    #[inline(never)]
-    fn unhurried(&self, command: u32, argument: UserPtr) -> Result<i32> {
+impl File for SpiFile {
+    type Device = Node;
+
+    fn open(node: &Node) -> Result<Self> {
+        Ok(Self {
+            shared: node.shared.clone(),
+            chip_select: node.chip_select,
+            session: AtomicU64::new(0),
+            owner: AtomicU64::new(0),
+        })
+    }
+
+    #[inline(always)]
+    fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         let (bus, cs) = (&self.shared.bus, self.chip_select);
         match command {
-            abi::RUN_LIST => self.run_list(argument),
+            abi::RUN_OOB_XFER => Some(self.out_of_band(|oob| bus.run(oob, cs, caller()))),
+            abi::RUN_UNTIL => Some(self.read_oob(argument).and_then(|args: abi::RunUntil| {
+                self.out_of_band(|oob| bus.run_until(oob, cs, caller(), &args))
+            })),
+            abi::RUN_LIST => Some(self.run_list(argument)),
+            _ => None,
+        }
+    }
+
+    /// In a frame of its own, apart from that of the exchange calls: it is large.
+    #[inline(never)]
+    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+        let (bus, cs) = (&self.shared.bus, self.chip_select);
+        match command {
             abi::ENABLE_OOB_MODE => self.enable(argument),
             abi::DISABLE_OOB_MODE => self.disable(),
             abi::SET_TRIGGER => {
@@ -235,32 +274,11 @@ impl SpiFile {
             abi::RD_MODE32 => self.write(argument, &self.settings().mode),
             abi::RD_BITS_PER_WORD => self.write(argument, &self.settings().bits_per_word),
             abi::RD_MAX_SPEED_HZ => self.write(argument, &self.settings().speed_hz),
-            _ => Err(self.rejected(CallError::Unknown)),
-        }
-    }
-}
-
-impl File for SpiFile {
-    type Device = Node;
-
-    fn open(node: &Node) -> Result<KBox<Self>> {
-        KBox::new(Self {
-            shared: node.shared.clone(),
-            chip_select: node.chip_select,
-            session: AtomicU64::new(0),
-            owner: AtomicU64::new(0),
-        })
-    }
-
-    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
-        let (bus, cs) = (&self.shared.bus, self.chip_select);
-        match command {
-            abi::RUN_OOB_XFER => self.exchange(|oob| bus.run(oob, cs, caller())),
-            abi::RUN_UNTIL => {
-                let args: abi::RunUntil = self.read(argument)?;
-                self.exchange(|oob| bus.run_until(oob, cs, caller(), &args))
+            // On EVL: in-band, where they are not served.
+            abi::RUN_OOB_XFER | abi::RUN_UNTIL | abi::RUN_LIST => {
+                Err(self.rejected(CallError::NotAttached))
             }
-            _ => self.unhurried(command, argument),
+            _ => Err(self.rejected(CallError::Unknown)),
         }
     }
 

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The evl core, as the kit's modules on a kernel with EVL use it.
+//!
+//! | service | by |
+//! | --- | --- |
+//! | thread | an EVL thread; EVL lets no other one make an out-of-band call |
+//! | flag | `evl_flag`, raised latching |
+//! | timer | `evl_timer`: its handler runs in the out-of-band tick |
+//!
+//! A signal takes a thread in-band from whatever it waits for, and keeps it there until it is back in user space. What
+//! it was doing for its device must not end half done, so it waits on in-band, polling: late, but not longer than to
+//! its deadline.
+
+use crate::kcore::Monotonic;
+use crate::stage::Oob;
+use crate::time::{Clock, Instant};
+use crate::wait::{Flag, WaitError};
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::mem::MaybeUninit;
+use kernel::alloc::KBox;
+use kernel::bindings as b;
+use kernel::error::Result;
+use kernel::time::sleep_us;
+
+/// Calls `f` with the out-of-band token where the calling thread is an EVL thread, out-of-band.
+///
+/// The caller is in an out-of-band call: nothing held. A copy from user memory may have brought it in-band; then it is
+/// taken back.
+#[inline(always)]
+pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
+    // SAFETY: a thread in an out-of-band call, which holds nothing.
+    let entered = unsafe { b::evl_enter_oob() };
+    // SAFETY: an EVL thread in an out-of-band call may wait; it stays one until the call ends, because only the thread
+    // itself can detach.
+    entered.then(|| f(&unsafe { Oob::assume() }))
+}
+
+/// A latched event on which an EVL thread waits.
+///
+/// # Invariants
+///
+/// The flag is initialised, and its memory stays where it is until it is destroyed in `drop`.
+pub struct TaskFlag(KBox<UnsafeCell<MaybeUninit<b::evl_flag>>>);
+
+// SAFETY: EVL's flags synchronise themselves.
+unsafe impl Sync for TaskFlag {}
+// SAFETY: the flag lies in memory of its own.
+unsafe impl Send for TaskFlag {}
+
+impl fmt::Debug for TaskFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskFlag").finish_non_exhaustive()
+    }
+}
+
+impl TaskFlag {
+    /// Not raised. Allocates; in-band.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        let flag = KBox::new(UnsafeCell::new(MaybeUninit::zeroed()))?;
+        let flag = Self(flag);
+        // SAFETY: the memory is there until `drop`.
+        unsafe { b::evl_init_flag(flag.as_ptr()) };
+        Ok(flag)
+    }
+
+    fn as_ptr(&self) -> *mut b::evl_flag {
+        self.0.get().cast()
+    }
+
+    /// Consumes the event, if it is latched.
+    fn take(&self) -> bool {
+        // SAFETY: initialised in `new`.
+        unsafe { b::evl_take_flag(self.as_ptr()) }
+    }
+
+    /// The wait of a thread that must not be out-of-band now.
+    #[cold]
+    fn wait_inband(&self, deadline: Instant) -> core::result::Result<(), WaitError> {
+        loop {
+            let over = Monotonic.now() >= deadline;
+            if self.take() {
+                return Ok(());
+            }
+            if over {
+                return Err(WaitError::TimedOut);
+            }
+            sleep_us(50, 100);
+        }
+    }
+}
+
+impl Flag for TaskFlag {
+    fn clear(&self) {
+        self.take();
+    }
+
+    fn raise(&self) {
+        // SAFETY: initialised in `new`.
+        unsafe { b::evl_raise_flag(self.as_ptr()) };
+    }
+
+    fn wait_until(&self, _oob: &Oob<'_>, deadline: Instant) -> core::result::Result<(), WaitError> {
+        // SAFETY: a thread in an out-of-band call, which holds nothing that another thread would wait for in-band.
+        if !unsafe { b::evl_enter_oob() } {
+            return self.wait_inband(deadline);
+        }
+        // Date 0 is EVL's word for "no limit", and the last one of some versions' for "do not wait".
+        let date = match deadline {
+            Instant::NEVER => 0,
+            Instant(date) => date.clamp(1, (i64::MAX - 1).cast_unsigned()),
+        };
+        // SAFETY: out-of-band, in a thread that may wait; the flag was initialised in `new`.
+        match unsafe { b::evl_wait_flag_until(self.as_ptr(), date) } {
+            0 => Ok(()),
+            error if error == b::EINTR.cast_signed().wrapping_neg() => self.wait_inband(deadline),
+            // An event that came beside the deadline counts.
+            _ if self.take() => Ok(()),
+            _ => Err(WaitError::TimedOut),
+        }
+    }
+}
+
+impl Drop for TaskFlag {
+    fn drop(&mut self) {
+        // SAFETY: initialised in `new`; nobody waits any more. In-band.
+        unsafe { b::evl_destroy_flag(self.as_ptr()) };
+    }
+}

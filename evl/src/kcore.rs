@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The stage as the kit's modules use it: the core that the kernel which is built for has.
+//!
+//! ```text
+//!   kcore::{with_oob, TaskFlag}           <- dovetail.rs (CONFIG_EVL) or mainline.rs (any other kernel)
+//!   kcore::Monotonic, HardTimer, IoMem    <- here, over crate kernel, which chooses clock and timer
+//! ```
+//!
+//! The choice is the kernel's configuration alone: the build sets `oob_core_evl` where it has `CONFIG_EVL`.
+
+#[cfg(oob_core_evl)]
+pub use crate::dovetail::{TaskFlag, with_oob};
+use crate::io::Mmio;
+#[cfg(not(oob_core_evl))]
+pub use crate::mainline::{TaskFlag, with_oob};
+use crate::time::{Clock, Instant, Ns, Timer};
+use kernel::io::{IoMem, dma_observe, dma_publish};
+use kernel::time::{HardTimer, TimerHandler, cycles, cycles_khz, monotonic_ns};
+
+/// `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Monotonic;
+
+impl Clock for Monotonic {
+    #[inline(always)]
+    fn now(&self) -> Instant {
+        Instant(monotonic_ns())
+    }
+
+    #[inline(always)]
+    fn ticks(&self) -> u64 {
+        cycles()
+    }
+
+    fn span(&self, ticks: u64) -> Ns {
+        // A counter that stands or that has no rate measures nothing.
+        let scaled = u128::from(ticks).saturating_mul(1_000_000);
+        let ns = scaled.checked_div(cycles_khz().into()).unwrap_or(0);
+        Ns(u64::try_from(ns).unwrap_or(u64::MAX))
+    }
+
+    fn relax(&self) {
+        core::hint::spin_loop();
+    }
+}
+
+impl<H: TimerHandler> Timer for HardTimer<H> {
+    fn start(&self, first: Instant, period: Ns) {
+        HardTimer::start(self, first.0, period.0);
+    }
+
+    fn stop(&self) {
+        self.cancel();
+    }
+}
+
+impl Mmio for IoMem {
+    #[inline(always)]
+    fn read(&self, offset: usize) -> u32 {
+        IoMem::read(self, offset)
+    }
+
+    #[inline(always)]
+    fn write(&self, offset: usize, value: u32) {
+        IoMem::write(self, offset, value);
+    }
+
+    #[inline(always)]
+    fn publish(&self) {
+        dma_publish();
+    }
+
+    #[inline(always)]
+    fn observe(&self) {
+        dma_observe();
+    }
+}
