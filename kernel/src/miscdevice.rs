@@ -182,6 +182,10 @@ impl<F: File> Ops<F> {
         ..unsafe { mem::zeroed() }
     });
 
+    #[cfg_attr(
+        not(oob_core_evl),
+        allow(clippy::bind_instead_of_map, reason = "it can fail on EVL only")
+    )]
     unsafe extern "C" fn open(_inode: *mut b::inode, file: *mut b::file) -> c_int {
         // SAFETY: misc_open() leaves the miscdevice there; it lies in an `Inner<F>` whose registration cannot end before
         // this call does.
