@@ -174,24 +174,27 @@ helper unsigned int rust_helper_l1_cache_bytes(void)
 }
 
 /* CLOCK_MONOTONIC, absolute dates, expiry in hard interrupt context on PREEMPT_RT too. */
+/* The processor's counter where its rate is known, else the clock. */
 helper u64 rust_helper_get_cycles(void)
 {
-#ifdef CONFIG_ARM64
+#ifdef CONFIG_X86_64
+	return tsc_khz ? get_cycles() : ktime_get_ns();
+#elif defined(CONFIG_ARM64)
 	/* get_cycles() goes there by a pointer. */
 	return __arch_counter_get_cntvct();
 #else
-	return get_cycles();
+	return ktime_get_ns();
 #endif
 }
 
 helper unsigned int rust_helper_cycles_khz(void)
 {
 #ifdef CONFIG_X86_64
-	return tsc_khz;
+	return tsc_khz ? tsc_khz : USEC_PER_SEC;
 #elif defined(CONFIG_ARM64)
 	return arch_timer_get_cntfrq() / 1000;
 #else
-	return 0;
+	return USEC_PER_SEC;
 #endif
 }
 

@@ -26,7 +26,7 @@ pub fn cycles() -> u64 {
     unsafe { bindings::get_cycles() }
 }
 
-/// How fast [`cycles`] counts, in kHz; 0 where that is not known.
+/// How fast [`cycles`] counts, in kHz.
 pub fn cycles_khz() -> u32 {
     // SAFETY: always allowed.
     unsafe { bindings::cycles_khz() }

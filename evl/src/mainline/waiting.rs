@@ -4,6 +4,7 @@
 
 use super::Tasks;
 use crate::monitor::{self, Guarded, HardLock, Threads};
+use core::ffi::CStr;
 use kernel::bindings as b;
 use kernel::error::Result;
 use kernel::sync::{LockClass, RawSpinLock};
@@ -37,6 +38,8 @@ pub type Monitor<T> = monitor::Monitor<RawSpinLock<Guarded<T>>>;
 pub type Semaphore = crate::semaphore::Semaphore<RawSpinLock<Guarded<u32>>>;
 
 static CLASS: LockClass = LockClass::new();
+// One address wherever it is used: lockdep compares that, not the text.
+static NAME: &CStr = c"oob monitor";
 
 /// A lock for a monitor or a semaphore to be made of. Allocates.
 ///
@@ -44,5 +47,5 @@ static CLASS: LockClass = LockClass::new();
 ///
 /// `ENOMEM`.
 pub fn guarded<T>(value: T) -> Result<RawSpinLock<Guarded<T>>> {
-    RawSpinLock::new(Guarded::new(value), c"oob monitor", &CLASS)
+    RawSpinLock::new(Guarded::new(value), NAME, &CLASS)
 }

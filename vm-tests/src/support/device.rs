@@ -17,6 +17,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
 use std::path::Path;
 use std::ptr::{self, NonNull};
+use std::sync::LazyLock;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Where the nodes are.
@@ -174,7 +175,9 @@ const OOB_IOCTL: libc::c_long = 0x1000_0000 | 2;
 
 /// Whether this kernel has EVL, and so no shim.
 pub(crate) fn is_evl() -> bool {
-    Path::new("/dev/evl").exists()
+    // Asked once: what the exchange calls do is traced.
+    static IS_EVL: LazyLock<bool> = LazyLock::new(|| Path::new("/dev/evl").exists());
+    *IS_EVL
 }
 
 /// `ioctl(2)`, or what stands for it, on a descriptor that may not even be open.
