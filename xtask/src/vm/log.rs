@@ -25,6 +25,10 @@ const REPORTS: &[&str] = &[
     PANIC,
 ];
 
+/// How many lines before and after a report's first one are shown: what led to it, and the trace.
+const BEFORE: usize = 8;
+const AFTER: usize = 40;
+
 const PANIC: &str = "Kernel panic - not syncing";
 
 /// A kernel log as it grows.
@@ -33,6 +37,8 @@ pub(crate) struct Log {
     lines: Vec<String>,
     partial: Vec<u8>,
     report: Option<String>,
+    /// Its place in `lines`.
+    reported_at: usize,
     panicked: bool,
 }
 
@@ -57,6 +63,7 @@ impl Log {
     fn line(&mut self, line: String) {
         if self.report.is_none() && REPORTS.iter().any(|report| line.contains(report)) {
             self.report = Some(line.clone());
+            self.reported_at = self.lines.len();
         }
         self.panicked |= line.contains(PANIC);
         self.lines.push(line);
@@ -77,16 +84,40 @@ impl Log {
         self.lines.iter().any(|line| line.contains(text))
     }
 
-    /// The last lines.
+    /// The last lines, and before them those round the first report, where they are not among them.
     pub(crate) fn end(&self, count: usize) -> String {
         let from = self.lines.len().saturating_sub(count);
-        self.lines.get(from..).unwrap_or_default().join("\n")
+        let begin = self.reported_at.saturating_sub(BEFORE);
+        let round = begin..self.reported_at.saturating_add(AFTER).min(from);
+        let mut end = String::new();
+        if let (Some(_), Some(lines @ [_, ..])) = (&self.report, self.lines.get(round)) {
+            end = lines.join("\n") + "\n[...]\n";
+        }
+        end + &self.lines.get(from..).unwrap_or_default().join("\n")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_far_from_the_end_is_shown_with_what_led_to_it() {
+        let mut log = Log::default();
+        for n in 0..100 {
+            log.feed(format!("line {n}\n").as_bytes());
+        }
+        assert_eq!(log.end(2), "line 98\nline 99");
+        log.feed(b"WARNING: here\n");
+        for n in 101..300 {
+            log.feed(format!("line {n}\n").as_bytes());
+        }
+        let end = log.end(2);
+        assert!(end.starts_with("line 92\n"), "{end}");
+        assert!(end.contains("WARNING: here\nline 101"), "{end}");
+        assert!(end.ends_with("[...]\nline 298\nline 299"), "{end}");
+        assert_eq!(log.end(1000).lines().count(), 300);
+    }
 
     fn report(text: &str) -> Option<String> {
         let mut log = Log::default();
