@@ -216,11 +216,7 @@ impl<L> Monitor<L> {
     where
         L: HardLock<Guarded<T>>,
     {
-        self.0.with(|guarded| {
-            let result = f(&mut guarded.value);
-            threads.wake(|| guarded.pop());
-            result
-        })
+        self.change(threads, 1, |guarded| f(&mut guarded.value))
     }
 
     /// Changes the value and wakes all, in any context.
@@ -232,11 +228,7 @@ impl<L> Monitor<L> {
     where
         L: HardLock<Guarded<T>>,
     {
-        self.0.with(|guarded| {
-            let result = f(&mut guarded.value);
-            Self::wake_all(guarded, threads);
-            result
-        })
+        self.change(threads, usize::MAX, |guarded| f(&mut guarded.value))
     }
 
     /// Ends all waits, those to come too, with [`WaitError::Closed`] wherever they would sleep.
@@ -244,15 +236,26 @@ impl<L> Monitor<L> {
     where
         L: HardLock<Guarded<T>>,
     {
-        self.0.with(|guarded| {
-            guarded.is_closed = true;
-            Self::wake_all(guarded, threads);
-        });
+        self.change(threads, usize::MAX, |guarded| guarded.is_closed = true);
     }
 
-    fn wake_all<T>(guarded: &mut Guarded<T>, threads: &impl Threads) {
-        while let Some(thread) = guarded.pop() {
-            threads.wake(|| Some(thread));
-        }
+    /// Does `f`, then wakes up to `most` threads from the head of the line.
+    fn change<T, R>(
+        &self,
+        threads: &impl Threads,
+        most: usize,
+        f: impl FnOnce(&mut Guarded<T>) -> R,
+    ) -> R
+    where
+        L: HardLock<Guarded<T>>,
+    {
+        self.0.with(|guarded| {
+            let result = f(guarded);
+            for _ in 0..most {
+                let Some(thread) = guarded.pop() else { break };
+                threads.wake(|| Some(thread));
+            }
+            result
+        })
     }
 }
