@@ -60,6 +60,18 @@ pub struct Delays {
     pub inactive: Ns,
 }
 
+impl Delays {
+    /// All three, one after the other.
+    pub const fn sum(&self) -> Ns {
+        let Self {
+            setup,
+            hold,
+            inactive,
+        } = self;
+        Ns(setup.0.saturating_add(hold.0).saturating_add(inactive.0))
+    }
+}
+
 /// How the frames of one chip select are to be sent; validated against [`Limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]

@@ -291,14 +291,11 @@ impl Slot {
         self.frame_len
             .store(plan.setup.frame_len, Ordering::Relaxed);
         self.wire.store(prepared.wire.0, Ordering::Relaxed);
-        let delays = &plan.setup.delays;
         let spin = match prepared.path {
-            Path::Fifo => prepared.wire.0,
-            Path::Dma => [delays.setup, delays.hold, delays.inactive]
-                .iter()
-                .fold(0, |sum: u64, delay| sum.saturating_add(delay.0)),
+            Path::Fifo => prepared.wire,
+            Path::Dma => plan.setup.delays.sum(),
         };
-        self.spin.store(spin, Ordering::Relaxed);
+        self.spin.store(spin.0, Ordering::Relaxed);
         self.limit
             .store(time_limit(prepared.wire).0, Ordering::Relaxed);
         self.trigger_period.store(0, Ordering::Relaxed);

@@ -176,10 +176,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         self.bus
             .set_active_high(cs, setup.mode & MODE_CS_HIGH != 0 && !on_line);
         self.programmed = None;
-        let delays = setup.delays;
-        let wire = [delays.setup, delays.hold, delays.inactive]
-            .iter()
-            .fold(time.0, |sum, delay| sum.saturating_add(delay.0));
+        let wire = time.0.saturating_add(setup.delays.sum().0);
         Ok(Prepared {
             effective_hz: divider.effective_hz(),
             wire: Ns(wire),
