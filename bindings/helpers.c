@@ -173,7 +173,6 @@ helper unsigned int rust_helper_l1_cache_bytes(void)
 	return L1_CACHE_BYTES;
 }
 
-/* CLOCK_MONOTONIC, absolute dates, expiry in hard interrupt context on PREEMPT_RT too. */
 /* The processor's counter where its rate is known, else the clock. */
 helper u64 rust_helper_get_cycles(void)
 {
@@ -198,6 +197,7 @@ helper unsigned int rust_helper_cycles_khz(void)
 #endif
 }
 
+/* CLOCK_MONOTONIC, absolute dates, expiry in hard interrupt context on PREEMPT_RT too. */
 helper void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *))
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)

@@ -34,7 +34,6 @@ impl Clock for Monotonic {
     }
 
     fn span(&self, ticks: u64) -> Ns {
-        // A counter that stands or that has no rate measures nothing.
         let scaled = u128::from(ticks).saturating_mul(1_000_000);
         let ns = scaled.checked_div(cycles_khz().into()).unwrap_or(0);
         Ns(u64::try_from(ns).unwrap_or(u64::MAX))

@@ -41,16 +41,19 @@ impl Device<'_> {
 
     /// Whether the device has a register window `index`.
     pub fn has_io(&self, index: u32) -> bool {
+        self.resource(index).is_some()
+    }
+
+    fn resource(&self, index: u32) -> Option<&b::resource> {
         // SAFETY: live by construction.
-        !unsafe { b::platform_get_resource(self.0, b::IORESOURCE_MEM, index) }.is_null()
+        let window = unsafe { b::platform_get_resource(self.0, b::IORESOURCE_MEM, index) };
+        // SAFETY: null, or one of the device's resources, which live as long as it does.
+        unsafe { window.as_ref() }
     }
 
     /// The first address of the device's register window `index`, which has at least `len` bytes.
     fn window(&self, index: u32, len: usize) -> Result<b::resource_size_t> {
-        // SAFETY: live by construction.
-        let window = unsafe { b::platform_get_resource(self.0, b::IORESOURCE_MEM, index) };
-        // SAFETY: null, or one of the device's resources, which live as long as it does.
-        let window = unsafe { window.as_ref() }.ok_or(code::EINVAL)?;
+        let window = self.resource(index).ok_or(code::EINVAL)?;
         let last = (len as u64).checked_sub(1).ok_or(code::EINVAL)?;
         match window.start.checked_add(last) {
             Some(end) if end <= window.end => Ok(window.start),

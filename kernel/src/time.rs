@@ -19,7 +19,8 @@ pub fn monotonic_ns() -> u64 {
     unsafe { bindings::ktime_get() }.cast_unsigned()
 }
 
-/// The processor's own counter. Two processors' may differ where the machine is an odd one.
+/// The processor's own counter, or the clock where that one's rate is not known. Two processors' may differ where the
+/// machine is an odd one.
 #[inline(always)]
 pub fn cycles() -> u64 {
     // SAFETY: always allowed.

@@ -108,10 +108,8 @@ impl Buffers {
 
     /// One of the processes that mapped a buffer, each time another one.
     pub(super) fn take_process(&mut self) -> Option<Mm> {
-        let buffers = self.slots.iter().flatten().flatten();
-        buffers
-            .filter_map(|buffer| buffer.0.lock().mm.take())
-            .next()
+        let mut buffers = self.slots.iter().flatten().flatten();
+        buffers.find_map(|buffer| buffer.0.lock().mm.take())
     }
 
     /// Takes all memory away from the processes that map it, and frees it.
