@@ -120,14 +120,17 @@ impl Trial {
 
     /// Sleeps for some 100 us, or stays awake for less.
     fn pass_time<S: MayWait>(&self, stage: &S, random: &mut Random) {
-        let now = Monotonic.now();
         match random.below(4) {
             0 => {
-                let until = now.after(Ns(random.below(200_000)));
-                let _ = self.idle.wait_until(stage, &Tasks, until, |()| None::<()>);
+                self.sleep(stage, Ns(random.below(200_000)));
             }
-            _ => Monotonic.spin_until(now.after(Ns(random.below(10_000)))),
+            _ => Monotonic.spin_until(Monotonic.now().after(Ns(random.below(10_000)))),
         }
+    }
+
+    fn sleep<S: MayWait>(&self, stage: &S, span: Ns) {
+        let until = Monotonic.now().after(span);
+        let _ = self.idle.wait_until(stage, &Tasks, until, |()| None::<()>);
     }
 
     fn hammer<S: Stage + MayWait>(&self, stage: &S, args: &mut Hammer)
@@ -168,10 +171,7 @@ impl Trial {
                 }
             }
             // Attached threads would keep the others from the processors.
-            let until = Monotonic
-                .now()
-                .after(Ns(random.below(200_000).saturating_add(50_000)));
-            let _ = self.idle.wait_until(stage, &Tasks, until, |()| None::<()>);
+            self.sleep(stage, Ns(random.below(200_000).saturating_add(50_000)));
         }
     }
 
