@@ -14,9 +14,10 @@
 //! Removal: oob mode ends for good, then the in-band controller drains and goes, then the interrupt, then the rest.
 
 mod inband;
+mod reaching;
 
 use crate::dma::{Channel, Irq};
-use crate::spi::{Dma, MAX_CHIP_SELECTS, Parts, SLOTS, Spi};
+use crate::spi::{Dma, MAX_CHIP_SELECTS, Parts, Spi};
 use core::cell::UnsafeCell;
 use core::convert::Infallible;
 use core::ffi::{CStr, c_int, c_void};
@@ -25,28 +26,22 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use evl::board::{BoardClock, Table, WINDOW_DMA, WINDOW_SPI0, Window};
 use evl::io::Mmio;
 use evl::kcore::Monotonic;
-use evl::stage::Inband;
 use evl::time::Clock;
 use inband::InbandController;
 use kernel::alloc::KBox;
-use kernel::dma::Coherent;
 use kernel::error::{Result, code, from_result, to_result};
 use kernel::io::IoMem;
 use kernel::irq::{Handler, Registration as IrqRegistration};
 use kernel::platform::{self, Driver, Registration as DriverRegistration};
 use oob_dma::DescriptorMemory;
 use oob_spi::client::{Handle, Registration};
-use oob_spi::controller::{
-    Controller, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,
-    Which,
-};
+use oob_spi::controller::Controller;
+use reaching::{Descriptors, Reaching};
 
 /// Bus address of SPI0's FIFO (BCM2835 ARM Peripherals, 10.5), and its request lines (4.2.1.3).
 const FIFO: u64 = 0x7e20_4004;
 const TX_REQUEST: u8 = 6;
 const RX_REQUEST: u8 = 7;
-/// A control block takes 32 bytes.
-const DESCRIPTORS: usize = SLOTS * 32;
 /// The DMA masters see memory through the lowest GiB of the VideoCore's addresses, in 32 bits.
 const DMA_BITS: u32 = 32;
 
@@ -73,83 +68,6 @@ impl Hw for Simulated {
 }
 
 type SpiOf<H> = Spi<<H as Hw>::Mmio, <H as Hw>::Clock, Channel<<H as Hw>::Mmio>, Infallible>;
-
-/// The controller, and the simulated board that must be told which memory it may reach.
-struct Reaching<H: Hw> {
-    spi: SpiOf<H>,
-    board: Option<Table>,
-    mapped: [Option<u64>; MAX_CHIP_SELECTS],
-}
-
-impl<H: Hw> Reaching<H> {
-    fn unmap(&mut self, chip_select: u8) {
-        let bus = self
-            .mapped
-            .get_mut(usize::from(chip_select))
-            .and_then(Option::take);
-        if let (Some(board), Some(bus)) = (&self.board, bus) {
-            // SAFETY: the board outlives its device, and this runs in-band.
-            unsafe { (board.unmap)(board.context, bus) };
-        }
-    }
-}
-
-impl<H: Hw> Controller for Reaching<H> {
-    fn limits(&self) -> Limits {
-        self.spi.limits()
-    }
-
-    fn prepare(
-        &mut self,
-        inband: &Inband<'_>,
-        setup: &Setup,
-        memory: &FrameMemory,
-    ) -> core::result::Result<Prepared, PrepareError> {
-        if let Some(board) = &self.board {
-            // SAFETY: the board outlives its device, the memory is there until `terminate`, and this runs in-band.
-            let mapped =
-                unsafe { (board.map)(board.context, memory.bus, memory.cpu.as_ptr(), memory.len) };
-            let place = self.mapped.get_mut(usize::from(setup.chip_select));
-            match place {
-                Some(place) if mapped == 0 => *place = Some(memory.bus),
-                _ => return Err(PrepareError::NoDma),
-            }
-        }
-        self.spi
-            .prepare(inband, setup, memory)
-            .inspect_err(|_| self.unmap(setup.chip_select))
-    }
-
-    fn start(&mut self, inband: &Inband<'_>) {
-        self.spi.start(inband);
-    }
-
-    #[inline(always)]
-    fn pulse(
-        &mut self,
-        chip_select: u8,
-        which: Which,
-    ) -> core::result::Result<Pulse, TransferError> {
-        self.spi.pulse(chip_select, which)
-    }
-
-    fn finish(
-        &mut self,
-        chip_select: u8,
-        outcome: Outcome,
-    ) -> core::result::Result<(), TransferError> {
-        self.spi.finish(chip_select, outcome)
-    }
-
-    fn terminate(&mut self, inband: &Inband<'_>, chip_select: u8) {
-        self.spi.terminate(inband, chip_select);
-        self.unmap(chip_select);
-    }
-
-    fn stop(&mut self, inband: &Inband<'_>) {
-        self.spi.stop(inband);
-    }
-}
 
 /// The completion interrupt: that of the RX channel.
 struct Completion<M> {
@@ -194,45 +112,6 @@ unsafe extern "C" fn simulated_interrupt<M: Mmio + Send + Sync + 'static>(
     unsafe { &*completion.cast::<Completion<M>>() }.handle();
 }
 
-/// Memory for descriptors, which a simulated board may have to be told of.
-struct Descriptors {
-    memory: Coherent,
-    board: Option<Table>,
-}
-
-impl Descriptors {
-    fn new(device: &platform::Device<'_>, board: Option<Table>) -> Result<Self> {
-        // SAFETY: the device is bound to this driver for as long as the value lives.
-        let memory = unsafe { Coherent::new(device.as_device(), DESCRIPTORS) }?;
-        if let Some(board) = &board {
-            // SAFETY: the board outlives its device; the memory is there until `drop`.
-            to_result(unsafe {
-                (board.map)(
-                    board.context,
-                    memory.bus(),
-                    memory.cpu().as_ptr(),
-                    memory.len(),
-                )
-            })?;
-        }
-        Ok(Self { memory, board })
-    }
-
-    fn lend(&self) -> DescriptorMemory {
-        // SAFETY: `Device` drops its bus, and with it the channels' user, before this memory.
-        unsafe { DescriptorMemory::new(self.memory.cpu(), self.memory.bus(), self.memory.len()) }
-    }
-}
-
-impl Drop for Descriptors {
-    fn drop(&mut self) {
-        if let Some(board) = &self.board {
-            // SAFETY: mapped in `new`.
-            unsafe { (board.unmap)(board.context, self.memory.bus()) };
-        }
-    }
-}
-
 /// A bound controller. Fields are dropped in this order.
 struct Device<H: Hw> {
     inband: Option<InbandController>,
@@ -243,20 +122,16 @@ struct Device<H: Hw> {
 }
 
 impl<H: Hw> Device<H> {
-    /// Registers the in-band controller and the oob nodes; `self` stays where it is from here on.
+    /// Registers the in-band controller and the oob nodes.
     fn go_public(&mut self, device: &platform::Device<'_>) -> Result<&InbandController> {
-        let limits = self.oob_limits();
-        // SAFETY: `self` lies in a box that is dropped with the driver's data, its `inband` first.
-        let inband = unsafe { InbandController::new(device, &raw const *self, &limits) }?;
+        // SAFETY: nothing else uses the controller before it is public.
+        let limits = unsafe { &*self.oob.controller() }.limits();
+        // SAFETY: `oob` is dropped after `inband`.
+        let inband = unsafe { InbandController::new(device, &self.oob, &limits) }?;
         let bus_num = inband.bus_num();
         let inband = self.inband.insert(inband);
         self.oob.publish(bus_num)?;
         Ok(inband)
-    }
-
-    fn oob_limits(&self) -> Limits {
-        // SAFETY: nothing else uses the controller before it is public.
-        unsafe { &*self.oob.controller() }.limits()
     }
 }
 
@@ -306,11 +181,7 @@ fn controller<H: Hw>(
         lines: [const { None }; MAX_CHIP_SELECTS],
         dma,
     });
-    KBox::new(UnsafeCell::new(Reaching {
-        spi,
-        board,
-        mapped: [None; MAX_CHIP_SELECTS],
-    }))
+    KBox::new(UnsafeCell::new(Reaching::new(spi, board)))
 }
 
 fn dma_of<M: Mmio>(tx: M, rx: M, memory: DescriptorMemory) -> Dma<Channel<M>> {

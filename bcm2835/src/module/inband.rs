@@ -11,7 +11,8 @@
 //! `spi_setup` calls `set_cs` outside of messages: then the gate is tried, and where oob mode is on the call is left
 //! out, since chip selects are inactive between oob frames anyway.
 
-use super::{Device, Hw, Reaching};
+use super::Hw;
+use super::reaching::Reaching;
 use crate::spi::{Buffers, InbandSetup, Sleep};
 use core::ffi::c_int;
 use core::ptr::NonNull;
@@ -23,11 +24,13 @@ use evl::time::Ns;
 use kernel::bindings as b;
 use kernel::error::{Result, code, from_result, to_result};
 use kernel::platform;
+use oob_spi::client::{Handle, Registration};
 use oob_spi::controller::{Limits, MODE_CS_HIGH};
 
 /// What a `spi_controller` carries for its callbacks.
 struct Link<H: Hw> {
-    device: *const Device<H>,
+    bus: Handle,
+    controller: *mut Reaching<H>,
     in_message: AtomicBool,
 }
 
@@ -48,10 +51,10 @@ impl InbandController {
     ///
     /// # Safety
     ///
-    /// `bound` stays where it is until the result is dropped.
+    /// `oob` outlives the result.
     pub(super) unsafe fn new<H: Hw>(
         device: &platform::Device<'_>,
-        bound: *const Device<H>,
+        oob: &Registration<Reaching<H>>,
         limits: &Limits,
     ) -> Result<Self> {
         let size = u32::try_from(size_of::<Link<H>>())?;
@@ -63,7 +66,8 @@ impl InbandController {
         // SAFETY: as above, and nobody else knows it yet.
         unsafe {
             link.write(Link {
-                device: bound,
+                bus: oob.bus(),
+                controller: oob.controller(),
                 in_message: AtomicBool::new(false),
             })
         };
@@ -146,18 +150,13 @@ unsafe fn link<'a, H: Hw>(ctlr: *mut b::spi_controller) -> &'a Link<H> {
 }
 
 impl<H: Hw> Link<H> {
-    fn device(&self) -> &Device<H> {
-        // SAFETY: stays where it is while the controller is registered, by the contract of `new`.
-        unsafe { &*self.device }
-    }
-
     /// # Safety
     ///
     /// The caller has entered the gate in-band.
     #[allow(clippy::mut_from_ref)]
     unsafe fn controller(&self) -> &mut Reaching<H> {
         // SAFETY: by contract the caller alone uses the controller: the SPI core sends one message at a time.
-        unsafe { &mut *self.device().oob.controller() }
+        unsafe { &mut *self.controller }
     }
 }
 
@@ -174,7 +173,7 @@ unsafe extern "C" fn prepare_message<H: Hw>(
     // SAFETY: the SPI core passes the controller that this was registered with.
     let link = unsafe { link::<H>(ctlr) };
     // SAFETY: the bus is registered while the controller is.
-    from_result(unsafe { link.device().oob.bus().enter_inband() }.map(|()| {
+    from_result(unsafe { link.bus.enter_inband() }.map(|()| {
         link.in_message.store(true, Ordering::Relaxed);
         0
     }))
@@ -188,7 +187,7 @@ unsafe extern "C" fn unprepare_message<H: Hw>(
     let link = unsafe { link::<H>(ctlr) };
     link.in_message.store(false, Ordering::Relaxed);
     // SAFETY: entered in `prepare_message`.
-    unsafe { link.device().oob.bus().exit_inband() };
+    unsafe { link.bus.exit_inband() };
     0
 }
 
@@ -204,7 +203,7 @@ unsafe extern "C" fn set_cs<H: Hw>(spi: *mut b::spi_device, high: bool) {
     let active = high == (mode & MODE_CS_HIGH != 0);
     let in_message = link.in_message.load(Ordering::Relaxed);
     // SAFETY: the bus is registered while the controller is.
-    if !in_message && !unsafe { link.device().oob.bus().try_enter_inband() } {
+    if !in_message && !unsafe { link.bus.try_enter_inband() } {
         return;
     }
     // SAFETY: the gate was entered here or by the message.
@@ -216,7 +215,7 @@ unsafe extern "C" fn set_cs<H: Hw>(spi: *mut b::spi_device, high: bool) {
         .set_cs_inband(&inband(), chip_select, mode, active);
     if !in_message {
         // SAFETY: entered above.
-        unsafe { link.device().oob.bus().exit_inband() };
+        unsafe { link.bus.exit_inband() };
     }
 }
 
