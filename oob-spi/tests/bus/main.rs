@@ -7,5 +7,6 @@ mod defects;
 mod exchange;
 mod failsafe;
 mod life;
+mod refused;
 mod rig;
 mod triggers;

@@ -12,304 +12,16 @@
 //! that no frame follows the stop frame. A wait may time out at any moment before its event.
 #![cfg(loom)]
 
-use evl::stage::{Inband, Oob};
-use evl::time::{Clock, Instant, Ns, Timer};
-use evl::wait::{Flag, WaitError};
-use loom::sync::atomic::{AtomicBool, Ordering};
-use loom::sync::{Arc, Mutex};
+mod rig;
+
+use loom::sync::Arc;
+use loom::sync::atomic::Ordering;
 use loom::thread;
-use oob_spi::bus::{Block, Bus, Env, Owner, Request};
-use oob_spi::controller::*;
+use oob_spi::controller::Path;
 use oob_spi::errno::RunError;
 use oob_spi::gate::BusGate;
-use oob_spi::layout::Geometry;
-use oob_spi::validate::Settings;
-use oobkit_abi::spi as abi;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool as Switch, AtomicU64, Ordering as Untracked};
-
-const ME: Owner = Owner(1);
-
-/// What the hardware does; shared by the controller and the interrupt handler.
-#[derive(Default)]
-struct Hardware {
-    frame: u64,
-    running: bool,
-    completed: u64,
-    /// The status that the handler reads and acknowledges.
-    status: bool,
-    prepared: bool,
-    regular: u32,
-    stops: u32,
-}
-
-struct Model {
-    hardware: Arc<Mutex<Hardware>>,
-    path: Path,
-}
-
-impl Controller for Model {
-    fn limits(&self) -> Limits {
-        Limits {
-            chip_selects: 2,
-            max_frame_len: 64,
-            min_speed_hz: 1,
-            max_speed_hz: 1_000_000,
-            word_bits: 1 << 7,
-            modes: 0,
-        }
-    }
-
-    fn prepare(
-        &mut self,
-        _: &Inband<'_>,
-        _: &Setup,
-        _: &FrameMemory,
-    ) -> Result<Prepared, PrepareError> {
-        self.hardware.lock().unwrap().prepared = true;
-        Ok(Prepared {
-            effective_hz: 1_000_000,
-            wire: Ns(8_000),
-            path: self.path,
-        })
-    }
-
-    fn start(&mut self, _: &Inband<'_>) {}
-
-    fn pulse(&mut self, _: u8, which: Which) -> Result<Pulse, TransferError> {
-        let mut hardware = self.hardware.lock().unwrap();
-        assert!(hardware.prepared, "a frame without memory");
-        assert!(!hardware.running, "two frames at once");
-        match which {
-            Which::Regular => {
-                assert_eq!(hardware.stops, 0, "a frame after the stop frame");
-                hardware.regular += 1;
-            }
-            Which::Stop => hardware.stops += 1,
-        }
-        if self.path == Path::Fifo {
-            return Ok(Pulse::Done);
-        }
-        hardware.frame += 1;
-        hardware.running = true;
-        Ok(Pulse::InFlight)
-    }
-
-    fn finish(&mut self, _: u8, outcome: Outcome) -> Result<(), TransferError> {
-        let mut hardware = self.hardware.lock().unwrap();
-        if outcome == Outcome::Signalled {
-            assert_eq!(
-                hardware.completed, hardware.frame,
-                "another frame's completion"
-            );
-        }
-        hardware.running = false;
-        hardware.status = false;
-        Ok(())
-    }
-
-    fn terminate(&mut self, _: &Inband<'_>, _: u8) {
-        let mut hardware = self.hardware.lock().unwrap();
-        assert!(!hardware.running, "terminated in flight");
-        hardware.prepared = false;
-    }
-
-    fn stop(&mut self, _: &Inband<'_>) {}
-}
-
-/// Gives up at any moment before the event.
-struct LoomFlag {
-    raised: AtomicBool,
-    /// Set once oob mode is off, and nobody may begin to wait any more. Not tracked: it only looks.
-    off: Switch,
-}
-
-impl Flag for LoomFlag {
-    fn clear(&self) {
-        self.raised.store(false, Ordering::Relaxed);
-    }
-
-    fn raise(&self) {
-        self.raised.store(true, Ordering::Release);
-    }
-
-    fn wait_until(&self, _: &Oob<'_>, _: Instant) -> Result<(), WaitError> {
-        assert!(!self.off.load(Untracked::Relaxed), "waits after DISABLE");
-        match self.raised.swap(false, Ordering::AcqRel) {
-            true => Ok(()),
-            false => Err(WaitError::TimedOut),
-        }
-    }
-}
-
-struct NoTimer;
-
-impl Timer for NoTimer {
-    fn start(&self, _: Instant, _: Ns) {}
-
-    fn stop(&self) {}
-}
-
-struct LoomEnv {
-    flag: LoomFlag,
-    timer: NoTimer,
-    /// Each look at the clock takes `step`: not tracked by loom, as it orders nothing.
-    now: AtomicU64,
-    step: u64,
-}
-
-impl Clock for LoomEnv {
-    fn now(&self) -> Instant {
-        Instant(self.now.fetch_add(self.step, Untracked::Relaxed))
-    }
-
-    fn relax(&self) {
-        thread::yield_now();
-    }
-}
-
-impl Env for LoomEnv {
-    type Flag = LoomFlag;
-    type Timer = NoTimer;
-
-    fn flag(&self, _: u8) -> &LoomFlag {
-        &self.flag
-    }
-
-    fn trigger_timer(&self, _: u8) -> &NoTimer {
-        &self.timer
-    }
-
-    fn watch_timer(&self, _: u8) -> &NoTimer {
-        &self.timer
-    }
-
-    fn is_interrupted(&self, _: &Oob<'_>) -> bool {
-        true
-    }
-
-    fn nap(&self, _: &Inband<'_>) {
-        thread::yield_now();
-    }
-
-    fn gate_opened(&self) {}
-}
-
-#[derive(Clone)]
-struct Rig {
-    bus: Arc<Bus<Model, LoomEnv>>,
-    hardware: Arc<Mutex<Hardware>>,
-}
-
-fn oob() -> Oob<'static> {
-    // SAFETY: a model's thread blocks nothing else.
-    unsafe { Oob::assume() }
-}
-
-fn inband() -> Inband<'static> {
-    // SAFETY: as above.
-    unsafe { Inband::assume() }
-}
-
-impl Rig {
-    fn on(path: Path, step: u64) -> Self {
-        let hardware = Arc::new(Mutex::new(Hardware::default()));
-        let env = LoomEnv {
-            flag: LoomFlag {
-                raised: AtomicBool::new(false),
-                off: Switch::new(false),
-            },
-            timer: NoTimer,
-            now: AtomicU64::new(1_000),
-            step,
-        };
-        let model = Model {
-            hardware: hardware.clone(),
-            path,
-        };
-        let rig = Self {
-            bus: Arc::new(Bus::new(model, env)),
-            hardware,
-        };
-        rig.enable(0);
-        rig
-    }
-
-    fn enable(&self, chip_select: u8) {
-        let args = abi::Enable {
-            frame_len: 8,
-            ..abi::Enable::default()
-        };
-        let request = Request {
-            owner: ME,
-            args: &args,
-            settings: &Settings::default(),
-            geometry: Geometry {
-                align: 64,
-                page: 4096,
-            },
-            gate_limit: Ns(0),
-        };
-        let memory = |layout: &oob_spi::layout::Layout| {
-            let block = MEMORY.with(|memory| memory.as_ptr());
-            assert!(layout.total as usize <= 8192);
-            Some(Block {
-                cpu: NonNull::new(block.cast()).unwrap(),
-                bus: 0,
-            })
-        };
-        // SAFETY: the block is the thread's for good, and as long as is asserted.
-        unsafe { self.bus.enable(&inband(), chip_select, &request, memory) }.unwrap();
-    }
-
-    fn run(&self) -> Result<(), RunError> {
-        self.bus.run(&oob(), 0, ME)
-    }
-
-    /// The hardware completes what runs, and the handler is called: also when there is nothing.
-    fn complete(&self) {
-        let mut hardware = self.hardware.lock().unwrap();
-        if hardware.running {
-            hardware.running = false;
-            hardware.completed = hardware.frame;
-            hardware.status = true;
-        }
-        drop(hardware);
-        self.bus
-            .interrupt(|| std::mem::take(&mut self.hardware.lock().unwrap().status));
-    }
-
-    fn set_stop(&self, miss_limit: u32, period_ns: u64) {
-        let args = abi::Stop {
-            miss_limit,
-            reserved: 0,
-            period_ns,
-        };
-        self.bus.set_stop(&inband(), 0, ME, &args).unwrap();
-    }
-
-    fn set_timer(&self) {
-        let args = abi::Trigger {
-            kind: abi::TRIGGER_TIMER,
-            reserved: 0,
-            first_ns: 0,
-            period_ns: 1_000_000,
-        };
-        self.bus.set_trigger(&inband(), 0, ME, &args).unwrap();
-    }
-}
-
-thread_local! {
-    // Of the thread that runs the models; other threads only reach it through the bus.
-    static MEMORY: std::cell::Cell<[u8; 8192]> = const { std::cell::Cell::new([0; 8192]) };
-}
-
-fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 100_000;
-    builder.check(model);
-}
+use rig::*;
+use std::sync::atomic::Ordering as Untracked;
 
 #[test]
 fn run_against_run() {
@@ -525,6 +237,40 @@ fn a_waiter_leaves_before_disable_returns() {
             matches!(result, Err(Closing | Off | Interrupted)),
             "{result:?}"
         );
+    });
+}
+
+/// The fail-safe trips while its owner leaves oob mode: a trip, which raises the flag, is followed by the stop frame.
+#[test]
+fn a_trip_in_the_moment_of_disable_sends_its_stop_frame() {
+    check(3, || {
+        let rig = Rig::on(Path::Fifo, 1_000_000);
+        rig.set_stop(1, 1_000_000);
+        let watch = rig.clone();
+        let watch = thread::spawn(move || watch.bus.watch_tick(0));
+        rig.bus.disable(&inband(), 0, ME).unwrap();
+        watch.join().unwrap();
+        let has_tripped = rig.bus.env().flag.raised.load(Ordering::Acquire);
+        assert_eq!(rig.hardware.lock().unwrap().stops, u32::from(has_tripped));
+    });
+}
+
+/// Another trigger is chosen while a thread waits for a timer's frame: no call gets to the flag before that one has left.
+#[test]
+fn a_waiter_leaves_before_another_trigger_serves() {
+    check(2, || {
+        let rig = Rig::on(Path::Dma, 1);
+        rig.set_timer();
+        let threads = [rig.clone(), rig.clone()].map(|rig| thread::spawn(move || rig.run()));
+        rig.set_call();
+        for thread in threads {
+            let result = thread.join().unwrap();
+            use RunError::*;
+            assert!(
+                matches!(result, Err(Stuck | Busy | Interrupted | SettingUp)),
+                "{result:?}"
+            );
+        }
     });
 }
 
