@@ -1,197 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The device.
+//! The device: each service has a file here, and answers its own calls.
 
-use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_TOTAL, Total};
+mod stax;
+
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use evl::mainline::{Monitor, Monotonic, Tasks, guarded, with_oob};
-use evl::stage::{Inband, MayWait};
-use evl::time::{Clock, Ns};
-use kernel::alloc::{KArc, KBox};
-use kernel::error::{Result, code, from_result};
+use core::sync::atomic::{AtomicPtr, Ordering};
+use kernel::alloc::KBox;
+use kernel::error::{Result, from_result};
 use kernel::miscdevice::{File, Registration};
-use kernel::task;
 use kernel::uaccess::UserPtr;
-use stax::{Guard, LockError, Mainline, Side, Sleep, Stage, Stax, TryLockError};
 
 static DEVICE: AtomicPtr<Registration<Trial>> = AtomicPtr::new(core::ptr::null_mut());
 
-type Lock = Stax<KArc<Inside>, Mainline>;
-
-/// What the lock guards: who is inside, as the threads themselves count it.
-#[derive(Default)]
-struct Inside {
-    threads: [AtomicU64; 2],
-    entered: [AtomicU64; 2],
-    violations: AtomicU64,
-}
-
-/// An open file.
+/// An open file: everything of it is its own.
 struct Trial {
-    lock: Lock,
-    /// The same as in the lock.
-    inside: KArc<Inside>,
-    /// Nothing ever comes of waiting here but time.
-    idle: Monitor<()>,
-}
-
-impl Inside {
-    fn all(counters: &[AtomicU64; 2], side: Side) -> &AtomicU64 {
-        let [oob, inband] = counters;
-        match side {
-            Side::Oob => oob,
-            Side::Inband => inband,
-        }
-    }
-
-    fn check(&self, side: Side) {
-        if Self::all(&self.threads, side.other()).load(Ordering::Relaxed) != 0 {
-            self.violations.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn come(&self, side: Side) {
-        Self::all(&self.threads, side).fetch_add(1, Ordering::Relaxed);
-        Self::all(&self.entered, side).fetch_add(1, Ordering::Relaxed);
-        self.check(side);
-    }
-
-    fn go(&self, side: Side) {
-        self.check(side);
-        Self::all(&self.threads, side).fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11).checked_rem(n).unwrap_or(0)
-    }
+    stax: stax::Trial,
 }
 
 impl File for Trial {
     type Device = ();
 
     fn open(_device: &()) -> Result<Self> {
-        let inside = KArc::new(Inside::default())?;
         Ok(Self {
-            lock: Stax::new(inside.clone(), Mainline::new()?),
-            inside,
-            idle: Monitor::new(guarded(())?),
+            stax: stax::Trial::new()?,
         })
     }
 
     fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
-        match command {
-            STAX_HAMMER => {
-                let mut args: Hammer = argument.read()?;
-                let oob = with_oob(|stage| self.hammer(stage, &mut args));
-                if oob.is_none() {
-                    // SAFETY: a system call of a thread that is not attached: task context, nothing held.
-                    self.hammer(&unsafe { Inband::assume() }, &mut args);
-                }
-                argument.write(&args).map(|()| 0)
-            }
-            STAX_DESTROY => {
-                self.lock.destroy();
-                Ok(0)
-            }
-            STAX_TOTAL => argument.write(&self.total()).map(|()| 0),
-            _ => Err(code::ENOTTY),
-        }
-    }
-}
-
-impl Trial {
-    fn total(&self) -> Total {
-        let inside = &self.inside;
-        let [oob, inband] = &inside.entered;
-        Total {
-            oob: oob.load(Ordering::Relaxed),
-            inband: inband.load(Ordering::Relaxed),
-            violations: inside.violations.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Sleeps for some 100 us, or stays awake for less.
-    fn pass_time<S: MayWait>(&self, stage: &S, random: &mut Random) {
-        match random.below(4) {
-            0 => {
-                self.sleep(stage, Ns(random.below(200_000)));
-            }
-            _ => Monotonic.spin_until(Monotonic.now().after(Ns(random.below(10_000)))),
-        }
-    }
-
-    fn sleep<S: MayWait>(&self, stage: &S, span: Ns) {
-        let until = Monotonic.now().after(span);
-        let _ = self.idle.wait_until(stage, &Tasks, until, |()| None::<()>);
-    }
-
-    fn hammer<S: Stage + MayWait>(&self, stage: &S, args: &mut Hammer)
-    where
-        Mainline: Sleep<S>,
-    {
-        let mut random = Random(args.seed | 1);
-        while Monotonic.now().0 < args.until_ns && !task::signal_pending() {
-            let begin = Monotonic.now();
-            let entered = match random.below(4) {
-                0 => match self.lock.try_lock(stage) {
-                    Ok(guard) => Ok(guard),
-                    Err(TryLockError::Dead) => Err(LockError::Dead),
-                    Err(TryLockError::WouldBlock | TryLockError::Overflow) => {
-                        args.busy = args.busy.wrapping_add(1);
-                        self.pass_time(stage, &mut random);
-                        continue;
-                    }
-                },
-                1 => {
-                    let deadline = begin.after(Ns(random.below(300_000)));
-                    self.lock.lock_until(stage, deadline)
-                }
-                _ => self.lock.lock(stage),
-            };
-            match entered {
-                Ok(guard) => {
-                    let took = Monotonic.now().since(begin).0;
-                    args.longest_ns = args.longest_ns.max(took);
-                    args.entered = args.entered.wrapping_add(1);
-                    self.inside(stage, &guard, args, &mut random);
-                }
-                Err(LockError::TimedOut) => args.timed_out = args.timed_out.wrapping_add(1),
-                Err(LockError::Interrupted) => args.interrupted = args.interrupted.wrapping_add(1),
-                Err(LockError::Dead | LockError::Overflow) => {
-                    args.dead = 1;
-                    return;
-                }
-            }
-            // Attached threads would keep the others from the processors.
-            self.sleep(stage, Ns(random.below(200_000).saturating_add(50_000)));
-        }
-    }
-
-    fn inside<S: Stage + MayWait>(
-        &self,
-        stage: &S,
-        guard: &Guard<'_, KArc<Inside>, S, Mainline>,
-        args: &mut Hammer,
-        random: &mut Random,
-    ) {
-        guard.come(S::SIDE);
-        self.pass_time(stage, random);
-        if random.below(4) == 0
-            && let Ok(inner) = guard.nest()
-        {
-            args.nested = args.nested.wrapping_add(1);
-            inner.check(S::SIDE);
-            self.pass_time(stage, random);
-        }
-        guard.go(S::SIDE);
+        self.stax.ioctl(command, argument)
     }
 }
 
