@@ -141,7 +141,7 @@ pub(crate) fn programs(arch: Arch) -> Result<Vec<PathBuf>> {
 }
 
 /// Cleared of what the Cargo that runs us has set for itself.
-fn debian_rust(cmd: &mut Command) {
+pub(crate) fn debian_rust(cmd: &mut Command) {
     cmd.env("CARGO", CARGO).env("RUSTC", RUSTC);
     for name in [
         "CARGO_TARGET_DIR",

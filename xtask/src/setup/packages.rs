@@ -40,8 +40,8 @@ pub(crate) const BUILD: &[&str] = &[
 /// To build a whole kernel.
 pub(crate) const KERNEL_BUILD: &[&str] = &["bison", "flex", "libssl-dev", "cpio"];
 
-/// To check the tree itself.
-pub(crate) const LINT: &[&str] = &["rustfmt-web", "rust-web-clippy"];
+/// To check the tree itself; the last one is ThreadSanitizer's runtime.
+pub(crate) const LINT: &[&str] = &["rustfmt-web", "rust-web-clippy", "libclang-rt-19-dev"];
 
 const QEMU: &[&str] = &["qemu-system-arm", "qemu-system-x86", "qemu-utils"];
 /// The first version that models the BCM2835 SPI controller and the i.MX 8M Plus board.

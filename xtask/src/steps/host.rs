@@ -79,6 +79,37 @@ pub(super) fn models() -> Result<Count> {
     Ok(count)
 }
 
+/// The tests with real threads, by package.
+const THREADED: [(&str, &[&str]); 3] = [
+    ("evl", &["--test", "waiting"]),
+    ("evl-shim", &["--lib"]),
+    ("stax", &["--test", "threads"]),
+];
+
+/// Debian's Rust has no runtime for ThreadSanitizer, but the source of its library: so clang's runtime is linked, and the
+/// library built with it.
+const SANITIZE: &str =
+    "-Zsanitizer=thread -Zexternal-clangrt -Clinker=clang-19 -Clink-arg=-fsanitize=thread";
+
+/// Those tests under ThreadSanitizer: a data race fails them.
+pub(super) fn thread_sanitizer() -> Result<Count> {
+    let mut count = Count::default();
+    for (package, target) in THREADED {
+        let mut cmd = Command::new(CARGO);
+        crate::kit::debian_rust(&mut cmd);
+        cmd.args(["test", "--locked", "-Zbuild-std"])
+            .args(["--target", "x86_64-unknown-linux-gnu"])
+            .args(["--package", package])
+            .args(target)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", SANITIZE)
+            .env("CARGO_TARGET_DIR", paths::target().join("tsan"))
+            .current_dir(paths::repo());
+        count.add(results(&run::output(&mut cmd)?));
+    }
+    Ok(count)
+}
+
 /// Random register sequences, played to the model and to QEMU's.
 pub(super) fn qemu_diff(long: bool) -> Result<Count> {
     let mut cmd = cargo();

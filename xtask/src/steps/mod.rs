@@ -131,6 +131,7 @@ pub(crate) fn test(long: bool) -> bool {
     report.step("clippy", host::clippy);
     report.step("host tests", || host::tests(long));
     report.step("loom", host::models);
+    report.step("ThreadSanitizer", host::thread_sanitizer);
     report.step("model against QEMU's own", || host::qemu_diff(long));
     report.step("modules", guests::modules);
     report.step("clippy, kernel build", guests::lint);
