@@ -17,18 +17,18 @@
 //! Braking shorts the windings (drive 0); without [`FLAG_ENABLE`] they are open, so there is no current and the motor
 //! coasts. The frames are those of the crate `motor-frame`.
 
+mod steps;
+
 use crate::slave::SpiSlave;
 use evl::time::{Instant, Ns};
 use motor_frame::{
-    COUNTS_PER_TURN, Command, DRIVE_FULL, FLAG_BAD_COMMAND, FLAG_BRAKE, FLAG_ENABLE, FRAME_LEN,
-    Status,
+    Command, DRIVE_FULL, FLAG_BAD_COMMAND, FLAG_BRAKE, FLAG_ENABLE, FRAME_LEN, Status,
 };
+use steps::{COASTING, DRIVEN, LEVELS, Q, Steps};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Length of a step.
 pub const STEP: Ns = Ns(10_000);
-/// Entries of the table: the last is 2^20 steps, 10.5 s.
-const LEVELS: usize = 21;
 /// Applications of the last entry that one call makes at most.
 const MAX_TOP: u64 = 16;
 /// The most matrix applications of one call.
@@ -36,114 +36,6 @@ pub const MAX_APPLIES: u64 = MAX_TOP + LEVELS as u64 - 1;
 
 /// Fraction bits of the state.
 const STATE_BITS: u32 = 16;
-/// Fraction bits of the matrices.
-const Q: u32 = 40;
-const ONE: i128 = 1 << Q;
-
-/// Stall current, mA.
-const STALL: i128 = 12_000;
-/// No-load velocity, counts/s.
-const NO_LOAD: i128 = 50 * COUNTS_PER_TURN as i128;
-/// Steps in TAU_E, TAU_M, TAU_F, and in a second.
-const TAU_E: i128 = 50;
-const TAU_M: i128 = 2_000;
-const TAU_F: i128 = 100_000;
-const SECOND: i128 = 100_000;
-
-/// What some number of steps does to (i, w, x) under a constant drive u: row letter, column letter.
-#[derive(Clone, Copy, Debug)]
-struct Steps {
-    ii: i64,
-    iw: i64,
-    iu: i64,
-    wi: i64,
-    ww: i64,
-    wu: i64,
-    xi: i64,
-    xw: i64,
-    xu: i64,
-}
-
-const fn q(value: i128) -> i64 {
-    // Constant evaluation fails the build where this does not fit.
-    assert!(value <= i64::MAX as i128 && value >= i64::MIN as i128);
-    value as i64
-}
-
-#[allow(clippy::arithmetic_side_effects, reason = "the compiler evaluates it")]
-const fn sum(a: (i64, i64), b: (i64, i64), rest: i64) -> i64 {
-    let products = a.0 as i128 * a.1 as i128 + b.0 as i128 * b.1 as i128;
-    q(((products + (1 << (Q - 1))) >> Q) + rest as i128)
-}
-
-impl Steps {
-    /// Windings driven, or shorted with u = 0.
-    const DRIVEN: Self = Self {
-        ii: q(ONE - ONE / TAU_E),
-        iw: q(-ONE * STALL / NO_LOAD / TAU_E),
-        iu: q(ONE * STALL / TAU_E),
-        wi: q(ONE * NO_LOAD / STALL / TAU_M),
-        ww: q(ONE - ONE / TAU_F),
-        wu: 0,
-        xi: 0,
-        xw: q(ONE / SECOND),
-        xu: 0,
-    };
-
-    /// Windings open.
-    const COASTING: Self = Self {
-        ii: 0,
-        iw: 0,
-        iu: 0,
-        wi: 0,
-        ..Self::DRIVEN
-    };
-
-    /// Twice as many steps.
-    const fn doubled(self) -> Self {
-        let Self {
-            ii,
-            iw,
-            iu,
-            wi,
-            ww,
-            wu,
-            xi,
-            xw,
-            xu,
-        } = self;
-        Self {
-            ii: sum((ii, ii), (iw, wi), 0),
-            iw: sum((ii, iw), (iw, ww), 0),
-            iu: sum((ii, iu), (iw, wu), iu),
-            wi: sum((wi, ii), (ww, wi), 0),
-            ww: sum((wi, iw), (ww, ww), 0),
-            wu: sum((wi, iu), (ww, wu), wu),
-            xi: sum((xi, ii), (xw, wi), xi),
-            xw: sum((xi, iw), (xw, ww), xw),
-            xu: sum((xi, iu), (xw, wu), xu.saturating_mul(2)),
-        }
-    }
-
-    #[allow(
-        clippy::arithmetic_side_effects,
-        clippy::indexing_slicing,
-        reason = "the compiler evaluates it"
-    )]
-    const fn table(self) -> [Self; LEVELS] {
-        let mut table = [self; LEVELS];
-        let mut level = 1;
-        while level < LEVELS {
-            table[level] = table[level - 1].doubled();
-            level += 1;
-        }
-        table
-    }
-}
-
-static DRIVEN: [Steps; LEVELS] = Steps::DRIVEN.table();
-static COASTING: [Steps; LEVELS] = Steps::COASTING.table();
-
 /// What the motor has been told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MotorCounts {
