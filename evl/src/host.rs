@@ -1,27 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The host core: the stage in a plain process, under virtual time.
+//! The host core: a machine of two stages in a plain process, under virtual time.
 //!
 //! ```text
-//!   driver logic --- Clock::relax, Flag::wait_until ---> Host: moves virtual time
-//!                                                         |   runs what is due, in order of date
-//!                                   Device::advance <-----+-----> timers, scripted events
-//!                                         |
-//!                                   interrupt handler (driver logic again)
+//!   oob threads, priorities 1..=98  \                          seed --> tape.rs: every choice, and the trace
+//!   in-band threads                  }--- each a coroutine ---> engine.rs: who runs, what falls due, in order of date
+//!   the test itself, from outside   /                            |       |          |
+//!                                             Device::advance <--'    timers,    interference.rs: bursts, delays,
+//!                                                                     interrupts  interrupts-off sections in-band
 //! ```
 //!
-//! Nothing here reads the machine's clock: a run is the same every time. Time moves only when the driver waits or
-//! polls, so a driver that polls without [`Clock::relax`] hangs, and a wait for an event that never comes ends at its
-//! deadline without any real time going by.
+//! Nothing here reads the machine's clock, and one thing at a time runs: a run is the same every time, and another
+//! one for another seed. Rules:
+//! - time moves only while a thread computes ([`Clock::relax`], [`Host::compute`], [`Host::elapse`]) or all sleep: code
+//!   between two services takes none. A loop that polls without [`Clock::relax`] hangs;
+//! - every service is a point at which the thread may lose the processor: to a thread of higher rank, to an interrupt,
+//!   and in-band to whatever the seed chooses. Between two services nothing happens;
+//! - an oob thread outranks everything in-band; among oob threads the priority counts, then who was ready first;
+//! - handlers run with interrupts off and never wait. So does whoever holds a [`HostLock`];
+//! - the test is not part of the machine: when it waits, the machine runs, and when the machine runs the test does not.
+//!
+//! Real orders of memory accesses are not simulated here: that is loom's part, and the stage lock's search has every
+//! order of its steps.
+
+mod engine;
+mod flag;
+mod interference;
+mod interrupt;
+mod mutex;
+mod park;
+mod poll;
+mod tape;
+mod thread;
+mod threads;
+mod timer;
+mod work;
+
+pub use engine::{Stuck, explore};
+pub use flag::HostFlag;
+pub use interference::Interference;
+pub use interrupt::{Handled, Handler, Interrupt};
+pub use mutex::{LockError, Mutex, MutexGuard};
+pub use park::{HostLock, Monitor, Semaphore};
+pub use poll::{PollHead, poll};
+pub use thread::{RunError, Running, Task, Thread};
+pub use timer::HostTimer;
+pub use work::Work;
 
 use crate::stage::{Inband, Oob};
-use crate::time::{Clock, Instant, Ns, Timer};
-use crate::wait::{Flag, WaitError};
+use crate::time::{Clock, Instant, Ns};
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::vec::Vec;
+use threads::{Class, Context, Stages};
+use timer::Due;
 
 /// Something with time in it: a simulated board.
 pub trait Device {
@@ -32,22 +66,13 @@ pub trait Device {
     fn advance(&self, now: Instant);
 }
 
-type Handler = Rc<dyn Fn()>;
-
-struct Due {
-    date: Instant,
-    order: u64,
-    period: Ns,
-    timer: u64,
-    handler: Handler,
-}
-
 struct Inner {
     now: Cell<Instant>,
     quantum: Cell<Ns>,
     next_id: Cell<u64>,
     devices: RefCell<Vec<Rc<dyn Device>>>,
     due: RefCell<Vec<Due>>,
+    stages: Stages,
 }
 
 /// A simulated machine; clones are handles to the same one.
@@ -69,15 +94,27 @@ impl Default for Host {
 }
 
 impl Host {
-    /// A machine at date 1 us, with no devices. One turn of a polling loop takes 20 ns.
+    /// A machine at date 1 us, with one processor, no devices, and seed 0. One turn of a polling loop takes 20 ns.
     pub fn new() -> Self {
+        Self::seeded(0)
+    }
+
+    /// The same, with all its choices made by `seed`.
+    pub fn seeded(seed: u64) -> Self {
         Self(Rc::new(Inner {
             now: Cell::new(Instant(1_000)),
             quantum: Cell::new(Ns(20)),
             next_id: Cell::new(0),
             devices: RefCell::new(Vec::new()),
             due: RefCell::new(Vec::new()),
+            stages: Stages::new(seed),
         }))
+    }
+
+    /// Sets how many processors there are; at least 1. Exact dates are promised of one alone: with several, interrupts
+    /// off on one of them hold up the others, too.
+    pub fn set_processors(&self, processors: usize) {
+        self.0.stages.processors.set(processors.max(1));
     }
 
     /// Sets what one turn of a polling loop costs; at least 1 ns.
@@ -93,64 +130,71 @@ impl Host {
     /// Calls `handler` once at `date`.
     pub fn at(&self, date: Instant, handler: impl FnOnce() + 'static) {
         let once = Cell::new(Some(Box::new(handler) as Box<dyn FnOnce()>));
-        let id = self.id();
-        self.arm(
-            id,
-            date,
-            Ns(0),
-            Rc::new(move || {
-                if let Some(f) = once.take() {
-                    f();
-                }
-            }),
-        );
+        let handler = Rc::new(move |_| {
+            if let Some(f) = once.take() {
+                f();
+            }
+        });
+        self.arm(self.id(), date, Ns(0), handler);
     }
 
-    /// A timer that calls `handler`.
-    pub fn timer(&self, handler: impl Fn() + 'static) -> HostTimer {
-        HostTimer {
-            host: self.clone(),
-            id: self.id(),
-            handler: Rc::new(handler),
-        }
-    }
-
-    /// A flag that is waited on in this machine's time.
-    pub fn flag(&self) -> HostFlag {
-        HostFlag {
-            host: self.clone(),
-            raised: Cell::new(false),
-        }
-    }
-
-    /// Runs everything that is due up to `date`, then stands at `date`.
+    /// Runs everything that is due up to `date`, then stands at `date`. In a thread of the machine: computes till then.
     pub fn run_until(&self, date: Instant) {
-        while let Some(next) = self.next_event().filter(|next| *next <= date) {
-            self.step(next);
+        if let Context::Thread(_) = self.context() {
+            return self.compute(date.since(self.now()));
         }
+        while self.turn(date) {}
         if self.now() < date {
             self.0.now.set(date);
-            self.advance_devices();
+        }
+        self.advance_devices();
+    }
+
+    /// Has the calling thread compute for `span`; whatever outranks it may interrupt that.
+    pub fn compute(&self, span: Ns) {
+        match self.context() {
+            Context::Thread(slot) => self.compute_in(&slot, span),
+            _ => self.run_until(self.now().after(span)),
         }
     }
 
     /// Lets `span` go by while the simulated processor is busy and takes no interrupt: a register access, for example.
     ///
-    /// What falls due meanwhile runs late, at the next wait or polling turn.
+    /// What falls due meanwhile runs late, at the next service.
     pub fn elapse(&self, span: Ns) {
+        self.pass_elsewhere(span);
         self.0.now.set(self.now().after(span));
     }
 
-    /// The out-of-band stage's token, for the simulated thread.
+    /// The out-of-band stage's token, for an oob thread of the machine or for the test.
+    ///
+    /// # Panics
+    ///
+    /// Anywhere else: there it would not be true.
     pub fn oob(&self) -> Oob<'_> {
-        // SAFETY: the process is the simulated thread; waiting moves virtual time and cannot block anything else.
+        self.assert_class(Class::Oob);
+        // SAFETY: just checked; waiting moves virtual time and cannot block anything else.
         unsafe { Oob::assume() }
     }
 
-    /// The in-band stage's token, for the simulated thread.
+    /// The in-band stage's token, for an in-band thread of the machine or for the test.
+    ///
+    /// # Panics
+    ///
+    /// Anywhere else: there it would not be true.
     pub fn inband(&self) -> Inband<'_> {
-        // SAFETY: as for `oob`: no context of a process is atomic.
+        self.assert_class(Class::Inband);
+        // SAFETY: just checked.
         unsafe { Inband::assume() }
+    }
+
+    fn assert_class(&self, wanted: Class) {
+        let is_so = match self.context() {
+            Context::Outside => true,
+            Context::Thread(slot) => slot.class == wanted,
+            Context::Handler => false,
+        };
+        assert!(is_so, "a token of a stage on which the caller does not run");
     }
 
     fn id(&self) -> u64 {
@@ -159,52 +203,12 @@ impl Host {
         id
     }
 
-    fn arm(&self, timer: u64, date: Instant, period: Ns, handler: Handler) {
-        let order = self.id();
-        self.0.due.borrow_mut().push(Due {
-            date,
-            order,
-            period,
-            timer,
-            handler,
-        });
-    }
-
-    fn disarm(&self, timer: u64) {
-        self.0.due.borrow_mut().retain(|due| due.timer != timer);
-    }
-
+    /// The next date at which a handler runs.
     fn next_event(&self) -> Option<Instant> {
         let devices = self.0.devices.borrow().clone();
         let of_devices = devices.iter().filter_map(|d| d.next_event()).min();
         let of_timers = self.0.due.borrow().iter().map(|due| due.date).min();
-        match (of_devices, of_timers) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
-
-    fn step(&self, date: Instant) {
-        self.0.now.set(self.now().max(date));
-        self.advance_devices();
-        while let Some(handler) = self.pop_due() {
-            handler();
-        }
-    }
-
-    fn pop_due(&self) -> Option<Handler> {
-        let now = self.now();
-        let mut due = self.0.due.borrow_mut();
-        let first = (0..due.len())
-            .filter(|i| due[*i].date <= now)
-            .min_by_key(|i| (due[*i].date, due[*i].order))?;
-        let mut entry = due.swap_remove(first);
-        let handler = entry.handler.clone();
-        if entry.period.0 > 0 {
-            entry.date = entry.date.after(entry.period);
-            due.push(entry);
-        }
-        Some(handler)
+        of_devices.into_iter().chain(of_timers).min()
     }
 
     fn advance_devices(&self) {
@@ -221,130 +225,9 @@ impl Clock for Host {
     }
 
     fn relax(&self) {
-        self.run_until(self.now().after(self.0.quantum.get()));
+        self.compute(self.0.quantum.get());
     }
 }
 
-/// A timer in virtual time.
-pub struct HostTimer {
-    host: Host,
-    id: u64,
-    handler: Handler,
-}
-
-impl fmt::Debug for HostTimer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostTimer")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Timer for HostTimer {
-    fn start(&self, first: Instant, period: Ns) {
-        self.host.disarm(self.id);
-        self.host.arm(self.id, first, period, self.handler.clone());
-    }
-
-    fn stop(&self) {
-        self.host.disarm(self.id);
-    }
-}
-
-impl Drop for HostTimer {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// A flag in virtual time.
-#[derive(Debug)]
-pub struct HostFlag {
-    host: Host,
-    raised: Cell<bool>,
-}
-
-impl Flag for HostFlag {
-    fn clear(&self) {
-        self.raised.set(false);
-    }
-
-    fn raise(&self) {
-        self.raised.set(true);
-    }
-
-    fn wait_until(&self, _oob: &Oob<'_>, deadline: Instant) -> Result<(), WaitError> {
-        loop {
-            if self.raised.replace(false) {
-                return Ok(());
-            }
-            match self.host.next_event().filter(|next| *next <= deadline) {
-                Some(next) => self.host.step(next),
-                None if self.host.now() >= deadline => return Err(WaitError::TimedOut),
-                None => {
-                    assert!(
-                        deadline != Instant::NEVER,
-                        "deadlock: nothing left to happen, and no deadline"
-                    );
-                    self.host.run_until(deadline);
-                }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_raise_before_the_wait_is_not_lost() {
-        let host = Host::new();
-        let flag = host.flag();
-        flag.raise();
-        assert_eq!(flag.wait_until(&host.oob(), host.now()), Ok(()));
-        assert_eq!(
-            flag.wait_until(&host.oob(), host.now()),
-            Err(WaitError::TimedOut)
-        );
-    }
-
-    #[test]
-    fn a_wait_ends_at_its_deadline_or_its_event_whichever_is_first() {
-        let host = Host::new();
-        let flag = Rc::new(host.flag());
-        let raised = flag.clone();
-        host.at(Instant(5_000), move || raised.raise());
-        assert_eq!(
-            flag.wait_until(&host.oob(), Instant(4_000)),
-            Err(WaitError::TimedOut)
-        );
-        assert_eq!(host.now(), Instant(4_000));
-        assert_eq!(flag.wait_until(&host.oob(), Instant(9_000)), Ok(()));
-        assert_eq!(host.now(), Instant(5_000));
-    }
-
-    #[test]
-    fn what_fell_due_while_the_processor_was_busy_still_beats_the_deadline() {
-        let host = Host::new();
-        let flag = Rc::new(host.flag());
-        let raised = flag.clone();
-        host.at(Instant(1_500), move || raised.raise());
-        host.elapse(Ns(5_000));
-        assert_eq!(flag.wait_until(&host.oob(), Instant(2_000)), Ok(()));
-        assert_eq!(host.now(), Instant(6_000));
-    }
-
-    #[test]
-    fn a_periodic_timer_keeps_its_grid_and_stops() {
-        let host = Host::new();
-        let dates = Rc::new(RefCell::new(Vec::new()));
-        let (seen, clock) = (dates.clone(), host.clone());
-        let timer = host.timer(move || seen.borrow_mut().push(clock.now().0));
-        timer.start(Instant(2_000), Ns(500));
-        host.run_until(Instant(3_100));
-        timer.stop();
-        host.run_until(Instant(9_000));
-        assert_eq!(*dates.borrow(), [2_000, 2_500, 3_000]);
-    }
-}
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -3,6 +3,7 @@
 //! Exchange calls: RUN, RUN_UNTIL, RUN_LIST.
 
 use crate::rig::*;
+use evl::host::Thread;
 use evl::time::{Clock, Ns};
 use oob_spi::bus::Owner;
 use oob_spi::controller::*;
@@ -48,10 +49,12 @@ fn a_second_thread_is_refused_while_a_frame_is_under_way() {
         let (host, bus) = (rig.host.clone(), rig.bus.clone());
         let seen = Rc::new(Cell::new(None));
         let result = seen.clone();
-        rig.host.at(host.now().after(Ns(1_000)), move || {
-            let oob = host.oob();
-            result.set(Some((bus.run(&oob, 0, ME), bus.run(&oob, 1, ME))));
-        });
+        let date = host.now().after(Ns(1_000));
+        Thread::run(&host, &host.inband(), c"second", 50, move |oob, me| {
+            me.sleep_until(oob, date).unwrap();
+            result.set(Some((bus.run(oob, 0, ME), bus.run(oob, 1, ME))));
+        })
+        .unwrap();
         rig.run().unwrap();
         assert_eq!(seen.get(), Some((Err(RunError::Busy), Err(RunError::Busy))));
         assert_eq!(rig.hardware.pulses().len(), 1);

@@ -326,10 +326,10 @@ impl Rig {
         for cs in 0..3 {
             let weak = Rc::downgrade(&bus);
             let tick = move || weak.upgrade().unwrap().trigger_tick(cs);
-            let _ = bus.env().triggers[usize::from(cs)].set(host.timer(tick));
+            let _ = bus.env().triggers[usize::from(cs)].set(host.timer(move |_| tick()));
             let weak = Rc::downgrade(&bus);
             let tick = move || weak.upgrade().unwrap().watch_tick(cs);
-            let _ = bus.env().watches[usize::from(cs)].set(host.timer(tick));
+            let _ = bus.env().watches[usize::from(cs)].set(host.timer(move |_| tick()));
         }
         let (weak, status) = (Rc::downgrade(&bus), Rc::downgrade(&hardware));
         *hardware.interrupt.borrow_mut() = Some(Rc::new(move || {

@@ -3,6 +3,7 @@
 //! Frames that a timer starts.
 
 use crate::rig::*;
+use evl::host::Thread;
 use evl::time::{Clock, Instant, Ns};
 use oob_spi::controller::*;
 use oob_spi::errno::*;
@@ -140,8 +141,12 @@ fn only_one_thread_waits_for_a_timers_frame() {
     let rig = ticking(Path::Dma);
     let (second, seen) = (rig.clone(), Rc::new(Cell::new(None)));
     let result = seen.clone();
-    rig.host
-        .at(Instant(1_500_000), move || result.set(Some(second.run())));
+    let host = &rig.host;
+    Thread::run(host, &host.inband(), c"second", 50, move |oob, me| {
+        me.sleep_until(oob, Instant(1_500_000)).unwrap();
+        result.set(Some(second.run()));
+    })
+    .unwrap();
     rig.run().unwrap();
     assert_eq!(seen.get(), Some(Err(RunError::Busy)));
 }

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The flag: the kit's latch, on simulated threads.
+
+use super::Host;
+use crate::latch::Latch;
+use crate::stage::Oob;
+use crate::time::Instant;
+use crate::wait::{Flag, WaitError};
+
+/// A flag in virtual time.
+#[derive(Debug)]
+pub struct HostFlag {
+    host: Host,
+    latch: Latch,
+}
+
+impl Host {
+    /// A flag that is waited on in this machine's time.
+    pub fn flag(&self) -> HostFlag {
+        HostFlag {
+            host: self.clone(),
+            latch: Latch::new(),
+        }
+    }
+}
+
+impl Flag for HostFlag {
+    fn clear(&self) {
+        self.latch.clear();
+    }
+
+    fn raise(&self) {
+        self.latch.raise(&self.host);
+    }
+
+    fn wait_until(&self, _oob: &Oob<'_>, deadline: Instant) -> Result<(), WaitError> {
+        self.latch.wait_until(&self.host, deadline)
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What falls due at a date: timers, and whatever else has a handler to be called.
+
+use super::Host;
+use crate::time::{Clock, Instant, Ns, Timer};
+use std::fmt;
+use std::rc::Rc;
+
+/// Gets the number of periods that were missed.
+pub(super) type DueHandler = Rc<dyn Fn(u64)>;
+
+pub(super) struct Due {
+    pub(super) date: Instant,
+    order: u64,
+    period: Ns,
+    timer: u64,
+    handler: DueHandler,
+}
+
+/// A timer in virtual time.
+pub struct HostTimer {
+    host: Host,
+    id: u64,
+    handler: DueHandler,
+}
+
+impl fmt::Debug for HostTimer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostTimer")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Timer for HostTimer {
+    fn start(&self, first: Instant, period: Ns) {
+        self.host.disarm(self.id);
+        self.host
+            .arm(self.id, first, period, Rc::clone(&self.handler));
+    }
+
+    fn stop(&self) {
+        self.host.disarm(self.id);
+    }
+}
+
+impl Drop for HostTimer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Host {
+    /// A timer that calls `handler` with the number of periods that it missed since the last call: whole periods for
+    /// which interrupts were off.
+    pub fn timer(&self, handler: impl Fn(u64) + 'static) -> HostTimer {
+        HostTimer {
+            host: self.clone(),
+            id: self.id(),
+            handler: Rc::new(handler),
+        }
+    }
+
+    pub(super) fn arm(&self, timer: u64, date: Instant, period: Ns, handler: DueHandler) {
+        let order = self.id();
+        self.0.due.borrow_mut().push(Due {
+            date,
+            order,
+            period,
+            timer,
+            handler,
+        });
+    }
+
+    fn disarm(&self, timer: u64) {
+        self.0.due.borrow_mut().retain(|due| due.timer != timer);
+    }
+
+    /// The first handler that is due, and what to call it with.
+    pub(super) fn pop_due(&self) -> Option<(u64, DueHandler, u64)> {
+        let now = self.now();
+        let mut due = self.0.due.borrow_mut();
+        let first = (0..due.len())
+            .filter(|i| due[*i].date <= now)
+            .min_by_key(|i| (due[*i].date, due[*i].order))?;
+        let mut entry = due.swap_remove(first);
+        let (timer, handler) = (entry.timer, Rc::clone(&entry.handler));
+        let missed = now.since(entry.date).0.checked_div(entry.period.0);
+        if let Some(missed) = missed {
+            let steps = missed.saturating_add(1).saturating_mul(entry.period.0);
+            entry.date = entry.date.after(Ns(steps));
+            due.push(entry);
+        }
+        Some((timer, handler, missed.unwrap_or(0)))
+    }
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Work that any context hands to in-band.
+//!
+//! ```text
+//!   call, call_and_wait --> [ pending ] --> runs, in the in-band thread for work --> result
+//!                                |
+//!                              cancel
+//! ```
+
+use super::park::Monitor;
+use super::threads::{Class, Job, Prepared};
+use super::{Context, Host};
+use crate::latch::Park;
+use crate::monitor::Threads;
+use crate::stage::{Inband, Oob};
+use crate::time::Instant;
+use crate::wait::WaitError;
+use std::boxed::Box;
+use std::fmt;
+use std::rc::Rc;
+
+/// Which of the machine's in-band threads.
+#[derive(Clone, Copy)]
+pub(super) enum Queue {
+    /// Before all others: the in-band parts of interrupts.
+    Forwarded,
+    /// One as any other.
+    Called,
+}
+
+impl Queue {
+    const ALL: [Self; 2] = [Self::Forwarded, Self::Called];
+}
+
+#[derive(Default)]
+struct State {
+    is_pending: bool,
+    is_running: bool,
+    /// Runs that have ended.
+    runs: u64,
+    /// Calls that were taken back.
+    cancelled: u64,
+    result: i32,
+}
+
+struct Inner {
+    host: Host,
+    state: Monitor<State>,
+    f: Box<dyn Fn(&Inband<'_>) -> i32>,
+}
+
+/// A function that runs in-band when called from anywhere; dropping it cancels it.
+pub struct Work(Rc<Inner>);
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").finish_non_exhaustive()
+    }
+}
+
+impl Work {
+    /// Work that is not called yet.
+    pub fn new(host: &Host, f: impl Fn(&Inband<'_>) -> i32 + 'static) -> Self {
+        Self(Rc::new(Inner {
+            host: host.clone(),
+            state: host.monitor(State::default()),
+            f: Box::new(f),
+        }))
+    }
+
+    /// Has the function run once, from any context; `false` where that is pending already.
+    pub fn call(&self) -> bool {
+        self.begin().is_some()
+    }
+
+    /// Calls, and waits for the end of a run that began after this call.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::Closed`] where it was cancelled first, [`WaitError::Interrupted`]; the run may come all the same.
+    pub fn call_and_wait(&self, oob: &Oob<'_>) -> Result<i32, WaitError> {
+        let inner = &*self.0;
+        let (runs, cancelled) = inner.state.update(|state| {
+            let more = 1 + u64::from(state.is_running);
+            (state.runs + more, state.cancelled)
+        });
+        self.begin();
+        let ended = |state: &mut State| match state {
+            state if state.runs >= runs => Some(Ok(state.result)),
+            state if state.cancelled != cancelled => Some(Err(WaitError::Closed)),
+            _ => None,
+        };
+        inner
+            .state
+            .wait_until(oob, &inner.host, Instant::NEVER, ended)?
+    }
+
+    /// Waits until no call is pending and no run under way.
+    pub fn flush(&self, inband: &Inband<'_>) {
+        self.wait(inband, |state| !state.is_pending && !state.is_running);
+    }
+
+    /// Takes back a call that is pending, and waits for a run that is under way.
+    pub fn cancel(&self, inband: &Inband<'_>) {
+        self.take_back();
+        self.wait(inband, |state| !state.is_running);
+    }
+
+    fn take_back(&self) {
+        self.0.state.update_and_wake_all(&self.0.host, |state| {
+            if state.is_pending {
+                state.is_pending = false;
+                state.cancelled += 1;
+            }
+        });
+    }
+
+    fn wait(&self, inband: &Inband<'_>, until: impl Fn(&State) -> bool) {
+        let ready = |state: &mut State| until(state).then_some(());
+        let threads = Unsignalled(&self.0.host);
+        // Neither a signal nor a deadline ends it, and the monitor is never closed.
+        let _ = self
+            .0
+            .state
+            .wait_until(inband, &threads, Instant::NEVER, ready);
+    }
+
+    fn begin(&self) -> Option<()> {
+        self.0.state.update(|state| {
+            let is_new = !state.is_pending;
+            state.is_pending = true;
+            is_new.then_some(())
+        })?;
+        let inner = Rc::clone(&self.0);
+        let run = move |inband: &Inband<'_>| inner.run(inband);
+        self.0.host.do_inband(Queue::Called, Rc::new(run));
+        Some(())
+    }
+}
+
+impl Inner {
+    fn run(&self, inband: &Inband<'_>) {
+        let is_mine = self.state.update(|state| {
+            let is_mine = state.is_pending;
+            state.is_pending = false;
+            state.is_running |= is_mine;
+            is_mine
+        });
+        if is_mine {
+            let result = (self.f)(inband);
+            self.state.update_and_wake_all(&self.host, |state| {
+                state.is_running = false;
+                state.runs += 1;
+                state.result = result;
+            });
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.take_back();
+        if let Context::Outside | Context::Thread(_) = self.0.host.context()
+            && !std::thread::panicking()
+        {
+            // SAFETY: dropping is in-band, as cancelling is.
+            let inband = unsafe { Inband::assume() };
+            self.wait(&inband, |state| !state.is_running);
+        }
+    }
+}
+
+/// Threads whose waits no signal ends.
+struct Unsignalled<'a>(&'a Host);
+
+impl Park for Unsignalled<'_> {
+    fn current(&self) -> usize {
+        self.0.current()
+    }
+
+    fn prepare(&self) {
+        self.0.prepare();
+    }
+
+    fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    fn sleep_until(&self, date: Instant) {
+        self.0.sleep_until(date);
+    }
+
+    fn now(&self) -> Instant {
+        Park::now(self.0)
+    }
+
+    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+        self.0.wake(f);
+    }
+}
+
+impl Threads for Unsignalled<'_> {
+    fn priority(&self) -> i32 {
+        self.0.priority()
+    }
+
+    fn prepare_interruptible(&self) {
+        self.0.prepare();
+    }
+
+    fn is_interrupted(&self) -> bool {
+        false
+    }
+}
+
+impl Host {
+    /// Has `job` run in-band, in a thread of the machine's own.
+    pub(super) fn do_inband(&self, queue: Queue, job: Job) {
+        let stages = &self.0.stages;
+        stages.jobs[queue as usize].borrow_mut().push_back(job);
+        let worker = stages.workers[queue as usize].get();
+        match worker.map(|number| stages.slot(number)) {
+            Some(slot) if !slot.has_ended() => self.wake_slot(&slot),
+            _ => self.begin_worker(queue),
+        }
+        self.point();
+    }
+
+    fn begin_worker(&self, queue: Queue) {
+        let (name, class) = match queue {
+            Queue::Forwarded => ("forwarded interrupts", Class::InbandFirst),
+            Queue::Called => ("work", Class::Inband),
+        };
+        let host = self.clone();
+        let slot = self.begin(name, class, 0, true, move |slot| {
+            // SAFETY: an in-band thread of the machine, until its end.
+            let inband = unsafe { Inband::assume() };
+            while !slot.stopping.get() {
+                slot.prepared.set(Prepared::Yes);
+                let job = host.0.stages.jobs[queue as usize].borrow_mut().pop_front();
+                match job {
+                    Some(job) => {
+                        slot.prepared.set(Prepared::No);
+                        slot.woken.set(false);
+                        job(&inband);
+                    }
+                    None => host.sleep(slot, Instant::NEVER),
+                }
+            }
+        });
+        self.0.stages.workers[queue as usize].set(Some(slot.number));
+    }
+
+    /// Ends the machine's own threads, which would keep it for ever: they hold handles to it.
+    pub(super) fn retire_workers(&self) {
+        for queue in Queue::ALL {
+            let Some(number) = self.0.stages.workers[queue as usize].take() else {
+                continue;
+            };
+            let slot = self.0.stages.slot(number);
+            slot.stopping.set(true);
+            self.wake_slot(&slot);
+            while !slot.has_ended() && self.turn(Instant::NEVER) {}
+        }
+    }
+}
