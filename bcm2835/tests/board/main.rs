@@ -7,3 +7,4 @@ mod dma;
 mod fifo;
 mod inband;
 mod rig;
+mod stages;

@@ -182,9 +182,16 @@ impl Rig {
         Self::with_line(channels, None)
     }
 
+    pub(crate) fn on_host(host: Host, channels: Option<(u8, u8)>) -> Self {
+        Self::with(host, channels, None)
+    }
+
     /// As `new`; chip select `line` is a line of its own.
     pub(crate) fn with_line(channels: Option<(u8, u8)>, line: Option<usize>) -> Self {
-        let host = Host::new();
+        Self::with(Host::new(), channels, line)
+    }
+
+    fn with(host: Host, channels: Option<(u8, u8)>, line: Option<usize>) -> Self {
         let board = HostBoard::new(&host);
         let slaves: Vec<_> = (0u8..3)
             .map(|cs| {

@@ -25,6 +25,7 @@ use crate::latch::Latch;
 use crate::stage::Inband;
 use crate::time::{Clock, Instant, Ns};
 use corosensei::{Coroutine, Yielder};
+use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::mem;
@@ -221,6 +222,8 @@ impl Host {
     ) -> Rc<Slot> {
         let mut slots = self.0.stages.slots.borrow_mut();
         let number = slots.len() + FIRST;
+        // What a coroutine is begun with has to be small.
+        let body = Box::new(body);
         let slot = Slot::new(number, name, class, base, is_service);
         let slot = Rc::new(slot);
         let weak = Rc::downgrade(&slot);

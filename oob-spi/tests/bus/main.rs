@@ -9,4 +9,5 @@ mod failsafe;
 mod life;
 mod refused;
 mod rig;
+mod stages;
 mod triggers;

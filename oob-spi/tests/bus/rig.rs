@@ -267,8 +267,9 @@ impl Env for HostEnv {
         self.interrupted.get()
     }
 
-    fn nap(&self, _: &Inband<'_>) {
-        self.host.run_until(self.host.now().after(Ns(100_000)));
+    fn nap(&self, inband: &Inband<'_>) {
+        let date = self.host.now().after(Ns(100_000));
+        let _ = self.host.sleep_until_date(inband, date);
     }
 
     fn gate_opened(&self) {
@@ -297,7 +298,10 @@ pub(crate) fn enable_args() -> abi::Enable {
 
 impl Rig {
     pub(crate) fn new(path: Path) -> Rc<Self> {
-        let host = Host::new();
+        Self::on_host(path, Host::new())
+    }
+
+    pub(crate) fn on_host(path: Path, host: Host) -> Rc<Self> {
         let hardware = Rc::new(Hardware {
             host: host.clone(),
             log: RefCell::default(),
