@@ -35,6 +35,8 @@ pub mod latch;
 #[cfg(all(target_os = "none", not(oob_core_evl)))]
 pub mod mainline;
 pub mod monitor;
+#[cfg(all(any(doc, doctest), feature = "host"))]
+pub mod promises;
 pub mod semaphore;
 pub mod stage;
 pub mod time;

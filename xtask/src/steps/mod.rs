@@ -130,6 +130,7 @@ pub(crate) fn test(long: bool) -> bool {
     report.step("format", host::format);
     report.step("clippy", host::clippy);
     report.step("host tests", || host::tests(long));
+    report.step("what does not compile", host::promises);
     report.step("loom", host::models);
     report.step("ThreadSanitizer", host::thread_sanitizer);
     report.step("model against QEMU's own", || host::qemu_diff(long));

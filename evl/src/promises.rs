@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the stage's types keep from compiling: a list of promises, each shown beside what it allows.
+//!
+//! Every example is compiled by `cargo test`, on the host core, whose services have the signatures of a kernel's. Of each pair the
+//! right one has to compile and run, and the wrong one, which differs in the mistake alone, must not compile; that it
+//! fails with the very error named is checked by `cargo xtask test`. What holds for the stage lock's guards stands in
+//! the documentation of `stax`.
+//!
+//! # 1. A token is not made up
+//!
+//! A core gives it, where it is true:
+//!
+//! ```
+//! # use evl::host::Host;
+//! # let host = Host::new();
+//! let oob = host.oob();
+//! # let _ = oob;
+//! ```
+//!
+//! ```compile_fail,E0603
+//! # use evl::host::Host;
+//! # let host = Host::new();
+//! let oob = evl::stage::Oob(std::marker::PhantomData);
+//! # let _ = oob;
+//! ```
+//!
+//! # 2. Whoever states a stage says why that is safe
+//!
+//! ```
+//! // SAFETY: this process has no thread that waiting here could hold up.
+//! let inband = unsafe { evl::stage::Inband::assume() };
+//! # let _ = inband;
+//! ```
+//!
+//! ```compile_fail,E0133
+//! let inband = evl::stage::Inband::assume();
+//! # let _ = inband;
+//! ```
+//!
+//! # 3. A token is lent, not copied
+//!
+//! ```
+//! # use evl::stage::Oob;
+//! fn wait(oob: &Oob<'_>) {
+//!     let mine = oob;
+//! #   let _ = mine;
+//! }
+//! ```
+//!
+//! ```compile_fail,E0507
+//! # use evl::stage::Oob;
+//! fn wait(oob: &Oob<'_>) {
+//!     let mine = *oob;
+//! #   let _ = mine;
+//! }
+//! ```
+//!
+//! # 4. A token stays in its thread
+//!
+//! ```
+//! # let host = evl::host::Host::new();
+//! let oob = host.oob();
+//! let here = || drop(&oob);
+//! here();
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # let host = evl::host::Host::new();
+//! let oob = host.oob();
+//! let elsewhere = || drop(&oob);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(elsewhere);
+//! });
+//! ```
+//!
+//! # 5. A token ends with the call that it was made for
+//!
+//! ```
+//! # use evl::{host::*, stage::Oob};
+//! # let host = Host::new();
+//! let mut seen: Vec<String> = Vec::new();
+//! let mut call = |oob: &Oob<'_>| seen.push(format!("{oob:?}"));
+//! call(&host.oob());
+//! ```
+//!
+//! ```compile_fail,E0521
+//! # use evl::{host::*, stage::Oob};
+//! # let host = Host::new();
+//! let mut seen: Vec<&Oob<'_>> = Vec::new();
+//! let mut call = |oob: &Oob<'_>| seen.push(oob);
+//! call(&host.oob());
+//! ```
+//!
+//! # 6. In-band services are not for oob code
+//!
+//! Beginning a thread allocates and sleeps:
+//!
+//! ```
+//! # use evl::{host::*, stage::*};
+//! fn set_up(host: &Host, inband: &Inband<'_>) -> Result<Thread, RunError> {
+//!     Thread::run(host, inband, c"loop", 50, |_, _| {})
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use evl::{host::*, stage::*};
+//! fn exchange(host: &Host, oob: &Oob<'_>) -> Result<Thread, RunError> {
+//!     Thread::run(host, oob, c"loop", 50, |_, _| {})
+//! }
+//! ```
+//!
+//! Ending one waits for it in-band:
+//!
+//! ```
+//! # use evl::{host::*, stage::*};
+//! fn tear_down(thread: Thread, inband: &Inband<'_>) {
+//!     thread.stop(inband);
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use evl::{host::*, stage::*};
+//! fn exchange(thread: Thread, oob: &Oob<'_>) {
+//!     thread.stop(oob);
+//! }
+//! ```
+//!
+//! So does taking back work, or waiting for all of it; oob code waits for a run with
+//! [`call_and_wait`](crate::host::Work::call_and_wait):
+//!
+//! ```
+//! # use evl::{host::*, stage::*, wait::WaitError};
+//! fn set_up(work: &Work, inband: &Inband<'_>) {
+//!     work.cancel(inband);
+//!     work.flush(inband);
+//! }
+//! fn exchange(work: &Work, oob: &Oob<'_>) -> Result<i32, WaitError> {
+//!     work.call_and_wait(oob)
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use evl::{host::*, stage::*};
+//! fn exchange(work: &Work, oob: &Oob<'_>) {
+//!     work.flush(oob);
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use evl::{host::*, stage::*};
+//! fn exchange(work: &Work, oob: &Oob<'_>) {
+//!     work.cancel(oob);
+//! }
+//! ```
+//!
+//! Requesting an interrupt is set-up, too:
+//!
+//! ```
+//! # use evl::{host::*, stage::*};
+//! fn set_up<H: Handler>(host: &Host, inband: &Inband<'_>, handler: H) -> Interrupt<H> {
+//!     Interrupt::new(host, inband, handler)
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use evl::{host::*, stage::*};
+//! fn exchange<H: Handler>(host: &Host, oob: &Oob<'_>, handler: H) -> Interrupt<H> {
+//!     Interrupt::new(host, oob, handler)
+//! }
+//! ```
+//!
+//! # 7. Oob services are not for in-band code
+//!
+//! In-band would hold up nobody but itself, and so be waited for by those that it may not hold up:
+//!
+//! ```
+//! # use evl::{host::*, stage::*, time::Instant, wait::*};
+//! fn exchange(host: &Host, sem: &Semaphore, oob: &Oob<'_>, by: Instant) -> Result<(), WaitError> {
+//!     sem.down_until(oob, host, by)
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use evl::{host::*, stage::*, time::Instant, wait::*};
+//! fn set_up(host: &Host, sem: &Semaphore, inband: &Inband<'_>, by: Instant) -> Result<(), WaitError> {
+//!     sem.down_until(inband, host, by)
+//! }
+//! ```
+//!
+//! ```
+//! # use evl::{host::*, stage::*, time::Instant, wait::*};
+//! fn exchange(flag: &impl Flag, oob: &Oob<'_>, by: Instant) -> Result<(), WaitError> {
+//!     flag.wait_until(oob, by)
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use evl::{host::*, stage::*, time::Instant, wait::*};
+//! fn set_up(flag: &impl Flag, inband: &Inband<'_>, by: Instant) -> Result<(), WaitError> {
+//!     flag.wait_until(inband, by)
+//! }
+//! ```
+//!
+//! A mutex' owner inherits the priority of oob threads, which an in-band one has no use for:
+//!
+//! ```
+//! # use evl::{host::*, stage::*};
+//! fn exchange(mutex: &Mutex<u32>, oob: &Oob<'_>) {
+//!     *mutex.lock(oob).unwrap() += 1;
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use evl::{host::*, stage::*};
+//! fn set_up(mutex: &Mutex<u32>, inband: &Inband<'_>) {
+//!     *mutex.lock(inband).unwrap() += 1;
+//! }
+//! ```
+//!
+//! In-band code flushes work; only oob code waits for one run of it:
+//!
+//! ```compile_fail,E0308
+//! # use evl::{host::*, stage::*, wait::WaitError};
+//! fn set_up(work: &Work, inband: &Inband<'_>) -> Result<i32, WaitError> {
+//!     work.call_and_wait(inband)
+//! }
+//! ```
+//!
+//! # 8. A handler cannot wait
+//!
+//! It gets no token, and one from outside does not reach into it. It may do what any context may:
+//!
+//! ```
+//! # use evl::{host::*, stage::*, time::*};
+//! # use std::rc::Rc;
+//! fn on_tick(host: &Host, oob: &Oob<'_>, sem: Rc<Semaphore>) -> HostTimer {
+//!     let machine = host.clone();
+//!     host.timer(move |_missed| {
+//!         let _ = sem.up(&machine);
+//!     })
+//! }
+//! ```
+//!
+//! ```compile_fail,E0521
+//! # use evl::{host::*, stage::*, time::*};
+//! # use std::rc::Rc;
+//! fn on_tick(host: &Host, oob: &Oob<'_>, sem: Rc<Semaphore>) -> HostTimer {
+//!     let machine = host.clone();
+//!     host.timer(move |_missed| {
+//!         let _ = sem.down_until(oob, &machine, Instant::NEVER);
+//!     })
+//! }
+//! ```
+//!
+//! An interrupt's in-band part has the in-band stage's token, and its oob part has none to hand on to it:
+//!
+//! ```
+//! # use evl::{host::*, stage::*};
+//! # use std::rc::Rc;
+//! struct Line(Rc<Work>);
+//!
+//! impl Handler for Line {
+//!     fn handle(&self) -> Handled {
+//!         self.0.call();
+//!         Handled::Forward
+//!     }
+//!
+//!     fn inband(&self, inband: &Inband<'_>) {
+//!         self.0.flush(inband);
+//!     }
+//! }
+//! ```
+//!
+//! ```compile_fail,E0050
+//! # use evl::{host::*, stage::*};
+//! # use std::rc::Rc;
+//! struct Line(Rc<Work>);
+//!
+//! impl Handler for Line {
+//!     fn handle(&self, inband: &Inband<'_>) -> Handled {
+//!         self.0.flush(inband);
+//!         Handled::Yes
+//!     }
+//! }
+//! ```
+//!
+//! # 9. Nothing but a thread's token lets one wait
+//!
+//! A monitor serves both stages, and nobody else:
+//!
+//! ```
+//! # use evl::{host::*, stage::*, time::Instant, wait::WaitError};
+//! fn wait(host: &Host, line: &Monitor<u32>, stage: &impl MayWait) -> Result<u32, WaitError> {
+//!     line.wait_until(stage, host, Instant::NEVER, |n| (*n > 0).then_some(*n))
+//! }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # use evl::{host::*, stage::*, time::Instant, wait::WaitError};
+//! fn wait(host: &Host, line: &Monitor<u32>, stage: &()) -> Result<u32, WaitError> {
+//!     line.wait_until(stage, host, Instant::NEVER, |n| (*n > 0).then_some(*n))
+//! }
+//! ```
+//!
+//! # 10. A thread of one stage has no token of the other
+//!
+//! ```
+//! # use evl::{host::*, stage::*};
+//! # let host = Host::new();
+//! let in_a_call = |oob: &Oob<'_>| { let _ = oob; };
+//! let body = move |oob: &Oob<'_>, _: &Running<'_>| in_a_call(oob);
+//! Thread::run(&host, &host.inband(), c"loop", 50, body).unwrap();
+//! ```
+//!
+//! ```compile_fail,E0631
+//! # use evl::{host::*, stage::*};
+//! # let host = Host::new();
+//! let in_a_call = |inband: &Inband<'_>| { let _ = inband; };
+//! let body = move |inband: &Inband<'_>, _: &Running<'_>| in_a_call(inband);
+//! Thread::run(&host, &host.inband(), c"loop", 50, body).unwrap();
+//! ```
+//!
+//! and work has the in-band one, whoever calls it:
+//!
+//! ```
+//! # use evl::{host::*, stage::*};
+//! # let host = Host::new();
+//! let work = Work::new(&host, |_: &Inband<'_>| 0);
+//! # let _ = work;
+//! ```
+//!
+//! ```compile_fail,E0631
+//! # use evl::{host::*, stage::*};
+//! # let host = Host::new();
+//! let work = Work::new(&host, |_: &Oob<'_>| 0);
+//! # let _ = work;
+//! ```
