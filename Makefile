@@ -32,6 +32,7 @@ modules: check
 	@mkdir -p $(out)
 	@$(foreach n,$(NAMES),ln -sfn $(top)/$(src_$n)/module.c $(out)/$(n)_module.c; \
 		ln -sfn $(top)/bindings/helpers.c $(out)/$(n)_helpers.c;)
+	@ln -sfn $(top)/trial/peers.c $(out)/oob_trial_peers.c
 	@ln -sfn $(top)/Kbuild $(out)/Kbuild
 	@ln -sfn $(top)/bindings/layout.c $(out)/layout.c
 	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) ARCH=$(ARCH) $(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)) OOBKIT=$(top) OOBKIT_CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC) \

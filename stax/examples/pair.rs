@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Uncontended lock + unlock pairs, to be counted: run it under callgrind with two numbers of pairs and divide.
+//! Uncontended lock + unlock pairs of the stage lock or of Rust's mutex, to be counted: run it under callgrind with two
+//! numbers of pairs and divide, as `cargo xtask bench stax` does.
 //!
 //! ```text
 //! cargo build -p stax --release --example pair
-//! valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/examples/pair 10000
+//! valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/examples/pair stax 10000
 //! ```
 
 use evl::stage::Oob;
@@ -41,10 +42,26 @@ fn pairs(stax: &Stax<u32, Uncontended>, stage: &Oob<'_>, n: u64) {
     }
 }
 
+#[inline(never)]
+fn mutex_pairs(mutex: &Mutex<u32>, n: u64) {
+    for _ in 0..n {
+        let guard = mutex.lock().unwrap();
+        black_box(&*guard);
+    }
+}
+
 fn main() {
-    let n = std::env::args().nth(1).and_then(|n| n.parse().ok());
+    let mut arguments = std::env::args().skip(1);
+    let way = arguments.next();
+    let n = arguments.next().and_then(|n| n.parse().ok());
     // SAFETY: a thread of a process blocks nothing else.
     let stage = unsafe { Oob::assume() };
-    let stax = black_box(Stax::new(1, Uncontended(Mutex::new(Queue::new()))));
-    pairs(&stax, &stage, n.unwrap_or(10_000));
+    match (way.as_deref(), n) {
+        (Some("stax"), Some(n)) => {
+            let stax = black_box(Stax::new(1, Uncontended(Mutex::new(Queue::new()))));
+            pairs(&stax, &stage, n);
+        }
+        (Some("mutex"), Some(n)) => mutex_pairs(&black_box(Mutex::new(1)), n),
+        _ => panic!("pair stax|mutex NUMBER"),
+    }
 }

@@ -12,6 +12,7 @@
 //! No part of the kit needs it; it is for tests alone.
 #![cfg_attr(target_os = "none", no_std)]
 
+pub mod bench;
 #[cfg(feature = "module")]
 mod module;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The device: each service has a file here, and answers its own calls.
+//! The device: each service has a file here, and answers its own calls. What times them is a device of its own.
 
+mod bench;
 mod stax;
 
 use core::ffi::c_int;
@@ -38,13 +39,15 @@ extern "C" fn oobkit_trial_init() -> c_int {
 }
 
 fn init() -> Result {
-    let device = Registration::new(b"oob-trial", b"oob/trial", ())?;
-    DEVICE.store(KBox::into_raw(KBox::new(device)?), Ordering::Relaxed);
+    let device = KBox::new(Registration::new(b"oob-trial", b"oob/trial", ())?)?;
+    bench::init()?;
+    DEVICE.store(KBox::into_raw(device), Ordering::Relaxed);
     Ok(())
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_trial_exit() {
+    bench::exit();
     let device = DEVICE.swap(core::ptr::null_mut(), Ordering::Relaxed);
     // SAFETY: `init` put a box's pointer there, and this runs once, after a successful `init`.
     drop(unsafe { KBox::from_raw(device) });

@@ -15,7 +15,7 @@ use crate::setup::{self, Need};
 use crate::{paths, run};
 
 /// The user programs that every guest gets.
-const PROGRAMS: &[&str] = &["closed-loop", "spi-bench", "vm-tests"];
+const PROGRAMS: &[&str] = &["closed-loop", "oob-bench", "vm-tests"];
 
 /// A kernel's modules.
 #[derive(Default)]

@@ -16,7 +16,6 @@ mod chart;
 mod control;
 mod figures;
 mod link;
-mod load;
 mod outcome;
 mod record;
 mod report;
@@ -90,7 +89,7 @@ enum Extra {
     #[command(hide = true)]
     LoadWorker {
         /// What it does.
-        kind: load::Kind,
+        kind: inband_load::Kind,
     },
 }
 
@@ -102,7 +101,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => run_all(&cli.run),
         Some(Extra::Load { seconds }) => load_alone(seconds),
-        Some(Extra::LoadWorker { kind }) => load::work(kind)
+        Some(Extra::LoadWorker { kind }) => inband_load::work(kind)
             .map(|()| ExitCode::SUCCESS)
             .map_err(Box::from),
     };
@@ -113,7 +112,7 @@ fn main() -> ExitCode {
 }
 
 fn load_alone(seconds: u64) -> Result<ExitCode, Box<dyn Error>> {
-    let load = load::Load::start()?;
+    let load = inband_load::Load::start()?;
     std::thread::sleep(Duration::from_secs(seconds));
     println!("{}", load.stop()?);
     Ok(ExitCode::SUCCESS)

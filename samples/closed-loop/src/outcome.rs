@@ -4,10 +4,10 @@
 
 use crate::figures::Figures;
 use crate::link::{InbandLink, Monotonic, OobLink};
-use crate::load::{Load, Rates};
 use crate::run;
 use crate::schedule::Schedule;
 use crate::system;
+use inband_load::{Load, Rates};
 use indicatif::{ProgressBar, ProgressStyle};
 use oobkit::thread::{self as rt, Realtime};
 use oobkit::time::Instant;

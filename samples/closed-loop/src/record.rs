@@ -4,10 +4,10 @@
 //! what only a loop has beside them.
 
 use crate::figures::Figures;
-use crate::load::Rates;
 use crate::outcome::{Outcome, Way};
 use crate::system;
 use hdrhistogram::Histogram;
+use inband_load::Rates;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

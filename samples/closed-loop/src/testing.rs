@@ -3,8 +3,8 @@
 //! For the tests: made-up outcomes for everything that shows them, and an allocator that counts.
 
 use crate::figures::Figures;
-use crate::load::Rates;
 use crate::outcome::{Outcome, Way};
+use inband_load::Rates;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

@@ -36,6 +36,8 @@ pub(crate) enum Need {
     Lint,
     /// The emulators.
     Qemu,
+    /// What counts a process's instructions.
+    Valgrind,
     /// A kernel in the cache.
     Kernel(&'static Kernel),
     /// The guest's shell and tools.
@@ -92,6 +94,7 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
             Need::Lint => wanted.extend(packages::LINT),
             Need::Qemu if !packages::has_qemu() => later.push(Job::Qemu),
             Need::Qemu => {}
+            Need::Valgrind => wanted.extend(packages::VALGRIND),
             Need::Kernel(kernel) if kernel.is_ready()? => {}
             Need::Kernel(kernel) => {
                 wanted.extend(packages::UNPACK);

@@ -43,6 +43,9 @@ pub(crate) const KERNEL_BUILD: &[&str] = &["bison", "flex", "libssl-dev", "cpio"
 /// To check the tree itself; the last one is ThreadSanitizer's runtime.
 pub(crate) const LINT: &[&str] = &["rustfmt-web", "rust-web-clippy", "libclang-rt-19-dev"];
 
+/// To count the instructions of a process.
+pub(crate) const VALGRIND: &[&str] = &["valgrind"];
+
 const QEMU: &[&str] = &["qemu-system-arm", "qemu-system-x86", "qemu-utils"];
 /// The first version that models the BCM2835 SPI controller and the i.MX 8M Plus board.
 const QEMU_VERSION: &str = "1:10.0";

@@ -7,9 +7,9 @@
 //!                        value = end - begin - what two readings with nothing between them take
 //! ```
 
+use crate::Failure;
 use crate::stamp;
 use serde::Serialize;
-use std::error::Error;
 use std::time::Duration;
 
 /// Calls before the first that counts: caches, lazily bound code, the branch of the first time.
@@ -96,10 +96,10 @@ impl Gauge {
 /// # Errors
 ///
 /// The first call that fails.
-pub(crate) fn measure<E: Error + 'static>(
+pub(crate) fn measure<E: std::error::Error + Send + Sync + 'static>(
     n: usize,
     mut call: impl FnMut() -> Result<(), E>,
-) -> Result<Vec<u64>, Box<dyn Error>> {
+) -> Result<Vec<u64>, Failure> {
     // Before the first measurement, so that none of them allocates.
     let mut ticks = vec![0; n];
     // Set-up leaves the kernel work to be done later, on any processor; with counted instructions all share one time.

@@ -11,40 +11,43 @@
 //! | udp | 1 KiB there and back over loopback |
 //!
 //! ```text
-//!   parent                                   child `load-worker KIND`
+//!   parent                                   child: the same program, `load-worker KIND`
 //!     Load::start ---- spawns ------------->   works, counts
 //!             <------- "ready" ------------    (after its first unit)
 //!     Load::stop ----- closes stdin ------->   says "units nanoseconds", ends
 //! ```
 //!
-//! Each says its rate since it was ready. A child whose parent dies sees its stdin close, so none is left behind.
+//! Each says its rate since it was ready. A child whose parent dies sees its stdin close, so none is left behind. The
+//! program calls [`work`] where it is called with [`WORKER`] and a [`Kind`].
 
 mod worker;
 
-pub(crate) use worker::{Kind, work};
+pub use worker::{Kind, work};
 
-use crate::system;
 use serde::Serialize;
-use std::error::Error;
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::io::{self, BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// The argument that makes a program a worker.
+pub const WORKER: &str = "load-worker";
 
 /// What the load has reached, per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct Rates {
+pub struct Rates {
     /// Processes.
-    pub(crate) forks: f64,
+    pub forks: f64,
     /// MiB copied.
-    pub(crate) copied_mib: f64,
+    pub copied_mib: f64,
     /// Pages touched first.
-    pub(crate) faults: f64,
+    pub faults: f64,
     /// Round trips over TCP.
-    pub(crate) tcp: f64,
+    pub tcp: f64,
     /// Round trips over UDP.
-    pub(crate) udp: f64,
+    pub udp: f64,
     /// Idle time of all processors, in percent; not a rate. `None` where the kernel does not tell.
-    pub(crate) idle_percent: Option<f64>,
+    pub idle_percent: Option<f64>,
 }
 
 /// A machine that is idle for as much of its time, in percent, is not under load.
@@ -52,7 +55,7 @@ const IDLE_MAX_PERCENT: f64 = 1.0;
 
 impl Rates {
     /// Whether the machine is known to have been busy all the time.
-    pub(crate) fn is_load(&self) -> bool {
+    pub fn is_load(&self) -> bool {
         self.idle_percent
             .is_some_and(|percent| percent < IDLE_MAX_PERCENT)
     }
@@ -83,25 +86,32 @@ struct Running {
 }
 
 /// The load while it runs; dropping it ends it.
-pub(crate) struct Load {
+pub struct Load {
     workers: Vec<Running>,
     before: Option<(u64, u64)>,
 }
 
 impl Load {
     /// Starts the five workers and waits until each has done its first unit.
-    pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
+    ///
+    /// # Errors
+    ///
+    /// That of the first that failed.
+    pub fn start() -> io::Result<Self> {
         let mut load = Self {
             workers: Vec::new(),
             before: None,
         };
         for kind in Kind::ALL {
             let mut child = Command::new("/proc/self/exe")
-                .args(["load-worker", kind.name()])
+                .args([WORKER, kind.name()])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?;
-            let says = child.stdout.take().ok_or("a worker without output")?;
+            let says = child
+                .stdout
+                .take()
+                .ok_or_else(|| io::Error::other("a worker without output"))?;
             load.workers.push(Running {
                 kind,
                 child,
@@ -114,13 +124,17 @@ impl Load {
                 _ => Err(worker.failed()),
             })?;
         }
-        load.before = system::idle_and_total();
+        load.before = idle_and_total();
         Ok(load)
     }
 
     /// Ends the load and says what it has reached.
-    pub(crate) fn stop(mut self) -> Result<Rates, Box<dyn Error>> {
-        let after = system::idle_and_total();
+    ///
+    /// # Errors
+    ///
+    /// That of a worker that failed meanwhile.
+    pub fn stop(mut self) -> io::Result<Rates> {
+        let after = idle_and_total();
         let mut rates = Rates {
             idle_percent: self
                 .before
@@ -147,14 +161,14 @@ impl Load {
 }
 
 impl Running {
-    fn expect_line(&mut self) -> Result<String, Box<dyn Error>> {
+    fn expect_line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         self.says.read_line(&mut line)?;
         Ok(line)
     }
 
-    fn failed(&self) -> Box<dyn Error> {
-        format!("the load's {} worker failed", self.kind.name()).into()
+    fn failed(&self) -> io::Error {
+        io::Error::other(format!("the load's {} worker failed", self.kind.name()))
     }
 }
 
@@ -166,6 +180,24 @@ impl Drop for Load {
             let _ = worker.child.wait();
         }
     }
+}
+
+/// Time that the processors have been idle, and time in all, in ticks.
+fn idle_and_total() -> Option<(u64, u64)> {
+    parse_stat(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The first line of /proc/stat: user nice system idle iowait irq softirq steal guest guest_nice (proc(5)). The two
+/// guest times are part of user and nice.
+fn parse_stat(text: &str) -> Option<(u64, u64)> {
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let times: Vec<u64> = line
+        .split_whitespace()
+        .take(8)
+        .map_while(|word| word.parse().ok())
+        .collect();
+    let idle = times.get(3)?.saturating_add(*times.get(4)?);
+    Some((idle, times.iter().sum()))
 }
 
 /// `None` where no time went by that the kernel counted.
@@ -187,6 +219,15 @@ fn per_second(line: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn guest_time_is_not_counted_twice() {
+        let text = "cpu  10 20 30 40 5 6 7 8 9 1\ncpu0 1 2 3\n";
+        assert_eq!(parse_stat(text), Some((45, 126)));
+        assert_eq!(parse_stat("intr 5"), None);
+        assert_eq!(parse_stat("cpu  1 2 3"), None);
+        assert!(idle_and_total().is_some_and(|(idle, total)| idle <= total && total > 0));
+    }
 
     #[test]
     fn a_rate_needs_two_numbers_and_some_time() {

@@ -4,9 +4,13 @@
 
 use crate::series::Column;
 use crate::stamp;
+use inband_load::Rates;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
+
+/// The unit where instructions are counted.
+pub(crate) const UNIT: &str = "guest-instructions";
 
 /// One case, measured by the kit and by those it is compared with.
 #[derive(Debug, Serialize)]
@@ -19,6 +23,9 @@ pub(crate) struct Record {
     resolution: u64,
     kit: Column,
     peers: BTreeMap<&'static str, Column>,
+    /// What went on beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<Rates>,
     /// What the virtual board's model cost, which is not in the kit's figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<Column>,
@@ -36,6 +43,7 @@ impl Record {
             resolution: stamp::nanos(1).max(1),
             kit,
             peers: BTreeMap::new(),
+            load: None,
             model: None,
         }
     }
@@ -44,6 +52,11 @@ impl Record {
     pub(crate) fn peer(&mut self, name: &'static str, column: Column) -> &mut Self {
         self.peers.insert(name, column);
         self
+    }
+
+    /// Says what went on beside it.
+    pub(crate) fn load(&mut self, rates: Rates) {
+        self.load = Some(rates);
     }
 
     /// Adds what was taken out.

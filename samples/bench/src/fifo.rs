@@ -8,13 +8,13 @@
 //!   /dev/null --- an ioctl that it refuses x n
 //! ```
 
-use crate::record::Record;
+use crate::Failure;
+use crate::record::{Record, UNIT};
 use crate::series::{Column, measure};
 use oobkit::inband::Spidev;
 use oobkit::spi::{Device, Session};
 use oobkit::thread;
 use oobkit_abi::spi::{PATH_FIFO, RUN_OOB_XFER};
-use std::error::Error;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ const PATIENCE_MS: u32 = 2_000;
 /// # Errors
 ///
 /// Whatever keeps a series from being measured.
-pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Box<dyn Error>> {
+pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Failure> {
     let null = File::open("/dev/null")?;
     let mut ours = Vec::new();
     for len in LENGTHS {
@@ -47,18 +47,18 @@ pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Box<dyn Error>
     let mut records = Vec::new();
     for (len, (kit, empty)) in LENGTHS.into_iter().zip(ours) {
         let mainline = column(measure_spidev(n, &spidev, len)?)?;
-        let mut record = Record::new(format!("fifo-{len}B"), "guest-instructions", kit);
+        let mut record = Record::new(format!("fifo-{len}B"), UNIT, kit);
         record.peer("spidev", mainline).peer("empty-ioctl", empty);
         records.push(record);
     }
     Ok(records)
 }
 
-fn column(values: Vec<u64>) -> Result<Column, Box<dyn Error>> {
+fn column(values: Vec<u64>) -> Result<Column, Failure> {
     Column::of(values).ok_or_else(|| "no values".into())
 }
 
-fn measure_kit(n: usize, device: &Path, len: u32) -> Result<Vec<u64>, Box<dyn Error>> {
+fn measure_kit(n: usize, device: &Path, len: u32) -> Result<Vec<u64>, Failure> {
     let _attached = thread::attach()?;
     let mut session = session(device, len, SPEED_HZ)?;
     if session.info()?.path != PATH_FIFO {
@@ -68,7 +68,7 @@ fn measure_kit(n: usize, device: &Path, len: u32) -> Result<Vec<u64>, Box<dyn Er
 }
 
 /// A session in which what is sent is a pattern.
-pub(crate) fn session(device: &Path, len: u32, hz: u32) -> Result<Session, Box<dyn Error>> {
+pub(crate) fn session(device: &Path, len: u32, hz: u32) -> Result<Session, Failure> {
     let mut device = Device::open_path(device)?;
     device.set_mode(0)?.set_bits_per_word(8)?;
     let mut session = device.enable(len, hz)?;
@@ -80,7 +80,7 @@ fn pattern(len: u32) -> Vec<u8> {
     (0..=u8::MAX).cycle().take(len as usize).collect()
 }
 
-fn measure_spidev(n: usize, path: &Path, len: u32) -> Result<Vec<u64>, Box<dyn Error>> {
+fn measure_spidev(n: usize, path: &Path, len: u32) -> Result<Vec<u64>, Failure> {
     let mut spidev = Spidev::open_path(path)?;
     spidev.configure(0, SPEED_HZ)?;
     let tx = pattern(len);
@@ -99,7 +99,7 @@ fn refused(null: &File) -> std::io::Result<()> {
 }
 
 /// Takes the controller from the kit's driver and gives it to mainline's, both as any administrator would.
-fn hand_over() -> Result<(), Box<dyn Error>> {
+fn hand_over() -> Result<(), Failure> {
     let device = Path::new("/sys/bus/platform/devices").join(DEVICE);
     let write = |path: PathBuf, text: &str| {
         fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
@@ -114,7 +114,7 @@ fn hand_over() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn wait_for_spidev() -> Result<PathBuf, Box<dyn Error>> {
+fn wait_for_spidev() -> Result<PathBuf, Failure> {
     for _ in 0..PATIENCE_MS {
         for entry in fs::read_dir("/dev")? {
             let path = entry?.path();

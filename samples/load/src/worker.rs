@@ -13,7 +13,7 @@ use std::{ptr, thread};
 
 /// What a worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Forks.
     Fork,
     /// Copies.
@@ -61,7 +61,7 @@ fn count(units: u64) {
 /// # Errors
 ///
 /// The first failure of the work itself, or of the pipes to the parent.
-pub(crate) fn work(kind: Kind) -> io::Result<()> {
+pub fn work(kind: Kind) -> io::Result<()> {
     let (done, outcome) = std::sync::mpsc::channel();
     let told = done.clone();
     // Each thread ends with the process.

@@ -7,13 +7,13 @@
 //!   cycle = what RUN took - what the model cost meanwhile
 //! ```
 
+use crate::Failure;
 use crate::fifo::session;
 use crate::record::Record;
 use crate::series::{Column, Gauge, WARM_UP};
 use crate::stamp;
 use oobkit::thread;
 use oobkit_abi::spi::PATH_DMA;
-use std::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -27,7 +27,7 @@ const COST: &str = "/sys/kernel/debug/vboard/cost_ns";
 /// # Errors
 ///
 /// Whatever keeps a series from being measured.
-pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Box<dyn Error>> {
+pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Failure> {
     let _attached = thread::attach()?;
     let mut records = Vec::new();
     for len in LENGTHS {
@@ -61,7 +61,7 @@ pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Box<dyn Error>
 }
 
 /// The number that a debugfs file holds now. It is opened each time: such a file cannot be read from its start again.
-fn number(path: &str) -> Result<u64, Box<dyn Error>> {
+fn number(path: &str) -> Result<u64, Failure> {
     let text = fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
     Ok(text.trim().parse()?)
 }

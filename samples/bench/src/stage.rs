@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The stage's services, each beside mainline's own; idle, then under the in-band load.
+//!
+//! | case | from | to |
+//! | --- | --- | --- |
+//! | `wake-*` | a hard timer's handler, before it wakes | the thread that waited |
+//! | `timer` | a date | the handler of a timer set to it |
+//! | `sleep` | a date | the thread whose wait it ended |
+//! | `semaphore` | before up | after down, by the same thread |
+//! | `call` | before the system call | after it |
+//! | `semaphore-call` | before a thread's call | after another thread's, which it woke |
+
+use crate::device::{Bench, Stage, column, join, spawn};
+use crate::record::{Record, UNIT};
+use crate::series::{Column, WARM_UP};
+use crate::{Failure, PRIORITY, stamp};
+use inband_load::Load;
+use oob_trial::bench as abi;
+use oob_trial::bench::Round;
+use oobkit::thread::Realtime;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread;
+
+/// The one that wakes.
+const LOWER: u8 = PRIORITY - 10;
+
+/// Measures `n` times each.
+///
+/// # Errors
+///
+/// Whatever keeps a series from being measured; a load that left the machine idle.
+pub(crate) fn run(n: u32, cpu: Option<usize>) -> Result<Vec<Record>, Failure> {
+    let bench = Bench::open()?;
+    let mut records = measure(n, &bench, cpu, "")?;
+    let load = Load::start()?;
+    let beside = measure(n, &bench, cpu, "-load")?;
+    let rates = load.stop()?;
+    if !rates.is_load() {
+        return Err(rates.to_string().into());
+    }
+    for mut record in beside {
+        record.load(rates);
+        records.push(record);
+    }
+    Ok(records)
+}
+
+fn measure(
+    n: u32,
+    bench: &Bench,
+    cpu: Option<usize>,
+    suffix: &str,
+) -> Result<Vec<Record>, Failure> {
+    let realtime = |priority| Realtime { priority, cpu };
+    let mut records = thread::scope(|scope| {
+        join(spawn(scope, Stage::Oob, realtime(PRIORITY), || {
+            services(n, bench, suffix)
+        }))
+    })?;
+    let word = AtomicU32::new(0);
+    let kit = woken(
+        n,
+        realtime,
+        || Ok(bench.call(abi::DOWN)?),
+        || Ok(bench.call(abi::UP)?),
+    )?;
+    let futex = woken(n, realtime, || wait(&word), || wake(&word))?;
+    let mut record = Record::new(format!("semaphore-call{suffix}"), UNIT, kit);
+    record.peer("futex", futex);
+    records.push(record);
+    Ok(records)
+}
+
+fn services(n: u32, bench: &Bench, suffix: &str) -> Result<Vec<Record>, Failure> {
+    let mut delays = Delays(1);
+    let mut timed = |command| {
+        column(n, || {
+            let round = Round {
+                after_ns: delays.next(),
+                ..Round::default()
+            };
+            Ok(stamp::nanos(bench.round(command, round)?))
+        })
+    };
+    // What the date is subtracted from is in ns already.
+    let mut dated = {
+        let mut delays = Delays(2);
+        move |command| {
+            column(n, || {
+                let round = Round {
+                    after_ns: delays.next(),
+                    ..Round::default()
+                };
+                Ok(bench.round(command, round)?)
+            })
+        }
+    };
+    let record = |case: &str, kit| Record::new(format!("{case}{suffix}"), UNIT, kit);
+    let mut flag = record("wake-flag", timed(abi::WAKE_FLAG)?);
+    flag.peer("completion", timed(abi::WAKE_COMPLETION)?)
+        .peer("wake-up-process", timed(abi::WAKE_PROCESS)?);
+    let mut until = record("wake-flag-until", timed(abi::WAKE_FLAG_UNTIL)?);
+    until
+        .peer("completion", timed(abi::WAKE_COMPLETION_TIMEOUT)?)
+        .peer("wake-up-process", timed(abi::WAKE_PROCESS_UNTIL)?);
+    let mut semaphore = record("wake-semaphore", timed(abi::WAKE_SEMAPHORE)?);
+    semaphore.peer("semaphore", timed(abi::WAKE_SEMAPHORE_C)?);
+    let mut timer = record("timer", dated(abi::EXPIRY)?);
+    timer.peer("hrtimer", dated(abi::EXPIRY_C)?);
+    let mut sleep = record("sleep", dated(abi::SLEEP)?);
+    sleep.peer("hrtimer", dated(abi::SLEEP_C)?);
+    let mut pair = record("semaphore", bench.pairs(n, abi::PAIR_SEMAPHORE)?);
+    pair.peer("semaphore", bench.pairs(n, abi::PAIR_SEMAPHORE_C)?);
+    let mut nothing = record("nothing", bench.pairs(n, abi::PAIR_NOTHING)?);
+    nothing
+        .peer("c", bench.pairs(n, abi::PAIR_NOTHING_C)?)
+        .peer("program", called(n, || Ok(()))?);
+    let null = File::open("/dev/null")?;
+    let mut call = record("call", called(n, || Ok(bench.call(abi::CALL)?))?);
+    call.peer("null", called(n, || refused(&null))?)
+        .peer("inband", called(n, || Ok(bench.call(abi::INBAND_CALL)?))?);
+    Ok(vec![
+        nothing, flag, until, semaphore, timer, sleep, pair, call,
+    ])
+}
+
+/// How long before a timer expires: other code is interrupted each time.
+struct Delays(u32);
+
+impl Delays {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        50_000 + self.0 % 100_000
+    }
+}
+
+fn called(n: u32, mut call: impl FnMut() -> Result<(), Failure>) -> Result<Column, Failure> {
+    column(n, || {
+        let begin = stamp::now();
+        let result = call();
+        let end = stamp::now();
+        result.map(|()| stamp::nanos(end.saturating_sub(begin)))
+    })
+}
+
+/// The ioctl that ends at once: /dev/null knows none.
+fn refused(null: &File) -> Result<(), Failure> {
+    // SAFETY: a number that takes no argument.
+    match unsafe { libc::ioctl(null.as_raw_fd(), abi::CALL.into()) } {
+        -1 => Ok(()),
+        _ => Err("/dev/null took an ioctl".into()),
+    }
+}
+
+/// From before one thread's `wake` to after another one's `wait`. The latter has the higher priority, on the same
+/// processor: so it always waits already.
+fn woken(
+    n: u32,
+    realtime: impl Fn(u8) -> Realtime,
+    wait: impl Fn() -> Result<(), Failure> + Sync,
+    wake: impl Fn() -> Result<(), Failure> + Sync,
+) -> Result<Column, Failure> {
+    let stamped = AtomicU64::new(0);
+    // The one of the higher priority goes on from here until it waits.
+    let start = Barrier::new(2);
+    thread::scope(|scope| {
+        let sleeper = spawn(scope, Stage::Oob, realtime(PRIORITY), || {
+            start.wait();
+            column(n, || {
+                stamped.store(0, Ordering::Relaxed);
+                wait()?;
+                let end = stamp::now();
+                match stamped.load(Ordering::Relaxed) {
+                    0 => Err("a wake-up that nobody waited for".into()),
+                    begin => Ok(stamp::nanos(end.saturating_sub(begin))),
+                }
+            })
+        });
+        let waker = spawn(scope, Stage::Oob, realtime(LOWER), || {
+            start.wait();
+            for _ in 0..usize::try_from(n)? + WARM_UP {
+                stamped.store(stamp::now(), Ordering::Relaxed);
+                wake()?;
+            }
+            Ok(())
+        });
+        let column = join(sleeper)?;
+        join(waker)?;
+        Ok(column)
+    })
+}
+
+fn futex(word: &AtomicU32, operation: libc::c_int, value: u32) -> io::Result<()> {
+    let operation = operation | libc::FUTEX_PRIVATE_FLAG;
+    let no_limit = std::ptr::null::<libc::timespec>();
+    // SAFETY: the word outlives the call; these operations use no other address.
+    match unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, no_limit) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// A semaphore's down, where there is nothing to be had.
+fn wait(word: &AtomicU32) -> Result<(), Failure> {
+    futex(word, libc::FUTEX_WAIT, 0)?;
+    word.store(0, Ordering::Relaxed);
+    Ok(())
+}
+
+/// A semaphore's up.
+fn wake(word: &AtomicU32) -> Result<(), Failure> {
+    word.store(1, Ordering::Relaxed);
+    Ok(futex(word, libc::FUTEX_WAKE, 1)?)
+}

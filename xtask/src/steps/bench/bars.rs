@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the figures are held to.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// What a case is held to: `value <= limit`.
+pub(super) struct Bar {
+    what: String,
+    value: f64,
+    limit: f64,
+}
+
+impl Bar {
+    pub(super) fn is_met(&self) -> bool {
+        self.value <= self.limit
+    }
+}
+
+impl std::fmt::Display for Bar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verdict = if self.is_met() { "met" } else { "NOT MET" };
+        write!(
+            f,
+            "{:<64} {:>10.3}, bar {:>10.3}  {verdict}",
+            self.what, self.value, self.limit
+        )
+    }
+}
+
+/// Every bar of a benchmark.
+pub(super) fn all(name: &str, records: &[Value]) -> Result<Vec<Bar>> {
+    let mut bars = Vec::new();
+    for record in records {
+        bars.extend(match name {
+            "spi" => spi(record)?,
+            "stax" => stax(record, records)?,
+            _ => stage(record)?,
+        });
+    }
+    Ok(bars)
+}
+
+fn case(record: &Value) -> Result<&str> {
+    record["case"].as_str().context("a record without a case")
+}
+
+/// `machine, kernel, case`, where several guests have the same case.
+fn place(record: &Value) -> String {
+    let text = |field: &str| record[field].as_str().unwrap_or("?").to_owned();
+    format!("{} {} {}", text("machine"), text("kernel"), text("case"))
+}
+
+fn spi(record: &Value) -> Result<Vec<Bar>> {
+    let case = case(record)?;
+    let kit = |field| number(&record["kit"], field);
+    let peer = |name: &str, field| number(&record["peers"][name], field);
+    let bar = |what: &str, value, limit| Bar {
+        what: format!("{case}: {what}"),
+        value,
+        limit,
+    };
+    if case.starts_with("fifo-") {
+        let jitter = kit("max")? - kit("p50")?;
+        let empty = peer("empty-ioctl", "max")? - peer("empty-ioctl", "p50")?;
+        return Ok(vec![
+            bar(
+                "median / spidev's",
+                kit("p50")? / peer("spidev", "p50")?,
+                0.2,
+            ),
+            bar("worst above median, instructions", jitter, empty * 1.1),
+        ]);
+    }
+    let limit = match case {
+        "dma-32B" => 1.15,
+        "dma-256B" => 1.05,
+        "dma-1024B" => 1.02,
+        _ => bail!("there is no bar for {case}"),
+    };
+    let ratio = kit("p50")? / peer("wire", "p50")?;
+    Ok(vec![bar("median cycle / wire time", ratio, limit)])
+}
+
+/// The most instructions of an uncontended pair on x86_64, stamps not counted.
+const PAIR: f64 = 60.0;
+
+fn stax(record: &Value, records: &[Value]) -> Result<Vec<Bar>> {
+    let case = case(record)?;
+    let kit = number(&record["kit"], "p50")?;
+    let Some(stage) = case.strip_prefix("uncontended-") else {
+        return Ok(Vec::new());
+    };
+    let bar = |what: &str, value, limit| Bar {
+        what: format!("{}: {what}", place(record)),
+        value,
+        limit,
+    };
+    let mutex = number(&record["peers"]["mutex"], "p50")?;
+    let mut bars = vec![bar("median, bar: a mutex's", kit, mutex)];
+    if record["machine"] == "x86_64" {
+        let same_guest = |other: &&Value| {
+            ["machine", "kernel"]
+                .iter()
+                .all(|field| other[*field] == record[*field])
+                && other["case"] == format!("nothing-{stage}")
+        };
+        let nothing = match stage {
+            "host" => 0.0,
+            _ => {
+                let nothing = records.iter().find(same_guest);
+                number(&nothing.context("nothing was not measured")?["kit"], "p50")?
+            }
+        };
+        bars.push(bar("median less two stamps", kit - nothing, PAIR));
+    }
+    Ok(bars)
+}
+
+/// No service costs more than the cheapest of mainline's ways.
+fn stage(record: &Value) -> Result<Vec<Bar>> {
+    let case = case(record)?;
+    if case.starts_with("nothing") {
+        return Ok(Vec::new());
+    }
+    let kit = number(&record["kit"], "p50")?;
+    let peers = record["peers"]
+        .as_object()
+        .context("a record without peers")?;
+    peers
+        .iter()
+        .map(|(name, column)| {
+            Ok(Bar {
+                what: format!("{case}: median, bar: {name}'s"),
+                value: kit,
+                limit: number(column, "p50")?,
+            })
+        })
+        .collect()
+}
+
+fn number(column: &Value, field: &str) -> Result<f64> {
+    column[field]
+        .as_f64()
+        .with_context(|| format!("a record without {field}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn met(record: &Value) -> Vec<bool> {
+        spi(record).unwrap().iter().map(Bar::is_met).collect()
+    }
+
+    #[test]
+    fn a_fifo_case_is_held_to_a_fifth_and_to_an_empty_call() {
+        let record = |p50: u32, max: u32| {
+            json!({"case": "fifo-8B", "kit": {"p50": p50, "max": max}, "peers": {
+                "spidev": {"p50": 5000, "max": 9000},
+                "empty-ioctl": {"p50": 300, "max": 1300},
+            }})
+        };
+        assert_eq!(met(&record(1000, 2100)), [true, true]);
+        assert_eq!(met(&record(1001, 2102)), [false, false]);
+    }
+
+    #[test]
+    fn a_dma_case_is_held_to_the_wire() {
+        let record = |case: &str, p50: u32| json!({"case": case, "kit": {"p50": p50}, "peers": {"wire": {"p50": 1000}}});
+        assert_eq!(met(&record("dma-32B", 1150)), [true]);
+        assert_eq!(met(&record("dma-256B", 1051)), [false]);
+        assert_eq!(met(&record("dma-1024B", 1021)), [false]);
+        assert!(spi(&record("dma-7B", 1)).is_err());
+    }
+
+    #[test]
+    fn a_pair_is_held_to_a_mutex_and_without_its_stamps_to_sixty() {
+        let records = |pair: u32| {
+            let record = |case: &str, kit: u32| {
+                json!({"case": case, "machine": "x86_64", "kernel": "6", "kit": {"p50": kit},
+                "peers": {"mutex": {"p50": 90}}})
+            };
+            vec![record("nothing-oob", 20), record("uncontended-oob", pair)]
+        };
+        let met = |records: &[Value]| {
+            let bars = all("stax", records).unwrap();
+            bars.iter().map(Bar::is_met).collect::<Vec<_>>()
+        };
+        assert_eq!(met(&records(80)), [true, true]);
+        assert_eq!(met(&records(81)), [true, false]);
+        assert_eq!(met(&records(91)), [false, false]);
+        assert!(all("stax", &records(80)[1..]).is_err());
+    }
+
+    #[test]
+    fn a_service_is_held_to_each_of_its_peers() {
+        let record = json!({"case": "wake-flag", "kit": {"p50": 10}, "peers": {
+            "completion": {"p50": 12}, "wake-up-process": {"p50": 9}}});
+        let bars = stage(&record).unwrap();
+        assert_eq!(
+            bars.iter().map(Bar::is_met).collect::<Vec<_>>(),
+            [true, false]
+        );
+        let nothing =
+            json!({"case": "nothing-load", "kit": {"p50": 1}, "peers": {"c": {"p50": 0}}});
+        assert!(stage(&nothing).unwrap().is_empty());
+    }
+}
