@@ -121,6 +121,10 @@ impl Latch {
                 };
             }
             park.sleep_until(deadline);
+            // Most likely it has come: then there is nothing to prepare, and nothing to cancel.
+            if self.take() {
+                return Ok(());
+            }
         }
     }
 }

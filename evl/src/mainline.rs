@@ -56,8 +56,13 @@ impl Park for Tasks {
 
     fn sleep_until(&self, date: Instant) {
         let mut expires = date.0.min(i64::MAX.cast_unsigned()).cast_signed();
+        // Without a date no timer is armed, and none is to be taken back by who is woken.
+        let expires = match date {
+            Instant::NEVER => core::ptr::null_mut(),
+            _ => &raw mut expires,
+        };
         // SAFETY: the state was set by `prepare`; the date lives through the call.
-        unsafe { b::schedule_hrtimeout(&raw mut expires, b::hrtimer_mode::HRTIMER_MODE_ABS_HARD) };
+        unsafe { b::schedule_hrtimeout(expires, b::hrtimer_mode::HRTIMER_MODE_ABS_HARD) };
     }
 
     fn now(&self) -> Instant {

@@ -171,7 +171,7 @@ impl<L> Monitor<L> {
         let waiter = &raw mut waiter;
         loop {
             threads.prepare_interruptible();
-            let is_over = threads.now() >= deadline;
+            let is_over = deadline != Instant::NEVER && threads.now() >= deadline;
             let is_interrupted = threads.is_interrupted();
             let look = self.0.with(|guarded| {
                 let result = match ready(&mut guarded.value) {
