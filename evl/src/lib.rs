@@ -41,3 +41,7 @@ pub mod semaphore;
 pub mod stage;
 pub mod time;
 pub mod wait;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/stage.md")]
+struct Manual;
