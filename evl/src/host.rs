@@ -111,6 +111,11 @@ impl Host {
         }))
     }
 
+    /// A number from 0 to `most`, chosen by the seed: for what a test wants to be any.
+    pub fn random(&self, most: u64) -> u64 {
+        self.0.stages.tape.borrow_mut().up_to(most)
+    }
+
     /// Sets how many processors there are; at least 1. Exact dates are promised of one alone: with several, interrupts
     /// off on one of them hold up the others, too.
     pub fn set_processors(&self, processors: usize) {

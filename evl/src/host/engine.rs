@@ -115,7 +115,7 @@ impl Host {
         if let Some(last) = able.len().checked_sub(1) {
             let chosen = match last {
                 0 => 0,
-                _ => stages.tape.borrow_mut().up_to(last as u64) as usize,
+                _ => self.random(last as u64) as usize,
             };
             self.resume(able[chosen]);
             return true;

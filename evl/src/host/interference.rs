@@ -65,7 +65,7 @@ impl Host {
         let interference = stages.interference.get();
         if stages.tape.borrow_mut().one_in(interference.odds) {
             let kind = match slot.class {
-                Class::Inband => stages.tape.borrow_mut().up_to(2),
+                Class::Inband => self.random(2),
                 // The other two are things that in-band code does.
                 _ => 0,
             };
@@ -75,7 +75,7 @@ impl Host {
 
     fn inject(&self, slot: &Slot, interference: Interference, kind: u64) {
         let stages = &self.0.stages;
-        let random = |most: Ns| Ns(stages.tape.borrow_mut().up_to(most.0));
+        let random = |most: Ns| Ns(self.random(most.0));
         match kind {
             0 => {
                 let span = random(interference.burst);
@@ -111,7 +111,7 @@ impl Host {
             let Some(last) = wild.len().checked_sub(1) else {
                 return;
             };
-            let chosen = stages.tape.borrow_mut().up_to(last as u64) as usize;
+            let chosen = self.random(last as u64) as usize;
             wild[chosen].left -= 1;
             match wild[chosen].left {
                 0 => wild.swap_remove(chosen).raise,

@@ -244,7 +244,7 @@ impl Host {
     /// Its place among equals: the last one out-of-band, any one in-band.
     pub(super) fn order_of(&self, class: Class) -> u64 {
         match class {
-            Class::Inband => self.0.stages.tape.borrow_mut().up_to(u64::MAX),
+            Class::Inband => self.random(u64::MAX),
             _ => self.id(),
         }
     }
@@ -336,7 +336,7 @@ impl Host {
         let is_split =
             slot.class == Class::Inband && stages.interference.get() != Interference::NONE;
         let first = match is_split {
-            true => stages.tape.borrow_mut().up_to(span.0),
+            true => self.random(span.0),
             false => span.0,
         };
         for part in [first, span.0 - first] {

@@ -173,12 +173,12 @@ fn a_mutex_excludes_and_loses_no_wake_up() {
                 })
                 .collect();
             let threads = Rc::new(threads);
-            let tape = host.clone();
+            let host_ = host.clone();
             for n in 0..6 {
-                let (threads, tape) = (threads.clone(), tape.clone());
+                let (threads, host_) = (threads.clone(), host_.clone());
                 let date = Instant(1_000 + 41 * n);
                 host.at(date, move || {
-                    let chosen = tape.0.stages.tape.borrow_mut().up_to(3) as usize;
+                    let chosen = host_.random(3) as usize;
                     threads[chosen].unblock();
                 });
             }
