@@ -14,6 +14,7 @@ use super::Host;
 use super::tape::Entry;
 use super::threads::{Class, Context, Slot, State};
 use crate::time::{Clock, Instant, Ns};
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
@@ -40,6 +41,22 @@ enum Runner {
     Burst,
 }
 
+/// Who runs; nobody again, also after a panic.
+struct Current<'a>(&'a Cell<Option<usize>>);
+
+impl<'a> Current<'a> {
+    fn enter(current: &'a Cell<Option<usize>>, number: usize) -> Self {
+        current.set(Some(number));
+        Self(current)
+    }
+}
+
+impl Drop for Current<'_> {
+    fn drop(&mut self) {
+        self.0.set(None);
+    }
+}
+
 /// Runs `run` on one machine per seed. Where one panics, the seed and the end of its trace are printed.
 pub fn explore(seeds: Range<u64>, run: impl Fn(&Host)) {
     struct Told<'a>(&'a Host);
@@ -62,20 +79,26 @@ pub fn explore(seeds: Range<u64>, run: impl Fn(&Host)) {
 }
 
 impl Host {
-    /// Runs until all threads have ended, up to `limit`.
+    /// Runs until all threads have ended, and all that was handed to in-band is done, up to `limit`.
     ///
     /// # Errors
     ///
-    /// [`Stuck`], with the names of those that have not ended.
+    /// [`Stuck`], with the names of the threads that have not ended.
+    ///
+    /// # Panics
+    ///
+    /// In a thread of the machine.
     pub fn finish(&self, limit: Instant) -> Result<(), Stuck> {
         let unended = || -> Vec<String> {
             let slots = self.0.stages.slots.borrow();
             let all = slots.iter().filter(|s| !s.is_service && !s.has_ended());
             all.map(|slot| slot.name.to_string()).collect()
         };
+        let is_outside = matches!(self.context(), Context::Outside);
+        assert!(is_outside, "the machine runs already");
         loop {
             let names = unended();
-            if names.is_empty() {
+            if names.is_empty() && self.is_inband_done() {
                 self.retire_workers();
                 return Ok(());
             }
@@ -228,9 +251,9 @@ impl Host {
     fn resume(&self, slot: &Rc<Slot>) {
         let stages = &self.0.stages;
         self.note(Entry::Run(slot.number));
-        stages.current.set(Some(slot.number));
+        let running = Current::enter(&stages.current, slot.number);
         let has_ended = slot.go_on();
-        stages.current.set(None);
+        drop(running);
         if has_ended {
             slot.state.set(State::Ended);
             self.note(Entry::End(slot.number));

@@ -29,7 +29,7 @@ use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::mem;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::string::String;
 use std::vec::Vec;
@@ -124,6 +124,7 @@ impl Slot {
         let Some(mut body) = self.body.take() else {
             return true;
         };
+        let _inside = Innermost::enter(self);
         let has_ended = body.resume(()).as_yield().is_none();
         if !has_ended {
             self.body.replace(Some(body));
@@ -134,12 +135,35 @@ impl Slot {
     /// The thread gives up the processor; it is the one that runs.
     fn give_up(&self) {
         // Whoever unwinds goes through to its end: what it drops on the way uses services.
-        if let Some(yielder) = self.yielder.get()
-            && !std::thread::panicking()
-        {
-            // SAFETY: the thread's own, which lies on its stack as long as its body runs.
+        if std::thread::panicking() {
+            return;
+        }
+        let is_innermost = INNERMOST.get() == ptr::from_ref(self);
+        assert!(is_innermost, "one machine's thread inside another's");
+        if let Some(yielder) = self.yielder.get() {
+            // SAFETY: it is there as long as the body runs, and that is what runs: so this is its stack, too.
             unsafe { yielder.as_ref() }.suspend(());
         }
+    }
+}
+
+std::thread_local! {
+    /// The thread whose stack is in use, whatever machine it belongs to.
+    static INNERMOST: Cell<*const Slot> = const { Cell::new(ptr::null()) };
+}
+
+/// Puts back what was there, also after a panic.
+struct Innermost(*const Slot);
+
+impl Innermost {
+    fn enter(slot: &Slot) -> Self {
+        Self(INNERMOST.replace(slot))
+    }
+}
+
+impl Drop for Innermost {
+    fn drop(&mut self) {
+        INNERMOST.set(self.0);
     }
 }
 

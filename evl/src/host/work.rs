@@ -236,20 +236,31 @@ impl Host {
         let slot = self.begin(name, class, 0, true, move |slot| {
             // SAFETY: an in-band thread of the machine, until its end.
             let inband = unsafe { Inband::assume() };
+            let jobs = &host.0.stages.jobs[queue as usize];
             while !slot.stopping.get() {
-                slot.prepared.set(Prepared::Yes);
-                let job = host.0.stages.jobs[queue as usize].borrow_mut().pop_front();
+                slot.woken.set(false);
+                let job = jobs.borrow().front().cloned();
                 match job {
                     Some(job) => {
                         slot.prepared.set(Prepared::No);
-                        slot.woken.set(false);
                         job(&inband);
+                        // Not before: what is in the queue is not done.
+                        jobs.borrow_mut().pop_front();
                     }
-                    None => host.sleep(slot, Instant::NEVER),
+                    None => {
+                        slot.prepared.set(Prepared::Yes);
+                        host.sleep(slot, Instant::NEVER);
+                    }
                 }
             }
         });
         self.0.stages.workers[queue as usize].set(Some(slot.number));
+    }
+
+    /// Whether all that was handed to in-band is done.
+    pub(super) fn is_inband_done(&self) -> bool {
+        let jobs = &self.0.stages.jobs;
+        jobs.iter().all(|jobs| jobs.borrow().is_empty())
     }
 
     /// Ends the machine's own threads, which would keep it for ever: they hold handles to it.

@@ -108,3 +108,33 @@ fn a_run_that_fails() {
         assert!(runs.get() < 3, "the third");
     });
 }
+
+#[test]
+fn a_machine_whose_thread_panicked_is_left_standing() {
+    let host = Host::new();
+    let (host_, flag) = (host.clone(), host.flag());
+    oob(&host, 50, move |_, me| {
+        assert!(me.should_stop(), "as it is meant to");
+    });
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.finish(END)));
+    assert!(failed.is_err());
+    evl::wait::Flag::raise(&flag);
+    oob(&host, 50, move |oob, _| {
+        evl::wait::Flag::wait_until(&flag, oob, Instant::NEVER).unwrap();
+        host_.compute(Ns(10));
+    });
+    assert_eq!(host.finish(END), Ok(()));
+}
+
+#[test]
+fn a_machine_inside_anothers_thread_does_not_reach_out_of_its_own() {
+    let (inner, outer) = (Host::new(), Host::new());
+    let outer_ = outer.clone();
+    oob(&outer, 50, move |_, _| {
+        // A run of its own, as the test of it would make.
+        oob(&inner, 50, move |_, _| outer_.compute(Ns(10)));
+        let reached = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| inner.finish(END)));
+        assert!(reached.is_err());
+    });
+    assert_eq!(outer.finish(END), Ok(()));
+}

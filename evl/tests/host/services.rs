@@ -153,6 +153,21 @@ fn cancelled_work_ends_the_wait_for_it_and_does_not_run() {
     assert!(ends.borrow().contains(&true) && ends.borrow().contains(&false));
 }
 
+#[test]
+fn a_run_is_over_when_in_band_has_done_what_it_was_asked_for() {
+    let host = Host::new();
+    let (host_, date) = (host.clone(), Rc::new(Cell::new(None)));
+    let of_work = date.clone();
+    let work = Work::new(&host, move |inband| {
+        host_.sleep_until_date(inband, Instant(5_000)).unwrap();
+        of_work.set(Some(host_.now()));
+        0
+    });
+    work.call();
+    host.finish(END).unwrap();
+    assert_eq!(date.get(), Some(Instant(5_000)));
+}
+
 /// Takes every second interrupt for its own, and forwards every fourth.
 struct Line {
     host: Host,
