@@ -37,6 +37,15 @@ helper int rust_helper_task_fifo_priority(struct task_struct *t)
 	return t->policy == SCHED_FIFO ? t->rt_priority : 0;
 }
 
+helper void rust_helper_describe_task(struct task_struct *t, struct oobkit_task *out)
+{
+	out->pid = task_pid_nr(t);
+	out->fifo_priority = rust_helper_task_fifo_priority(t);
+	memcpy(out->name, t->comm, sizeof(out->name));
+	out->name[sizeof(out->name) - 1] = 0;
+	scnprintf(out->cpus, sizeof(out->cpus), "%*pbl", cpumask_pr_args(&t->cpus_mask));
+}
+
 /* Tells processes apart for as long as one of them holds a file open; what ->flush is given, too. */
 helper void *rust_helper_current_files(void)
 {
@@ -124,6 +133,27 @@ helper long rust_helper_wait_event_timeout(wait_queue_head_t *queue, bool (*cond
 	return wait_event_timeout(*queue, cond(arg), jiffies);
 }
 
+/* With a memory barrier behind it, which the next one's pairs with. */
+helper void rust_helper_poll_wait(struct file *file, wait_queue_head_t *queue, struct poll_table_struct *table)
+{
+	poll_wait(file, queue, table);
+}
+
+helper bool rust_helper_wq_has_sleeper(wait_queue_head_t *queue)
+{
+	return wq_has_sleeper(queue);
+}
+
+helper void rust_helper_wake_up_poll(wait_queue_head_t *queue, u32 events)
+{
+	wake_up_poll(queue, (__force __poll_t)events);
+}
+
+helper void rust_helper_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *))
+{
+	init_irq_work(work, fn);
+}
+
 helper unsigned long rust_helper_msecs_to_jiffies(unsigned int ms)
 {
 	return msecs_to_jiffies(ms);
@@ -147,6 +177,31 @@ helper unsigned long rust_helper_copy_from_user(void *to, const void __user *fro
 helper unsigned long rust_helper_copy_to_user(void __user *to, const void *from, unsigned long n)
 {
 	return copy_to_user(to, from, n);
+}
+
+/* Those that never sleep: what is left is behind a page that is not there, or not the caller's. */
+helper unsigned long rust_helper_copy_from_user_now(void *to, const void __user *from, unsigned long n)
+{
+	unsigned long left = n;
+
+	if (access_ok(from, n)) {
+		pagefault_disable();
+		left = __copy_from_user_inatomic(to, from, n);
+		pagefault_enable();
+	}
+	return left;
+}
+
+helper unsigned long rust_helper_copy_to_user_now(void __user *to, const void *from, unsigned long n)
+{
+	unsigned long left = n;
+
+	if (access_ok(to, n)) {
+		pagefault_disable();
+		left = __copy_to_user_inatomic(to, from, n);
+		pagefault_enable();
+	}
+	return left;
 }
 
 helper int rust_helper_dma_set_mask_and_coherent(struct device *dev, u64 mask)
@@ -221,6 +276,16 @@ helper u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 inter
 helper void rust_helper_usleep_range(unsigned long min, unsigned long max)
 {
 	usleep_range(min, max);
+}
+
+/* The call of a 32-bit program, its argument made a pointer of this kernel's. */
+helper long rust_helper_compat_ptr_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+#ifdef CONFIG_COMPAT
+	return compat_ptr_ioctl(file, command, argument);
+#else
+	return -ENOTTY;
+#endif
 }
 
 helper void *rust_helper_file_private(struct file *file)
@@ -322,6 +387,21 @@ helper void rust_helper_debugfs_create_attribute(const char *name, bool writable
 						 struct oobkit_attribute *attribute)
 {
 	debugfs_create_file_unsafe(name, writable ? 0600 : 0400, dir, attribute, &oobkit_attribute_fops);
+}
+
+static int oobkit_text_show(struct seq_file *out, void *unused)
+{
+	const struct oobkit_text *text = out->private;
+
+	text->show(text, out);
+	return 0;
+}
+
+DEFINE_SHOW_ATTRIBUTE(oobkit_text);
+
+helper void rust_helper_debugfs_create_text(const char *name, struct dentry *dir, struct oobkit_text *text)
+{
+	debugfs_create_file(name, 0400, dir, text, &oobkit_text_fops);
 }
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)

@@ -23,6 +23,14 @@ bool rust_helper_signal_pending(void);
 void rust_helper_set_current_state(unsigned int state);
 void rust_helper_rcu_read_lock(void);
 void rust_helper_rcu_read_unlock(void);
+/* What a task is like. */
+struct oobkit_task {
+	int pid;
+	int fifo_priority;
+	char name[TASK_COMM_LEN];
+	char cpus[64];
+};
+void rust_helper_describe_task(struct task_struct *t, struct oobkit_task *out);
 
 void rust_helper_tracepoint_synchronize_unregister(void);
 
@@ -43,11 +51,19 @@ void rust_helper_wake_up_all(wait_queue_head_t *queue);
 long rust_helper_wait_event_timeout(wait_queue_head_t *queue, bool (*cond)(void *), void *arg, long jiffies);
 unsigned long rust_helper_msecs_to_jiffies(unsigned int ms);
 
+/* Poll heads. */
+void rust_helper_poll_wait(struct file *file, wait_queue_head_t *queue, struct poll_table_struct *table);
+bool rust_helper_wq_has_sleeper(wait_queue_head_t *queue);
+void rust_helper_wake_up_poll(wait_queue_head_t *queue, u32 events);
+void rust_helper_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *));
+
 /* Memory. */
 void *rust_helper_kzalloc(size_t size);
 void *rust_helper_vzalloc(unsigned long size);
 unsigned long rust_helper_copy_from_user(void *to, const void __user *from, unsigned long n);
 unsigned long rust_helper_copy_to_user(void __user *to, const void *from, unsigned long n);
+unsigned long rust_helper_copy_from_user_now(void *to, const void __user *from, unsigned long n);
+unsigned long rust_helper_copy_to_user_now(void __user *to, const void *from, unsigned long n);
 int rust_helper_dma_set_mask_and_coherent(struct device *dev, u64 mask);
 void *rust_helper_dma_alloc_coherent(struct device *dev, size_t size, u64 *bus);
 unsigned long rust_helper_page_size(void);
@@ -64,6 +80,7 @@ void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns);
 u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 interval);
 
 /* Files. */
+long rust_helper_compat_ptr_ioctl(struct file *file, unsigned int command, unsigned long argument);
 void *rust_helper_file_private(struct file *file);
 void rust_helper_set_file_private(struct file *file, void *data);
 void *rust_helper_miscdevice_of(struct file *file);
@@ -87,6 +104,11 @@ struct oobkit_attribute {
 };
 void rust_helper_debugfs_create_attribute(const char *name, bool writable, struct dentry *dir,
 					  struct oobkit_attribute *attribute);
+/* A text in debugfs that a function writes. */
+struct oobkit_text {
+	void (*show)(const struct oobkit_text *text, struct seq_file *out);
+};
+void rust_helper_debugfs_create_text(const char *name, struct dentry *dir, struct oobkit_text *text);
 
 /* Devices. */
 struct oobkit_platform_driver {

@@ -21,6 +21,8 @@ void oobkit_layout(void)
 	OFFSET(file_operations, compat_ioctl);
 	OFFSET(file_operations, mmap);
 	OFFSET(file_operations, read);
+	OFFSET(file_operations, write);
+	OFFSET(file_operations, poll);
 	SIZE(miscdevice);
 	OFFSET(miscdevice, minor);
 	OFFSET(miscdevice, name);
@@ -34,6 +36,7 @@ void oobkit_layout(void)
 	SIZE(hrtimer);
 	SIZE(mutex);
 	SIZE(wait_queue_head);
+	SIZE(irq_work);
 	SIZE(raw_spinlock);
 	SIZE(lock_class_key);
 #ifdef CONFIG_EVL
@@ -46,6 +49,8 @@ void oobkit_layout(void)
 	SIZE(of_device_id);
 	OFFSET(of_device_id, compatible);
 	SIZE(oobkit_attribute);
+	SIZE(oobkit_task);
+	SIZE(oobkit_text);
 	SIZE(oobkit_platform_driver);
 	SIZE(platform_device);
 	SIZE(resource);

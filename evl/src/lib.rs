@@ -37,6 +37,7 @@ pub mod mainline;
 pub mod monitor;
 #[cfg(all(any(doc, doctest), feature = "host"))]
 pub mod promises;
+pub mod record;
 pub mod semaphore;
 pub mod stage;
 pub mod time;

@@ -15,14 +15,16 @@ pub use waiting::{Monitor, Semaphore, guarded};
 
 pub use crate::kcore::Monotonic;
 use crate::latch::{Latch, Park};
-use crate::stage::Oob;
+use crate::record::{Record, Wait};
+use crate::stage::{MayWait, Oob};
 use crate::time::{Clock, Instant};
 use crate::wait::{Flag, WaitError};
 use kernel::bindings as b;
 use kernel::error::Result;
 
 unsafe extern "C" {
-    safe fn oobkit_evl_shim_attached() -> bool;
+    /// The calling thread's record, as long as it is attached; null where it is not.
+    safe fn oobkit_evl_shim_record() -> *const Record;
 }
 
 /// Calls `f` with the out-of-band token where the calling thread is attached.
@@ -30,9 +32,10 @@ unsafe extern "C" {
 /// The caller is in a system call: task context, nothing held.
 #[inline(always)]
 pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
-    // SAFETY: an attached task in a system call may wait; it stays attached until the call ends, because only the task
-    // itself can detach.
-    oobkit_evl_shim_attached().then(|| f(&unsafe { Oob::assume() }))
+    // SAFETY: null, or the record of an attached task, which only the task itself can detach.
+    let record = unsafe { oobkit_evl_shim_record().as_ref() }?;
+    // SAFETY: an attached task in a system call may wait; it stays attached until the call ends.
+    Some(f(&unsafe { Oob::recorded(record) }))
 }
 
 /// The tasks of the kernel, as those who wait.
@@ -107,7 +110,8 @@ impl Flag for TaskFlag {
         self.0.raise(&Tasks);
     }
 
-    fn wait_until(&self, _oob: &Oob<'_>, deadline: Instant) -> core::result::Result<(), WaitError> {
+    fn wait_until(&self, oob: &Oob<'_>, deadline: Instant) -> core::result::Result<(), WaitError> {
+        let _recorded = oob.waits_for(Wait::Flag);
         self.0.wait_until(&Tasks, deadline)
     }
 }

@@ -22,6 +22,7 @@
 //! 4. Deadlines are dates, so a wake-up for nothing never gives a thread more time.
 
 use crate::latch::Park;
+use crate::record::Wait;
 use crate::stage::MayWait;
 use crate::time::Instant;
 use crate::wait::WaitError;
@@ -151,7 +152,22 @@ impl<L> Monitor<L> {
     /// See [`WaitError`]; `ready` gave nothing then, the last time just before.
     pub fn wait_until<T, R>(
         &self,
-        _stage: &impl MayWait,
+        stage: &impl MayWait,
+        threads: &impl Threads,
+        deadline: Instant,
+        ready: impl FnMut(&mut T) -> Option<R>,
+    ) -> Result<R, WaitError>
+    where
+        L: HardLock<Guarded<T>>,
+    {
+        self.wait_for(Wait::Monitor, stage, threads, deadline, ready)
+    }
+
+    /// The same of what is made of a monitor; `what` it is, for the thread's record.
+    pub(crate) fn wait_for<T, R>(
+        &self,
+        what: Wait,
+        stage: &impl MayWait,
         threads: &impl Threads,
         deadline: Instant,
         mut ready: impl FnMut(&mut T) -> Option<R>,
@@ -162,6 +178,7 @@ impl<L> Monitor<L> {
         if let Some(result) = self.update(&mut ready) {
             return Ok(result);
         }
+        let _recorded = stage.waits_for(what);
         let mut waiter = Waiter {
             thread: threads.current(),
             priority: threads.priority(),

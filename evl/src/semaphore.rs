@@ -3,6 +3,7 @@
 //! A counting semaphore: up from anywhere, down by threads of the out-of-band stage.
 
 use crate::monitor::{Guarded, HardLock, Monitor, Threads};
+use crate::record::Wait;
 use crate::stage::Oob;
 use crate::time::Instant;
 use crate::wait::WaitError;
@@ -36,7 +37,8 @@ impl<L: HardLock<Guarded<u32>>> Semaphore<L> {
         threads: &impl Threads,
         deadline: Instant,
     ) -> Result<(), WaitError> {
-        self.0.wait_until(oob, threads, deadline, take)
+        self.0
+            .wait_for(Wait::Semaphore, oob, threads, deadline, take)
     }
 
     /// Counts one down if there is one; whether there was. In any context.

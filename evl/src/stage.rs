@@ -6,23 +6,40 @@
 //! that the core chooses, and made only by a core, at the places where they are true: the entry of an in-band system
 //! call, the entry of an exchange call of an attached thread, an out-of-band interrupt.
 
+use crate::record::{Record, Wait, Waiting};
 use core::marker::PhantomData;
 
 /// Proof of running on the out-of-band stage, in a thread that may wait there.
 #[derive(Debug)]
-pub struct Oob<'a>(PhantomData<(&'a (), *mut ())>);
+pub struct Oob<'a> {
+    record: Option<&'a Record>,
+    here: PhantomData<*mut ()>,
+}
 
 /// Proof of running in-band, where sleeping is allowed.
 #[derive(Debug)]
 pub struct Inband<'a>(PhantomData<(&'a (), *mut ())>);
 
 /// A token of a thread that may wait, on whichever stage.
-pub trait MayWait {}
+pub trait MayWait {
+    /// Writes down that the thread waits, where somebody keeps a record of it.
+    fn waits_for(&self, what: Wait) -> Option<Waiting<'_>>;
+}
 
-impl MayWait for Oob<'_> {}
-impl MayWait for Inband<'_> {}
+impl MayWait for Oob<'_> {
+    #[inline]
+    fn waits_for(&self, what: Wait) -> Option<Waiting<'_>> {
+        self.record.map(|record| record.waits_for(what))
+    }
+}
 
-impl Oob<'_> {
+impl MayWait for Inband<'_> {
+    fn waits_for(&self, _what: Wait) -> Option<Waiting<'_>> {
+        None
+    }
+}
+
+impl<'a> Oob<'a> {
     /// States that the caller runs out-of-band.
     ///
     /// # Safety
@@ -30,7 +47,23 @@ impl Oob<'_> {
     /// For the token's whole lifetime the caller is a thread of the out-of-band stage that may wait there: on the EVL
     /// core an EVL thread; on the shim a task that attached itself; on the host the simulated thread.
     pub const unsafe fn assume() -> Self {
-        Self(PhantomData)
+        Self {
+            record: None,
+            here: PhantomData,
+        }
+    }
+
+    /// The same of a thread that has a record.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::assume`]; and the record is the calling thread's.
+    #[inline(always)]
+    pub const unsafe fn recorded(record: &'a Record) -> Self {
+        Self {
+            record: Some(record),
+            here: PhantomData,
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 #ifndef OOBKIT_EVL_SHIM_H
 #define OOBKIT_EVL_SHIM_H
 
-#include <linux/types.h>
-
-/* Whether the calling thread has attached itself through /dev/oob/ctl. */
-bool oobkit_evl_shim_attached(void);
+/* The record of the calling thread (evl/src/record.rs) where it has attached itself through /dev/oob/ctl, else NULL. */
+const void *oobkit_evl_shim_record(void);
+/* The calling thread had to go in-band in an out-of-band call; nothing where it is not attached. */
+void oobkit_evl_shim_switched(void);
 
 #endif

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Numbers to read and write in debugfs.
+//! Numbers to read and write in debugfs, and texts to read.
 
 use crate::alloc::KBox;
 use crate::error::Result;
 use bindings as b;
 use core::ffi::{CStr, c_void};
+use core::fmt;
 use core::marker::PhantomData;
+use core::mem;
 
 /// What a folder shows.
 pub trait Numbers: Sync {
@@ -82,6 +84,82 @@ unsafe extern "C" fn set<N: Numbers>(context: *const c_void, index: u32, value: 
 }
 
 impl<N> Drop for Dir<N> {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`; errors encoded in the pointer are accepted. Waits for accesses under way.
+        unsafe { b::debugfs_remove(self.dir) };
+    }
+}
+
+/// Where a text goes.
+#[derive(Debug)]
+pub struct Seq<'a>(*mut b::seq_file, PhantomData<&'a ()>);
+
+impl fmt::Write for Seq<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // SAFETY: the file of the read under way; where its room ends, the kernel makes more and has all shown again.
+        unsafe { b::seq_write(self.0, text.as_ptr().cast(), text.len()) };
+        Ok(())
+    }
+}
+
+/// What a file of text shows.
+pub trait Show: Send + Sync + 'static {
+    /// Writes all of it; in-band.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`; the text then ends there.
+    fn show(&self, out: &mut Seq<'_>) -> fmt::Result;
+}
+
+#[repr(C)]
+struct Shown<S> {
+    text: b::oobkit_text,
+    what: S,
+}
+
+/// A folder directly below debugfs' root with one file of text; gone when dropped.
+pub struct Text<S> {
+    dir: *mut b::dentry,
+    _shown: KBox<Shown<S>>,
+}
+
+// SAFETY: debugfs synchronises itself, and what is shown may be used by any thread.
+unsafe impl<S: Show> Send for Text<S> {}
+// SAFETY: as above.
+unsafe impl<S: Show> Sync for Text<S> {}
+
+impl<S: Show> Text<S> {
+    /// Makes the folder and the file. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(folder: &CStr, file: &CStr, what: S) -> Result<Self> {
+        let shown = KBox::new(Shown {
+            text: b::oobkit_text {
+                show: Some(Self::show),
+            },
+            what,
+        })?;
+        let text = (&raw const *shown).cast_mut().cast::<b::oobkit_text>();
+        // SAFETY: the name is copied; a null parent is the root.
+        let dir = unsafe { b::debugfs_create_dir(folder.as_ptr(), core::ptr::null_mut()) };
+        // SAFETY: the name is copied; what is shown lies in a box that outlives the folder.
+        unsafe { b::debugfs_create_text(file.as_ptr(), dir, text) };
+        Ok(Self { dir, _shown: shown })
+    }
+
+    unsafe extern "C" fn show(text: *const b::oobkit_text, out: *mut b::seq_file) {
+        const { assert!(mem::offset_of!(Shown<S>, text) == 0) };
+        // SAFETY: the text is the first field of what `new` made, which outlives the folder.
+        let shown = unsafe { &*text.cast::<Shown<S>>() };
+        // What could not be written is missing, as it says.
+        let _ = shown.what.show(&mut Seq(out, PhantomData));
+    }
+}
+
+impl<S> Drop for Text<S> {
     fn drop(&mut self) {
         // SAFETY: made in `new`; errors encoded in the pointer are accepted. Waits for accesses under way.
         unsafe { b::debugfs_remove(self.dir) };

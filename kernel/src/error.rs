@@ -57,6 +57,16 @@ pub mod code {
     pub const ENOENT: Error = Error::from_errno(b::ENOENT);
     /// No such thread.
     pub const ESRCH: Error = Error::from_errno(b::ESRCH);
+    /// Too much at once.
+    pub const EMSGSIZE: Error = Error::from_errno(b::EMSGSIZE);
+    /// Not now.
+    pub const EAGAIN: Error = Error::from_errno(b::EAGAIN);
+    /// A signal came first.
+    pub const EINTR: Error = Error::from_errno(b::EINTR);
+    /// The date came first.
+    pub const ETIMEDOUT: Error = Error::from_errno(b::ETIMEDOUT);
+    /// What was waited for is gone.
+    pub const EIDRM: Error = Error::from_errno(b::EIDRM);
     /// No room.
     pub const ENOSPC: Error = Error::from_errno(b::ENOSPC);
 }
@@ -86,5 +96,13 @@ pub fn from_result(result: Result<i32>) -> i32 {
     match result {
         Ok(value) => value,
         Err(error) => error.to_errno(),
+    }
+}
+
+/// The same of a callback that moves bytes.
+pub fn from_count(result: Result<usize>) -> isize {
+    match result {
+        Ok(count) => isize::try_from(count).unwrap_or(isize::MAX),
+        Err(error) => error.to_errno() as isize,
     }
 }

@@ -23,6 +23,8 @@ pub mod irq;
 pub mod miscdevice;
 pub mod mm;
 pub mod platform;
+#[cfg(not(oob_core_evl))]
+pub mod poll;
 pub mod print;
 pub mod sync;
 pub mod task;

@@ -4,19 +4,28 @@
 //!
 //! ```text
 //!  Registration<F>  owns  F::Device  --open-->  F (one per open file)  --ioctl, mmap, flush-->  ...  --release--> drop
-//!                                              `- exchange: ioctl on mainline, oob_ioctl on EVL
+//!
+//!                            mainline                  EVL
+//!   exchange                 ioctl                     oob_ioctl
+//!   oob_read, oob_write      read, write               oob_read, oob_write
+//!   exchange_inband, ...     the same, of a thread     ioctl, read, write
+//!                            that is not attached
+//!   poll                     poll, select, epoll       those and oob_poll
 //! ```
 //!
-//! A file may outlive the registration (a device is unbound while a program holds it open), so an `F` owns what it needs.
+//! A call that a file does not implement gets the errno that EVL gives it. A program of 32 bits is served like any other:
+//! layouts are the same for it, and pointers are made this kernel's. A file may outlive the registration (a device is unbound while a program holds it open), so an `F` owns what it needs.
 
 use crate::alloc::KBox;
-use crate::error::{Result, code, from_result, to_result};
+use crate::error::{Result, code, from_count, from_result, to_result};
 use crate::mm::Vma;
-use crate::uaccess::UserPtr;
+#[cfg(not(oob_core_evl))]
+use crate::poll::{self, PollTable};
+use crate::uaccess::{UserPtr, UserSlice};
 use bindings as b;
 #[cfg(oob_core_evl)]
 use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_int, c_long, c_uint, c_ulong, c_void};
+use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::marker::PhantomData;
 use core::mem;
 #[cfg(oob_core_evl)]
@@ -34,15 +43,63 @@ pub trait File: Sized + Send + Sync + 'static {
     /// Any; the open fails with it.
     fn open(device: &Self::Device) -> Result<Self>;
 
-    /// An exchange call: `None` where `command` is none. On EVL it comes out-of-band by `oob_ioctl`, and only so;
-    /// elsewhere by `ioctl`.
+    /// An exchange call: `None` where `command` is none, and where the calling thread is not of the out-of-band stage but
+    /// is served in-band. On EVL it comes out-of-band by `oob_ioctl`, and only so; elsewhere by `ioctl`.
     #[inline(always)]
     fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         let _ = (command, argument);
         None
     }
 
-    /// Any other ioctl; in-band. 32-bit programs come here too: layouts are the same for them.
+    /// The same call of a thread that is not of the out-of-band stage, for devices that serve it in-band, too; `None`
+    /// where `command` is none. Any other device refuses it with `EPERM`.
+    fn exchange_inband(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+        let _ = (command, argument);
+        None
+    }
+
+    /// Reads; `None` where the calling thread is not of the out-of-band stage. Returns the number of bytes, at most as
+    /// many as the buffer has. Files that cannot be read give `EINVAL`.
+    fn oob_read(&self, buffer: UserSlice) -> Option<Result<usize>> {
+        let _ = buffer;
+        Some(Err(code::EINVAL))
+    }
+
+    /// The same of a thread that is not of the out-of-band stage, in-band; `EPERM` where the device does not serve it.
+    ///
+    /// # Errors
+    ///
+    /// Any.
+    fn inband_read(&self, buffer: UserSlice) -> Result<usize> {
+        let _ = buffer;
+        Err(code::EPERM)
+    }
+
+    /// As [`Self::oob_read`], the other way.
+    fn oob_write(&self, buffer: UserSlice) -> Option<Result<usize>> {
+        let _ = buffer;
+        Some(Err(code::EINVAL))
+    }
+
+    /// As [`Self::inband_read`], the other way.
+    ///
+    /// # Errors
+    ///
+    /// Any.
+    fn inband_write(&self, buffer: UserSlice) -> Result<usize> {
+        let _ = buffer;
+        Err(code::EPERM)
+    }
+
+    /// What the file is ready for, after [`crate::poll::PollHead::watch`] for each head that tells of it. Files that
+    /// never are not ready need not say so.
+    #[cfg(not(oob_core_evl))]
+    fn poll<'a>(&'a self, table: &PollTable<'a>) -> u32 {
+        let _ = table;
+        poll::IN | poll::OUT
+    }
+
+    /// Any other ioctl; in-band.
     ///
     /// # Errors
     ///
@@ -171,7 +228,11 @@ impl<F: File> Ops<F> {
         open: Some(Self::open),
         release: Some(Self::release),
         unlocked_ioctl: Some(Self::ioctl),
-        compat_ioctl: Some(Self::ioctl),
+        compat_ioctl: Some(b::compat_ptr_ioctl),
+        read: Some(Self::read),
+        write: Some(Self::write),
+        #[cfg(not(oob_core_evl))]
+        poll: Some(Self::poll),
         #[cfg(oob_core_evl)]
         oob_ioctl: Some(Self::oob_ioctl),
         #[cfg(oob_core_evl)]
@@ -237,7 +298,50 @@ impl<F: File> Ops<F> {
         if let Some(exchanged) = opened.exchange(command, argument) {
             return c_long::from(from_result(exchanged));
         }
-        c_long::from(from_result(opened.ioctl(command, argument)))
+        let inband = opened.exchange_inband(command, argument);
+        c_long::from(from_result(
+            inband.unwrap_or_else(|| opened.ioctl(command, argument)),
+        ))
+    }
+
+    unsafe extern "C" fn read(
+        file: *mut b::file,
+        to: *mut c_char,
+        len: usize,
+        _position: *mut b::loff_t,
+    ) -> isize {
+        // SAFETY: as above.
+        let opened = unsafe { Self::opened(file) };
+        let buffer = || UserSlice::new(to.addr(), len);
+        #[cfg(not(oob_core_evl))]
+        if let Some(result) = opened.oob_read(buffer()) {
+            return from_count(result);
+        }
+        from_count(opened.inband_read(buffer()))
+    }
+
+    unsafe extern "C" fn write(
+        file: *mut b::file,
+        from: *const c_char,
+        len: usize,
+        _position: *mut b::loff_t,
+    ) -> isize {
+        // SAFETY: as above.
+        let opened = unsafe { Self::opened(file) };
+        let buffer = || UserSlice::new(from.addr(), len);
+        #[cfg(not(oob_core_evl))]
+        if let Some(result) = opened.oob_write(buffer()) {
+            return from_count(result);
+        }
+        from_count(opened.inband_write(buffer()))
+    }
+
+    #[cfg(not(oob_core_evl))]
+    unsafe extern "C" fn poll(file: *mut b::file, table: *mut b::poll_table_struct) -> b::__poll_t {
+        // SAFETY: as above.
+        let opened = unsafe { Self::opened(file) };
+        // SAFETY: the running ->poll's arguments; the opened file's lifetime, which `opened` has chosen, ends with release.
+        opened.poll(&unsafe { PollTable::new(file, table) })
     }
 
     #[cfg(oob_core_evl)]

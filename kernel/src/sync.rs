@@ -27,7 +27,7 @@ impl LockClass {
         Self(UnsafeCell::new(MaybeUninit::zeroed()))
     }
 
-    fn key(&'static self) -> *mut bindings::lock_class_key {
+    pub(crate) fn key(&'static self) -> *mut bindings::lock_class_key {
         self.0.get().cast()
     }
 }

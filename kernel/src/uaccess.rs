@@ -1,9 +1,75 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! User memory.
+//!
+//! ```text
+//!   in-band:          read, write ----------------> copy, with page faults
+//!   exchange calls:   read_oob, write_oob --------> copy, page faults off --page missing--> counted; copy, with page faults
+//! ```
+//!
+//! A program that has locked its memory never sleeps in the second way.
 
 use crate::error::{Result, code};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+#[cfg(not(oob_core_evl))]
+mod core_copies {
+    //! The shim's way: a page that is missing makes the thread go in-band, in all but name.
+
+    use bindings::{copy_from_user, copy_from_user_now, copy_to_user, copy_to_user_now};
+    use core::ffi::c_void;
+
+    /// One of the kernel's copies: to, from, bytes; what is left.
+    type Copy = unsafe extern "C" fn(*mut c_void, *const c_void, u64) -> u64;
+
+    unsafe extern "C" {
+        safe fn oobkit_evl_shim_switched();
+    }
+
+    #[inline(always)]
+    unsafe fn copy(now: Copy, sleeping: Copy, to: *mut c_void, from: *const c_void, n: u64) -> u64 {
+        // SAFETY: by the caller's contract.
+        match unsafe { now(to, from, n) } {
+            0 => 0,
+            // SAFETY: as above.
+            _ => unsafe { copy_inband(sleeping, to, from, n) },
+        }
+    }
+
+    #[cold]
+    unsafe fn copy_inband(sleeping: Copy, to: *mut c_void, from: *const c_void, n: u64) -> u64 {
+        // SAFETY: by the caller's contract.
+        let left = unsafe { sleeping(to, from, n) };
+        if left == 0 {
+            oobkit_evl_shim_switched();
+        }
+        left
+    }
+
+    /// # Safety
+    ///
+    /// `to` has room for `n` bytes.
+    #[inline]
+    pub(super) unsafe fn from_user(to: *mut c_void, from: *const c_void, n: u64) -> u64 {
+        // SAFETY: by contract; the user's side is checked by the calls.
+        unsafe { copy(copy_from_user_now, copy_from_user, to, from, n) }
+    }
+
+    /// # Safety
+    ///
+    /// `from` has `n` initialised bytes.
+    #[inline]
+    pub(super) unsafe fn to_user(to: *mut c_void, from: *const c_void, n: u64) -> u64 {
+        // SAFETY: as above.
+        unsafe { copy(copy_to_user_now, copy_to_user, to, from, n) }
+    }
+}
+
+#[cfg(oob_core_evl)]
+mod core_copies {
+    //! EVL's way: a page that is missing brings the thread in-band, and the copy goes on.
+    pub(super) use bindings::{raw_copy_from_user as from_user, raw_copy_to_user as to_user};
+}
 
 /// An address that a user gave; nothing is known of it.
 #[derive(Clone, Copy, Debug)]
@@ -33,45 +99,44 @@ impl UserPtr {
         }
     }
 
-    /// Reads a `T` for an exchange call. On EVL it stays out-of-band, unless a page is missing.
+    /// Reads a `T` for an exchange call, without sleeping unless a page is missing.
     ///
     /// # Errors
     ///
     /// `EFAULT`.
+    #[inline]
     pub fn read_oob<T: FromBytes + IntoBytes>(self) -> Result<T> {
-        #[cfg(not(oob_core_evl))]
-        return self.read();
-        #[cfg(oob_core_evl)]
-        {
-            let mut value = T::new_zeroed();
-            let to = (&raw mut value).cast();
-            let len = size_of::<T>() as u64;
-            // SAFETY: `value` has that many bytes, any content is valid for it; the helper checks the user's side.
-            match unsafe { bindings::raw_copy_from_user(to, self.0 as *const _, len) } {
-                0 => Ok(value),
-                _ => Err(code::EFAULT),
-            }
+        let mut value = T::new_zeroed();
+        self.read_bytes_oob(value.as_mut_bytes()).map(|()| value)
+    }
+
+    /// Writes a `T` for an exchange call, without sleeping unless a page is missing.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`.
+    #[inline]
+    pub fn write_oob<T: IntoBytes + Immutable>(self, value: &T) -> Result {
+        self.write_bytes_oob(value.as_bytes())
+    }
+
+    #[inline]
+    fn read_bytes_oob(self, into: &mut [u8]) -> Result {
+        let (to, n) = (into.as_mut_ptr().cast(), into.len() as u64);
+        // SAFETY: as many bytes, any content is valid for them; the user's side is checked by the call.
+        match unsafe { core_copies::from_user(to, self.0 as *const _, n) } {
+            0 => Ok(()),
+            _ => Err(code::EFAULT),
         }
     }
 
-    /// Writes a `T` for an exchange call. On EVL it stays out-of-band, unless a page is missing.
-    ///
-    /// # Errors
-    ///
-    /// `EFAULT`.
-    pub fn write_oob<T: IntoBytes + Immutable>(self, value: &T) -> Result {
-        #[cfg(not(oob_core_evl))]
-        return self.write(value);
-        #[cfg(oob_core_evl)]
-        {
-            let from = value.as_bytes();
-            let len = from.len() as u64;
-            // SAFETY: `from` has that many initialised bytes; the helper checks the user's side.
-            match unsafe { bindings::raw_copy_to_user(self.0 as *mut _, from.as_ptr().cast(), len) }
-            {
-                0 => Ok(()),
-                _ => Err(code::EFAULT),
-            }
+    #[inline]
+    fn write_bytes_oob(self, from: &[u8]) -> Result {
+        let (from, n) = (from.as_ptr().cast(), from.len() as u64);
+        // SAFETY: as many initialised bytes; the user's side is checked by the call.
+        match unsafe { core_copies::to_user(self.0 as *mut _, from, n) } {
+            0 => Ok(()),
+            _ => Err(code::EFAULT),
         }
     }
 
@@ -87,5 +152,55 @@ impl UserPtr {
             bindings::copy_to_user(self.0 as *mut _, from.as_ptr().cast(), from.len() as u64)
         };
         if left == 0 { Ok(()) } else { Err(code::EFAULT) }
+    }
+}
+
+/// The buffer of a `read` or `write`; each part of it is used once, from the beginning on.
+#[derive(Debug)]
+pub struct UserSlice {
+    address: usize,
+    len: usize,
+}
+
+impl UserSlice {
+    /// Wraps the arguments of a system call.
+    pub const fn new(address: usize, len: usize) -> Self {
+        Self { address, len }
+    }
+
+    /// Bytes that are left.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether none are left.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn advance(&mut self, by: usize) -> Result<UserPtr> {
+        let at = UserPtr::new(self.address);
+        self.len = self.len.checked_sub(by).ok_or(code::EFAULT)?;
+        // An address that goes round is no user's: the copy refuses it.
+        self.address = self.address.wrapping_add(by);
+        Ok(at)
+    }
+
+    /// Reads the next bytes for a `write` call, without sleeping unless a page is missing.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`, also where there are fewer left.
+    pub fn read_oob(&mut self, into: &mut [u8]) -> Result {
+        self.advance(into.len())?.read_bytes_oob(into)
+    }
+
+    /// Writes the next bytes for a `read` call, without sleeping unless a page is missing.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`, also where there are fewer left.
+    pub fn write_oob(&mut self, from: &[u8]) -> Result {
+        self.advance(from.len())?.write_bytes_oob(from)
     }
 }

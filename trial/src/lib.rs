@@ -7,12 +7,14 @@
 //!     STAX_HAMMER   the calling thread, of whichever stage, enters and leaves at random until a date
 //!     STAX_DESTROY  ends the lock
 //!     STAX_TOTAL    what was counted inside
+//!   open /dev/oob/trial-files --> files.rs
 //! ```
 //!
 //! No part of the kit needs it; it is for tests alone.
 #![cfg_attr(target_os = "none", no_std)]
 
 pub mod bench;
+pub mod files;
 #[cfg(feature = "module")]
 mod module;
 

@@ -3,6 +3,7 @@
 //! The device: each service has a file here, and answers its own calls. What times them is a device of its own.
 
 mod bench;
+mod files;
 mod stax;
 
 use core::ffi::c_int;
@@ -41,12 +42,14 @@ extern "C" fn oobkit_trial_init() -> c_int {
 fn init() -> Result {
     let device = KBox::new(Registration::new(b"oob-trial", b"oob/trial", ())?)?;
     bench::init()?;
+    files::init().inspect_err(|_| bench::exit())?;
     DEVICE.store(KBox::into_raw(device), Ordering::Relaxed);
     Ok(())
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_trial_exit() {
+    files::exit();
     bench::exit();
     let device = DEVICE.swap(core::ptr::null_mut(), Ordering::Relaxed);
     // SAFETY: `init` put a box's pointer there, and this runs once, after a successful `init`.

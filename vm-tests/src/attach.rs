@@ -95,7 +95,13 @@ fn only_capable(_: &Guest) -> Result<()> {
     less.effective.remove(CapabilitySet::SYS_NICE);
     set_capabilities(None, less)?;
     refused("ATTACH without CAP_SYS_NICE", attach(&ctl), Errno::PERM)?;
+    // Whatever else is wrong.
+    let bad = ctl.call(ctl::ATTACH, 0);
+    refused("ATTACH without anything", bad, Errno::PERM)?;
+    accepted("SCHED_OTHER", schedule(libc::SCHED_OTHER, 0))?;
+    refused("ATTACH under SCHED_OTHER", attach(&ctl), Errno::PERM)?;
     set_capabilities(None, all)?;
+    become_fifo()?;
     accepted("ATTACH with CAP_SYS_NICE", attach(&ctl))
 }
 

@@ -29,7 +29,9 @@ mod refused_pointers;
 mod refused_run;
 mod refused_setup;
 mod runner;
+mod stage_files;
 mod stage_lock;
+mod stage_threads;
 mod support;
 mod trace;
 mod triggers;
@@ -59,6 +61,8 @@ pub(crate) enum On {
     Raspi3b,
     /// QEMU's raspi3b with the overlay for silicon, and nothing else.
     Overlay,
+    /// Any board with an SPI bus in the kit's hands, on a kernel that runs programs of 32 bits.
+    Compat,
     /// The virtual board, on a kernel that can fail allocations on demand.
     FailingMemory,
 }
@@ -80,8 +84,10 @@ impl Guest {
 /// Every promise, in the order in which they are tested. The flash on raspi3b answers commands until it streams its
 /// content, which nothing ends: so that comes last. No test before it sends anything but zeroes there, which are no command.
 fn tests() -> Vec<&'static Test> {
-    let themes: [&[Test]; 20] = [
+    let themes: [&[Test]; 22] = [
         attach::TESTS,
+        stage_threads::TESTS,
+        stage_files::TESTS,
         stage_lock::TESTS,
         life::TESTS,
         owner::TESTS,

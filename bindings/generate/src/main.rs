@@ -22,7 +22,7 @@ const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_u
     |hrtimer_cancel|for_each_kernel_tracepoint|tracepoint_probe_(un)?register\
     |dma_(alloc|free|mmap)_attrs|capable|free_irq|platform_get_(irq|resource)|devm_(platform_ioremap_resource|ioremap)\
     |platform_(driver|device)_unregister|devm_clk_get|clk_get_rate|spi_(un)?register_controller\
-    |spi_(new|unregister)_device|debugfs_(create_dir|remove)\
+    |spi_(new|unregister)_device|debugfs_(create_dir|remove)|seq_write|irq_work_(queue|sync)\
     |ktime_get_mono_fast_ns|evl_(open|release)_file";
 
 /// Types that no function above brings along.
@@ -61,7 +61,7 @@ fn main() {
         .allowlist_file(".*/bindings/helpers.h")
         .allowlist_function(FUNCTIONS)
         .allowlist_type(TYPES)
-        .allowlist_var("CAP_SYS_NICE|IORESOURCE_MEM|TASK_.*|IRQF_.*|SPI_[A-Z]*|MISC_DYNAMIC_MINOR|VM_.*|CLOCK_MONOTONIC|E[A-Z0-9]+|__this_module")
+        .allowlist_var("CAP_SYS_NICE|IORESOURCE_MEM|TASK_.*|IRQF_.*|SPI_[A-Z]*|MISC_DYNAMIC_MINOR|VM_.*|POLL[A-Z]+|CLOCK_MONOTONIC|E[A-Z0-9]+|__this_module")
         // Types whose layout no driver may depend on, and those that Rust cannot say (packed and aligned at once).
         .opaque_type("alt_instr|desc_struct|gate_struct|idt_.*|x86_.*|local_apic|lapic_.*|xregs_state|fpu.*|arch_lbr_state")
         .opaque_type("spinlock|evl_.*|rt_mutex.*|lockdep_map|task_struct|mm_struct|device|module|file|inode|kiocb")

@@ -3,8 +3,8 @@
 //! The out-of-band stage on a mainline kernel: which threads belong to it.
 //!
 //! ```text
-//!  /dev/oob/ctl  --ATTACH, DETACH-->  Table  <--is it there?--  evl_shim_attached(), every exchange call
-//!                                       ^
+//!  /dev/oob/ctl  --ATTACH, DETACH-->  Table  <--is it there?--  every exchange call
+//!                                       ^  '------------------>  debugfs: evl_shim/threads
 //!  sched_process_exit tracepoint -------'   a thread that ends leaves, however it ends
 //! ```
 //!

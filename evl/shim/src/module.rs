@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `evl_shim.ko`: the control device, and the hook by which a thread that ends is forgotten.
+//! `evl_shim.ko`: the control device, the hook by which a thread that ends is forgotten, the list of threads.
 
 use crate::table::{InsertError, Table};
 use core::ffi::{c_int, c_void};
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicPtr, Ordering};
+use evl::record::Record;
 use kernel::alloc::KBox;
+use kernel::debugfs::{Seq, Show, Text};
 use kernel::error::{Result, code, from_result};
 use kernel::miscdevice::{File, Registration};
 use kernel::task;
@@ -18,6 +21,7 @@ static MODULE: AtomicPtr<Module> = AtomicPtr::new(core::ptr::null_mut());
 
 /// What the module holds while it is loaded.
 struct Module {
+    _threads: Text<Threads>,
     _ctl: Registration<Ctl>,
     _exit: Probe,
 }
@@ -34,7 +38,7 @@ impl File for Ctl {
 
     fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
         match command {
-            ATTACH => attach(&argument.read()?),
+            ATTACH => attach(argument),
             DETACH if ATTACHED.remove(task::current().addr()) => Ok(0),
             DETACH => Err(code::ESRCH),
             _ => Err(code::ENOTTY),
@@ -42,15 +46,16 @@ impl File for Ctl {
     }
 }
 
-fn attach(request: &Attach) -> Result<i32> {
-    if *request != Attach::default() || !(1..=98).contains(&task::current_fifo_priority()) {
-        return Err(code::EINVAL);
-    }
+fn attach(argument: UserPtr) -> Result<i32> {
     if !task::capable_sys_nice() {
         return Err(code::EPERM);
     }
+    let request: Attach = argument.read()?;
+    if request != Attach::default() || !(1..=98).contains(&task::current_fifo_priority()) {
+        return Err(code::EINVAL);
+    }
     ATTACHED
-        .insert(task::current().addr())
+        .insert(task::current().expose_provenance())
         .map(|()| 0)
         .map_err(|error| match error {
             InsertError::Present => code::EBUSY,
@@ -58,10 +63,51 @@ fn attach(request: &Attach) -> Result<i32> {
         })
 }
 
-/// Whether the calling thread is attached.
+/// The calling thread's record, as long as it is attached; null where it is not.
 #[unsafe(no_mangle)]
-extern "C" fn oobkit_evl_shim_attached() -> bool {
-    ATTACHED.contains(task::current().addr())
+extern "C" fn oobkit_evl_shim_record() -> *const Record {
+    ATTACHED
+        .get(task::current().addr())
+        .map_or(core::ptr::null(), core::ptr::from_ref)
+}
+
+/// The calling thread, if it is attached, has to do in-band what it could not do otherwise.
+#[unsafe(no_mangle)]
+extern "C" fn oobkit_evl_shim_switched() {
+    if let Some(record) = ATTACHED.get(task::current().addr()) {
+        record.switched();
+    }
+}
+
+/// The list of attached threads.
+struct Threads;
+
+impl Show for Threads {
+    fn show(&self, out: &mut Seq<'_>) -> fmt::Result {
+        writeln!(out, "PID PRIORITY CPUS WAITS-FOR WAITS STAGE-SWITCHES NAME")?;
+        for (key, record) in ATTACHED.places() {
+            let task = || key().map(core::ptr::with_exposed_provenance_mut);
+            // SAFETY: a thread leaves the table before it ends, so a task that is found there is given back a grace
+            // period later at the earliest.
+            let Some(task) = (unsafe { task::describe(task) }) else {
+                continue;
+            };
+            write!(
+                out,
+                "{} {} {} ",
+                task.pid(),
+                task.fifo_priority(),
+                task.cpus()
+            )?;
+            match record.waiting() {
+                Some(what) => write!(out, "{what}")?,
+                None => write!(out, "none")?,
+            }
+            let (waits, switches) = (record.waits(), record.switches());
+            writeln!(out, " {waits} {switches} {}", task.name())?;
+        }
+        Ok(())
+    }
 }
 
 /// The `sched_process_exit` tracepoint: the calling thread ends.
@@ -82,6 +128,7 @@ fn init() -> Result {
     let ctl = Registration::new(b"oob-ctl", b"oob/ctl", ())?;
     MODULE.store(
         KBox::into_raw(KBox::new(Module {
+            _threads: Text::new(c"evl_shim", c"threads", Threads)?,
             _ctl: ctl,
             _exit: exit,
         })?),

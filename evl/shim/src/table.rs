@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The set of attached threads.
+//! The set of attached threads, and a record of each.
+//!
+//! ```text
+//!   start(key) --> | key, record | key, record | removed | key, record | empty |  ... round
+//! ```
 //!
 //! Open addressing over atomics. Rules:
 //! - a key is inserted, removed and looked up only on behalf of the thread it stands for, never concurrently with itself;
 //! - other keys come and go meanwhile, so an empty place that was passed may fill up, but a key's own place never moves;
-//! - removal leaves a mark, which insertion re-uses, so a chain is never cut.
+//! - removal leaves a mark, which insertion re-uses, so a chain is never cut;
+//! - a record is as new wherever there is no key.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
+use evl::record::Record;
 
 /// How many threads can be attached at once.
 pub const CAPACITY: usize = 256;
@@ -24,9 +30,21 @@ pub enum InsertError {
     Full,
 }
 
-/// A set of addresses.
 #[derive(Debug)]
-pub struct Table([AtomicUsize; CAPACITY]);
+struct Place {
+    key: AtomicUsize,
+    record: Record,
+}
+
+impl Place {
+    fn is_of(&self, key: usize) -> bool {
+        self.key.load(Ordering::Relaxed) == key
+    }
+}
+
+/// A set of addresses, each with a record.
+#[derive(Debug)]
+pub struct Table([Place; CAPACITY]);
 
 impl Default for Table {
     fn default() -> Self {
@@ -37,7 +55,14 @@ impl Default for Table {
 impl Table {
     /// An empty set.
     pub const fn new() -> Self {
-        Self([const { AtomicUsize::new(EMPTY) }; CAPACITY])
+        Self(
+            [const {
+                Place {
+                    key: AtomicUsize::new(EMPTY),
+                    record: Record::new(),
+                }
+            }; CAPACITY],
+        )
     }
 
     #[inline]
@@ -47,15 +72,15 @@ impl Table {
     }
 
     /// The places of `key`, in the order in which they are tried.
-    fn chain(&self, key: usize) -> impl Iterator<Item = &AtomicUsize> {
+    fn chain(&self, key: usize) -> impl Iterator<Item = &Place> {
         let (before, after) = self.0.split_at(Self::start(key));
         after.iter().chain(before)
     }
 
     #[inline(never)]
-    fn place(&self, key: usize) -> Option<&AtomicUsize> {
+    fn place(&self, key: usize) -> Option<&Place> {
         for place in self.chain(key) {
-            match place.load(Ordering::Relaxed) {
+            match place.key.load(Ordering::Relaxed) {
                 found if found == key => return Some(place),
                 EMPTY => return None,
                 _ => {}
@@ -64,12 +89,16 @@ impl Table {
         None
     }
 
-    /// Whether `key` is there.
+    /// The record of `key`, where it is there.
     #[inline]
-    pub fn contains(&self, key: usize) -> bool {
+    pub fn get(&self, key: usize) -> Option<&Record> {
         // Nearly always in the first place, which the exchange calls need not search for.
         let first = self.0.get(Self::start(key));
-        first.is_some_and(|place| place.load(Ordering::Relaxed) == key) || self.place(key).is_some()
+        let place = match first {
+            Some(place) if place.is_of(key) => first,
+            _ => self.place(key),
+        };
+        place.map(|place| &place.record)
     }
 
     /// Adds `key`, an address that is not among the first few bytes.
@@ -78,13 +107,15 @@ impl Table {
     ///
     /// See [`InsertError`]; the set is unchanged.
     pub fn insert(&self, key: usize) -> Result<(), InsertError> {
-        if self.contains(key) {
+        if self.get(key).is_some() {
             return Err(InsertError::Present);
         }
         for place in self.chain(key) {
             for free in [REMOVED, EMPTY] {
+                // Acquire: the record is as new, as who had the place before has left it.
                 if place
-                    .compare_exchange(free, key, Ordering::Relaxed, Ordering::Relaxed)
+                    .key
+                    .compare_exchange(free, key, Ordering::Acquire, Ordering::Relaxed)
                     .is_ok()
                 {
                     return Ok(());
@@ -97,14 +128,49 @@ impl Table {
     /// Removes `key`; whether it was there.
     pub fn remove(&self, key: usize) -> bool {
         self.place(key)
-            .map(|place| place.store(REMOVED, Ordering::Relaxed))
+            .map(|place| {
+                place.record.clear();
+                place.key.store(REMOVED, Ordering::Release);
+            })
             .is_some()
+    }
+
+    /// All places: what gives the key that is there at the moment, and the record. Keys come and go meanwhile.
+    pub fn places(&self) -> impl Iterator<Item = (impl FnOnce() -> Option<usize> + '_, &Record)> {
+        self.0.iter().map(|place| {
+            let key = || Some(place.key.load(Ordering::Relaxed)).filter(|key| *key > REMOVED);
+            (key, &place.record)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use evl::record::Wait;
+
+    fn is_there(table: &Table, key: usize) -> bool {
+        table.get(key).is_some()
+    }
+
+    #[test]
+    fn who_comes_next_begins_with_a_record_of_its_own() {
+        let table = Table::new();
+        for key in [0x4000, 0x8000] {
+            assert_eq!(table.insert(key), Ok(()));
+            let record = table.get(key).expect("just inserted");
+            assert_eq!((record.waits(), record.switches()), (0, 0));
+            drop(record.waits_for(Wait::Flag));
+            record.switched();
+            let seen: Vec<_> = table
+                .places()
+                .filter_map(|(key, record)| Some((key()?, record.waits())))
+                .collect();
+            assert_eq!(seen, [(key, 1)]);
+            assert!(table.remove(key));
+        }
+        assert_eq!(table.places().filter_map(|(key, _)| key()).count(), 0);
+    }
 
     #[test]
     fn keys_of_one_chain_do_not_hide_each_other() {
@@ -114,8 +180,8 @@ mod tests {
             assert_eq!(table.insert(same_start(n)), Ok(()));
         }
         assert!(table.remove(same_start(0)));
-        assert!(!table.contains(same_start(0)));
-        assert!(table.contains(same_start(1)) && table.contains(same_start(2)));
+        assert!(!is_there(&table, same_start(0)));
+        assert!(is_there(&table, same_start(1)) && is_there(&table, same_start(2)));
         assert_eq!(table.insert(same_start(2)), Err(InsertError::Present));
     }
 
@@ -142,9 +208,9 @@ mod tests {
                     for turn in 0..20_000 {
                         let key = (n * 7919 + turn % 64) * 64 + 0x10_0000 * n;
                         assert_eq!(table.insert(key), Ok(()));
-                        assert!(table.contains(key));
+                        assert!(is_there(table, key));
                         assert!(table.remove(key));
-                        assert!(!table.contains(key));
+                        assert!(!is_there(table, key));
                     }
                 });
             }

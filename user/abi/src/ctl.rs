@@ -8,8 +8,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Path of the control device.
 pub const PATH: &str = "/dev/oob/ctl";
 
-/// Attaches the calling thread. It must be `SCHED_FIFO` with priority 1 to 98 (else `EINVAL`) and hold `CAP_SYS_NICE`
-/// (else `EPERM`); a thread that is attached already gets `EBUSY`, a full table `ENOSPC`.
+/// Attaches the calling thread. It must hold `CAP_SYS_NICE` (else `EPERM`, whatever else is wrong) and be `SCHED_FIFO`
+/// with priority 1 to 98 (else `EINVAL`); a thread that is attached already gets `EBUSY`, a full table `ENOSPC`.
 pub const ATTACH: u32 = ioc::iow::<Attach>(b'o', 1);
 
 /// Detaches the calling thread; `ESRCH` where it is not attached. A thread that ends is detached by itself.

@@ -58,6 +58,7 @@ impl Board {
             On::Spi => self != Self::Bare,
             On::Vboard => self == Self::Vboard,
             On::Raspi3b => self == Self::Raspi3b,
+            On::Compat => self != Self::Bare && super::program32::can_run(),
             On::FailingMemory => self == Self::Vboard && crate::memory::can_fail(),
         }
     }

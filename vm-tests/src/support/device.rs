@@ -156,6 +156,21 @@ impl Device {
         self.map_as(setup.iobuf_len as usize, MapFlags::SHARED, 0)
     }
 
+    /// `read(2)`; the number of bytes.
+    pub(crate) fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
+        rustix::io::read(&self.0, into)
+    }
+
+    /// `write(2)`; the number of bytes.
+    pub(crate) fn write(&self, from: &[u8]) -> Result<usize, Errno> {
+        rustix::io::write(&self.0, from)
+    }
+
+    /// The descriptor, which stays this value's.
+    pub(crate) fn raw(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
     /// The descriptor, which is the caller's to close.
     pub(crate) fn into_raw(self) -> i32 {
         self.0.into_raw_fd()

@@ -9,12 +9,14 @@
 //! | `task.rs` | real-time threads, processes to be killed |
 //! | `board.rs` | which board this is; its faults and counters; module parameters |
 //! | `modules.rs` | loading, unloading, binding, unbinding |
+//! | `program32.rs` | programs of 32 bits |
 //! | `tracefs.rs` | what the kernel did on a thread's behalf |
 
 pub(crate) mod board;
 pub(crate) mod device;
 pub(crate) mod modules;
 pub(crate) mod motor;
+pub(crate) mod program32;
 pub(crate) mod task;
 pub(crate) mod tracefs;
 

@@ -85,6 +85,14 @@ impl Spot {
             .store(gettid().as_raw_nonzero().get(), Ordering::Release);
     }
 
+    /// The thread's number, once it is there.
+    pub(crate) fn number(&self) -> Result<i32> {
+        eventually("a thread begins", PATIENCE, || {
+            Ok(self.0.load(Ordering::Acquire) != 0)
+        })?;
+        Ok(self.0.load(Ordering::Acquire))
+    }
+
     /// The thread's number, once it is asleep in the kernel where no signal wakes it.
     pub(crate) fn asleep(&self) -> Result<i32> {
         eventually("a thread sleeps in its call", PATIENCE, || {
@@ -217,6 +225,10 @@ impl Process {
             }
             Ok(false)
         })
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
     }
 
     pub(crate) fn kill(&mut self) -> Result<WaitStatus> {

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Poll heads: how a device tells those who poll its files that something has changed.
+//!
+//! ```text
+//!   any context: signal --is anybody there?--> irq_work --> in-band: wakes poll, select, epoll
+//!   File::poll:  watch, then look whether there is something
+//! ```
+//!
+//! A head's queue has a lock that sleeps on PREEMPT_RT, so no out-of-band code may touch it: waking goes round by irq_work.
+//! Who polls is woken as fast as in-band code is.
+
+use crate::alloc::KBox;
+use crate::error::Result;
+use crate::sync::LockClass;
+use bindings as b;
+use core::cell::{Cell, UnsafeCell};
+use core::ffi::CStr;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// There is something to read.
+pub const IN: u32 = b::POLLIN | b::POLLRDNORM;
+/// There is room to write.
+pub const OUT: u32 = b::POLLOUT | b::POLLWRNORM;
+/// Something went wrong.
+pub const ERR: u32 = b::POLLERR;
+/// The other end is gone.
+pub const HUP: u32 = b::POLLHUP;
+
+/// What a poll of a file registers with; `'a` is how long the file is open.
+#[derive(Debug)]
+pub struct PollTable<'a> {
+    file: *mut b::file,
+    table: *mut b::poll_table_struct,
+    // Invariant: a head that lives shorter than the file must not do.
+    open: PhantomData<Cell<&'a ()>>,
+}
+
+impl PollTable<'_> {
+    /// Wraps what `->poll` was given.
+    ///
+    /// # Safety
+    ///
+    /// The arguments are those of the running `->poll`; the lifetime is no longer than until the file's release.
+    pub(crate) const unsafe fn new(file: *mut b::file, table: *mut b::poll_table_struct) -> Self {
+        Self {
+            file,
+            table,
+            open: PhantomData,
+        }
+    }
+}
+
+#[repr(C)]
+struct Inner {
+    work: UnsafeCell<MaybeUninit<b::irq_work>>,
+    queue: UnsafeCell<MaybeUninit<b::wait_queue_head_t>>,
+    /// Signalled, and not yet told.
+    events: AtomicU32,
+}
+
+/// See the module.
+///
+/// # Invariants
+///
+/// Queue and work are initialised, and stay where they are until nothing of them is under way.
+pub struct PollHead(KBox<Inner>);
+
+// SAFETY: queue and work synchronise themselves.
+unsafe impl Sync for PollHead {}
+// SAFETY: it lies in memory of its own.
+unsafe impl Send for PollHead {}
+
+static CLASS: LockClass = LockClass::new();
+// One address wherever it is used: lockdep compares that, not the text.
+static NAME: &CStr = c"oob poll";
+
+impl PollHead {
+    /// Nobody polls yet. Allocates; in-band.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        let inner = KBox::new(Inner {
+            work: UnsafeCell::new(MaybeUninit::zeroed()),
+            queue: UnsafeCell::new(MaybeUninit::zeroed()),
+            events: AtomicU32::new(0),
+        })?;
+        let queue = inner.queue.get().cast();
+        // SAFETY: the memory is there until `drop`, name and class for ever.
+        unsafe { b::init_waitqueue_head(queue, NAME.as_ptr(), CLASS.key()) };
+        // SAFETY: as above; `tell` gets a pointer into an `Inner`.
+        unsafe { b::init_irq_work(inner.work.get().cast(), Some(tell)) };
+        Ok(Self(inner))
+    }
+
+    /// Has the poll under way woken by [`Self::signal`]. To be called before looking whether there is something.
+    pub fn watch<'a>(&'a self, table: &PollTable<'a>) {
+        // SAFETY: the running ->poll's arguments; the queue lives as long as the file is open, and the kernel takes what it
+        // registers out before the file's release.
+        unsafe { b::poll_wait(table.file, self.0.queue.get().cast(), table.table) };
+    }
+
+    /// Tells those who poll that `events` are there. After they can be seen; in any context.
+    pub fn signal(&self, events: u32) {
+        // SAFETY: initialised in `new`.
+        if unsafe { b::wq_has_sleeper(self.0.queue.get().cast()) } {
+            self.0.events.fetch_or(events, Ordering::Relaxed);
+            // SAFETY: initialised in `new`. Where it is pending already, it has yet to take the events.
+            unsafe { b::irq_work_queue(self.0.work.get().cast()) };
+        }
+    }
+}
+
+unsafe extern "C" fn tell(work: *mut b::irq_work) {
+    // SAFETY: the first field of an `Inner`, which lives until `drop` has seen the end of this.
+    let inner = unsafe { &*work.cast::<Inner>() };
+    let events = inner.events.swap(0, Ordering::Relaxed);
+    // SAFETY: initialised in `new`; in-band, where the queue's lock may be taken.
+    unsafe { b::wake_up_poll(inner.queue.get().cast(), events) };
+}
+
+impl Drop for PollHead {
+    fn drop(&mut self) {
+        // SAFETY: initialised in `new`. In-band; nobody signals any more.
+        unsafe { b::irq_work_sync(self.0.work.get().cast()) };
+    }
+}

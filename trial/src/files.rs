@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A file of the stage: a letter box with room for one letter.
+//!
+//! ```text
+//!   write: put a letter in    read: wait for one, take it out    poll: IN while there is one, OUT while there is none
+//!   ECHO   served on either stage       PAUSE   out-of-band only       ARM   a timer puts a letter in
+//! ```
+//!
+//! Reading is served in-band, too, without waiting; writing is not.
+
+use oobkit_abi::ioc;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Path of the device.
+pub const PATH: &str = "/dev/oob/trial-files";
+
+/// Bytes of a letter at most.
+pub const LETTER: usize = 64;
+
+/// What the timer writes.
+pub const FROM_TIMER: &[u8] = b"from the timer";
+
+/// Gives the value back, one more, and says on which stage.
+pub const ECHO: u32 = ioc::iowr::<Echo>(b'T', 32);
+/// Waits for what never comes.
+pub const PAUSE: u32 = ioc::iow::<Pause>(b'T', 33);
+/// Has a timer put [`FROM_TIMER`] into the box.
+pub const ARM: u32 = ioc::iow::<Arm>(b'T', 34);
+
+/// Argument of [`ECHO`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Echo {
+    /// In and out.
+    pub value: u64,
+    /// Out: [`OOB`] or [`INBAND`].
+    pub stage: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Served out-of-band.
+pub const OOB: u32 = 1;
+/// Served in-band.
+pub const INBAND: u32 = 2;
+
+/// Argument of [`PAUSE`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Pause {
+    /// What to wait for: one of the three below.
+    pub what: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Date on `CLOCK_MONOTONIC`.
+    pub until_ns: u64,
+}
+
+/// A flag.
+pub const FLAG: u32 = 1;
+/// A monitor.
+pub const MONITOR: u32 = 2;
+/// A semaphore.
+pub const SEMAPHORE: u32 = 3;
+
+/// Argument of [`ARM`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Arm {
+    /// Date on `CLOCK_MONOTONIC`.
+    pub at_ns: u64,
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The letter box: see [`crate::files`].
+
+use crate::files::{
+    ARM, Arm, ECHO, Echo, FLAG, FROM_TIMER, INBAND, LETTER, MONITOR, OOB, PAUSE, Pause, SEMAPHORE,
+};
+use core::sync::atomic::{AtomicPtr, Ordering};
+use evl::mainline::{Monitor, Semaphore, TaskFlag, Tasks, guarded, with_oob};
+use evl::stage::Oob;
+use evl::time::Instant;
+use evl::wait::{Flag, WaitError};
+use kernel::alloc::{KArc, KBox};
+use kernel::error::{Error, Result, code};
+use kernel::miscdevice::{File, Registration};
+use kernel::poll::{self, PollHead, PollTable};
+use kernel::time::{HardTimer, TimerHandler};
+use kernel::uaccess::{UserPtr, UserSlice};
+
+static DEVICE: AtomicPtr<Registration<Files>> = AtomicPtr::new(core::ptr::null_mut());
+
+#[derive(Clone, Copy)]
+struct Letter {
+    text: [u8; LETTER],
+    len: usize,
+}
+
+impl Letter {
+    fn of(text: &[u8]) -> Result<Self> {
+        let mut letter = Self {
+            text: [0; LETTER],
+            len: text.len(),
+        };
+        let room = letter.text.get_mut(..text.len()).ok_or(code::EMSGSIZE)?;
+        room.copy_from_slice(text);
+        Ok(letter)
+    }
+
+    /// Writes as much as there is room for.
+    fn deliver(&self, mut buffer: UserSlice) -> Result<usize> {
+        let len = self.len.min(buffer.len());
+        let text = self.text.get(..len).unwrap_or_default();
+        buffer.write_oob(text).map(|()| len)
+    }
+}
+
+/// What an open file and its timer share.
+struct LetterBox {
+    letter: Monitor<Option<Letter>>,
+    head: PollHead,
+}
+
+impl LetterBox {
+    fn put(&self, letter: Letter) -> Result {
+        self.letter.update_and_wake_all(&Tasks, |place| {
+            if place.is_some() {
+                return Err(code::EAGAIN);
+            }
+            *place = Some(letter);
+            Ok(())
+        })?;
+        self.head.signal(poll::IN);
+        Ok(())
+    }
+
+    /// What everybody does who has taken one.
+    fn deliver(&self, letter: &Letter, buffer: UserSlice) -> Result<usize> {
+        self.head.signal(poll::OUT);
+        letter.deliver(buffer)
+    }
+}
+
+struct Postman(KArc<LetterBox>);
+
+impl TimerHandler for Postman {
+    fn expired(&self) {
+        // Where the box is full, there is something to be seen already.
+        let _ = Letter::of(FROM_TIMER).and_then(|letter| self.0.put(letter));
+    }
+}
+
+/// An open file.
+struct Files {
+    letter_box: KArc<LetterBox>,
+    timer: HardTimer<Postman>,
+    flag: TaskFlag,
+    monitor: Monitor<()>,
+    semaphore: Semaphore,
+}
+
+fn errno(error: WaitError) -> Error {
+    match error {
+        WaitError::TimedOut => code::ETIMEDOUT,
+        WaitError::Interrupted => code::EINTR,
+        WaitError::Closed => code::EIDRM,
+    }
+}
+
+impl File for Files {
+    type Device = ();
+
+    fn open(_device: &()) -> Result<Self> {
+        let letter_box = KArc::new(LetterBox {
+            letter: Monitor::new(guarded(None)?),
+            head: PollHead::new()?,
+        })?;
+        Ok(Self {
+            timer: HardTimer::new(Postman(letter_box.clone()))?,
+            letter_box,
+            flag: TaskFlag::new()?,
+            monitor: Monitor::new(guarded(())?),
+            semaphore: Semaphore::new(guarded(0)?),
+        })
+    }
+
+    fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+        match command {
+            ECHO => with_oob(|_| echo(argument, OOB)),
+            PAUSE => {
+                let args = argument.read_oob();
+                let paused = with_oob(|oob| self.pause(oob, &args?));
+                Some(paused.unwrap_or(Err(code::EPERM)))
+            }
+            _ => None,
+        }
+    }
+
+    fn exchange_inband(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+        (command == ECHO).then(|| echo(argument, INBAND))
+    }
+
+    fn oob_read(&self, buffer: UserSlice) -> Option<Result<usize>> {
+        with_oob(|oob| {
+            let place = &self.letter_box.letter;
+            let letter = place
+                .wait_until(oob, &Tasks, Instant::NEVER, Option::take)
+                .map_err(errno)?;
+            self.letter_box.deliver(&letter, buffer)
+        })
+    }
+
+    fn inband_read(&self, buffer: UserSlice) -> Result<usize> {
+        let letter = self.letter_box.letter.update(Option::take);
+        let letter = letter.ok_or(code::EAGAIN)?;
+        self.letter_box.deliver(&letter, buffer)
+    }
+
+    fn oob_write(&self, mut buffer: UserSlice) -> Option<Result<usize>> {
+        with_oob(|_| {
+            let mut text = [0; LETTER];
+            let len = buffer.len();
+            let text = text.get_mut(..len).ok_or(code::EMSGSIZE)?;
+            buffer.read_oob(text)?;
+            self.letter_box.put(Letter::of(text)?).map(|()| len)
+        })
+    }
+
+    fn poll<'a>(&'a self, table: &PollTable<'a>) -> u32 {
+        self.letter_box.head.watch(table);
+        match self.letter_box.letter.update(|letter| letter.is_some()) {
+            true => poll::IN,
+            false => poll::OUT,
+        }
+    }
+
+    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+        match command {
+            ARM => {
+                let args: Arm = argument.read()?;
+                self.timer.start(args.at_ns, 0);
+                Ok(0)
+            }
+            _ => Err(code::ENOTTY),
+        }
+    }
+}
+
+fn echo(argument: UserPtr, stage: u32) -> Result<i32> {
+    let mut args: Echo = argument.read_oob()?;
+    args.value = args.value.wrapping_add(1);
+    args.stage = stage;
+    argument.write_oob(&args).map(|()| 0)
+}
+
+impl Files {
+    fn pause(&self, oob: &Oob<'_>, args: &Pause) -> Result<i32> {
+        let until = Instant(args.until_ns);
+        let ended = match args.what {
+            FLAG => self.flag.wait_until(oob, until),
+            MONITOR => self.monitor.wait_until(oob, &Tasks, until, |()| None),
+            SEMAPHORE => self.semaphore.down_until(oob, &Tasks, until),
+            _ => return Err(code::EINVAL),
+        };
+        ended.map(|()| 0).map_err(errno)
+    }
+}
+
+/// Makes the device.
+pub(super) fn init() -> Result {
+    let device = Registration::new(b"oob-trial-files", b"oob/trial-files", ())?;
+    DEVICE.store(KBox::into_raw(KBox::new(device)?), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Takes it away, where it was made.
+pub(super) fn exit() {
+    let device = DEVICE.swap(core::ptr::null_mut(), Ordering::Relaxed);
+    if !device.is_null() {
+        // SAFETY: `init` put a box's pointer there, and nobody else has it now.
+        drop(unsafe { KBox::from_raw(device) });
+    }
+}

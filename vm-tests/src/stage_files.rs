@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Files of the stage: reading, writing, polling, calls of either stage, programs of 32 bits.
+
+use crate::support::device::Device;
+use crate::support::program32::{Arg, Program, nr};
+use crate::support::task::{self, PRIORITY, date};
+use crate::support::{accepted, refused};
+use crate::{Guest, On, Test};
+use anyhow::{Context, Result, ensure};
+use oob_trial::files::{
+    ARM, Arm, ECHO, Echo, FROM_TIMER, INBAND, LETTER, OOB, PATH, PAUSE, Pause, SEMAPHORE,
+};
+use oobkit_abi::{ctl, spi};
+use rustix::io::Errno;
+use rustix::process::getpid;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "stage: an attached thread's read waits for what another one writes",
+        on: On::Any,
+        run: read_and_write,
+    },
+    Test {
+        name: "stage: a signal ends a read that waits",
+        on: On::Any,
+        run: interrupted,
+    },
+    Test {
+        name: "stage: what a file does not implement gets EVL's errno",
+        on: On::Any,
+        run: unimplemented,
+    },
+    Test {
+        name: "stage: a thread that is not attached is served in-band where the device offers it, and gets EPERM elsewhere",
+        on: On::Any,
+        run: inband_promise,
+    },
+    Test {
+        name: "stage: poll, select and epoll learn of what an interrupt brings",
+        on: On::Any,
+        run: polls_interrupt,
+    },
+    Test {
+        name: "stage: poll learns of what an attached thread writes and reads",
+        on: On::Any,
+        run: polls_thread,
+    },
+    Test {
+        name: "stage: files that are polled and closed a thousand times leave nothing behind",
+        on: On::Any,
+        run: polled_and_closed,
+    },
+    Test {
+        name: "stage: a program of 32 bits attaches, reads, writes, polls and makes exchange calls",
+        on: On::Compat,
+        run: program32,
+    },
+    Test {
+        name: "stage: a program of 32 bits exchanges frames, with dates of 64 bits",
+        on: On::Compat,
+        run: frames32,
+    },
+];
+
+fn open() -> Result<Device> {
+    Device::open_path(PATH)
+}
+
+fn read_and_write(guest: &Guest) -> Result<()> {
+    let trial = open()?;
+    let rounds = guest.count(50, 2_000);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            for round in 0..rounds {
+                let mut text = [0; LETTER + 1];
+                let len = accepted("read", trial.read(&mut text))?;
+                let expected = format!("letter {round}");
+                ensure!(&text[..len] == expected.as_bytes(), "read {text:?}");
+            }
+            Ok(())
+        });
+        let writer = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            for round in 0..rounds {
+                let text = format!("letter {round}");
+                // There is room for one: until that one is read, there is none.
+                while let Err(errno) = trial.write(text.as_bytes()) {
+                    ensure!(errno == Errno::AGAIN, "write: {errno}");
+                    thread::sleep(Duration::from_micros(200));
+                }
+            }
+            Ok(())
+        });
+        task::join(writer)?;
+        task::join(reader)
+    })?;
+    task::oob(|| {
+        let long = trial.write(&[1; LETTER + 1]);
+        refused("writing a long letter", long, Errno::MSGSIZE)?;
+        accepted("writing nothing", trial.write(&[]))?;
+        let len = accepted("reading nothing", trial.read(&mut [0; 4]))?;
+        ensure!(len == 0, "an empty letter has {len} bytes");
+        accepted("write", trial.write(b"0123456789"))?;
+        let mut short = [0; 4];
+        let len = accepted("reading a part", trial.read(&mut short))?;
+        ensure!(len == 4 && &short == b"0123", "{len} bytes: {short:?}");
+        Ok(())
+    })
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+fn interrupted(_: &Guest) -> Result<()> {
+    let trial = open()?;
+    // SAFETY: zeroes are an action with an empty mask, and without SA_RESTART.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(_) as usize;
+    // SAFETY: a handler that does nothing; the action outlives the call.
+    unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) };
+    let spot = task::Spot::default();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            spot.here();
+            refused("read", trial.read(&mut [0; 4]), Errno::INTR)
+        });
+        let process = getpid().as_raw_nonzero().get();
+        let number = spot.number()?;
+        while !reader.is_finished() {
+            // SAFETY: names a thread of this process, or none any more.
+            unsafe { libc::tgkill(process, number, libc::SIGUSR1) };
+            thread::sleep(Duration::from_millis(5));
+        }
+        task::join(reader)
+    })
+}
+
+fn unimplemented(_: &Guest) -> Result<()> {
+    task::oob(|| {
+        let ctl = Device::open_path(ctl::PATH)?;
+        refused("read", ctl.read(&mut [0; 4]), Errno::INVAL)?;
+        refused("write", ctl.write(&[0; 4]), Errno::INVAL)?;
+        refused("a call", ctl.call(ECHO, 0), Errno::NOTTY)?;
+        // No poll: always ready.
+        ensure!(poll(&ctl, libc::POLLIN | libc::POLLOUT, 0)? == libc::POLLIN | libc::POLLOUT);
+        let trial = open()?;
+        refused("an unknown call", trial.call(ECHO + 100, 0), Errno::NOTTY)?;
+        let read_only = std::fs::File::open(PATH)?;
+        refused(
+            "writing to a file to be read",
+            rustix::io::write(&read_only, b"x"),
+            Errno::BADF,
+        )
+    })
+}
+
+fn echo(trial: &Device, value: u64) -> Result<Echo> {
+    let mut echo = Echo {
+        value,
+        ..Echo::default()
+    };
+    accepted("ECHO", trial.exchange(ECHO, &mut echo))?;
+    ensure!(echo.value == value + 1, "{echo:?}");
+    Ok(echo)
+}
+
+fn inband_promise(_: &Guest) -> Result<()> {
+    let trial = open()?;
+    let pause = Pause {
+        what: SEMAPHORE,
+        reserved: 0,
+        until_ns: 1,
+    };
+    ensure!(echo(&trial, 1 << 40)?.stage == INBAND, "not in-band");
+    refused("PAUSE", trial.set(PAUSE, pause), Errno::PERM)?;
+    refused("write", trial.write(b"x"), Errno::PERM)?;
+    refused("read of nothing", trial.read(&mut [0; 4]), Errno::AGAIN)?;
+    task::oob(|| {
+        ensure!(echo(&trial, 1 << 40)?.stage == OOB, "not out-of-band");
+        refused("PAUSE", trial.set(PAUSE, pause), Errno::TIMEDOUT)?;
+        accepted("write", trial.write(b"x")).map(drop)
+    })?;
+    let len = accepted("read", trial.read(&mut [0; 4]))?;
+    ensure!(len == 1, "{len} bytes");
+    Ok(())
+}
+
+/// What is ready of `events` within `ms`.
+fn poll(trial: &Device, events: i16, ms: i32) -> Result<i16> {
+    let mut polled = libc::pollfd {
+        fd: trial.raw(),
+        events,
+        revents: 0,
+    };
+    // SAFETY: one entry, which outlives the call.
+    let result = unsafe { libc::poll(&raw mut polled, 1, ms) };
+    ensure!(result >= 0, "poll: {}", std::io::Error::last_os_error());
+    Ok(polled.revents)
+}
+
+/// The same by select, for reading.
+fn select(trial: &Device, ms: i64) -> Result<bool> {
+    let fd = trial.raw();
+    // SAFETY: an empty set.
+    let mut set: libc::fd_set = unsafe { std::mem::zeroed() };
+    // SAFETY: a small descriptor.
+    unsafe { libc::FD_SET(fd, &raw mut set) };
+    let mut limit = libc::timeval {
+        tv_sec: ms / 1_000,
+        tv_usec: ms % 1_000 * 1_000,
+    };
+    let none = std::ptr::null_mut();
+    // SAFETY: the set and the limit outlive the call.
+    let result = unsafe { libc::select(fd + 1, &raw mut set, none, none, &raw mut limit) };
+    ensure!(result >= 0, "select: {}", std::io::Error::last_os_error());
+    Ok(result == 1)
+}
+
+/// The same by epoll, edge-triggered.
+struct Epoll(std::os::fd::OwnedFd);
+
+impl Epoll {
+    fn new(trial: &Device) -> Result<Self> {
+        use std::os::fd::{AsRawFd, FromRawFd};
+        // SAFETY: makes a descriptor.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        ensure!(fd >= 0, "no epoll");
+        // SAFETY: just made, and nobody else's.
+        let epoll = Self(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) });
+        let mut event = libc::epoll_event {
+            events: (libc::EPOLLIN | libc::EPOLLET) as u32,
+            u64: 7,
+        };
+        let (epfd, fd) = (epoll.0.as_raw_fd(), trial.raw());
+        // SAFETY: the event outlives the call.
+        let result = unsafe { libc::epoll_ctl(epfd, libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+        ensure!(result == 0, "epoll: {}", std::io::Error::last_os_error());
+        Ok(epoll)
+    }
+
+    fn wait(&self, ms: i32) -> Result<bool> {
+        use std::os::fd::AsRawFd;
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: room for one event, which outlives the call.
+        let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), &raw mut event, 1, ms) };
+        ensure!(count >= 0, "epoll: {}", std::io::Error::last_os_error());
+        Ok(count == 1)
+    }
+}
+
+/// Long enough for any emulated machine; a wake-up that is lost is seen by it.
+const LONG: i32 = 20_000;
+
+fn polls_interrupt(guest: &Guest) -> Result<()> {
+    let trial = open()?;
+    let epoll = Epoll::new(&trial)?;
+    type Way<'a> = (&'a str, &'a dyn Fn(i32) -> Result<bool>);
+    let ways: [Way<'_>; 3] = [
+        ("poll", &|ms| {
+            Ok(poll(&trial, libc::POLLIN, ms)? == libc::POLLIN)
+        }),
+        ("select", &|ms| select(&trial, ms.into())),
+        ("epoll", &|ms| epoll.wait(ms)),
+    ];
+    for round in 0..guest.count(10, 500) {
+        for (name, is_ready) in ways {
+            ensure!(!is_ready(0)?, "{name}: ready before the interrupt");
+            let at_ns = date(Duration::from_millis(5 + u64::from(round % 20)));
+            let begin = Instant::now();
+            accepted("ARM", trial.set(ARM, Arm { at_ns }))?;
+            ensure!(is_ready(LONG)?, "{name}: not ready after the interrupt");
+            ensure!(
+                begin.elapsed() < Duration::from_millis(LONG as u64 / 2),
+                "{name}: the wake-up was lost"
+            );
+            ensure!(date(Duration::ZERO) >= at_ns, "{name}: ready too early");
+            let mut text = [0; LETTER];
+            let len = accepted("read", trial.read(&mut text))?;
+            ensure!(&text[..len] == FROM_TIMER, "read {text:?}");
+        }
+    }
+    Ok(())
+}
+
+fn polls_thread(guest: &Guest) -> Result<()> {
+    let trial = open()?;
+    let rounds = guest.count(50, 2_000);
+    let wait_for = |events| -> Result<()> {
+        let begin = Instant::now();
+        ensure!(poll(&trial, events, LONG)? == events, "not ready");
+        let took = begin.elapsed();
+        ensure!(took < Duration::from_secs(10), "the wake-up was lost");
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            for _ in 0..rounds {
+                wait_for(libc::POLLOUT)?;
+                accepted("write", trial.write(b"x"))?;
+            }
+            Ok(())
+        });
+        for _ in 0..rounds {
+            wait_for(libc::POLLIN)?;
+            accepted("read", trial.read(&mut [0; 4]))?;
+        }
+        task::join(writer)
+    })
+}
+
+fn polled_and_closed(guest: &Guest) -> Result<()> {
+    for round in 0..guest.count(1_000, 20_000) {
+        let trial = open()?;
+        let epoll = Epoll::new(&trial)?;
+        // Its end races against the file's.
+        let at_ns = date(Duration::from_micros(u64::from(round % 50) * 4));
+        accepted("ARM", trial.set(ARM, Arm { at_ns }))?;
+        epoll.wait(0)?;
+        poll(&trial, libc::POLLIN, 0)?;
+        drop(trial);
+        epoll.wait(0)?;
+    }
+    Ok(())
+}
+
+/// A program that attaches itself first, if it can.
+fn attached32() -> (Program, [crate::support::program32::Call; 2]) {
+    let mut program = Program::new();
+    let control = program.open(ctl::PATH);
+    let parameter = program.put(&i32::from(PRIORITY));
+    let policy = [libc::SCHED_FIFO as u32, parameter.0];
+    let scheduled = program.call(nr::SCHED_SETSCHEDULER, Arg::Value(0), policy);
+    let argument = program.put(&ctl::Attach::default());
+    let attached = program.call(nr::IOCTL, control, [ctl::ATTACH, argument.0]);
+    (program, [scheduled, attached])
+}
+
+fn program32(_: &Guest) -> Result<()> {
+    let (mut program, set_up) = attached32();
+    let trial = program.open(PATH);
+    let value = 0x1234_5678_9abc_def0_u64;
+    let args = program.put(&Echo {
+        value,
+        ..Echo::default()
+    });
+    let echo = program.call(nr::IOCTL, trial, [ECHO, args.0]);
+    let bad = program.call(nr::IOCTL, trial, [ECHO, u32::MAX - 7]);
+    let pause = program.put(&Pause {
+        what: SEMAPHORE,
+        reserved: 0,
+        until_ns: date(Duration::from_millis(20)),
+    });
+    let paused = program.call(nr::IOCTL, trial, [PAUSE, pause.0]);
+    let text = program.put(b"from 32 bits");
+    let wrote = program.call(nr::WRITE, trial, [text.0, 12]);
+    // struct pollfd: descriptor, events, what is ready. The descriptor is the third file's that it opens, after 0 to 2.
+    let polled = program.put(&[4_u16, 0, libc::POLLIN as u16, 0]);
+    let ready = program.call(nr::POLL, Arg::Value(polled.0), [1, 0]);
+    let copy = program.put(&[0_u8; LETTER]);
+    let read = program.call(nr::READ, trial, [copy.0, LETTER as u32]);
+    let unready = program.put(&[4_u16, 0, libc::POLLIN as u16, 0]);
+    let not_ready = program.call(nr::POLL, Arg::Value(unready.0), [1, 0]);
+    let left = program.run()?;
+    for call in set_up {
+        ensure!(left.result(call)? == 0, "set-up: {}", left.result(call)?);
+    }
+    ensure!(left.result(echo)? == 0, "ECHO: {}", left.result(echo)?);
+    let answer: Echo = left.data(args)?;
+    ensure!(
+        answer.value == value + 1 && answer.stage == OOB,
+        "{answer:?}"
+    );
+    ensure!(left.result(bad)? == -libc::EFAULT, "{}", left.result(bad)?);
+    ensure!(
+        left.result(paused)? == -libc::ETIMEDOUT
+            && date(Duration::ZERO) > left.data::<Pause>(pause)?.until_ns,
+        "PAUSE: {}",
+        left.result(paused)?
+    );
+    ensure!(left.result(wrote)? == 12, "write: {}", left.result(wrote)?);
+    ensure!(left.result(ready)? == 1, "poll: {}", left.result(ready)?);
+    ensure!(left.result(read)? == 12, "read: {}", left.result(read)?);
+    let copy: [u8; 12] = left.data(copy)?;
+    ensure!(&copy == b"from 32 bits", "read {copy:?}");
+    ensure!(left.result(not_ready)? == 0, "poll of nothing");
+    Ok(())
+}
+
+fn frames32(_: &Guest) -> Result<()> {
+    let (mut program, set_up) = attached32();
+    let device = program.open("/dev/oob/spidev0.0");
+    let setup = program.put(&spi::Enable {
+        frame_len: 16,
+        ..spi::Enable::default()
+    });
+    let enabled = program.call(nr::IOCTL, device, [spi::ENABLE_OOB_MODE, setup.0]);
+    let run = program.call(nr::IOCTL, device, [spi::RUN_OOB_XFER, 0]);
+    let mut until = |deadline_ns| {
+        let args = program.put(&spi::RunUntil {
+            deadline_ns,
+            reserved: 0,
+        });
+        program.call(nr::IOCTL, device, [spi::RUN_UNTIL, args.0])
+    };
+    let far = until(date(Duration::from_secs(1_000_000)));
+    let past = until(date(Duration::ZERO));
+    let stats = program.put(&spi::Stats::default());
+    let told = program.call(nr::IOCTL, device, [spi::GET_STATS, stats.0]);
+    let disabled = program.call(nr::IOCTL, device, [spi::DISABLE_OOB_MODE, 0]);
+    let left = program.run()?;
+    let good = [set_up[0], set_up[1], enabled, run, far, told, disabled];
+    for (place, call) in good.into_iter().enumerate() {
+        let result = left.result(call)?;
+        ensure!(result == 0, "call {place}: {result}");
+    }
+    let past = left.result(past)?;
+    ensure!(
+        past == -libc::ESTALE,
+        "RUN_UNTIL a date that has passed: {past}"
+    );
+    let setup: spi::Enable = left.data(setup).context("ENABLE")?;
+    ensure!(setup.iobuf_len > 0, "{setup:?}");
+    Ok(())
+}
