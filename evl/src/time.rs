@@ -79,7 +79,8 @@ impl<T: Clock + ?Sized> Clock for &T {
 ///
 /// The handler runs in hard interrupt context (on EVL: in the out-of-band tick), so it never sleeps.
 pub trait Timer {
-    /// Arms the timer: first at `first`, then every `period`; once only where `period` is zero.
+    /// Arms the timer: first at `first`, then every `period`, on these dates however late a call is; once only where
+    /// `period` is zero. The handler is told how many dates have passed without a call since the one before.
     fn start(&self, first: Instant, period: Ns);
 
     /// Disarms the timer; on return no handler runs. In-band, with nothing held that the handler takes.

@@ -55,8 +55,9 @@ pub use evl::EvlTimer as HardTimer;
 
 /// What a timer calls, in hard interrupt context; on EVL in its out-of-band tick.
 pub trait TimerHandler: Sync {
-    /// The timer has expired.
-    fn expired(&self);
+    /// The timer has expired. `missed`: how many of its dates have passed since the call before, or since it was armed,
+    /// without a call of their own; so calls and missed dates together are all dates that have passed.
+    fn expired(&self, missed: u64);
 }
 
 #[repr(C)]
@@ -95,7 +96,8 @@ impl<H: TimerHandler> HrTimer<H> {
         Ok(Self(inner))
     }
 
-    /// Arms: first at `first`, then every `period` ns; once only where `period` is 0.
+    /// Arms: first at `first`, then every `period` ns, on these dates however late a call is; once only where `period` is
+    /// 0. A periodic timer that may be expiring elsewhere is cancelled first.
     pub fn start(&self, first: u64, period: u64) {
         self.0.period.store(period, Ordering::Relaxed);
         // SAFETY: initialised in `new`.
@@ -119,13 +121,14 @@ impl<H: TimerHandler> HrTimer<H> {
     unsafe extern "C" fn expire(timer: *mut bindings::hrtimer) -> bindings::hrtimer_restart::Type {
         // SAFETY: `timer` is the first field of an `Inner<H>` that lives until the timer is cancelled for good.
         let inner = unsafe { &*timer.cast::<Inner<H>>() };
-        inner.handler.expired();
         let period = inner.period.load(Ordering::Relaxed);
         if period == 0 {
+            inner.handler.expired(0);
             return bindings::hrtimer_restart::HRTIMER_NORESTART;
         }
         // SAFETY: this is the timer's own handler, where it may be moved forward.
-        unsafe { bindings::hrtimer_forward(timer, monotonic_ns(), period) };
+        let passed = unsafe { bindings::hrtimer_forward(timer, monotonic_ns(), period) };
+        inner.handler.expired(passed.saturating_sub(1));
         bindings::hrtimer_restart::HRTIMER_RESTART
     }
 }

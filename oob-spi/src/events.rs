@@ -3,7 +3,7 @@
 //! What timers and the completion interrupt do, in hard interrupt context.
 //!
 //! ```text
-//!   trigger timer --> claim? --yes--> launch a frame        no --> overrun, counted
+//!   trigger timer --> claim? --yes--> launch a frame        no, or held up --> overrun, counted
 //!   watch-dog     --> how long since the last exchange call? --> misses --> limit: Stopped, stop frame
 //!   completion    --> token, hardware's status, land --> wake the thread | end the solo frame
 //! ```
@@ -17,14 +17,14 @@ use evl::time::{Instant, Ns};
 use evl::wait::Flag;
 
 impl<C: Controller, E: Env> Bus<C, E> {
-    /// The trigger timer of a chip select has fired.
-    pub fn trigger_tick(&self, chip_select: u8) {
+    /// The trigger timer of a chip select has fired, after `missed` dates at which it was held up.
+    pub fn trigger_tick(&self, chip_select: u8, missed: u64) {
         let Ok(slot) = self.slot(chip_select) else {
             return;
         };
         let now = self.env.now();
         match slot.state() {
-            State::On if slot.is_timer_driven() => {}
+            State::On if slot.is_timer_driven() => slot.counters.overruns.add(missed),
             State::Stopped => return self.serve(),
             _ => return,
         }
@@ -47,11 +47,11 @@ impl<C: Controller, E: Env> Bus<C, E> {
         self.release(hold);
     }
 
-    /// The watch-dog timer of a chip select has fired.
+    /// The watch-dog timer of a chip select has fired. It looks at dates itself, so those that it missed do not matter.
     ///
     /// The k-th miss of a pause is due k periods after the pause's first moment, the last exchange call; the timer finds
     /// it at most one period later.
-    pub fn watch_tick(&self, chip_select: u8) {
+    pub fn watch_tick(&self, chip_select: u8, _missed: u64) {
         let Ok(slot) = self.slot(chip_select) else {
             return;
         };

@@ -42,14 +42,14 @@ unsafe extern "C" {
 struct Tick {
     bus: AtomicPtr<Shared>,
     chip_select: u8,
-    call: fn(&CoreBus, u8),
+    call: fn(&CoreBus, u8, u64),
 }
 
 impl TimerHandler for Tick {
-    fn expired(&self) {
+    fn expired(&self, missed: u64) {
         // SAFETY: set before the timer is first armed, and `Shared` cancels its timers before it goes.
         if let Some(shared) = unsafe { self.bus.load(Ordering::Acquire).as_ref() } {
-            (self.call)(&shared.bus, self.chip_select);
+            (self.call)(&shared.bus, self.chip_select, missed);
         }
     }
 }

@@ -104,7 +104,7 @@ struct Vboard {
 struct Tick;
 
 impl TimerHandler for Tick {
-    fn expired(&self) {
+    fn expired(&self, _missed: u64) {
         if let Some(board) = board() {
             board.deliver();
         }

@@ -11,13 +11,16 @@ use crate::alloc::KBox;
 use crate::error::Result;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 #[repr(C)]
 struct Inner<H> {
     timer: UnsafeCell<MaybeUninit<bindings::evl_timer>>,
     /// How many `cancel` calls are under way: meanwhile a handler does not arm again.
     cancelling: AtomicU32,
+    /// The next date, and the period or 0.
+    due: AtomicU64,
+    period: AtomicU64,
     handler: H,
 }
 
@@ -43,6 +46,8 @@ impl<H: TimerHandler> EvlTimer<H> {
         let inner = KBox::new(Inner {
             timer: UnsafeCell::new(MaybeUninit::zeroed()),
             cancelling: AtomicU32::new(0),
+            due: AtomicU64::new(0),
+            period: AtomicU64::new(0),
             handler,
         })?;
         // SAFETY: the memory stays until `drop`; `expire` gets a pointer into an `Inner<H>`.
@@ -58,6 +63,8 @@ impl<H: TimerHandler> EvlTimer<H> {
         // EVL steps through the periods that have passed one by one, with interrupts off: spare it all but the last.
         let past = monotonic_ns().saturating_sub(first);
         let passed = past.checked_div(period).unwrap_or(0).wrapping_mul(period);
+        self.0.due.store(first, Ordering::Relaxed);
+        self.0.period.store(period, Ordering::Relaxed);
         let first = first.saturating_add(passed).min(i64::MAX as u64);
         // SAFETY: initialised in `new`.
         unsafe { bindings::evl_start_timer(self.0.timer.get().cast(), first, period) };
@@ -88,7 +95,16 @@ impl<H: TimerHandler> EvlTimer<H> {
 
     unsafe extern "C" fn expire(timer: *mut bindings::evl_timer) {
         // SAFETY: `timer` is the first field of an `Inner<H>` that lives until the timer is cancelled for good.
-        unsafe { &*timer.cast::<Inner<H>>() }.handler.expired();
+        let inner = unsafe { &*timer.cast::<Inner<H>>() };
+        let due = inner.due.load(Ordering::Relaxed);
+        let period = inner.period.load(Ordering::Relaxed);
+        let late = monotonic_ns().saturating_sub(due);
+        let missed = late.checked_div(period).unwrap_or(0);
+        let steps = missed.saturating_add(1).saturating_mul(period);
+        inner
+            .due
+            .store(due.saturating_add(steps), Ordering::Relaxed);
+        inner.handler.expired(missed);
     }
 }
 

@@ -329,11 +329,11 @@ impl Rig {
         let bus = Rc::new(Bus::new(Scripted(hardware.clone()), env));
         for cs in 0..3 {
             let weak = Rc::downgrade(&bus);
-            let tick = move || weak.upgrade().unwrap().trigger_tick(cs);
-            let _ = bus.env().triggers[usize::from(cs)].set(host.timer(move |_| tick()));
+            let tick = move |missed| weak.upgrade().unwrap().trigger_tick(cs, missed);
+            let _ = bus.env().triggers[usize::from(cs)].set(host.timer(tick));
             let weak = Rc::downgrade(&bus);
-            let tick = move || weak.upgrade().unwrap().watch_tick(cs);
-            let _ = bus.env().watches[usize::from(cs)].set(host.timer(move |_| tick()));
+            let tick = move |missed| weak.upgrade().unwrap().watch_tick(cs, missed);
+            let _ = bus.env().watches[usize::from(cs)].set(host.timer(tick));
         }
         let (weak, status) = (Rc::downgrade(&bus), Rc::downgrade(&hardware));
         *hardware.interrupt.borrow_mut() = Some(Rc::new(move || {

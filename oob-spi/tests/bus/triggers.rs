@@ -66,6 +66,18 @@ fn a_trigger_that_finds_a_frame_under_way_is_an_overrun() {
 }
 
 #[test]
+fn triggers_for_which_the_timer_was_held_up_are_overruns() {
+    let rig = ticking(Path::Dma);
+    rig.host.run_until(Instant(2_500_000));
+    rig.host.elapse(Ns(3_200_000));
+    rig.host.run_until(Instant(6_500_000));
+    let stats = rig.stats();
+    assert_eq!((stats.frames, stats.overruns), (3, 2));
+    let dates = [2_000_000, 5_700_000, 6_000_000].map(Instant);
+    assert_eq!(*rig.hardware.dates.borrow(), dates);
+}
+
+#[test]
 fn a_timers_frame_whose_completion_is_lost_is_ended_by_a_later_tick() {
     let rig = ticking(Path::Dma);
     rig.script([Frame::Stuck, Frame::Good]);

@@ -125,7 +125,7 @@ fn stop_frame_against_run() {
         let rig = Rig::on(Path::Fifo, 1_000_000);
         rig.set_stop(1, 1_000_000);
         let watch = rig.clone();
-        let watch = thread::spawn(move || watch.bus.watch_tick(0));
+        let watch = thread::spawn(move || watch.bus.watch_tick(0, 0));
         let first = rig.run();
         assert!(
             matches!(first, Ok(()) | Err(RunError::Stopped | RunError::Busy)),
@@ -146,14 +146,14 @@ fn stop_frame_by_dma_against_run_and_completion() {
         let rig = Rig::on(Path::Dma, 1_000_000);
         rig.set_stop(1, 1_000_000);
         let (watch, handler) = (rig.clone(), rig.clone());
-        let watch = thread::spawn(move || watch.bus.watch_tick(0));
+        let watch = thread::spawn(move || watch.bus.watch_tick(0, 0));
         let handler = thread::spawn(move || handler.complete());
         let _ = rig.run();
         watch.join().unwrap();
         handler.join().unwrap();
         // Whatever is left is served by the next completion and the next tick.
         rig.complete();
-        rig.bus.watch_tick(0);
+        rig.bus.watch_tick(0, 0);
         rig.complete();
         let hardware = rig.hardware.lock().unwrap();
         assert_eq!(hardware.stops, 1, "sent once");
@@ -173,8 +173,8 @@ fn trigger_against_completion_and_overdue() {
                 other.complete();
                 other.complete();
             });
-            rig.bus.trigger_tick(0);
-            rig.bus.trigger_tick(0);
+            rig.bus.trigger_tick(0, 0);
+            rig.bus.trigger_tick(0, 0);
             handler.join().unwrap();
             rig.complete();
             let (stats, hardware) = (rig.bus.stats(0), rig.hardware.lock().unwrap());
@@ -191,10 +191,10 @@ fn an_overdue_frame_is_ended_once() {
         let rig = Rig::on(Path::Dma, 1);
         rig.enable(1);
         rig.set_timer();
-        rig.bus.trigger_tick(0);
+        rig.bus.trigger_tick(0, 0);
         rig.bus.env().now.fetch_add(20_000_000, Untracked::Relaxed);
         let ticker = rig.clone();
-        let ticker = thread::spawn(move || ticker.bus.trigger_tick(0));
+        let ticker = thread::spawn(move || ticker.bus.trigger_tick(0, 0));
         let result = rig.bus.run(&oob(), 1, ME);
         let fine = matches!(result, Err(RunError::Stuck | RunError::Busy));
         assert!(fine, "{result:?}");
@@ -209,7 +209,7 @@ fn run_and_trigger_and_completion() {
         let rig = Rig::on(Path::Dma, 1);
         rig.set_timer();
         let (ticker, handler) = (rig.clone(), rig.clone());
-        let ticker = thread::spawn(move || ticker.bus.trigger_tick(0));
+        let ticker = thread::spawn(move || ticker.bus.trigger_tick(0, 0));
         let handler = thread::spawn(move || handler.complete());
         let result = rig.run();
         assert!(
@@ -247,7 +247,7 @@ fn a_trip_in_the_moment_of_disable_sends_its_stop_frame() {
         let rig = Rig::on(Path::Fifo, 1_000_000);
         rig.set_stop(1, 1_000_000);
         let watch = rig.clone();
-        let watch = thread::spawn(move || watch.bus.watch_tick(0));
+        let watch = thread::spawn(move || watch.bus.watch_tick(0, 0));
         rig.bus.disable(&inband(), 0, ME).unwrap();
         watch.join().unwrap();
         let has_tripped = rig.bus.env().flag.raised.load(Ordering::Acquire);

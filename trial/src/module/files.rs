@@ -73,7 +73,7 @@ impl LetterBox {
 struct Postman(KArc<LetterBox>);
 
 impl TimerHandler for Postman {
-    fn expired(&self) {
+    fn expired(&self, _missed: u64) {
         // Where the box is full, there is something to be seen already.
         let _ = Letter::of(FROM_TIMER).and_then(|letter| self.0.put(letter));
     }

@@ -231,7 +231,7 @@ pub struct Stats {
     pub bus_errors: u64,
     /// Deadlines missed.
     pub missed: u64,
-    /// Timer triggers that found the previous frame still under way.
+    /// Timer triggers that found the previous frame still under way, or for which the timer itself was held up.
     pub overruns: u64,
     /// Stop frames sent.
     pub stops: u64,

@@ -42,7 +42,7 @@ const UPS: u32 = 1;
 const STAMPS: u32 = 2;
 
 impl TimerHandler for Alarm {
-    fn expired(&self) {
+    fn expired(&self, _missed: u64) {
         match self.does.load(Ordering::Relaxed) {
             RAISES => {
                 self.stamp.store(cycles(), Ordering::Relaxed);
