@@ -65,6 +65,12 @@ helper void rust_helper_set_current_state(unsigned int state)
 		set_current_state(state);
 }
 
+/* Whether the calling thread is a kthread that was asked to stop. */
+helper bool rust_helper_current_is_stopped(void)
+{
+	return (current->flags & PF_KTHREAD) && kthread_should_stop();
+}
+
 helper void rust_helper_rcu_read_lock(void)
 {
 	rcu_read_lock();
@@ -158,6 +164,49 @@ helper unsigned long rust_helper_msecs_to_jiffies(unsigned int ms)
 {
 	return msecs_to_jiffies(ms);
 }
+
+#ifndef CONFIG_EVL
+helper struct task_struct *rust_helper_kthread_create(int (*fn)(void *), void *data, const char *name)
+{
+	return kthread_create(fn, data, "%s", name);
+}
+
+helper struct task_struct *rust_helper_get_task_struct(struct task_struct *t)
+{
+	return get_task_struct(t);
+}
+
+helper void rust_helper_put_task_struct(struct task_struct *t)
+{
+	put_task_struct(t);
+}
+
+helper int rust_helper_task_set_fifo(struct task_struct *t, int priority)
+{
+	const struct sched_attr attr = {
+		.size = sizeof(attr),
+		.sched_policy = SCHED_FIFO,
+		.sched_priority = priority,
+	};
+
+	return sched_setattr_nocheck(t, &attr);
+}
+
+helper bool rust_helper_cpu_is_online(unsigned int cpu)
+{
+	return cpu < nr_cpu_ids && cpu_online(cpu);
+}
+
+helper void rust_helper_init_work(struct work_struct *work, work_func_t fn)
+{
+	INIT_WORK(work, fn);
+}
+
+helper bool rust_helper_queue_work_unbound(struct work_struct *work)
+{
+	return queue_work(system_unbound_wq, work);
+}
+#endif
 
 helper void *rust_helper_kzalloc(size_t size)
 {
@@ -470,6 +519,35 @@ helper int rust_helper_request_irq(unsigned int irq, irq_handler_t handler, unsi
 {
 	return request_irq(irq, handler, flags, name, dev);
 }
+
+#ifndef CONFIG_EVL
+/* A line that no hardware drives: generic_handle_irq(), in hard interrupt context, does. */
+helper int rust_helper_soft_irq_line(void)
+{
+	int irq = irq_alloc_desc(NUMA_NO_NODE);
+
+	if (irq >= 0) {
+		irq_set_chip_and_handler(irq, &dummy_irq_chip, handle_simple_irq);
+		irq_clear_status_flags(irq, IRQ_NOREQUEST);
+	}
+	return irq;
+}
+
+helper void rust_helper_free_soft_irq_line(unsigned int irq)
+{
+	irq_free_desc(irq);
+}
+
+/* Has the processor take a line's interrupt as if the hardware had raised it. */
+helper int rust_helper_inject_interrupt(unsigned int irq)
+{
+#ifdef CONFIG_GENERIC_IRQ_INJECTION
+	return irq_inject_interrupt(irq);
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+#endif
 
 helper int rust_helper_clk_prepare_enable(struct clk *clk)
 {

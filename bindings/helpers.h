@@ -21,6 +21,7 @@ int rust_helper_task_fifo_priority(struct task_struct *t);
 void *rust_helper_current_files(void);
 bool rust_helper_signal_pending(void);
 void rust_helper_set_current_state(unsigned int state);
+bool rust_helper_current_is_stopped(void);
 void rust_helper_rcu_read_lock(void);
 void rust_helper_rcu_read_unlock(void);
 /* What a task is like. */
@@ -56,6 +57,17 @@ void rust_helper_poll_wait(struct file *file, wait_queue_head_t *queue, struct p
 bool rust_helper_wq_has_sleeper(wait_queue_head_t *queue);
 void rust_helper_wake_up_poll(wait_queue_head_t *queue, u32 events);
 void rust_helper_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *));
+
+#ifndef CONFIG_EVL
+/* Threads and work of the shim. */
+struct task_struct *rust_helper_kthread_create(int (*fn)(void *), void *data, const char *name);
+struct task_struct *rust_helper_get_task_struct(struct task_struct *t);
+void rust_helper_put_task_struct(struct task_struct *t);
+int rust_helper_task_set_fifo(struct task_struct *t, int priority);
+bool rust_helper_cpu_is_online(unsigned int cpu);
+void rust_helper_init_work(struct work_struct *work, work_func_t fn);
+bool rust_helper_queue_work_unbound(struct work_struct *work);
+#endif
 
 /* Memory. */
 void *rust_helper_kzalloc(size_t size);
@@ -126,6 +138,11 @@ void *rust_helper_dev_get_platdata(struct device *dev);
 struct platform_device *rust_helper_platform_device_register(const char *name, int id, const void *data, size_t size,
 							     u64 dma_mask);
 int rust_helper_request_irq(unsigned int irq, irq_handler_t handler, unsigned long flags, const char *name, void *dev);
+#ifndef CONFIG_EVL
+int rust_helper_soft_irq_line(void);
+void rust_helper_free_soft_irq_line(unsigned int irq);
+int rust_helper_inject_interrupt(unsigned int irq);
+#endif
 int rust_helper_clk_prepare_enable(struct clk *clk);
 void rust_helper_clk_disable_unprepare(struct clk *clk);
 

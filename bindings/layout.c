@@ -35,6 +35,8 @@ void oobkit_layout(void)
 	OFFSET(vm_operations_struct, close);
 	SIZE(hrtimer);
 	SIZE(mutex);
+	SIZE(rt_mutex);
+	SIZE(work_struct);
 	SIZE(wait_queue_head);
 	SIZE(irq_work);
 	SIZE(raw_spinlock);

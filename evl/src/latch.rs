@@ -41,6 +41,11 @@ pub trait Park {
     /// The date now.
     fn now(&self) -> Instant;
 
+    /// Whether the calling thread is one of a core's own that was asked to stop: that ends every wait.
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
     /// Calls `f`, which gives the thread to wake, if any, and wakes it. Holds off the end of threads meanwhile.
     fn wake(&self, f: impl FnOnce() -> Option<usize>);
 }
@@ -93,7 +98,7 @@ impl Latch {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`].
+    /// [`WaitError::TimedOut`]; [`WaitError::Interrupted`] where the thread was asked to stop.
     pub fn wait_until(&self, park: &impl Park, deadline: Instant) -> Result<(), WaitError> {
         let me = park.current();
         if self.take() {
@@ -109,15 +114,18 @@ impl Latch {
                 park.cancel();
                 return Ok(());
             }
-            if park.now() >= deadline {
+            let over = match park.is_stopped() {
+                true => Some(WaitError::Interrupted),
+                false => (park.now() >= deadline).then_some(WaitError::TimedOut),
+            };
+            if let Some(error) = over {
                 park.cancel();
                 let given_up =
                     self.0
                         .compare_exchange(me, CLEAR, Ordering::AcqRel, Ordering::Relaxed);
                 return match given_up {
-                    Ok(_) => Err(WaitError::TimedOut),
                     Err(_) if self.take() => Ok(()),
-                    Err(_) => Err(WaitError::TimedOut),
+                    _ => Err(error),
                 };
             }
             park.sleep_until(deadline);

@@ -29,12 +29,14 @@ mod dovetail;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod io;
+pub mod irq;
 #[cfg(target_os = "none")]
 pub mod kcore;
 pub mod latch;
 #[cfg(all(target_os = "none", not(oob_core_evl)))]
 pub mod mainline;
 pub mod monitor;
+pub mod mutex;
 #[cfg(all(any(doc, doctest), feature = "host"))]
 pub mod promises;
 pub mod record;
@@ -42,6 +44,7 @@ pub mod semaphore;
 pub mod stage;
 pub mod time;
 pub mod wait;
+pub mod work;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/stage.md")]

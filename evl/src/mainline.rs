@@ -7,11 +7,20 @@
 //! | thread | a `SCHED_FIFO` task that attached itself; `evl_shim.ko` keeps the list |
 //! | monitor, semaphore | [`crate::monitor`] over a raw spinlock: waiters by priority, woken by `wake_up_process` |
 //! | flag | [`crate::latch`] over `schedule_hrtimeout` and `wake_up_process`: one scheduling per wait |
+//! | mutex | [`crate::mutex`] over `rt_mutex` |
+//! | kernel thread | a kthread, `SCHED_FIFO` |
+//! | work | [`crate::work`] over an unbound workqueue |
 //! | timer | hrtimer in hard mode |
 
+mod mutex;
+mod thread;
 mod waiting;
+mod work;
 
+pub use mutex::{Mutex, MutexGuard, RtMutex};
+pub use thread::{Running, Thread};
 pub use waiting::{Monitor, Semaphore, guarded};
+pub use work::Work;
 
 pub use crate::kcore::Monotonic;
 use crate::latch::{Latch, Park};
@@ -70,6 +79,10 @@ impl Park for Tasks {
 
     fn now(&self) -> Instant {
         Monotonic.now()
+    }
+
+    fn is_stopped(&self) -> bool {
+        kernel::task::is_stopped()
     }
 
     fn wake(&self, f: impl FnOnce() -> Option<usize>) {

@@ -31,7 +31,8 @@ pub trait Flag {
     /// # Errors
     ///
     /// [`WaitError::TimedOut`] once `deadline` has passed and the event is not latched. An event that is latched wins
-    /// over a deadline that has passed.
+    /// over a deadline that has passed. Signals do not end the wait, but a request that the thread stop does, with
+    /// [`WaitError::Interrupted`].
     fn wait_until(&self, oob: &Oob<'_>, deadline: Instant) -> Result<(), WaitError>;
 }
 

@@ -2,7 +2,7 @@
 
 //! Monitors and semaphores between real threads.
 
-use evl::latch::Park;
+use evl::latch::{Latch, Park};
 use evl::monitor::{Guarded, HardLock, Monitor, Threads};
 use evl::semaphore::{Overflow, Semaphore};
 use evl::stage::Oob;
@@ -225,7 +225,19 @@ fn a_signal_ends_a_wait_but_not_one_that_has_what_it_wants() {
 struct Scripted<'a> {
     now: Cell<Instant>,
     is_interrupted: Cell<bool>,
+    is_stopped: Cell<bool>,
     sleep: &'a dyn Fn(&Self),
+}
+
+impl Default for Scripted<'_> {
+    fn default() -> Self {
+        Self {
+            now: Cell::new(Instant(0)),
+            is_interrupted: Cell::new(false),
+            is_stopped: Cell::new(false),
+            sleep: &|_| {},
+        }
+    }
 }
 
 impl Park for Scripted<'_> {
@@ -243,6 +255,10 @@ impl Park for Scripted<'_> {
 
     fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.get()
     }
 
     fn wake(&self, f: impl FnOnce() -> Option<usize>) {
@@ -272,12 +288,11 @@ fn who_was_woken_takes_what_it_was_woken_for_however_late_it_is() {
     for meanwhile in cases {
         let semaphore = Semaphore::new(guarded(0));
         let thread = Scripted {
-            now: Cell::new(Instant(0)),
-            is_interrupted: Cell::new(false),
             sleep: &|thread| {
                 semaphore.up(thread).unwrap();
                 meanwhile(thread);
             },
+            ..Scripted::default()
         };
         // Else the one waiter that was woken would be gone, and the count there for nobody.
         let result = semaphore.down_until(&oob(), &thread, Instant(500));
@@ -384,4 +399,24 @@ fn each_waiter_of_a_monitor_may_wait_for_something_else() {
             assert!(waiter.join().unwrap().is_ok_and(|value| value >= goal));
         }
     });
+}
+
+#[test]
+fn a_thread_that_is_to_stop_waits_for_no_flag_but_takes_one_that_is_raised() {
+    let latch = Latch::new();
+    let sleeps = Cell::new(0);
+    let thread = Scripted {
+        is_stopped: Cell::new(false),
+        sleep: &|thread| {
+            sleeps.set(sleeps.get() + 1);
+            thread.is_stopped.set(true);
+        },
+        ..Scripted::default()
+    };
+    let wait = || latch.wait_until(&thread, Instant::NEVER);
+    assert_eq!(wait(), Err(WaitError::Interrupted));
+    assert_eq!(wait(), Err(WaitError::Interrupted));
+    assert_eq!(sleeps.get(), 1);
+    latch.raise(&thread);
+    assert_eq!(wait(), Ok(()));
 }

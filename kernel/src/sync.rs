@@ -27,7 +27,8 @@ impl LockClass {
         Self(UnsafeCell::new(MaybeUninit::zeroed()))
     }
 
-    pub(crate) fn key(&'static self) -> *mut bindings::lock_class_key {
+    /// For C.
+    pub fn key(&'static self) -> *mut bindings::lock_class_key {
         self.0.get().cast()
     }
 }

@@ -31,6 +31,12 @@ pub fn current_process() -> u64 {
     unsafe { bindings::current_files() }.addr() as u64
 }
 
+/// Whether the calling thread is a kernel thread that was asked to stop.
+pub fn is_stopped() -> bool {
+    // SAFETY: task context.
+    unsafe { bindings::current_is_stopped() }
+}
+
 /// Whether a signal waits for the calling thread.
 pub fn signal_pending() -> bool {
     // SAFETY: task context.

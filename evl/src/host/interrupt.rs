@@ -12,33 +12,12 @@
 
 use super::Host;
 use super::work::Queue;
+pub use crate::irq::{Handled, Handler};
 use crate::stage::Inband;
 use crate::time::{Clock, Instant, Ns};
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
-
-/// What a handler says of an interrupt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handled {
-    /// It was not this device's.
-    No,
-    /// It is dealt with.
-    Yes,
-    /// It is dealt with here, and [`Handler::inband`] does the rest in-band.
-    Forward,
-}
-
-/// What an interrupt calls.
-pub trait Handler: 'static {
-    /// Called out-of-band with interrupts off: no token, so no waiting.
-    fn handle(&self) -> Handled;
-
-    /// The in-band part.
-    fn inband(&self, inband: &Inband<'_>) {
-        let _ = inband;
-    }
-}
 
 struct Inner<H> {
     host: Host,

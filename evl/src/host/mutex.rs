@@ -12,6 +12,7 @@
 
 use super::Host;
 use super::threads::{Context, FIRST, Prepared, Slot};
+pub use crate::mutex::LockError;
 use crate::stage::Oob;
 use crate::time::Instant;
 use std::cell::{Cell, RefCell, RefMut};
@@ -20,15 +21,6 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::vec::Vec;
-
-/// Why a mutex was not locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockError {
-    /// The calling thread holds it, or holds what its owner waits for.
-    Deadlock,
-    /// A forced unblock came first.
-    Interrupted,
-}
 
 /// The part that does not depend on the value.
 pub(super) struct Lock {

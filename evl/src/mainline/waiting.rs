@@ -21,7 +21,7 @@ impl Threads for Tasks {
     }
 
     fn is_interrupted(&self) -> bool {
-        task::signal_pending()
+        task::signal_pending() || task::is_stopped()
     }
 }
 
