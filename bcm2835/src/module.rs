@@ -25,13 +25,14 @@ use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use evl::board::{BoardClock, Table, WINDOW_DMA, WINDOW_SPI0, Window};
 use evl::io::Mmio;
-use evl::kcore::Monotonic;
+use evl::irq::{Handled, Handler};
+use evl::kcore::{Interrupt, Monotonic};
+use evl::stage::Inband;
 use evl::time::Clock;
 use inband::InbandController;
 use kernel::alloc::KBox;
 use kernel::error::{Result, code, from_result, to_result};
 use kernel::io::IoMem;
-use kernel::irq::{Handler, Registration as IrqRegistration};
 use kernel::platform::{self, Driver, Registration as DriverRegistration};
 use oob_dma::DescriptorMemory;
 use oob_spi::client::{Handle, Registration};
@@ -76,9 +77,12 @@ struct Completion<M> {
 }
 
 impl<M: Mmio + Send + Sync + 'static> Handler for Completion<M> {
-    fn handle(&self) -> bool {
+    fn handle(&self) -> Handled {
         // SAFETY: the interrupt is freed before the bus's registration is dropped.
-        unsafe { self.bus.interrupt(&|| self.irq.handle()) }
+        match unsafe { self.bus.interrupt(&|| self.irq.handle()) } {
+            true => Handled::Yes,
+            false => Handled::No,
+        }
     }
 }
 
@@ -87,7 +91,7 @@ enum Line<H: Hw> {
     /// Frames go through the FIFO only.
     None,
     Requested {
-        _line: IrqRegistration<Completion<H::Mmio>>,
+        _line: Interrupt<Completion<H::Mmio>>,
     },
     Simulated {
         board: Table,
@@ -224,7 +228,9 @@ fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
             bus: oob.bus(),
             irq: Irq::new(rx),
         };
-        let requested = IrqRegistration::new(irq, c"oob_bcm2835", completion)?;
+        // SAFETY: the driver core probes in task context, with nothing held that a sleeper may not hold.
+        let inband = unsafe { Inband::assume() };
+        let requested = Interrupt::new(&inband, irq, c"oob_bcm2835", completion)?;
         line = Line::Requested { _line: requested };
         descriptors = Some(memory);
     }

@@ -4,16 +4,24 @@
 //!
 //! ```text
 //!   kcore::{with_oob, TaskFlag}           <- dovetail.rs (CONFIG_EVL) or mainline.rs (any other kernel)
-//!   kcore::Monotonic, HardTimer, IoMem    <- here, over crate kernel, which chooses clock and timer
+//!   kcore::Monotonic, HardTimer, IoMem,   <- here, over crate kernel, which chooses clock and timer
+//!          Interrupt
 //! ```
 //!
 //! The choice is the kernel's configuration alone: the build sets `oob_core_evl` where it has `CONFIG_EVL`.
+
+mod interrupt;
+
+pub use interrupt::Interrupt;
 
 #[cfg(oob_core_evl)]
 pub use crate::dovetail::{TaskFlag, with_oob};
 use crate::io::Mmio;
 #[cfg(not(oob_core_evl))]
-pub use crate::mainline::{TaskFlag, with_oob};
+pub use crate::mainline::{
+    Monitor, Mutex, MutexGuard, Running, Semaphore, TaskFlag, Tasks, Thread, Work, guarded,
+    with_oob,
+};
 use crate::time::{Clock, Instant, Ns, Timer};
 use kernel::io::{IoMem, dma_observe, dma_publish};
 use kernel::time::{HardTimer, TimerHandler, cycles, cycles_khz, monotonic_ns};

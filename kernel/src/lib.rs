@@ -19,7 +19,6 @@ pub mod debugfs;
 pub mod dma;
 pub mod error;
 pub mod io;
-pub mod irq;
 pub mod miscdevice;
 pub mod mm;
 pub mod platform;
