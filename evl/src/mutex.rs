@@ -15,7 +15,8 @@
 //! Rules: no hard interrupt takes it; the holder may wait, and then all who want the lock wait with it. That two
 //! threads take two locks in opposite orders is not found out here.
 
-use crate::stage::Oob;
+use crate::record::Wait;
+use crate::stage::{MayWait, Oob};
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -94,14 +95,17 @@ impl<T, R: RawMutex> Mutex<T, R> {
     /// # Errors
     ///
     /// See [`LockError`].
-    pub fn lock<'a>(&'a self, _oob: &'a Oob<'_>) -> Result<MutexGuard<'a, T, R>, LockError> {
+    pub fn lock<'a>(&'a self, oob: &'a Oob<'_>) -> Result<MutexGuard<'a, T, R>, LockError> {
         if self.owner.load(Ordering::Relaxed) == self.raw.current() {
             return Err(LockError::Deadlock);
         }
-        match self.raw.lock() {
-            Ok(()) => Ok(self.taken()),
-            Err(Interrupted) => Err(LockError::Interrupted),
+        if !self.raw.try_lock() {
+            let _recorded = oob.waits_for(Wait::Mutex);
+            if self.raw.lock() == Err(Interrupted) {
+                return Err(LockError::Interrupted);
+            }
         }
+        Ok(self.taken())
     }
 
     /// Takes the lock if nobody has it, the calling thread included.

@@ -59,8 +59,7 @@ fn the_holder_is_told_that_it_holds_it_and_then_others_get_it() {
         assert_eq!(*guard, turn);
         *guard += 1;
     }
-    // It was never asked for while it was held.
-    assert_eq!(raw.waiting.load(Ordering::Relaxed), 3);
+    assert_eq!(raw.waiting.load(Ordering::Relaxed), 0, "nobody had to wait");
     assert_eq!(*mutex.try_lock(oob).unwrap(), 3);
 }
 
@@ -72,7 +71,7 @@ fn a_wait_that_is_interrupted_takes_nothing() {
     let guard = mutex.lock(oob).unwrap();
     thread::scope(|scope| {
         let waiter = scope.spawn(|| mutex.lock(&self::oob()).map(drop));
-        while raw.waiting.load(Ordering::Relaxed) < 2 {
+        while raw.waiting.load(Ordering::Relaxed) < 1 {
             thread::yield_now();
         }
         raw.is_interrupted.store(true, Ordering::Relaxed);

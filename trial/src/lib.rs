@@ -8,6 +8,7 @@
 //!     STAX_DESTROY  ends the lock
 //!     STAX_TOTAL    what was counted inside
 //!   open /dev/oob/trial-files --> files.rs
+//!     services.rs   one scene for each promise of the stage's other services
 //! ```
 //!
 //! No part of the kit needs it; it is for tests alone.
@@ -17,6 +18,7 @@ pub mod bench;
 pub mod files;
 #[cfg(feature = "module")]
 mod module;
+pub mod services;
 
 use oobkit_abi::ioc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

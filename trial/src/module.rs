@@ -4,12 +4,18 @@
 
 mod bench;
 mod files;
+mod interrupt;
+mod mutex;
 mod stax;
+mod support;
+mod thread;
+mod timer;
+mod work;
 
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::alloc::KBox;
-use kernel::error::{Result, from_result};
+use kernel::error::{Result, code, from_result};
 use kernel::miscdevice::{File, Registration};
 use kernel::uaccess::UserPtr;
 
@@ -18,6 +24,7 @@ static DEVICE: AtomicPtr<Registration<Trial>> = AtomicPtr::new(core::ptr::null_m
 /// An open file: everything of it is its own.
 struct Trial {
     stax: stax::Trial,
+    thread: thread::Trial,
 }
 
 impl File for Trial {
@@ -26,11 +33,22 @@ impl File for Trial {
     fn open(_device: &()) -> Result<Self> {
         Ok(Self {
             stax: stax::Trial::new()?,
+            thread: thread::Trial::new()?,
         })
     }
 
     fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
-        self.stax.ioctl(command, argument)
+        let services: [&dyn Fn() -> Result<i32>; 6] = [
+            &|| self.stax.ioctl(command, argument),
+            &|| mutex::ioctl(command, argument),
+            &|| self.thread.ioctl(command, argument),
+            &|| work::ioctl(command, argument),
+            &|| timer::ioctl(command, argument),
+            &|| interrupt::ioctl(command, argument),
+        ];
+        let mut answers = services.iter().map(|service| service());
+        let answer = answers.find(|answer| *answer != Err(code::ENOTTY));
+        answer.unwrap_or(Err(code::ENOTTY))
     }
 }
 

@@ -30,8 +30,13 @@ mod refused_run;
 mod refused_setup;
 mod runner;
 mod stage_files;
+mod stage_interrupt;
+mod stage_kthread;
 mod stage_lock;
+mod stage_mutex;
 mod stage_threads;
+mod stage_timer;
+mod stage_work;
 mod support;
 mod trace;
 mod triggers;
@@ -84,11 +89,16 @@ impl Guest {
 /// Every promise, in the order in which they are tested. The flash on raspi3b answers commands until it streams its
 /// content, which nothing ends: so that comes last. No test before it sends anything but zeroes there, which are no command.
 fn tests() -> Vec<&'static Test> {
-    let themes: [&[Test]; 22] = [
+    let themes: [&[Test]; 27] = [
         attach::TESTS,
         stage_threads::TESTS,
         stage_files::TESTS,
         stage_lock::TESTS,
+        stage_mutex::TESTS,
+        stage_kthread::TESTS,
+        stage_work::TESTS,
+        stage_timer::TESTS,
+        stage_interrupt::TESTS,
         life::TESTS,
         owner::TESTS,
         refused_setup::TESTS,

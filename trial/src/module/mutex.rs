@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The mutex: who waits for whom, and what it does not let happen.
+//!
+//! ```text
+//!   priority 30, high     waits for its turn . . . . lock ----------------> has it
+//!   priority 20, middle   waits for its turn . . . . . . .  [computes]  or here [computes]
+//!   priority 10, low      lock, wakes high, wakes middle, computes, unlock
+//! ```
+//!
+//! All on one processor. Where low inherits high's priority, middle begins only after high has the lock.
+
+use super::support::{Cell, Idle, compute, inband};
+use crate::services::{End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_TWICE, Twice};
+use core::sync::atomic::{AtomicU64, Ordering};
+use evl::kcore::{Monotonic, Mutex, Semaphore, Tasks, Thread, guarded, with_oob};
+use evl::stage::Oob;
+use evl::time::{Clock, Instant, Ns};
+use kernel::alloc::KArc;
+use kernel::error::{Result, code};
+use kernel::sync::LockClass;
+use kernel::uaccess::UserPtr;
+
+static CLASS: LockClass = LockClass::new();
+
+fn new<T>(value: T) -> Result<Mutex<T>> {
+    Mutex::new(value, c"trial mutex", &CLASS)
+}
+
+pub(super) fn ioctl(command: u32, argument: UserPtr) -> Result<i32> {
+    match command {
+        MUTEX_INVERSION => argument.write(&inversion(argument.read()?)?).map(|()| 0),
+        MUTEX_TWICE => {
+            let mutex = new(())?;
+            let report = with_oob(|oob| twice(oob, &mutex)).ok_or(code::EPERM)?;
+            argument.write(&report).map(|()| 0)
+        }
+        MUTEX_KEPT => {
+            let kept = Kept::new()?;
+            let end = with_oob(|oob| kept.want(oob)).ok_or(code::EPERM)?;
+            Ok(end as i32)
+        }
+        _ => Err(code::ENOTTY),
+    }
+}
+
+fn twice(oob: &Oob<'_>, mutex: &Mutex<()>) -> Twice {
+    let first = mutex.lock(oob);
+    let second = mutex.lock(oob).map(drop);
+    let is_busy = mutex.try_lock(oob).is_none();
+    let first = first.map(drop);
+    Twice {
+        first: End::from(first) as u32,
+        second: End::from(second) as u32,
+        is_busy: is_busy.into(),
+        after: End::from(mutex.lock(oob).map(drop)) as u32,
+    }
+}
+
+/// A mutex that a thread of its own holds until this is dropped.
+pub(super) struct Kept {
+    mutex: KArc<Mutex<()>>,
+    _keeper: Thread,
+}
+
+impl Kept {
+    pub(super) fn new() -> Result<Self> {
+        let mutex = KArc::new(new(())?)?;
+        let (held, idle) = (KArc::new(Cell::default())?, Idle::new()?);
+        let shared = (mutex.clone(), held.clone());
+        let keeper = Thread::run(&inband(), c"oob-trial-keep", 10, None, move |oob, _| {
+            let (mutex, held) = shared;
+            let guard = mutex.lock(oob);
+            held.set(1);
+            idle.until(oob, Instant::NEVER);
+            drop(guard);
+        })?;
+        held.reaches(&inband(), 1)?;
+        Ok(Self {
+            mutex,
+            _keeper: keeper,
+        })
+    }
+
+    pub(super) fn want(&self, oob: &Oob<'_>) -> End {
+        self.mutex.lock(oob).map(drop).into()
+    }
+}
+
+/// What the three threads share.
+struct Scene {
+    mutex: Mutex<()>,
+    semaphore: Semaphore,
+    high_may: Semaphore,
+    middle_may: Semaphore,
+    ready: Cell,
+    over: Cell,
+    middle_has_begun: Cell,
+    middle_was_first: Cell,
+    waited_ns: AtomicU64,
+}
+
+impl Scene {
+    fn new() -> Result<Self> {
+        let semaphore = |count| guarded(count).map(Semaphore::new);
+        Ok(Self {
+            mutex: new(())?,
+            semaphore: semaphore(1)?,
+            high_may: semaphore(0)?,
+            middle_may: semaphore(0)?,
+            ready: Cell::default(),
+            over: Cell::default(),
+            middle_has_begun: Cell::default(),
+            middle_was_first: Cell::default(),
+            waited_ns: AtomicU64::new(0),
+        })
+    }
+
+    /// `f` with the lock held.
+    fn locked(&self, oob: &Oob<'_>, is_mutex: bool, f: impl FnOnce()) {
+        if is_mutex {
+            if let Ok(_guard) = self.mutex.lock(oob) {
+                f();
+            }
+        } else if self.semaphore.down_until(oob, &Tasks, Instant::NEVER) == Ok(()) {
+            f();
+            let _ = self.semaphore.up(&Tasks);
+        }
+    }
+
+    fn turn(&self, oob: &Oob<'_>, mine: &Semaphore) {
+        self.ready.add();
+        let _ = mine.down_until(oob, &Tasks, Instant::NEVER);
+    }
+
+    fn high(&self, oob: &Oob<'_>, is_mutex: bool) {
+        self.turn(oob, &self.high_may);
+        let begin = Monotonic.now();
+        self.locked(oob, is_mutex, || {
+            let Ns(waited) = Monotonic.now().since(begin);
+            self.waited_ns.store(waited, Ordering::Relaxed);
+            self.middle_was_first.set(self.middle_has_begun.get());
+        });
+        self.over.add();
+    }
+
+    fn middle(&self, oob: &Oob<'_>, span: Ns) {
+        self.turn(oob, &self.middle_may);
+        self.middle_has_begun.set(1);
+        compute(span);
+        self.over.add();
+    }
+
+    fn low(&self, oob: &Oob<'_>, is_mutex: bool, span: Ns) {
+        self.locked(oob, is_mutex, || {
+            let _ = self.high_may.up(&Tasks);
+            let _ = self.middle_may.up(&Tasks);
+            compute(span);
+        });
+        self.over.add();
+    }
+}
+
+fn inversion(args: Inversion) -> Result<Inversion> {
+    let inband = &inband();
+    let (cpu, is_mutex) = (Some(args.cpu), args.is_mutex != 0);
+    let scene = KArc::new(Scene::new()?)?;
+    let mine = scene.clone();
+    let high = move |oob: &Oob<'_>, _: &_| mine.high(oob, is_mutex);
+    let _high = Thread::run(inband, c"oob-trial-high", 30, cpu, high)?;
+    let mine = scene.clone();
+    let middle = move |oob: &Oob<'_>, _: &_| mine.middle(oob, Ns(args.middle_ns));
+    let _middle = Thread::run(inband, c"oob-trial-mid", 20, cpu, middle)?;
+    scene.ready.reaches(inband, 2)?;
+    let mine = scene.clone();
+    let low = move |oob: &Oob<'_>, _: &_| mine.low(oob, is_mutex, Ns(args.hold_ns));
+    let _low = Thread::run(inband, c"oob-trial-low", 10, cpu, low)?;
+    scene.over.reaches(inband, 3)?;
+    Ok(Inversion {
+        waited_ns: scene.waited_ns.load(Ordering::Relaxed),
+        middle_was_first: scene.middle_was_first.get(),
+        ..args
+    })
+}

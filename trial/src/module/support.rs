@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the scenes are made of.
+
+use crate::services::End;
+use core::sync::atomic::{AtomicU32, Ordering};
+use evl::kcore::{Monitor, Monotonic, Tasks, guarded};
+use evl::mutex::LockError;
+use evl::stage::{Inband, MayWait};
+use evl::time::{Clock, Instant, Ns};
+use evl::wait::WaitError;
+use kernel::error::{Error, Result};
+use kernel::time::sleep_us;
+
+/// No scene takes longer where all is well.
+const PATIENCE: Ns = Ns(20_000_000_000);
+const ETIMEDOUT: Error = Error::from_errno(kernel::bindings::ETIMEDOUT);
+
+impl From<core::result::Result<(), WaitError>> for End {
+    fn from(result: core::result::Result<(), WaitError>) -> Self {
+        match result {
+            Ok(()) => Self::Had,
+            Err(WaitError::TimedOut) => Self::TimedOut,
+            Err(WaitError::Interrupted) => Self::Interrupted,
+            Err(WaitError::Closed) => Self::Closed,
+        }
+    }
+}
+
+impl From<core::result::Result<(), LockError>> for End {
+    fn from(result: core::result::Result<(), LockError>) -> Self {
+        match result {
+            Ok(()) => Self::Had,
+            Err(LockError::Deadlock) => Self::Deadlock,
+            Err(LockError::Interrupted) => Self::Interrupted,
+        }
+    }
+}
+
+/// A number that one thread sets and others look at.
+#[derive(Default)]
+pub(super) struct Cell(AtomicU32);
+
+impl Cell {
+    pub(super) fn set(&self, value: u32) {
+        self.0.store(value, Ordering::Release);
+    }
+
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn get(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Waits until it is `value` at least.
+    pub(super) fn reaches(&self, _inband: &Inband<'_>, value: u32) -> Result {
+        let end = Monotonic.now().after(PATIENCE);
+        while self.get() < value {
+            if Monotonic.now() > end {
+                return Err(ETIMEDOUT);
+            }
+            sleep_us(200, 400);
+        }
+        Ok(())
+    }
+}
+
+/// The calling thread of a system call: in-band.
+pub(super) fn inband() -> Inband<'static> {
+    // SAFETY: every user is in a system call, in task context, with nothing held.
+    unsafe { Inband::assume() }
+}
+
+pub(super) fn compute(span: Ns) {
+    Monotonic.spin_until(Monotonic.now().after(span));
+}
+
+/// Nothing ever comes of waiting here but time.
+pub(super) struct Idle(Monitor<()>);
+
+impl Idle {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self(Monitor::new(guarded(())?)))
+    }
+
+    pub(super) fn sleep(&self, stage: &impl MayWait, span: Ns) -> End {
+        self.until(stage, Monotonic.now().after(span))
+    }
+
+    pub(super) fn until(&self, stage: &impl MayWait, date: Instant) -> End {
+        let nothing = |(): &mut ()| None::<()>;
+        self.0.wait_until(stage, &Tasks, date, nothing).into()
+    }
+}

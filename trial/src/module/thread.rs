@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Kernel threads: they wait for ever, and are stopped.
+
+use super::mutex::Kept;
+use super::support::{Cell, Idle, compute, inband};
+use crate::services::{End, Place, Start, Stopped, THREAD_START, THREAD_STOP};
+use evl::kcore::{Monotonic, Running, Semaphore, TaskFlag, Tasks, Thread, guarded};
+use evl::stage::Oob;
+use evl::time::{Clock, Instant, Ns};
+use evl::wait::Flag;
+use kernel::alloc::KArc;
+use kernel::error::{Result, code};
+use kernel::sync::{LockClass, Mutex};
+use kernel::time::sleep_us;
+use kernel::uaccess::UserPtr;
+
+/// All that a thread may wait in, and what it found.
+struct Scene {
+    idle: Idle,
+    semaphore: Semaphore,
+    flag: TaskFlag,
+    kept: Option<Kept>,
+    waits: Cell,
+    first: Cell,
+    second: Cell,
+    was_early: Cell,
+}
+
+impl Scene {
+    fn new(place: u32) -> Result<Self> {
+        let kept = (place == Place::Mutex as u32).then(Kept::new);
+        Ok(Self {
+            idle: Idle::new()?,
+            semaphore: Semaphore::new(guarded(0)?),
+            flag: TaskFlag::new()?,
+            kept: kept.transpose()?,
+            waits: Cell::default(),
+            first: Cell::default(),
+            second: Cell::default(),
+            was_early: Cell::default(),
+        })
+    }
+
+    fn wait(&self, oob: &Oob<'_>, running: &Running, place: u32) -> End {
+        let never = Instant::NEVER;
+        if place == Place::Monitor as u32 {
+            self.idle.until(oob, never)
+        } else if place == Place::Semaphore as u32 {
+            self.semaphore.down_until(oob, &Tasks, never).into()
+        } else if place == Place::Flag as u32 {
+            self.flag.wait_until(oob, never).into()
+        } else if place == Place::Sleep as u32 {
+            running.sleep_until(oob, never).into()
+        } else if let Some(kept) = &self.kept {
+            kept.want(oob)
+        } else {
+            while !running.should_stop() {
+                compute(Ns(1_000));
+            }
+            End::Interrupted
+        }
+    }
+
+    fn body(&self, oob: &Oob<'_>, running: &Running, place: u32) {
+        self.waits.set(1);
+        self.first.set(self.wait(oob, running, place) as u32);
+        self.was_early.set((!running.should_stop()).into());
+        self.second.set(self.wait(oob, running, place) as u32);
+    }
+}
+
+/// The thread of an open file, and what it shares with it.
+pub(super) struct Trial(Mutex<Option<(Thread, KArc<Scene>)>>);
+
+impl Trial {
+    pub(super) fn new() -> Result<Self> {
+        static CLASS: LockClass = LockClass::new();
+        Mutex::new(None, c"trial thread", &CLASS).map(Self)
+    }
+
+    pub(super) fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+        match command {
+            THREAD_START => self.start(argument.read()?).map(|()| 0),
+            THREAD_STOP => argument.write(&self.stop()?).map(|()| 0),
+            _ => Err(code::ENOTTY),
+        }
+    }
+
+    fn start(&self, args: Start) -> Result {
+        let mut slot = self.0.lock();
+        if slot.is_some() {
+            return Err(code::EBUSY);
+        }
+        let inband = &inband();
+        let scene = KArc::new(Scene::new(args.place)?)?;
+        let mine = scene.clone();
+        let body = move |oob: &Oob<'_>, running: &Running| mine.body(oob, running, args.place);
+        let cpu = u32::try_from(args.cpu).ok();
+        let thread = Thread::run(inband, c"oob-trial", args.priority, cpu, body)?;
+        if args.at_once == 0 {
+            scene.waits.reaches(inband, 1)?;
+            // It tells that it is about to wait.
+            sleep_us(20_000, 30_000);
+        }
+        *slot = Some((thread, scene));
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<Stopped> {
+        let (thread, scene) = self.0.lock().take().ok_or(code::ESRCH)?;
+        let begin = Monotonic.now();
+        thread.stop(&inband());
+        let Ns(took_ns) = Monotonic.now().since(begin);
+        Ok(Stopped {
+            took_ns,
+            first: scene.first.get(),
+            second: scene.second.get(),
+            was_early: scene.was_early.get(),
+            left: (!KArc::is_unique(&scene)).into(),
+        })
+    }
+}

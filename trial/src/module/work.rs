@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Work handed to in-band: who runs it, how often, and what ends it.
+
+use super::support::{Cell, Idle, inband};
+use crate::services::{self as abi, End};
+use crate::services::{WORK_CALLS, WORK_CANCEL, WORK_DROP, WORK_DURING, WORK_WAIT};
+use evl::kcore::{Monotonic, Thread, Work, with_oob};
+use evl::stage::{Inband, Oob};
+use evl::time::{Clock, Ns};
+use kernel::alloc::KArc;
+use kernel::error::{Result, code};
+use kernel::task;
+use kernel::time::{HardTimer, TimerHandler};
+use kernel::uaccess::UserPtr;
+
+/// Long enough for a scene to go on meanwhile.
+const A_WHILE: Ns = Ns(100_000_000);
+
+/// What the runs and the scene share.
+#[derive(Default)]
+struct Seen {
+    begun: Cell,
+    ended: Cell,
+    in_caller: Cell,
+}
+
+/// Work that sleeps for a while, and what is seen of it.
+struct Scene {
+    work: Work,
+    seen: KArc<Seen>,
+}
+
+impl Scene {
+    fn new(takes: Ns, result: i32) -> Result<Self> {
+        let seen = KArc::new(Seen::default())?;
+        let (mine, idle, caller) = (seen.clone(), Idle::new()?, task::current().addr());
+        let work = Work::new(move |inband: &Inband<'_>| {
+            mine.begun.add();
+            idle.sleep(inband, takes);
+            if task::current().addr() == caller {
+                mine.in_caller.add();
+            }
+            mine.ended.add();
+            result
+        })?;
+        Ok(Self { work, seen })
+    }
+
+    fn report(&self) -> abi::Work {
+        abi::Work {
+            begun: self.seen.begun.get(),
+            ended: self.seen.ended.get(),
+            in_caller: self.seen.in_caller.get(),
+            ..abi::Work::default()
+        }
+    }
+}
+
+/// Calls from hard interrupt context.
+struct Caller {
+    scene: KArc<Scene>,
+    called: Cell,
+    first_calls: Cell,
+}
+
+impl Caller {
+    fn call(&self) {
+        if self.scene.work.call() {
+            self.first_calls.add();
+        }
+        self.called.add();
+    }
+}
+
+impl TimerHandler for Caller {
+    fn expired(&self, _missed: u64) {
+        self.call();
+    }
+}
+
+pub(super) fn ioctl(command: u32, argument: UserPtr) -> Result<i32> {
+    let report = match command {
+        WORK_CALLS => calls(&argument.read()?),
+        WORK_DURING => during(),
+        WORK_WAIT => wait(&argument.read()?),
+        WORK_CANCEL => cancel(),
+        WORK_DROP => dropped(),
+        _ => Err(code::ENOTTY),
+    }?;
+    argument.write(&report).map(|()| 0)
+}
+
+fn calls(args: &abi::Work) -> Result<abi::Work> {
+    let inband = &inband();
+    let scene = KArc::new(Scene::new(Ns(args.takes_ns), 0)?)?;
+    let timer = HardTimer::new(Caller {
+        scene: scene.clone(),
+        called: Cell::default(),
+        first_calls: Cell::default(),
+    })?;
+    let caller = timer.handler();
+    for n in 1..=args.calls {
+        match args.from_interrupt {
+            0 => caller.call(),
+            _ => timer.start(Monotonic.now().after(Ns(100_000)).0, 0),
+        }
+        caller.called.reaches(inband, n)?;
+        scene.work.flush(inband);
+    }
+    Ok(abi::Work {
+        first_calls: caller.first_calls.get(),
+        ..scene.report()
+    })
+}
+
+fn during() -> Result<abi::Work> {
+    let inband = &inband();
+    let scene = Scene::new(A_WHILE, 0)?;
+    let mut first_calls = u32::from(scene.work.call());
+    scene.seen.begun.reaches(inband, 1)?;
+    for _ in 0..2 {
+        first_calls = first_calls.wrapping_add(scene.work.call().into());
+    }
+    scene.work.flush(inband);
+    Ok(abi::Work {
+        first_calls,
+        ..scene.report()
+    })
+}
+
+fn wait(args: &abi::Work) -> Result<abi::Work> {
+    let scene = Scene::new(Ns(args.takes_ns), args.result)?;
+    let waited = with_oob(|oob| scene.work.call_and_wait(oob)).ok_or(code::EPERM)?;
+    let report = abi::Work {
+        result: waited.unwrap_or(0),
+        end: End::from(waited.map(drop)) as u32,
+        ..scene.report()
+    };
+    // A signal does not keep it from running.
+    scene.work.flush(&inband());
+    Ok(abi::Work {
+        ended: scene.report().ended,
+        ..report
+    })
+}
+
+fn cancel() -> Result<abi::Work> {
+    let inband = &inband();
+    let scene = KArc::new(Scene::new(A_WHILE, 0)?)?;
+    let (about, end) = (KArc::new(Cell::default())?, KArc::new(Cell::default())?);
+    let shared = (scene.clone(), about.clone(), end.clone());
+    scene.work.call();
+    scene.seen.begun.reaches(inband, 1)?;
+    let waiter = Thread::run(
+        inband,
+        c"oob-trial-wait",
+        10,
+        None,
+        move |oob: &Oob<'_>, _| {
+            let (scene, about, end) = shared;
+            about.set(1);
+            let waited = scene.work.call_and_wait(oob).map(drop);
+            end.set(End::from(waited) as u32);
+        },
+    )?;
+    about.reaches(inband, 1)?;
+    // It has told that it is about to call.
+    kernel::time::sleep_us(10_000, 20_000);
+    scene.work.cancel(inband);
+    let report = scene.report();
+    end.reaches(inband, 1)?;
+    waiter.stop(inband);
+    // It can be called again.
+    let first_calls = u32::from(scene.work.call());
+    scene.work.flush(inband);
+    Ok(abi::Work {
+        end: end.get(),
+        first_calls,
+        ended: scene.report().ended,
+        ..report
+    })
+}
+
+fn dropped() -> Result<abi::Work> {
+    let Scene { work, seen } = Scene::new(A_WHILE, 0)?;
+    work.call();
+    seen.begun.reaches(&inband(), 1)?;
+    work.call();
+    drop(work);
+    Ok(abi::Work {
+        begun: seen.begun.get(),
+        ended: seen.ended.get(),
+        // What the function owned is gone with it.
+        end: match KArc::is_unique(&seen) {
+            true => End::Closed,
+            false => End::None,
+        } as u32,
+        ..abi::Work::default()
+    })
+}

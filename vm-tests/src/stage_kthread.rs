@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Kernel threads of the out-of-band stage: started as asked for, stopped whatever they wait for.
+
+use crate::support::device::Device;
+use crate::support::task;
+use crate::support::{accepted, refused};
+use crate::{Guest, On, Test};
+use anyhow::{Context, Result, ensure};
+use oob_trial::PATH;
+use oob_trial::services::{End, Place, Start, Stopped, THREAD_START, THREAD_STOP};
+use rustix::io::Errno;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "stage: thread: one that waits for ever is stopped at once, and waits for nothing more",
+        on: On::Any,
+        run: stopped,
+    },
+    Test {
+        name: "stage: thread: one that has just been started is stopped, and leaves nothing behind",
+        on: On::Any,
+        run: stopped_at_once,
+    },
+    Test {
+        name: "stage: thread: it has the priority and the processor that were asked for",
+        on: On::Any,
+        run: as_asked,
+    },
+    Test {
+        name: "stage: thread: no such priority, no such processor",
+        on: On::Any,
+        run: no_such,
+    },
+    Test {
+        name: "stage: thread: closing the file stops it",
+        on: On::Any,
+        run: closed,
+    },
+];
+
+/// A stop that needs no more than a wake-up takes no longer, on a slow machine either.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+const PLACES: [Place; 6] = [
+    Place::Monitor,
+    Place::Semaphore,
+    Place::Flag,
+    Place::Mutex,
+    Place::Computing,
+    Place::Sleep,
+];
+
+fn start(trial: &Device, args: Start) -> Result<(), Errno> {
+    trial.set(THREAD_START, args)
+}
+
+fn usual(place: Place) -> Start {
+    Start {
+        priority: 50,
+        cpu: -1,
+        place: place as u32,
+        at_once: 0,
+    }
+}
+
+fn stop(trial: &Device) -> Result<Stopped> {
+    accepted("THREAD_STOP", trial.get(THREAD_STOP))
+}
+
+fn stopped(guest: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    for _ in 0..guest.count(3, 30) {
+        for place in PLACES {
+            accepted("THREAD_START", start(&trial, usual(place)))?;
+            let seen = stop(&trial)?;
+            let interrupted = End::Interrupted as u32;
+            let as_promised = (seen.first, seen.second) == (interrupted, interrupted)
+                && seen.was_early == 0
+                && seen.left == 0;
+            ensure!(as_promised, "{place:?}: {seen:?}");
+            let took = Duration::from_nanos(seen.took_ns);
+            ensure!(took < AT_ONCE, "{place:?}: {seen:?}");
+        }
+    }
+    Ok(())
+}
+
+fn stopped_at_once(guest: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    let mut unbegun = 0;
+    for n in 0..guest.count(50, 500) {
+        let place = PLACES[n as usize % PLACES.len()];
+        // Where this thread runs, another processor's is begun at once, this one's preempts it: both are wanted.
+        let args = Start {
+            at_once: 1,
+            ..usual(place)
+        };
+        accepted("THREAD_START", start(&trial, args))?;
+        let seen = stop(&trial)?;
+        ensure!(seen.left == 0, "{place:?}: {seen:?}");
+        if seen.first == End::None as u32 {
+            unbegun += 1;
+        } else {
+            ensure!(seen.first == End::Interrupted as u32, "{place:?}: {seen:?}");
+        }
+    }
+    println!("{unbegun} had not begun");
+    Ok(())
+}
+
+/// The folder of the trial's thread.
+fn folder() -> Result<PathBuf> {
+    for entry in fs::read_dir("/proc")? {
+        let path = entry?.path();
+        // A process may end meanwhile.
+        if fs::read_to_string(path.join("comm")).is_ok_and(|name| name == "oob-trial\n") {
+            return Ok(path);
+        }
+    }
+    anyhow::bail!("there is no thread of the trial's")
+}
+
+/// Its policy and priority (proc(5): fields 41 and 40), and the processors that it may use.
+fn scheduling(folder: &Path) -> Result<(String, String, String)> {
+    let stat = fs::read_to_string(folder.join("stat"))?;
+    let (_, rest) = stat.rsplit_once(')').context("no name in stat")?;
+    let field = |n: usize| rest.split_whitespace().nth(n - 3).unwrap_or_default();
+    let status = fs::read_to_string(folder.join("status"))?;
+    let mut lines = status.lines();
+    let cpus = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    Ok((
+        field(41).to_owned(),
+        field(40).to_owned(),
+        cpus.unwrap_or_default().trim().to_owned(),
+    ))
+}
+
+fn as_asked(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    let home = task::home()?.unwrap_or(0);
+    for (priority, cpu) in [(1, home), (98, 0), (98, home)] {
+        let args = Start {
+            priority,
+            cpu: i32::try_from(cpu)?,
+            ..usual(Place::Monitor)
+        };
+        accepted("THREAD_START", start(&trial, args))?;
+        let seen = scheduling(&folder()?)?;
+        let expected = ("1".to_owned(), priority.to_string(), cpu.to_string());
+        ensure!(seen == expected, "{seen:?}, not {expected:?}");
+        stop(&trial)?;
+        ensure!(folder().is_err(), "it is still there");
+    }
+    Ok(())
+}
+
+fn no_such(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    for (priority, cpu) in [(0, 0), (99, 0), (-1, 0), (50, 100_000), (50, i32::MAX)] {
+        let args = Start {
+            priority,
+            cpu,
+            ..usual(Place::Monitor)
+        };
+        refused("THREAD_START", start(&trial, args), Errno::INVAL)?;
+        ensure!(folder().is_err(), "there is a thread");
+    }
+    refused(
+        "THREAD_STOP",
+        trial.get::<Stopped>(THREAD_STOP),
+        Errno::SRCH,
+    )
+}
+
+fn closed(_: &Guest) -> Result<()> {
+    for place in PLACES {
+        let trial = Device::open_path(PATH)?;
+        accepted("THREAD_START", start(&trial, usual(place)))?;
+        folder()?;
+        drop(trial);
+        ensure!(folder().is_err(), "{place:?}: it is still there");
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The out-of-band stage's mutex: who holds it runs as urgently as who waits for it.
+
+use crate::support::accepted;
+use crate::support::device::Device;
+use crate::support::task;
+use crate::{Guest, On, Test};
+use anyhow::{Result, bail, ensure};
+use oob_trial::PATH;
+use oob_trial::services::{End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_TWICE, Twice};
+use rustix::process::getpid;
+use rustix::thread::gettid;
+use std::thread;
+use std::time::Duration;
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "stage: mutex: a middle thread does not come before the low one that the high one waits for",
+        on: On::Any,
+        run: inheritance,
+    },
+    Test {
+        name: "stage: mutex: its holder is told so, and does not wait for itself",
+        on: On::Any,
+        run: recursion,
+    },
+    Test {
+        name: "stage: mutex: a signal ends the wait for it",
+        on: On::Any,
+        run: interrupted,
+    },
+];
+
+fn inversion(is_mutex: bool) -> Result<Inversion> {
+    let trial = Device::open_path(PATH)?;
+    let mut args = Inversion {
+        cpu: u32::try_from(task::home()?.unwrap_or(0))?,
+        is_mutex: is_mutex.into(),
+        hold_ns: 20_000_000,
+        middle_ns: 200_000_000,
+        ..Inversion::default()
+    };
+    accepted(
+        "MUTEX_INVERSION",
+        trial.exchange(MUTEX_INVERSION, &mut args),
+    )?;
+    Ok(args)
+}
+
+fn inheritance(guest: &Guest) -> Result<()> {
+    for _ in 0..guest.count(3, 30) {
+        let seen = inversion(true)?;
+        ensure!(
+            seen.middle_was_first == 0 && seen.waited_ns >= seen.hold_ns / 2,
+            "{seen:?}"
+        );
+    }
+    // Without inheritance the same threads in the same places do what the mutex is to prevent.
+    let seen = inversion(false)?;
+    ensure!(
+        seen.middle_was_first == 1 && seen.waited_ns >= seen.middle_ns,
+        "the scene has no inversion to show: {seen:?}"
+    );
+    Ok(())
+}
+
+fn recursion(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    let seen: Twice = task::oob(|| accepted("MUTEX_TWICE", trial.get(MUTEX_TWICE)))?;
+    let expected = Twice {
+        first: End::Had as u32,
+        second: End::Deadlock as u32,
+        is_busy: 1,
+        after: End::Had as u32,
+    };
+    ensure!(seen == expected, "{seen:?}");
+    Ok(())
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+fn interrupted(_: &Guest) -> Result<()> {
+    // SAFETY: a handler that does nothing.
+    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(_) as usize) };
+    let trial = Device::open_path(PATH)?;
+    let end = task::oob(|| {
+        let (process, me) = (getpid(), gettid());
+        thread::scope(|scope| {
+            // Not one signal: it may come before the thread is in the kernel.
+            let sender = scope.spawn(move || {
+                for _ in 0..200 {
+                    thread::sleep(Duration::from_millis(100));
+                    let (process, me) = (process.as_raw_nonzero(), me.as_raw_nonzero());
+                    // SAFETY: names a thread of this process, or none any more.
+                    unsafe { libc::tgkill(process.get(), me.get(), libc::SIGUSR1) };
+                }
+            });
+            let end = accepted("MUTEX_KEPT", trial.call(MUTEX_KEPT, 0));
+            drop(sender);
+            end
+        })
+    })?;
+    if end != End::Interrupted as i32 {
+        bail!("the wait ended with {end}");
+    }
+    Ok(())
+}

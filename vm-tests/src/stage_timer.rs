@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Timers: absolute dates, and none missed without a word.
+
+use crate::support::accepted;
+use crate::support::device::Device;
+use crate::{Guest, On, Test};
+use anyhow::{Result, ensure};
+use oob_trial::PATH;
+use oob_trial::services::{Dates, TIMER_DATES};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "stage: timer: dates that pass during a call are told with the next",
+        on: On::Any,
+        run: held_up,
+    },
+    Test {
+        name: "stage: timer: a first date in the past counts the dates since",
+        on: On::Any,
+        run: in_the_past,
+    },
+    Test {
+        name: "stage: timer: one date is one call, however late",
+        on: On::Any,
+        run: once,
+    },
+];
+
+const PERIOD_NS: u64 = 2_000_000;
+
+fn play(args: Dates) -> Result<Dates> {
+    let (trial, mut seen) = (Device::open_path(PATH)?, args);
+    accepted("TIMER_DATES", trial.exchange(TIMER_DATES, &mut seen))?;
+    ensure!(seen.calls >= args.calls && seen.astray == 0, "{seen:?}");
+    Ok(seen)
+}
+
+fn held_up(guest: &Guest) -> Result<()> {
+    for periods in 1..=guest.count(5, 50).into() {
+        let seen = play(Dates {
+            period_ns: PERIOD_NS,
+            held: 3,
+            hold_ns: periods * PERIOD_NS + PERIOD_NS / 2,
+            calls: 10,
+            ..Dates::default()
+        })?;
+        // From half a period after its date on, at the latest, it would see one more; a slow machine may make it later yet.
+        ensure!(seen.missed_next >= periods - 1, "{periods}: {seen:?}");
+        ensure!(seen.missed >= seen.missed_next, "{seen:?}");
+    }
+    // Nothing is held up: a machine that is not slow misses nothing. This one may be; but not as much.
+    let seen = play(Dates {
+        period_ns: PERIOD_NS,
+        calls: 100,
+        ..Dates::default()
+    })?;
+    ensure!(seen.missed < 100, "{seen:?}");
+    Ok(())
+}
+
+fn in_the_past(_: &Guest) -> Result<()> {
+    let seen = play(Dates {
+        period_ns: PERIOD_NS,
+        ago_ns: 7 * PERIOD_NS,
+        calls: 5,
+        ..Dates::default()
+    })?;
+    ensure!(seen.missed_first >= 7, "{seen:?}");
+    Ok(())
+}
+
+fn once(_: &Guest) -> Result<()> {
+    let seen = play(Dates {
+        ago_ns: 7 * PERIOD_NS,
+        calls: 1,
+        ..Dates::default()
+    })?;
+    ensure!((seen.calls, seen.missed) == (1, 0), "{seen:?}");
+    Ok(())
+}

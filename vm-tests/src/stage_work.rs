@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Work that the out-of-band stage hands to in-band.
+
+use crate::support::device::Device;
+use crate::support::{accepted, refused, task};
+use crate::{Guest, On, Test};
+use anyhow::{Result, ensure};
+use oob_trial::PATH;
+use oob_trial::services::{End, WORK_CALLS, WORK_CANCEL, WORK_DROP, WORK_DURING, WORK_WAIT, Work};
+use rustix::io::Errno;
+use rustix::process::getpid;
+use rustix::thread::gettid;
+use std::thread;
+use std::time::Duration;
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "stage: work: it runs once for each call, not in the caller, and may sleep",
+        on: On::Any,
+        run: once_each,
+    },
+    Test {
+        name: "stage: work: calls during a run are one more run",
+        on: On::Any,
+        run: during,
+    },
+    Test {
+        name: "stage: work: who waits for it gets what it gives",
+        on: On::Any,
+        run: waited_for,
+    },
+    Test {
+        name: "stage: work: a signal ends the wait, not the work",
+        on: On::Any,
+        run: interrupted,
+    },
+    Test {
+        name: "stage: work: cancelling waits for the run, tells who waits for the next, and bars no later call",
+        on: On::Any,
+        run: cancelled,
+    },
+    Test {
+        name: "stage: work: dropping it waits for the run, and nothing runs afterwards",
+        on: On::Any,
+        run: dropped,
+    },
+];
+
+fn play(command: u32, mut args: Work) -> Result<Work> {
+    let trial = Device::open_path(PATH)?;
+    accepted("the scene", trial.exchange(command, &mut args))?;
+    Ok(args)
+}
+
+fn once_each(guest: &Guest) -> Result<()> {
+    for from_interrupt in [0, 1] {
+        let calls = guest.count(30, 300);
+        let seen = play(
+            WORK_CALLS,
+            Work {
+                calls,
+                from_interrupt,
+                takes_ns: 200_000,
+                ..Work::default()
+            },
+        )?;
+        let expected = Work {
+            first_calls: calls,
+            begun: calls,
+            ended: calls,
+            ..Work::default()
+        };
+        ensure!(seen == expected, "{seen:?}");
+    }
+    Ok(())
+}
+
+fn during(_: &Guest) -> Result<()> {
+    let seen = play(WORK_DURING, Work::default())?;
+    let expected = Work {
+        first_calls: 2,
+        begun: 2,
+        ended: 2,
+        ..Work::default()
+    };
+    ensure!(seen == expected, "{seen:?}");
+    Ok(())
+}
+
+const WAITED_FOR: Work = Work {
+    calls: 0,
+    from_interrupt: 0,
+    takes_ns: 1_000_000,
+    result: -42,
+    end: End::None as u32,
+    first_calls: 0,
+    begun: 0,
+    ended: 0,
+    in_caller: 0,
+};
+
+fn waited_for(_: &Guest) -> Result<()> {
+    let seen = task::oob(|| play(WORK_WAIT, WAITED_FOR))?;
+    let expected = Work {
+        result: -42,
+        end: End::Had as u32,
+        begun: 1,
+        ended: 1,
+        ..Work::default()
+    };
+    ensure!(seen == expected, "{seen:?}");
+    // It is for threads of the out-of-band stage.
+    let trial = Device::open_path(PATH)?;
+    refused(
+        "WORK_WAIT",
+        trial.exchange(WORK_WAIT, &mut WAITED_FOR.clone()),
+        Errno::PERM,
+    )
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+fn interrupted(_: &Guest) -> Result<()> {
+    // SAFETY: a handler that does nothing.
+    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(_) as usize) };
+    let seen = task::oob(|| {
+        let (process, me) = (
+            getpid().as_raw_nonzero().get(),
+            gettid().as_raw_nonzero().get(),
+        );
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                thread::sleep(Duration::from_millis(300));
+                // SAFETY: names a thread of this process, or none any more.
+                unsafe { libc::tgkill(process, me, libc::SIGUSR1) };
+            });
+            let takes_ns = 1_000_000_000;
+            play(
+                WORK_WAIT,
+                Work {
+                    takes_ns,
+                    ..WAITED_FOR
+                },
+            )
+        })
+    })?;
+    let expected = Work {
+        end: End::Interrupted as u32,
+        begun: 1,
+        ended: 1,
+        ..Work::default()
+    };
+    ensure!(seen == expected, "{seen:?}");
+    Ok(())
+}
+
+fn cancelled(guest: &Guest) -> Result<()> {
+    for _ in 0..guest.count(3, 30) {
+        let seen = play(WORK_CANCEL, Work::default())?;
+        let expected = Work {
+            end: End::Closed as u32,
+            first_calls: 1,
+            begun: 1,
+            ended: 2,
+            ..Work::default()
+        };
+        ensure!(seen == expected, "{seen:?}");
+    }
+    Ok(())
+}
+
+fn dropped(guest: &Guest) -> Result<()> {
+    for _ in 0..guest.count(3, 30) {
+        let seen = play(WORK_DROP, Work::default())?;
+        let expected = Work {
+            end: End::Closed as u32,
+            begun: 1,
+            ended: 1,
+            ..Work::default()
+        };
+        ensure!(seen == expected, "{seen:?}");
+    }
+    Ok(())
+}
