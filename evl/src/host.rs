@@ -36,11 +36,12 @@ mod threads;
 mod timer;
 mod work;
 
+pub use crate::mutex::LockError;
 pub use engine::{Stuck, explore};
 pub use flag::HostFlag;
 pub use interference::Interference;
 pub use interrupt::{Handled, Handler, Interrupt};
-pub use mutex::{LockError, Mutex, MutexGuard};
+pub use mutex::{Inheriting, Mutex, MutexGuard};
 pub use park::{HostLock, Monitor, Semaphore};
 pub use poll::{PollHead, poll};
 pub use thread::{RunError, Running, Task, Thread};

@@ -12,17 +12,15 @@
 //! A core gives it, where it is true:
 //!
 //! ```
-//! # use evl::host::Host;
-//! # let host = Host::new();
-//! let oob = host.oob();
-//! # let _ = oob;
+//! # let host = evl::host::Host::new();
+//! let inband = host.inband();
+//! # let _ = inband;
 //! ```
 //!
 //! ```compile_fail,E0603
-//! # use evl::host::Host;
-//! # let host = Host::new();
-//! let oob = evl::stage::Oob(std::marker::PhantomData);
-//! # let _ = oob;
+//! # let host = evl::host::Host::new();
+//! let inband = evl::stage::Inband(std::marker::PhantomData);
+//! # let _ = inband;
 //! ```
 //!
 //! # 2. Whoever states a stage says why that is safe
@@ -335,4 +333,48 @@
 //! # let host = Host::new();
 //! let work = Work::new(&host, |_: &Oob<'_>| 0);
 //! # let _ = work;
+//! ```
+//!
+//! # 11. What is held is given back by the thread that holds it, on its stage
+//!
+//! A mutex' guard ends before the call does:
+//!
+//! ```
+//! # use evl::{host::*, stage::Oob};
+//! # let host = Host::new();
+//! # let mutex = Mutex::new(&host, 1);
+//! let mut seen = Vec::new();
+//! let mut call = |oob: &Oob<'_>| seen.push(*mutex.lock(oob).unwrap());
+//! call(&host.oob());
+//! ```
+//!
+//! ```compile_fail,E0521
+//! # use evl::{host::*, stage::Oob};
+//! # let host = Host::new();
+//! # let mutex = Mutex::new(&host, 1);
+//! let mut seen = Vec::new();
+//! let mut call = |oob: &Oob<'_>| seen.push(mutex.lock(oob).unwrap());
+//! call(&host.oob());
+//! ```
+//!
+//! and is not sent away (nor is the stage lock's, see `stax`):
+//!
+//! ```
+//! # use evl::{mutex::*, stage::Oob};
+//! fn update<R: RawMutex + Sync>(mutex: &Mutex<u32, R>, oob: &Oob<'_>) {
+//!     let mut guard = mutex.lock(oob).unwrap();
+//!     let mut here = move || *guard += 1;
+//!     here();
+//! }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # use evl::{mutex::*, stage::Oob};
+//! fn update<R: RawMutex + Sync>(mutex: &Mutex<u32, R>, oob: &Oob<'_>) {
+//!     let mut guard = mutex.lock(oob).unwrap();
+//!     let elsewhere = move || *guard += 1;
+//!     std::thread::scope(|scope| {
+//!         scope.spawn(elsewhere);
+//!     });
+//! }
 //! ```

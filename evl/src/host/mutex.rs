@@ -8,49 +8,60 @@
 //!     '--waits for--> mutex --> ...
 //! ```
 //!
-//! A mutex is not handed over: who is woken looks again, and a thread that comes first takes it.
+//! [`crate::mutex`] is round it. It is not handed over: who is woken looks again, and a thread that comes first takes it.
 
 use super::Host;
-use super::threads::{Context, FIRST, Prepared, Slot};
-pub use crate::mutex::LockError;
-use crate::stage::Oob;
+use super::threads::{FIRST, Prepared, Slot};
+use crate::mutex::{self, Interrupted, RawMutex};
 use crate::time::Instant;
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::vec::Vec;
 
-/// The part that does not depend on the value.
+/// A value that one oob thread at a time uses.
+pub type Mutex<T> = mutex::Mutex<T, Inheriting>;
+
+/// Whoever holds it has a mutex.
+pub type MutexGuard<'a, T> = mutex::MutexGuard<'a, T, Inheriting>;
+
+impl<T> Mutex<T> {
+    /// A free one.
+    pub fn new(host: &Host, value: T) -> Self {
+        Self::over(Inheriting::new(host, true), value)
+    }
+
+    /// One without inheritance: what the test of it must find.
+    #[cfg(test)]
+    pub(super) fn without_inheritance(host: &Host, value: T) -> Self {
+        Self::over(Inheriting::new(host, false), value)
+    }
+}
+
+/// What threads know of a lock.
 pub(super) struct Lock {
     owner: Cell<Option<usize>>,
     waiters: RefCell<Vec<usize>>,
     inherits: bool,
 }
 
-/// A value that one oob thread at a time uses.
-pub struct Mutex<T> {
+/// The machine's lock.
+pub struct Inheriting {
     host: Host,
     lock: Rc<Lock>,
-    value: RefCell<T>,
 }
 
-impl<T> fmt::Debug for Mutex<T> {
+impl fmt::Debug for Inheriting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mutex")
+        f.debug_struct("Inheriting")
             .field("owner", &self.lock.owner)
             .finish_non_exhaustive()
     }
 }
 
-impl<T> Mutex<T> {
-    /// A free one.
-    pub fn new(host: &Host, value: T) -> Self {
-        Self::with(host, value, true)
-    }
-
-    fn with(host: &Host, value: T, inherits: bool) -> Self {
+impl Inheriting {
+    fn new(host: &Host, inherits: bool) -> Self {
         Self {
             host: host.clone(),
             lock: Rc::new(Lock {
@@ -58,115 +69,81 @@ impl<T> Mutex<T> {
                 waiters: RefCell::default(),
                 inherits,
             }),
-            value: RefCell::new(value),
         }
     }
 
-    /// One without inheritance: what the test of it must find.
-    #[cfg(test)]
-    pub(super) fn without_inheritance(host: &Host, value: T) -> Self {
-        Self::with(host, value, false)
+    /// Takes it where it is free, else gets in line; whether it took it.
+    fn take(&self, me: &Slot) -> bool {
+        match self.lock.owner.get() {
+            None => {
+                self.lock.owner.set(Some(me.number));
+                me.holds.borrow_mut().push(Rc::clone(&self.lock));
+                true
+            }
+            Some(owner) => {
+                if me.waits_for.replace(Some(Rc::clone(&self.lock))).is_none() {
+                    self.lock.waiters.borrow_mut().push(me.number);
+                }
+                self.host.inherit(owner);
+                false
+            }
+        }
     }
+}
 
-    /// Locks, waiting for the owner to be done.
-    ///
-    /// # Errors
-    ///
-    /// [`LockError`].
-    pub fn lock(&self, _oob: &Oob<'_>) -> Result<MutexGuard<'_, T>, LockError> {
+// SAFETY: one thread of the machine runs at a time, and it takes the lock only where nobody has it.
+unsafe impl RawMutex for Inheriting {
+    fn lock(&self) -> Result<(), Interrupted> {
         let me = self.host.waiter();
         self.host.point();
         loop {
             me.prepared.set(Prepared::Interruptible);
             me.woken.set(false);
-            let look = self.look(&me);
-            if look.is_some() || me.signal.get() {
+            let is_mine = self.take(&me);
+            if is_mine || me.is_interrupted() {
                 me.prepared.set(Prepared::No);
                 self.lock.waiters.borrow_mut().retain(|n| *n != me.number);
                 me.waits_for.replace(None);
                 let owner = self.lock.owner.get();
                 owner.inspect(|owner| self.host.inherit(*owner));
-                return match look {
-                    Some(Ok(())) => Ok(self.guard(me)),
-                    Some(Err(error)) => Err(error),
-                    None => Err(LockError::Interrupted),
-                };
+                return is_mine.then_some(()).ok_or(Interrupted);
             }
             self.host.sleep(&me, Instant::NEVER);
         }
     }
 
-    /// Locks if it is free.
-    pub fn try_lock(&self, _oob: &Oob<'_>) -> Option<MutexGuard<'_, T>> {
+    fn try_lock(&self) -> bool {
         let me = self.host.waiter();
         self.host.point();
-        self.lock.owner.get().is_none().then(|| {
-            self.take(&me);
+        let is_mine = self.lock.owner.get().is_none() && self.take(&me);
+        if is_mine {
             self.host.inherit(me.number);
-            self.guard(me)
-        })
+        }
+        is_mine
     }
 
-    /// Takes it where it is free, else gets in line; `Some` once the outcome is known.
-    fn look(&self, me: &Slot) -> Option<Result<(), LockError>> {
-        let Some(owner) = self.lock.owner.get() else {
-            self.take(me);
-            return Some(Ok(()));
+    unsafe fn unlock(&self) {
+        let Some(number) = self.lock.owner.take() else {
+            return;
         };
-        if self.leads_to(owner, me.number) {
-            return Some(Err(LockError::Deadlock));
-        }
-        if me.waits_for.replace(Some(Rc::clone(&self.lock))).is_none() {
-            self.lock.waiters.borrow_mut().push(me.number);
-        }
-        self.host.inherit(owner);
-        None
-    }
-
-    fn take(&self, me: &Slot) {
-        self.lock.owner.set(Some(me.number));
-        me.holds.borrow_mut().push(Rc::clone(&self.lock));
-    }
-
-    fn guard(&self, me: Rc<Slot>) -> MutexGuard<'_, T> {
-        MutexGuard {
-            mutex: self,
-            me,
-            value: Some(self.value.borrow_mut()),
-        }
-    }
-
-    /// Whether `thread` is `wanted`, or waits for one that is, and so on.
-    fn leads_to(&self, mut thread: usize, wanted: usize) -> bool {
-        while thread != wanted {
-            let slot = self.host.0.stages.slot(thread);
-            let owner = slot.waits_for.borrow().as_ref().and_then(|l| l.owner.get());
-            match owner {
-                Some(owner) => thread = owner,
-                None => return false,
-            }
-        }
-        true
-    }
-
-    fn unlock(&self, me: &Slot) {
-        self.lock.owner.set(None);
-        me.holds
-            .borrow_mut()
-            .retain(|held| !Rc::ptr_eq(held, &self.lock));
-        self.host.inherit(me.number);
-        let slots = self.host.0.stages.slots.borrow();
-        let waiters = self.lock.waiters.borrow();
-        let first = waiters
-            .iter()
-            .map(|number| &slots[*number - FIRST])
-            .min_by_key(|slot| Reverse(slot.priority.get()));
-        let first = first.map(Rc::clone);
-        drop((slots, waiters));
+        let me = self.host.0.stages.slot(number);
+        let holds = |held: &Rc<Lock>| !Rc::ptr_eq(held, &self.lock);
+        me.holds.borrow_mut().retain(holds);
+        self.host.inherit(number);
+        let first = {
+            let slots = self.host.0.stages.slots.borrow();
+            let waiters = self.lock.waiters.borrow();
+            let all = waiters.iter().map(|number| &slots[*number - FIRST]);
+            all.min_by_key(|slot| Reverse(slot.priority.get())).cloned()
+        };
         if let Some(first) = first {
             self.host.wake_slot(&first);
         }
         self.host.point();
+    }
+
+    fn current(&self) -> usize {
+        self.host.waiter().number
     }
 }
 
@@ -193,42 +170,6 @@ impl Host {
                 Some(owner) => thread = owner,
                 None => return,
             }
-        }
-    }
-}
-
-/// The value is the calling thread's. Dropping it unlocks.
-pub struct MutexGuard<'a, T> {
-    mutex: &'a Mutex<T>,
-    me: Rc<Slot>,
-    value: Option<RefMut<'a, T>>,
-}
-
-impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("MutexGuard").field(&self.value).finish()
-    }
-}
-
-impl<T> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.value.as_ref().expect("there until it is dropped")
-    }
-}
-
-impl<T> DerefMut for MutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.value.as_mut().expect("there until it is dropped")
-    }
-}
-
-impl<T> Drop for MutexGuard<'_, T> {
-    fn drop(&mut self) {
-        self.value = None;
-        if let Context::Thread(_) | Context::Outside = self.mutex.host.context() {
-            self.mutex.unlock(&self.me);
         }
     }
 }

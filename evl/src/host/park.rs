@@ -38,6 +38,10 @@ impl Park for Host {
         Clock::now(self)
     }
 
+    fn is_stopped(&self) -> bool {
+        self.waiter().stopping.get()
+    }
+
     fn wake(&self, f: impl FnOnce() -> Option<usize>) {
         if let Some(thread) = f() {
             self.wake_slot(&self.0.stages.slot(thread));
@@ -56,7 +60,7 @@ impl Threads for Host {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.waiter().signal.get()
+        self.waiter().is_interrupted()
     }
 }
 
@@ -97,6 +101,14 @@ impl Host {
         if slot.prepared.get() == Prepared::Interruptible {
             self.wake_slot(&slot);
         }
+        self.point();
+    }
+
+    /// Has a thread end: all its waits do, from now on.
+    pub(super) fn stop_thread(&self, number: usize) {
+        let slot = self.0.stages.slot(number);
+        slot.stopping.set(true);
+        self.wake_slot(&slot);
         self.point();
     }
 

@@ -4,6 +4,7 @@
 
 use super::Host;
 use super::threads::{Class, Slot};
+use super::work::Undisturbed;
 use crate::stage::{Inband, MayWait, Oob};
 use crate::time::Instant;
 use crate::wait::WaitError;
@@ -36,13 +37,9 @@ impl Running<'_> {
         self.slot.stopping.get()
     }
 
-    /// Takes the signal, or the forced unblock, that ended a wait; without that the next wait ends by it, too. One that
-    /// is to end keeps it.
+    /// Takes the signal, or the forced unblock, that ended a wait; without that the next wait ends by it, too.
     pub fn take_signal(&self) -> bool {
-        match self.should_stop() {
-            true => true,
-            false => self.slot.signal.replace(false),
-        }
+        self.slot.signal.replace(false)
     }
 
     /// Sleeps until `date`.
@@ -80,16 +77,16 @@ macro_rules! thread {
 
             /// Asks it to end, ends its waits, and waits for its end.
             pub fn stop(self, inband: &Inband<'_>) {
-                self.slot.stopping.set(true);
-                self.host.signal_thread(self.slot.number);
+                self.host.stop_thread(self.slot.number);
                 self.join(inband);
             }
 
             /// Waits for its end.
             pub fn join(self, _inband: &Inband<'_>) {
                 if !self.has_ended() {
-                    // Without a deadline it cannot fail.
-                    let _ = self.slot.ended.wait_until(&self.host, Instant::NEVER);
+                    let threads = Undisturbed(&self.host);
+                    let end = self.slot.ended.wait_until(&threads, Instant::NEVER);
+                    debug_assert_eq!(end, Ok(()));
                 }
             }
         }

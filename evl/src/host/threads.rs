@@ -115,6 +115,11 @@ impl Slot {
         }
     }
 
+    /// Whether its waits end: by a signal, by a forced unblock, or because it is to stop.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.signal.get() || self.stopping.get()
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.state.get() == State::Ended
     }
@@ -312,7 +317,7 @@ impl Host {
     /// Sleeps until woken, or `date`, with interrupts possible up to the last moment.
     pub(super) fn sleep(&self, slot: &Slot, date: Instant) {
         self.point();
-        let is_signalled = slot.prepared.get() == Prepared::Interruptible && slot.signal.get();
+        let is_signalled = slot.prepared.get() == Prepared::Interruptible && slot.is_interrupted();
         if !slot.woken.get() && !is_signalled && !std::thread::panicking() {
             match slot.class {
                 Class::Outside => self.run_while_asleep(slot, date),

@@ -3,20 +3,22 @@
 //! Work that any context hands to in-band.
 //!
 //! ```text
-//!   call, call_and_wait --> [ pending ] --> runs, in the in-band thread for work --> result
-//!                                |
-//!                              cancel
+//!   call, call_and_wait --> [ queued ] --> runs, in the machine's in-band thread for work --> result
+//!           |                   |
+//!      crate::work            cancel
 //! ```
 
-use super::park::Monitor;
+use super::park::{HostLock, Monitor};
 use super::threads::{Class, Job, Prepared};
 use super::{Context, Host};
 use crate::latch::Park;
-use crate::monitor::Threads;
+use crate::monitor::{Guarded, Threads};
 use crate::stage::{Inband, Oob};
 use crate::time::Instant;
 use crate::wait::WaitError;
+use crate::work::{Call, Calls, Runs};
 use std::boxed::Box;
+use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -35,19 +37,17 @@ impl Queue {
 
 #[derive(Default)]
 struct State {
-    is_pending: bool,
+    is_queued: bool,
     is_running: bool,
-    /// Runs that have ended.
-    runs: u64,
-    /// Calls that were taken back.
-    cancelled: u64,
-    result: i32,
 }
+
+type Function = Box<dyn FnMut(&Inband<'_>) -> i32>;
 
 struct Inner {
     host: Host,
+    calls: Calls<HostLock<Guarded<Runs>>>,
     state: Monitor<State>,
-    f: Box<dyn Fn(&Inband<'_>) -> i32>,
+    f: RefCell<Function>,
 }
 
 /// A function that runs in-band when called from anywhere; dropping it cancels it.
@@ -61,120 +61,100 @@ impl fmt::Debug for Work {
 
 impl Work {
     /// Work that is not called yet.
-    pub fn new(host: &Host, f: impl Fn(&Inband<'_>) -> i32 + 'static) -> Self {
+    pub fn new(host: &Host, f: impl FnMut(&Inband<'_>) -> i32 + 'static) -> Self {
         Self(Rc::new(Inner {
             host: host.clone(),
+            calls: Calls::new(HostLock::new(host, Guarded::new(Runs::default()))),
             state: host.monitor(State::default()),
-            f: Box::new(f),
+            f: RefCell::new(Box::new(f)),
         }))
     }
 
-    /// Has the function run once, from any context; `false` where that is pending already.
+    /// Has the function run, once more than it has begun to by now, from any context; `false` where that was asked for
+    /// already.
     pub fn call(&self) -> bool {
-        self.begin().is_some()
+        self.ask().is_first
     }
 
-    /// Calls, and waits for the end of a run that began after this call.
+    /// As [`Self::call`], and waits for that run; what the function gave, then or in a later run.
     ///
     /// # Errors
     ///
-    /// [`WaitError::Closed`] where it was cancelled first, [`WaitError::Interrupted`]; the run may come all the same.
+    /// [`WaitError::Interrupted`]: it still runs. [`WaitError::Closed`]: it was cancelled.
     pub fn call_and_wait(&self, oob: &Oob<'_>) -> Result<i32, WaitError> {
-        let inner = &*self.0;
-        let (runs, cancelled) = inner.state.update(|state| {
-            let more = 1 + u64::from(state.is_running);
-            (state.runs + more, state.cancelled)
-        });
-        self.begin();
-        let ended = |state: &mut State| match state {
-            state if state.runs >= runs => Some(Ok(state.result)),
-            state if state.cancelled != cancelled => Some(Err(WaitError::Closed)),
-            _ => None,
-        };
-        inner
-            .state
-            .wait_until(oob, &inner.host, Instant::NEVER, ended)?
+        let run = self.ask().run;
+        self.0.calls.wait(oob, &self.0.host, run)
     }
 
-    /// Waits until no call is pending and no run under way.
+    /// Waits until what was called for has run.
     pub fn flush(&self, inband: &Inband<'_>) {
-        self.wait(inband, |state| !state.is_pending && !state.is_running);
+        self.wait(inband, |state| !state.is_queued && !state.is_running);
     }
 
-    /// Takes back a call that is pending, and waits for a run that is under way.
+    /// Takes back a call that has not run, and waits for a run that is under way.
     pub fn cancel(&self, inband: &Inband<'_>) {
-        self.take_back();
+        self.0.state.update(|state| state.is_queued = false);
         self.wait(inband, |state| !state.is_running);
-    }
-
-    fn take_back(&self) {
-        self.0.state.update_and_wake_all(&self.0.host, |state| {
-            if state.is_pending {
-                state.is_pending = false;
-                state.cancelled += 1;
-            }
-        });
+        self.0.calls.cancel(&self.0.host);
     }
 
     fn wait(&self, inband: &Inband<'_>, until: impl Fn(&State) -> bool) {
         let ready = |state: &mut State| until(state).then_some(());
-        let threads = Unsignalled(&self.0.host);
-        // Neither a signal nor a deadline ends it, and the monitor is never closed.
-        let _ = self
-            .0
+        let inner = &*self.0;
+        let threads = Undisturbed(&inner.host);
+        // Nothing disturbs it, and the monitor is never closed.
+        let end = inner
             .state
             .wait_until(inband, &threads, Instant::NEVER, ready);
+        debug_assert_eq!(end, Ok(()));
     }
 
-    fn begin(&self) -> Option<()> {
-        self.0.state.update(|state| {
-            let is_new = !state.is_pending;
-            state.is_pending = true;
-            is_new.then_some(())
-        })?;
-        let inner = Rc::clone(&self.0);
-        let run = move |inband: &Inband<'_>| inner.run(inband);
-        self.0.host.do_inband(Queue::Called, Rc::new(run));
-        Some(())
+    fn ask(&self) -> Call {
+        let call = self.0.calls.call();
+        if call.is_first {
+            self.0.state.update(|state| state.is_queued = true);
+            let inner = Rc::clone(&self.0);
+            let run = move |inband: &Inband<'_>| inner.run(inband);
+            self.0.host.do_inband(Queue::Called, Rc::new(run));
+        }
+        call
     }
 }
 
 impl Inner {
     fn run(&self, inband: &Inband<'_>) {
         let is_mine = self.state.update(|state| {
-            let is_mine = state.is_pending;
-            state.is_pending = false;
+            let is_mine = state.is_queued;
+            state.is_queued = false;
             state.is_running |= is_mine;
             is_mine
         });
         if is_mine {
-            let result = (self.f)(inband);
-            self.state.update_and_wake_all(&self.host, |state| {
-                state.is_running = false;
-                state.runs += 1;
-                state.result = result;
-            });
+            self.calls.begin();
+            let result = (self.f.borrow_mut())(inband);
+            self.calls.end(&self.host, result);
+            self.state
+                .update_and_wake_all(&self.host, |state| state.is_running = false);
         }
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.take_back();
-        if let Context::Outside | Context::Thread(_) = self.0.host.context()
-            && !std::thread::panicking()
-        {
+        self.0.state.update(|state| state.is_queued = false);
+        // A handler cannot wait for a run that is under way.
+        if !matches!(self.0.host.context(), Context::Handler) && !std::thread::panicking() {
             // SAFETY: dropping is in-band, as cancelling is.
             let inband = unsafe { Inband::assume() };
-            self.wait(&inband, |state| !state.is_running);
+            self.cancel(&inband);
         }
     }
 }
 
-/// Threads whose waits no signal ends.
-struct Unsignalled<'a>(&'a Host);
+/// Threads whose waits neither a signal nor a stop ends.
+pub(super) struct Undisturbed<'a>(pub(super) &'a Host);
 
-impl Park for Unsignalled<'_> {
+impl Park for Undisturbed<'_> {
     fn current(&self) -> usize {
         self.0.current()
     }
@@ -200,7 +180,7 @@ impl Park for Unsignalled<'_> {
     }
 }
 
-impl Threads for Unsignalled<'_> {
+impl Threads for Undisturbed<'_> {
     fn priority(&self) -> i32 {
         self.0.priority()
     }

@@ -3,10 +3,12 @@
 //! Threads, work, interrupts, timers and poll heads, each as it is used.
 
 use crate::{END, hog, log, oob};
-use evl::host::{Handled, Handler, Host, Interrupt, PollHead, Task, Thread, Work, explore, poll};
-use evl::stage::Inband;
+use evl::host::{
+    Handled, Handler, Host, Interrupt, PollHead, Running, Task, Thread, Work, explore, poll,
+};
+use evl::stage::{Inband, Oob};
 use evl::time::{Clock, Instant, Ns, Timer};
-use evl::wait::WaitError;
+use evl::wait::{Flag, WaitError};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -36,6 +38,35 @@ fn a_thread_is_stopped_out_of_its_wait_and_joined() {
         });
         host.finish(END).unwrap();
     });
+}
+
+#[test]
+fn a_stop_ends_every_kind_of_wait_and_the_ones_to_come() {
+    type Wait = fn(&Host, &Oob<'_>) -> bool;
+    let waits: [Wait; 4] = [
+        |host, oob| host.flag().wait_until(oob, END) == Err(WaitError::Interrupted),
+        |host, oob| host.semaphore(0).down_until(oob, host, END) == Err(WaitError::Interrupted),
+        |host, oob| host.sleep_until_date(oob, END) == Err(WaitError::Interrupted),
+        |host, oob| {
+            let head = PollHead::new(host);
+            poll(host, oob, &[&head], 1, END, || 0) == Err(WaitError::Interrupted)
+        },
+    ];
+    for wait in waits {
+        let host = Host::new();
+        let (host_, ends) = (host.clone(), Rc::new(Cell::new(0)));
+        let of_thread = ends.clone();
+        let body = move |oob: &Oob<'_>, _: &Running<'_>| {
+            for _ in 0..2 {
+                of_thread.set(of_thread.get() + u32::from(wait(&host_, oob)));
+            }
+        };
+        let thread = Thread::run(&host, &host.inband(), c"waiter", 20, body).unwrap();
+        host.run_until(Instant(1_000));
+        thread.stop(&host.inband());
+        assert_eq!(ends.get(), 2);
+        assert_eq!(host.now(), Instant(1_000));
+    }
 }
 
 #[test]
