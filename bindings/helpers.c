@@ -81,6 +81,16 @@ helper void rust_helper_rcu_read_unlock(void)
 	rcu_read_unlock();
 }
 
+helper void rust_helper_preempt_disable(void)
+{
+	preempt_disable();
+}
+
+helper void rust_helper_preempt_enable(void)
+{
+	preempt_enable();
+}
+
 helper void rust_helper_tracepoint_synchronize_unregister(void)
 {
 	tracepoint_synchronize_unregister();
@@ -96,7 +106,8 @@ helper void rust_helper_raw_spin_lock_init(oobkit_spinlock_t *lock, const char *
 #endif
 }
 
-helper unsigned long rust_helper_raw_spin_lock_irqsave(oobkit_spinlock_t *lock)
+#ifndef OOBKIT_SPINLOCK_FUNCTIONS
+helper unsigned long rust_helper_hard_spin_lock_irqsave(oobkit_spinlock_t *lock)
 {
 	unsigned long flags;
 
@@ -104,10 +115,11 @@ helper unsigned long rust_helper_raw_spin_lock_irqsave(oobkit_spinlock_t *lock)
 	return flags;
 }
 
-helper void rust_helper_raw_spin_unlock_irqrestore(oobkit_spinlock_t *lock, unsigned long flags)
+helper void rust_helper_hard_spin_unlock_irqrestore(oobkit_spinlock_t *lock, unsigned long flags)
 {
 	raw_spin_unlock_irqrestore(lock, flags);
 }
+#endif
 
 helper void rust_helper_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key)
 {

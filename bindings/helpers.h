@@ -24,6 +24,8 @@ void rust_helper_set_current_state(unsigned int state);
 bool rust_helper_current_is_stopped(void);
 void rust_helper_rcu_read_lock(void);
 void rust_helper_rcu_read_unlock(void);
+void rust_helper_preempt_disable(void);
+void rust_helper_preempt_enable(void);
 /* What a task is like. */
 struct oobkit_task {
 	int pid;
@@ -42,8 +44,17 @@ typedef hard_spinlock_t oobkit_spinlock_t;
 typedef raw_spinlock_t oobkit_spinlock_t;
 #endif
 void rust_helper_raw_spin_lock_init(oobkit_spinlock_t *lock, const char *name, struct lock_class_key *key);
-unsigned long rust_helper_raw_spin_lock_irqsave(oobkit_spinlock_t *lock);
-void rust_helper_raw_spin_unlock_irqrestore(oobkit_spinlock_t *lock, unsigned long flags);
+/* Where the kernel has them as functions of this very shape, Rust calls those. */
+#if defined(CONFIG_SMP) && !defined(CONFIG_IRQ_PIPELINE) && !defined(CONFIG_INLINE_SPIN_LOCK_IRQSAVE) && \
+	!defined(CONFIG_INLINE_SPIN_UNLOCK_IRQRESTORE)
+#define OOBKIT_SPINLOCK_FUNCTIONS
+unsigned long rust_helper_hard_spin_lock_irqsave(oobkit_spinlock_t *lock) __asm__("_raw_spin_lock_irqsave");
+void rust_helper_hard_spin_unlock_irqrestore(oobkit_spinlock_t *lock, unsigned long flags)
+	__asm__("_raw_spin_unlock_irqrestore");
+#else
+unsigned long rust_helper_hard_spin_lock_irqsave(oobkit_spinlock_t *lock);
+void rust_helper_hard_spin_unlock_irqrestore(oobkit_spinlock_t *lock, unsigned long flags);
+#endif
 void rust_helper_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key);
 void rust_helper_mutex_lock(struct mutex *lock);
 void rust_helper_mutex_unlock(struct mutex *lock);

@@ -35,8 +35,8 @@ pub trait Park {
     /// Ends what [`Self::prepare`] began without sleeping.
     fn cancel(&self);
 
-    /// Sleeps until woken or `date`; may return early.
-    fn sleep_until(&self, date: Instant);
+    /// Sleeps until woken or `date`; may return early. True only where `date` has passed.
+    fn sleep_until(&self, date: Instant) -> bool;
 
     /// The date now.
     fn now(&self) -> Instant;
@@ -74,6 +74,7 @@ impl Latch {
     }
 
     /// Forgets an event that nobody waited for.
+    #[inline]
     pub fn clear(&self) {
         let _ = self
             .0
@@ -81,6 +82,7 @@ impl Latch {
     }
 
     /// Latches the event and wakes the waiter.
+    #[inline]
     pub fn raise(&self, park: &impl Park) {
         park.wake(|| {
             let before = self.0.swap(RAISED, Ordering::AcqRel);
@@ -88,10 +90,20 @@ impl Latch {
         });
     }
 
+    #[inline]
     fn take(&self) -> bool {
         self.0
             .compare_exchange(RAISED, CLEAR, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
+    }
+
+    /// The waiter goes, with the event if it has come.
+    #[inline]
+    fn give_up(&self, error: WaitError) -> Result<(), WaitError> {
+        match self.0.swap(CLEAR, Ordering::AcqRel) {
+            RAISED => Ok(()),
+            _ => Err(error),
+        }
     }
 
     /// Waits for the event; see [`crate::wait::Flag::wait_until`].
@@ -99,6 +111,7 @@ impl Latch {
     /// # Errors
     ///
     /// [`WaitError::TimedOut`]; [`WaitError::Interrupted`] where the thread was asked to stop.
+    #[inline]
     pub fn wait_until(&self, park: &impl Park, deadline: Instant) -> Result<(), WaitError> {
         let me = park.current();
         if self.take() {
@@ -120,16 +133,12 @@ impl Latch {
             };
             if let Some(error) = over {
                 park.cancel();
-                let given_up =
-                    self.0
-                        .compare_exchange(me, CLEAR, Ordering::AcqRel, Ordering::Relaxed);
-                return match given_up {
-                    Err(_) if self.take() => Ok(()),
-                    _ => Err(error),
-                };
+                return self.give_up(error);
             }
-            park.sleep_until(deadline);
-            // Most likely it has come: then there is nothing to prepare, and nothing to cancel.
+            // Awake, there is nothing to cancel, and most likely no more sleep to prepare.
+            if park.sleep_until(deadline) {
+                return self.give_up(WaitError::TimedOut);
+            }
             if self.take() {
                 return Ok(());
             }

@@ -39,6 +39,11 @@ pub trait Threads: Park {
 
     /// Whether the calling thread has such a signal.
     fn is_interrupted(&self) -> bool;
+
+    /// Wakes a thread that stands in a line whose lock is held: so it cannot end meanwhile.
+    fn wake_waiter(&self, thread: usize) {
+        self.wake(|| Some(thread));
+    }
 }
 
 /// A lock that may be taken in any context, hard interrupts included, and is never held for long.
@@ -115,7 +120,15 @@ impl<T> Guarded<T> {
     }
 
     /// Takes a waiter out of the line, if it is there.
-    fn leave(&mut self, waiter: *mut Waiter) {
+    ///
+    /// # Safety
+    ///
+    /// The waiter is valid.
+    unsafe fn leave(&mut self, waiter: *mut Waiter) {
+        // SAFETY: by contract; under the lock nobody else touches it.
+        if !unsafe { (*waiter).in_line } {
+            return;
+        }
         let link = self.find(|other| ptr::eq(other, waiter));
         // SAFETY: a link of the line, under the lock.
         let found = unsafe { link.read() };
@@ -202,15 +215,24 @@ impl<L> Monitor<L> {
                         return None;
                     }
                 };
-                guarded.leave(waiter);
+                // SAFETY: it is in this very frame.
+                unsafe { guarded.leave(waiter) };
                 Some(result)
             });
-            match look {
-                None => threads.sleep_until(deadline),
-                Some(result) => {
-                    threads.cancel();
-                    return result;
-                }
+            if let Some(result) = look {
+                threads.cancel();
+                return result;
+            }
+            threads.sleep_until(deadline);
+            // Most likely woken for what is there now: then no sleep is prepared for nothing.
+            let look = self.0.with(|guarded| {
+                let result = ready(&mut guarded.value)?;
+                // SAFETY: it is in this very frame.
+                unsafe { guarded.leave(waiter) };
+                Some(result)
+            });
+            if let Some(result) = look {
+                return Ok(result);
             }
         }
     }
@@ -270,7 +292,7 @@ impl<L> Monitor<L> {
             let result = f(guarded);
             for _ in 0..most {
                 let Some(thread) = guarded.pop() else { break };
-                threads.wake(|| Some(thread));
+                threads.wake_waiter(thread);
             }
             result
         })

@@ -142,8 +142,9 @@ mod tests {
 
         fn cancel(&self) {}
 
-        fn sleep_until(&self, _: Instant) {
+        fn sleep_until(&self, date: Instant) -> bool {
             (self.0)();
+            self.now() >= date
         }
 
         fn now(&self) -> Instant {

@@ -81,11 +81,12 @@ impl Park for Me<'_> {
 
     fn cancel(&self) {}
 
-    fn sleep_until(&self, date: Instant) {
+    fn sleep_until(&self, date: Instant) -> bool {
         let mut is_woken = self.sleeper().is_woken.lock().unwrap();
         while !*is_woken && self.now() < date {
             is_woken = self.sleeper().wake_up.wait(is_woken).unwrap();
         }
+        self.now() >= date
     }
 
     fn now(&self) -> Instant {

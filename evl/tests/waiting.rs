@@ -68,9 +68,10 @@ impl Park for Process {
 
     fn cancel(&self) {}
 
-    fn sleep_until(&self, date: Instant) {
+    fn sleep_until(&self, date: Instant) -> bool {
         SLEEPS.fetch_add(1, Ordering::Relaxed);
         thread::park_timeout(Duration::from_nanos(date.since(self.now()).0));
+        self.now() >= date
     }
 
     fn now(&self) -> Instant {
@@ -249,8 +250,9 @@ impl Park for Scripted<'_> {
 
     fn cancel(&self) {}
 
-    fn sleep_until(&self, _: Instant) {
+    fn sleep_until(&self, date: Instant) -> bool {
         (self.sleep)(self);
+        self.now() >= date
     }
 
     fn now(&self) -> Instant {

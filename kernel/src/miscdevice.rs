@@ -298,10 +298,15 @@ impl<F: File> Ops<F> {
         if let Some(exchanged) = opened.exchange(command, argument) {
             return c_long::from(from_result(exchanged));
         }
-        let inband = opened.exchange_inband(command, argument);
-        c_long::from(from_result(
-            inband.unwrap_or_else(|| opened.ioctl(command, argument)),
-        ))
+        Self::inband(opened, command, argument)
+    }
+
+    /// By itself, so that an exchange call saves no registers for it.
+    #[inline(never)]
+    fn inband(opened: &F, command: c_uint, argument: UserPtr) -> c_long {
+        let exchanged = opened.exchange_inband(command, argument);
+        let done = exchanged.unwrap_or_else(|| opened.ioctl(command, argument));
+        c_long::from(from_result(done))
     }
 
     unsafe extern "C" fn read(

@@ -62,9 +62,10 @@ impl<T> RawSpinLock<T> {
     }
 
     /// Takes the lock with interrupts off.
+    #[inline]
     pub fn lock(&self) -> RawSpinGuard<'_, T> {
         // SAFETY: initialised in `new`.
-        let flags = unsafe { bindings::raw_spin_lock_irqsave(self.lock.get().cast()) };
+        let flags = unsafe { bindings::hard_spin_lock_irqsave(self.lock.get().cast()) };
         RawSpinGuard {
             lock: self,
             flags,
@@ -83,6 +84,7 @@ pub struct RawSpinGuard<'a, T> {
 impl<T> Deref for RawSpinGuard<'_, T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         // SAFETY: the lock is held.
         unsafe { &*self.lock.data.get() }
@@ -90,6 +92,7 @@ impl<T> Deref for RawSpinGuard<'_, T> {
 }
 
 impl<T> DerefMut for RawSpinGuard<'_, T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: the lock is held, by this guard alone.
         unsafe { &mut *self.lock.data.get() }
@@ -97,9 +100,10 @@ impl<T> DerefMut for RawSpinGuard<'_, T> {
 }
 
 impl<T> Drop for RawSpinGuard<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: held since the guard was made, with these flags.
-        unsafe { bindings::raw_spin_unlock_irqrestore(self.lock.lock.get().cast(), self.flags) };
+        unsafe { bindings::hard_spin_unlock_irqrestore(self.lock.lock.get().cast(), self.flags) };
     }
 }
 

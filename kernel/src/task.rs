@@ -13,6 +13,7 @@ pub fn current() -> *mut task_struct {
 }
 
 /// The calling thread's `SCHED_FIFO` priority, 1 to 99; 0 under any other policy.
+#[inline]
 pub fn current_fifo_priority() -> i32 {
     // SAFETY: the current task is alive.
     unsafe { bindings::task_fifo_priority(current()) }
@@ -38,6 +39,7 @@ pub fn is_stopped() -> bool {
 }
 
 /// Whether a signal waits for the calling thread.
+#[inline]
 pub fn signal_pending() -> bool {
     // SAFETY: task context.
     unsafe { bindings::signal_pending() }

@@ -121,14 +121,21 @@ impl<H: TimerHandler> HrTimer<H> {
     unsafe extern "C" fn expire(timer: *mut bindings::hrtimer) -> bindings::hrtimer_restart::Type {
         // SAFETY: `timer` is the first field of an `Inner<H>` that lives until the timer is cancelled for good.
         let inner = unsafe { &*timer.cast::<Inner<H>>() };
-        let period = inner.period.load(Ordering::Relaxed);
-        if period == 0 {
-            inner.handler.expired(0);
-            return bindings::hrtimer_restart::HRTIMER_NORESTART;
+        match inner.period.load(Ordering::Relaxed) {
+            0 => inner.handler.expired(0),
+            period => return inner.again(timer, period),
         }
-        // SAFETY: this is the timer's own handler, where it may be moved forward.
+        bindings::hrtimer_restart::HRTIMER_NORESTART
+    }
+}
+
+impl<H: TimerHandler> Inner<H> {
+    /// By itself, so that a timer without a period saves no registers for it before its handler runs.
+    #[inline(never)]
+    fn again(&self, timer: *mut bindings::hrtimer, period: u64) -> bindings::hrtimer_restart::Type {
+        // SAFETY: called by the timer's own handler, where it may be moved forward.
         let passed = unsafe { bindings::hrtimer_forward(timer, monotonic_ns(), period) };
-        inner.handler.expired(passed.saturating_sub(1));
+        self.handler.expired(passed.saturating_sub(1));
         bindings::hrtimer_restart::HRTIMER_RESTART
     }
 }

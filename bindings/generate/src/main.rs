@@ -18,7 +18,7 @@ use std::path::Path;
 use std::{env, fs};
 
 /// Functions that the kernel exports and the kit's code calls.
-const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_up_process|schedule_hrtimeout\
+const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_up_process|schedule(_hrtimeout)?\
     |hrtimer_cancel|for_each_kernel_tracepoint|tracepoint_probe_(un)?register\
     |dma_(alloc|free|mmap)_attrs|capable|free_irq|generic_handle_irq|platform_get_(irq|resource)|devm_(platform_ioremap_resource|ioremap)\
     |platform_(driver|device)_unregister|devm_clk_get|clk_get_rate|spi_(un)?register_controller\

@@ -29,8 +29,9 @@ impl Park for Host {
         self.point();
     }
 
-    fn sleep_until(&self, date: Instant) {
+    fn sleep_until(&self, date: Instant) -> bool {
         self.sleep(&self.waiter(), date);
+        Clock::now(self) >= date
     }
 
     fn now(&self) -> Instant {

@@ -67,7 +67,7 @@ pub fn poll(
         match ready() & wanted {
             0 if host.is_interrupted() => break Err(WaitError::Interrupted),
             0 if is_over => break Err(WaitError::TimedOut),
-            0 => Park::sleep_until(host, deadline),
+            0 => _ = Park::sleep_until(host, deadline),
             events => break Ok(events),
         }
     };

@@ -167,8 +167,8 @@ impl Park for Undisturbed<'_> {
         self.0.cancel();
     }
 
-    fn sleep_until(&self, date: Instant) {
-        self.0.sleep_until(date);
+    fn sleep_until(&self, date: Instant) -> bool {
+        self.0.sleep_until(date)
     }
 
     fn now(&self) -> Instant {

@@ -11,21 +11,32 @@ use kernel::sync::{LockClass, RawSpinLock};
 use kernel::task;
 
 impl Threads for Tasks {
+    #[inline]
     fn priority(&self) -> i32 {
         task::current_fifo_priority()
     }
 
+    #[inline]
     fn prepare_interruptible(&self) {
         // SAFETY: task context; every path goes on to `cancel` or `sleep_until`.
         unsafe { b::set_current_state(b::TASK_INTERRUPTIBLE) };
     }
 
+    #[inline]
     fn is_interrupted(&self) -> bool {
         task::signal_pending() || task::is_stopped()
+    }
+
+    #[inline]
+    fn wake_waiter(&self, thread: usize) {
+        let thread = core::ptr::with_exposed_provenance_mut(thread);
+        // SAFETY: a task in `wait_until`, which it cannot leave while the line's lock is held.
+        unsafe { b::wake_up_process(thread) };
     }
 }
 
 impl<T> HardLock<T> for RawSpinLock<T> {
+    #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(&mut self.lock())
     }

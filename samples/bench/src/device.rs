@@ -103,6 +103,31 @@ impl Bench {
     }
 }
 
+/// As many columns of `n` values as there are ways to measure, one value of each in turn: so whatever goes on beside them
+/// disturbs all alike.
+pub(crate) fn columns<const WAYS: usize>(
+    n: u32,
+    mut one: impl FnMut(usize) -> Result<u64, Failure>,
+) -> Result<[Column; WAYS], Failure> {
+    let mut values = [const { Vec::new() }; WAYS];
+    for values in &mut values {
+        values.reserve_exact(usize::try_from(n)?);
+    }
+    for round in 0..usize::try_from(n)? + WARM_UP {
+        for (way, values) in values.iter_mut().enumerate() {
+            let value = one(way)?;
+            if round >= WARM_UP {
+                values.push(value);
+            }
+        }
+    }
+    let mut columns = [Column::constant(0, 0); WAYS];
+    for (column, values) in columns.iter_mut().zip(values) {
+        *column = Column::of(values).ok_or("no values")?;
+    }
+    Ok(columns)
+}
+
 /// A column of `n` values; those of a warm-up are dropped.
 pub(crate) fn column(
     n: u32,

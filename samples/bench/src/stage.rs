@@ -11,7 +11,7 @@
 //! | `call` | before the system call | after it |
 //! | `semaphore-call` | before a thread's call | after another thread's, which it woke |
 
-use crate::device::{Bench, Stage, column, join, spawn};
+use crate::device::{Bench, Stage, column, columns, join, spawn};
 use crate::record::{Record, UNIT};
 use crate::series::{Column, WARM_UP};
 use crate::{Failure, PRIORITY, stamp};
@@ -77,43 +77,46 @@ fn measure(
 }
 
 fn services(n: u32, bench: &Bench, suffix: &str) -> Result<Vec<Record>, Failure> {
-    let mut delays = Delays(1);
-    let mut timed = |command| {
-        column(n, || {
-            let round = Round {
-                after_ns: delays.next(),
-                ..Round::default()
-            };
-            Ok(stamp::nanos(bench.round(command, round)?))
-        })
-    };
-    // What the date is subtracted from is in ns already.
-    let mut dated = {
-        let mut delays = Delays(2);
-        move |command| {
-            column(n, || {
-                let round = Round {
-                    after_ns: delays.next(),
-                    ..Round::default()
-                };
-                Ok(bench.round(command, round)?)
-            })
-        }
-    };
     let record = |case: &str, kit| Record::new(format!("{case}{suffix}"), UNIT, kit);
-    let mut flag = record("wake-flag", timed(abi::WAKE_FLAG)?);
-    flag.peer("completion", timed(abi::WAKE_COMPLETION)?)
-        .peer("wake-up-process", timed(abi::WAKE_PROCESS)?);
-    let mut until = record("wake-flag-until", timed(abi::WAKE_FLAG_UNTIL)?);
+    let ticks = stamp::nanos;
+    let [kit, completion, wake_up] = timed(
+        n,
+        bench,
+        ticks,
+        [abi::WAKE_FLAG, abi::WAKE_COMPLETION, abi::WAKE_PROCESS],
+    )?;
+    let mut flag = record("wake-flag", kit);
+    flag.peer("completion", completion)
+        .peer("wake-up-process", wake_up);
+    let [kit, completion, wake_up] = timed(
+        n,
+        bench,
+        ticks,
+        [
+            abi::WAKE_FLAG_UNTIL,
+            abi::WAKE_COMPLETION_TIMEOUT,
+            abi::WAKE_PROCESS_UNTIL,
+        ],
+    )?;
+    let mut until = record("wake-flag-until", kit);
     until
-        .peer("completion", timed(abi::WAKE_COMPLETION_TIMEOUT)?)
-        .peer("wake-up-process", timed(abi::WAKE_PROCESS_UNTIL)?);
-    let mut semaphore = record("wake-semaphore", timed(abi::WAKE_SEMAPHORE)?);
-    semaphore.peer("semaphore", timed(abi::WAKE_SEMAPHORE_C)?);
-    let mut timer = record("timer", dated(abi::EXPIRY)?);
-    timer.peer("hrtimer", dated(abi::EXPIRY_C)?);
-    let mut sleep = record("sleep", dated(abi::SLEEP)?);
-    sleep.peer("hrtimer", dated(abi::SLEEP_C)?);
+        .peer("completion", completion)
+        .peer("wake-up-process", wake_up);
+    let [kit, peer] = timed(
+        n,
+        bench,
+        ticks,
+        [abi::WAKE_SEMAPHORE, abi::WAKE_SEMAPHORE_C],
+    )?;
+    let mut semaphore = record("wake-semaphore", kit);
+    semaphore.peer("semaphore", peer);
+    // These are in ns already.
+    let [kit, peer] = timed(n, bench, |ns| ns, [abi::EXPIRY, abi::EXPIRY_C])?;
+    let mut timer = record("timer", kit);
+    timer.peer("hrtimer", peer);
+    let [kit, peer] = timed(n, bench, |ns| ns, [abi::SLEEP, abi::SLEEP_C])?;
+    let mut sleep = record("sleep", kit);
+    sleep.peer("hrtimer", peer);
     let mut pair = record("semaphore", bench.pairs(n, abi::PAIR_SEMAPHORE)?);
     pair.peer("semaphore", bench.pairs(n, abi::PAIR_SEMAPHORE_C)?);
     let mut nothing = record("nothing", bench.pairs(n, abi::PAIR_NOTHING)?);
@@ -127,6 +130,28 @@ fn services(n: u32, bench: &Bench, suffix: &str) -> Result<Vec<Record>, Failure>
     Ok(vec![
         nothing, flag, until, semaphore, timer, sleep, pair, call,
     ])
+}
+
+/// One round of each command in turn, all of them after the same delay.
+fn timed<const WAYS: usize>(
+    n: u32,
+    bench: &Bench,
+    nanos: fn(u64) -> u64,
+    commands: [u32; WAYS],
+) -> Result<[Column; WAYS], Failure> {
+    let mut delays = Delays(1);
+    let mut after_ns = 0;
+    columns(n, |way| {
+        if way == 0 {
+            after_ns = delays.next();
+        }
+        let round = Round {
+            after_ns,
+            ..Round::default()
+        };
+        let command = commands.get(way).copied().unwrap_or_default();
+        Ok(nanos(bench.round(command, round)?))
+    })
 }
 
 /// How long before a timer expires: other code is interrupted each time.

@@ -24,6 +24,7 @@ const LIMIT: Ns = Ns(1_000_000_000);
 
 pub(super) struct Services {
     timer: HardTimer<Alarm>,
+    stamper: HardTimer<Stamper>,
     /// That of a pair, and of [`abi::UP`] and [`abi::DOWN`].
     semaphore: Semaphore,
 }
@@ -38,26 +39,30 @@ struct Alarm {
 
 const RAISES: u32 = 0;
 const UPS: u32 = 1;
-/// Stamps the date; who waits is woken later.
-const STAMPS: u32 = 2;
 
 impl TimerHandler for Alarm {
     fn expired(&self, _missed: u64) {
-        match self.does.load(Ordering::Relaxed) {
-            RAISES => {
-                self.stamp.store(cycles(), Ordering::Relaxed);
-                self.flag.raise();
-            }
-            UPS => {
-                self.stamp.store(cycles(), Ordering::Relaxed);
-                // Each is taken down before the next, so the count has room.
-                let _ = self.semaphore.up(&Tasks);
-            }
-            _ => {
-                self.stamp.store(Monotonic.now().0, Ordering::Relaxed);
-                self.flag.raise();
-            }
+        if self.does.load(Ordering::Relaxed) == RAISES {
+            self.stamp.store(cycles(), Ordering::Relaxed);
+            self.flag.raise();
+        } else {
+            self.stamp.store(cycles(), Ordering::Relaxed);
+            // Each is taken down before the next, so the count has room.
+            let _ = self.semaphore.up(&Tasks);
         }
+    }
+}
+
+/// Stamps the date; who waits is woken later.
+struct Stamper {
+    date: AtomicU64,
+    flag: TaskFlag,
+}
+
+impl TimerHandler for Stamper {
+    fn expired(&self, _missed: u64) {
+        self.date.store(Monotonic.now().0, Ordering::Relaxed);
+        self.flag.raise();
     }
 }
 
@@ -69,6 +74,10 @@ impl Services {
                 stamp: AtomicU64::new(0),
                 flag: TaskFlag::new()?,
                 semaphore: Semaphore::new(guarded(0)?),
+            })?,
+            stamper: HardTimer::new(Stamper {
+                date: AtomicU64::new(0),
+                flag: TaskFlag::new()?,
             })?,
             semaphore: Semaphore::new(guarded(0)?),
         })
@@ -100,11 +109,7 @@ impl Services {
                 let semaphore = &alarm.semaphore;
                 semaphore.down_until(oob, &Tasks, Instant::NEVER)
             }),
-            abi::EXPIRY => {
-                let expiry = self.wake(STAMPS, date, || alarm.flag.wait_until(oob, Instant::NEVER));
-                let expired = alarm.stamp.load(Ordering::Relaxed);
-                expiry.map(|_| Instant(expired).since(date).0)
-            }
+            abi::EXPIRY => self.expiry(oob, date),
             abi::SLEEP => {
                 alarm.flag.clear();
                 match alarm.flag.wait_until(oob, date) {
@@ -125,6 +130,14 @@ impl Services {
             self.semaphore.down_until(oob, &Tasks, Instant::NEVER)?;
         }
         Ok(cycles().wrapping_sub(begin))
+    }
+
+    /// From the date to the handler, in ns.
+    fn expiry(&self, oob: &Oob<'_>, date: Instant) -> Timed<WaitError> {
+        let stamper = self.stamper.handler();
+        self.stamper.start(date.0, 0);
+        stamper.flag.wait_until(oob, Instant::NEVER)?;
+        Ok(Instant(stamper.date.load(Ordering::Relaxed)).since(date).0)
     }
 
     /// Ticks from the handler's stamp to the end of the wait.
