@@ -663,11 +663,61 @@ helper bool rust_helper_evl_take_flag(struct evl_flag *flag)
 /* 0, -ETIMEDOUT, or -EINTR: then the thread has to go in-band, and is there when this returns. Date 0: no limit. */
 helper int rust_helper_evl_wait_flag_until(struct evl_flag *flag, u64 date)
 {
-	int ret = evl_wait_flag_timeout(flag, ns_to_ktime(date), EVL_ABS);
+	/* "No limit" is a span: as a date it has passed. */
+	int ret = date ? evl_wait_flag_timeout(flag, ns_to_ktime(date), EVL_ABS) : evl_wait_flag(flag);
 
 	if (ret == -EINTR)
 		evl_switch_inband(EVL_HMDIAG_SIGDEMOTE);
 	return ret;
+}
+
+/* Called with no hard lock held, or inside one: then it is left to the outermost one's end. */
+helper void rust_helper_evl_reschedule(void)
+{
+	if (!hard_irqs_disabled())
+		evl_schedule();
+}
+
+static void oobkit_seat_called(struct irq_work *work)
+{
+	wake_up_process(container_of(work, struct oobkit_seat, work)->task);
+}
+
+/* An EVL thread's seat where it is one and can go out-of-band, else a task's. */
+helper void rust_helper_evl_seat_init(struct oobkit_seat *seat, bool oob)
+{
+	seat->task = oob && rust_helper_evl_enter_oob() ? NULL : current;
+	if (seat->task)
+		init_irq_work(&seat->work, oobkit_seat_called);
+	else
+		evl_init_flag_on_stack(&seat->flag);
+}
+
+helper bool rust_helper_evl_seat_is_oob(const struct oobkit_seat *seat)
+{
+	return !seat->task;
+}
+
+helper int rust_helper_evl_seat_wait_until(struct oobkit_seat *seat, u64 date)
+{
+	return rust_helper_evl_wait_flag_until(&seat->flag, date);
+}
+
+/* With a hard lock held, which the thread must take before it leaves. */
+helper void rust_helper_evl_seat_wake(struct oobkit_seat *seat)
+{
+	if (seat->task)
+		irq_work_queue(&seat->work);
+	else
+		evl_raise_flag_nosched(&seat->flag);
+}
+
+helper void rust_helper_evl_seat_leave(struct oobkit_seat *seat)
+{
+	if (seat->task)
+		irq_work_sync(&seat->work);
+	else
+		evl_destroy_flag(&seat->flag);
 }
 
 helper void rust_helper_evl_init_timer(struct evl_timer *timer, void (*handler)(struct evl_timer *))
@@ -691,6 +741,26 @@ helper void rust_helper_evl_start_timer(struct evl_timer *timer, u64 first, u64 
 helper void rust_helper_evl_stop_timer(struct evl_timer *timer)
 {
 	evl_stop_timer(timer);
+}
+
+helper long rust_helper_compat_ptr_oob_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+#ifdef CONFIG_COMPAT
+	return compat_ptr_oob_ioctl(file, command, argument);
+#else
+	return -ENOTTY;
+#endif
+}
+
+helper void rust_helper_evl_init_poll_head(struct evl_poll_head *head)
+{
+	evl_init_poll_head(head);
+}
+
+helper void rust_helper_evl_signal_poll_events(struct evl_poll_head *head, u32 events)
+{
+	evl_signal_poll_events(head, events);
+	rust_helper_evl_reschedule();
 }
 
 /* EVL's raw copies look at no limit. A page that is not there brings the thread in-band, and the copy goes on. */

@@ -175,9 +175,27 @@ void rust_helper_evl_destroy_flag(struct evl_flag *flag);
 void rust_helper_evl_raise_flag(struct evl_flag *flag);
 bool rust_helper_evl_take_flag(struct evl_flag *flag);
 int rust_helper_evl_wait_flag_until(struct evl_flag *flag, u64 date);
+void rust_helper_evl_reschedule(void);
+
+/* Where a thread of either stage waits, on its own stack. */
+struct oobkit_seat {
+	struct task_struct *task;	/* NULL: an EVL thread */
+	union {
+		struct evl_flag flag;
+		struct irq_work work;
+	};
+};
+void rust_helper_evl_seat_init(struct oobkit_seat *seat, bool oob);
+bool rust_helper_evl_seat_is_oob(const struct oobkit_seat *seat);
+int rust_helper_evl_seat_wait_until(struct oobkit_seat *seat, u64 date);
+void rust_helper_evl_seat_wake(struct oobkit_seat *seat);
+void rust_helper_evl_seat_leave(struct oobkit_seat *seat);
 void rust_helper_evl_init_timer(struct evl_timer *timer, void (*handler)(struct evl_timer *));
 void rust_helper_evl_start_timer(struct evl_timer *timer, u64 first, u64 period);
 void rust_helper_evl_stop_timer(struct evl_timer *timer);
+long rust_helper_compat_ptr_oob_ioctl(struct file *file, unsigned int command, unsigned long argument);
+void rust_helper_evl_init_poll_head(struct evl_poll_head *head);
+void rust_helper_evl_signal_poll_events(struct evl_poll_head *head, u32 events);
 unsigned long rust_helper_raw_copy_from_user(void *to, const void __user *from, unsigned long n);
 unsigned long rust_helper_raw_copy_to_user(void __user *to, const void *from, unsigned long n);
 #endif

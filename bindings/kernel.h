@@ -43,6 +43,7 @@
 #ifdef CONFIG_EVL
 #include <evl/file.h>
 #include <evl/flag.h>
+#include <evl/poll.h>
 #include <evl/sched.h>
 #include <evl/thread.h>
 #include <evl/timer.h>

@@ -44,9 +44,14 @@ void oobkit_layout(void)
 #ifdef CONFIG_EVL
 	SIZE(evl_file);
 	SIZE(evl_flag);
+	SIZE(oobkit_seat);
 	SIZE(evl_timer);
 	OFFSET(file_operations, oob_ioctl);
 	OFFSET(file_operations, compat_oob_ioctl);
+	OFFSET(file_operations, oob_read);
+	OFFSET(file_operations, oob_write);
+	OFFSET(file_operations, oob_poll);
+	SIZE(evl_poll_head);
 #endif
 	SIZE(of_device_id);
 	OFFSET(of_device_id, compatible);

@@ -6,11 +6,16 @@
 //! | --- | --- |
 //! | thread | an EVL thread; EVL lets no other one make an out-of-band call |
 //! | flag | `evl_flag`, raised latching |
+//! | monitor, semaphore | [`crate::monitor`] over a hard spinlock; each waiter sleeps on a flag of its own |
 //! | timer | `evl_timer`: its handler runs in the out-of-band tick |
 //!
 //! A signal takes a thread in-band from whatever it waits for, and keeps it there until it is back in user space. What
 //! it was doing for its device must not end half done, so it waits on in-band, polling: late, but not longer than to
 //! its deadline.
+
+mod waiting;
+
+pub use waiting::{Monitor, Semaphore, Tasks, guarded};
 
 use crate::kcore::Monotonic;
 use crate::stage::Oob;
@@ -35,6 +40,17 @@ pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
     // SAFETY: an EVL thread in an out-of-band call may wait; it stays one until the call ends, because only the thread
     // itself can detach.
     entered.then(|| f(&unsafe { Oob::assume() }))
+}
+
+/// What EVL ends a wait with whose thread has to go in-band.
+const UNBLOCKED: i32 = b::EINTR.cast_signed().wrapping_neg();
+
+/// A deadline as EVL takes it: date 0 is its word for "no limit", and the last one of some versions' for "do not wait".
+fn evl_date(deadline: Instant) -> u64 {
+    match deadline {
+        Instant::NEVER => 0,
+        Instant(date) => date.clamp(1, (i64::MAX - 1).cast_unsigned()),
+    }
 }
 
 /// A latched event on which an EVL thread waits.
@@ -110,15 +126,10 @@ impl Flag for TaskFlag {
         if !unsafe { b::evl_enter_oob() } {
             return self.wait_inband(deadline);
         }
-        // Date 0 is EVL's word for "no limit", and the last one of some versions' for "do not wait".
-        let date = match deadline {
-            Instant::NEVER => 0,
-            Instant(date) => date.clamp(1, (i64::MAX - 1).cast_unsigned()),
-        };
         // SAFETY: out-of-band, in a thread that may wait; the flag was initialised in `new`.
-        match unsafe { b::evl_wait_flag_until(self.as_ptr(), date) } {
+        match unsafe { b::evl_wait_flag_until(self.as_ptr(), evl_date(deadline)) } {
             0 => Ok(()),
-            error if error == b::EINTR.cast_signed().wrapping_neg() => self.wait_inband(deadline),
+            UNBLOCKED => self.wait_inband(deadline),
             // An event that came beside the deadline counts.
             _ if self.take() => Ok(()),
             _ => Err(WaitError::TimedOut),

@@ -3,8 +3,8 @@
 //! The stage as the kit's modules use it: the core that the kernel which is built for has.
 //!
 //! ```text
-//!   kcore::{with_oob, TaskFlag}           <- dovetail.rs (CONFIG_EVL) or mainline.rs (any other kernel)
-//!   kcore::Monotonic, HardTimer, IoMem,   <- here, over crate kernel, which chooses clock and timer
+//!   kcore::{with_oob, TaskFlag, Monitor, ...}   <- dovetail.rs (CONFIG_EVL) or mainline.rs (any other kernel)
+//!   kcore::Monotonic, HardTimer, IoMem,         <- here, over crate kernel, which chooses clock and timer
 //!          Interrupt
 //! ```
 //!
@@ -15,7 +15,7 @@ mod interrupt;
 pub use interrupt::Interrupt;
 
 #[cfg(oob_core_evl)]
-pub use crate::dovetail::{TaskFlag, with_oob};
+pub use crate::dovetail::{Monitor, Semaphore, TaskFlag, Tasks, guarded, with_oob};
 use crate::io::Mmio;
 #[cfg(not(oob_core_evl))]
 pub use crate::mainline::{

@@ -22,11 +22,16 @@ pub struct Inband<'a>(PhantomData<(&'a (), *mut ())>);
 
 /// A token of a thread that may wait, on whichever stage.
 pub trait MayWait {
+    /// Whether that stage is the out-of-band one.
+    const IS_OOB: bool;
+
     /// Writes down that the thread waits, where somebody keeps a record of it.
     fn waits_for(&self, what: Wait) -> Option<Waiting<'_>>;
 }
 
 impl MayWait for Oob<'_> {
+    const IS_OOB: bool = true;
+
     #[inline]
     fn waits_for(&self, what: Wait) -> Option<Waiting<'_>> {
         self.record.map(|record| record.waits_for(what))
@@ -34,6 +39,8 @@ impl MayWait for Oob<'_> {
 }
 
 impl MayWait for Inband<'_> {
+    const IS_OOB: bool = false;
+
     fn waits_for(&self, _what: Wait) -> Option<Waiting<'_>> {
         None
     }

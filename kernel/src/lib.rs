@@ -22,7 +22,6 @@ pub mod io;
 pub mod miscdevice;
 pub mod mm;
 pub mod platform;
-#[cfg(not(oob_core_evl))]
 pub mod poll;
 pub mod print;
 pub mod sync;

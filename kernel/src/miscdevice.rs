@@ -19,7 +19,6 @@
 use crate::alloc::KBox;
 use crate::error::{Result, code, from_count, from_result, to_result};
 use crate::mm::Vma;
-#[cfg(not(oob_core_evl))]
 use crate::poll::{self, PollTable};
 use crate::uaccess::{UserPtr, UserSlice};
 use bindings as b;
@@ -93,7 +92,6 @@ pub trait File: Sized + Send + Sync + 'static {
 
     /// What the file is ready for, after [`crate::poll::PollHead::watch`] for each head that tells of it. Files that
     /// never are not ready need not say so.
-    #[cfg(not(oob_core_evl))]
     fn poll<'a>(&'a self, table: &PollTable<'a>) -> u32 {
         let _ = table;
         poll::IN | poll::OUT
@@ -231,12 +229,17 @@ impl<F: File> Ops<F> {
         compat_ioctl: Some(b::compat_ptr_ioctl),
         read: Some(Self::read),
         write: Some(Self::write),
-        #[cfg(not(oob_core_evl))]
         poll: Some(Self::poll),
         #[cfg(oob_core_evl)]
         oob_ioctl: Some(Self::oob_ioctl),
         #[cfg(oob_core_evl)]
-        compat_oob_ioctl: Some(Self::oob_ioctl),
+        compat_oob_ioctl: Some(b::compat_ptr_oob_ioctl),
+        #[cfg(oob_core_evl)]
+        oob_read: Some(Self::oob_read),
+        #[cfg(oob_core_evl)]
+        oob_write: Some(Self::oob_write),
+        #[cfg(oob_core_evl)]
+        oob_poll: Some(Self::oob_poll),
         flush: Some(Self::flush),
         mmap: Some(Self::mmap),
         // SAFETY: all other members are optional pointers and flags, for which zero is "none".
@@ -341,7 +344,6 @@ impl<F: File> Ops<F> {
         from_count(opened.inband_write(buffer()))
     }
 
-    #[cfg(not(oob_core_evl))]
     unsafe extern "C" fn poll(file: *mut b::file, table: *mut b::poll_table_struct) -> b::__poll_t {
         // SAFETY: as above.
         let opened = unsafe { Self::opened(file) };
@@ -361,6 +363,36 @@ impl<F: File> Ops<F> {
         // SAFETY: in an out-of-band call, nothing held.
         unsafe { b::evl_leave_oob_for_signal() };
         c_long::from(from_result(exchanged.unwrap_or(Err(code::ENOTTY))))
+    }
+
+    /// A thread that cannot be out-of-band now is refused, as one that never is.
+    #[cfg(oob_core_evl)]
+    fn oob_count(result: Option<Result<usize>>) -> isize {
+        // SAFETY: in an out-of-band call, nothing held.
+        unsafe { b::evl_leave_oob_for_signal() };
+        from_count(result.unwrap_or(Err(code::EPERM)))
+    }
+
+    #[cfg(oob_core_evl)]
+    unsafe extern "C" fn oob_read(file: *mut b::file, to: *mut c_char, len: usize) -> isize {
+        // SAFETY: as for `oob_ioctl`.
+        let opened = unsafe { Self::opened(file) };
+        Self::oob_count(opened.oob_read(UserSlice::new(to.addr(), len)))
+    }
+
+    #[cfg(oob_core_evl)]
+    unsafe extern "C" fn oob_write(file: *mut b::file, from: *const c_char, len: usize) -> isize {
+        // SAFETY: as for `oob_ioctl`.
+        let opened = unsafe { Self::opened(file) };
+        Self::oob_count(opened.oob_write(UserSlice::new(from.addr(), len)))
+    }
+
+    #[cfg(oob_core_evl)]
+    unsafe extern "C" fn oob_poll(file: *mut b::file, wait: *mut b::oob_poll_wait) -> b::__poll_t {
+        // SAFETY: as for `oob_ioctl`.
+        let opened = unsafe { Self::opened(file) };
+        // SAFETY: the running ->oob_poll's argument; EVL forgets it before the file's release at the latest.
+        opened.poll(&unsafe { PollTable::new_oob(wait) })
     }
 
     unsafe extern "C" fn flush(file: *mut b::file, process: b::fl_owner_t) -> c_int {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A head's queue has a lock that sleeps on PREEMPT_RT, so no out-of-band code may touch it: waking goes round by irq_work.
-//! Who polls is woken as fast as in-band code is.
+//! Who polls is woken as fast as in-band code is. On EVL a head is one of EVL's, too, for those who poll out-of-band.
 
 use crate::alloc::KBox;
 use crate::error::Result;
@@ -34,6 +34,9 @@ pub const HUP: u32 = b::POLLHUP;
 pub struct PollTable<'a> {
     file: *mut b::file,
     table: *mut b::poll_table_struct,
+    /// Of a poll that is made out-of-band, which has nothing of the above.
+    #[cfg(oob_core_evl)]
+    oob: *mut b::oob_poll_wait,
     // Invariant: a head that lives shorter than the file must not do.
     open: PhantomData<Cell<&'a ()>>,
 }
@@ -48,6 +51,23 @@ impl PollTable<'_> {
         Self {
             file,
             table,
+            #[cfg(oob_core_evl)]
+            oob: core::ptr::null_mut(),
+            open: PhantomData,
+        }
+    }
+
+    /// Wraps what `->oob_poll` was given.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::new`].
+    #[cfg(oob_core_evl)]
+    pub(crate) const unsafe fn new_oob(oob: *mut b::oob_poll_wait) -> Self {
+        Self {
+            file: core::ptr::null_mut(),
+            table: core::ptr::null_mut(),
+            oob,
             open: PhantomData,
         }
     }
@@ -57,6 +77,8 @@ impl PollTable<'_> {
 struct Inner {
     work: UnsafeCell<MaybeUninit<b::irq_work>>,
     queue: UnsafeCell<MaybeUninit<b::wait_queue_head_t>>,
+    #[cfg(oob_core_evl)]
+    evl: UnsafeCell<MaybeUninit<b::evl_poll_head>>,
     /// Signalled, and not yet told.
     events: AtomicU32,
 }
@@ -87,6 +109,8 @@ impl PollHead {
         let inner = KBox::new(Inner {
             work: UnsafeCell::new(MaybeUninit::zeroed()),
             queue: UnsafeCell::new(MaybeUninit::zeroed()),
+            #[cfg(oob_core_evl)]
+            evl: UnsafeCell::new(MaybeUninit::zeroed()),
             events: AtomicU32::new(0),
         })?;
         let queue = inner.queue.get().cast();
@@ -94,11 +118,23 @@ impl PollHead {
         unsafe { b::init_waitqueue_head(queue, NAME.as_ptr(), CLASS.key()) };
         // SAFETY: as above; `tell` gets a pointer into an `Inner`.
         unsafe { b::init_irq_work(inner.work.get().cast(), Some(tell)) };
+        // SAFETY: as above.
+        #[cfg(oob_core_evl)]
+        unsafe {
+            b::evl_init_poll_head(inner.evl.get().cast());
+        };
         Ok(Self(inner))
     }
 
     /// Has the poll under way woken by [`Self::signal`]. To be called before looking whether there is something.
     pub fn watch<'a>(&'a self, table: &PollTable<'a>) {
+        #[cfg(oob_core_evl)]
+        if !table.oob.is_null() {
+            // SAFETY: the running ->oob_poll's argument; the head lives as long as the file is open, which EVL forgets
+            // before its release.
+            unsafe { b::evl_poll_watch(self.0.evl.get().cast(), table.oob, None) };
+            return;
+        }
         // SAFETY: the running ->poll's arguments; the queue lives as long as the file is open, and the kernel takes what it
         // registers out before the file's release.
         unsafe { b::poll_wait(table.file, self.0.queue.get().cast(), table.table) };
@@ -106,6 +142,11 @@ impl PollHead {
 
     /// Tells those who poll that `events` are there. After they can be seen; in any context.
     pub fn signal(&self, events: u32) {
+        // SAFETY: initialised in `new`.
+        #[cfg(oob_core_evl)]
+        unsafe {
+            b::evl_signal_poll_events(self.0.evl.get().cast(), events);
+        };
         // SAFETY: initialised in `new`.
         if unsafe { b::wq_has_sleeper(self.0.queue.get().cast()) } {
             self.0.events.fetch_or(events, Ordering::Relaxed);

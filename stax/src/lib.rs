@@ -148,15 +148,15 @@
 
 pub mod backend;
 pub mod gate;
-mod lock;
 #[cfg(target_os = "none")]
-mod mainline;
+mod lines;
+mod lock;
 pub mod queue;
 pub mod stage;
 mod sync;
 
 pub use backend::{Backend, End, Sleep, spin};
-pub use lock::{Guard, LockError, NestError, Stax, TryLockError};
 #[cfg(target_os = "none")]
-pub use mainline::Mainline;
+pub use lines::Lines;
+pub use lock::{Guard, LockError, NestError, Stax, TryLockError};
 pub use stage::{Atomic, Side, Stage};

@@ -1,15 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The device: each service has a file here, and answers its own calls. What times them is a device of its own.
+//! The device: each service has a file here, and answers its own calls. What times them is a device of its own. Services
+//! that the EVL core does not have yet are left out there.
 
+#[cfg(not(oob_core_evl))]
 mod bench;
+#[cfg(oob_core_evl)]
+mod bench {
+    //! What is measured are instructions, beside mainline's ways: nothing for EVL.
+
+    pub(super) const fn init() -> kernel::error::Result {
+        Ok(())
+    }
+
+    pub(super) const fn exit() {}
+}
 mod files;
+#[cfg(not(oob_core_evl))]
 mod interrupt;
+#[cfg(not(oob_core_evl))]
 mod mutex;
 mod stax;
+#[cfg_attr(
+    oob_core_evl,
+    allow(dead_code, reason = "most of it is for the services left out")
+)]
 mod support;
+#[cfg(not(oob_core_evl))]
 mod thread;
 mod timer;
+#[cfg(not(oob_core_evl))]
 mod work;
 
 use core::ffi::c_int;
@@ -24,6 +44,7 @@ static DEVICE: AtomicPtr<Registration<Trial>> = AtomicPtr::new(core::ptr::null_m
 /// An open file: everything of it is its own.
 struct Trial {
     stax: stax::Trial,
+    #[cfg(not(oob_core_evl))]
     thread: thread::Trial,
 }
 
@@ -33,17 +54,27 @@ impl File for Trial {
     fn open(_device: &()) -> Result<Self> {
         Ok(Self {
             stax: stax::Trial::new()?,
+            #[cfg(not(oob_core_evl))]
             thread: thread::Trial::new()?,
         })
     }
 
+    /// On EVL an attached thread comes this way where it asks to, elsewhere always.
+    fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+        self.stax.exchange(command, argument)
+    }
+
     fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
-        let services: [&dyn Fn() -> Result<i32>; 6] = [
+        let services: &[&dyn Fn() -> Result<i32>] = &[
             &|| self.stax.ioctl(command, argument),
+            #[cfg(not(oob_core_evl))]
             &|| mutex::ioctl(command, argument),
+            #[cfg(not(oob_core_evl))]
             &|| self.thread.ioctl(command, argument),
+            #[cfg(not(oob_core_evl))]
             &|| work::ioctl(command, argument),
             &|| timer::ioctl(command, argument),
+            #[cfg(not(oob_core_evl))]
             &|| interrupt::ioctl(command, argument),
         ];
         let mut answers = services.iter().map(|service| service());

@@ -10,6 +10,7 @@
 //!
 //! The numbers and layouts are those of EVL's ABI level 32 (uapi/evl/*.h, uapi/asm-generic/dovetail.h).
 
+use oobkit_abi::evl::OOB_IOCTL;
 use oobkit_abi::ioc;
 use rustix::io::Errno;
 use std::fs::File;
@@ -26,9 +27,6 @@ const CLOCK: &str = "/dev/evl/clock/monotonic";
 
 /// The ABI that this file speaks.
 const ABI: u32 = 32;
-
-/// `oob_ioctl`: its number among EVL's calls, marked as one of them.
-const OOB_IOCTL: libc::c_long = 0x1000_0000 | 2;
 
 /// `struct evl_core_info`.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes)]

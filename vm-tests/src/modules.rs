@@ -63,10 +63,10 @@ fn unload_all(board: Board) -> Result<()> {
 /// Unloads what was loaded after oob_spi, whose users they are.
 fn unload_controllers(board: Board) -> Result<()> {
     let mut users = names(board)
-        .iter()
+        .into_iter()
         .rev()
-        .take_while(|name| **name != "oob_spi");
-    users.try_for_each(|name| unload(name))
+        .take_while(|name| *name != "oob_spi");
+    users.try_for_each(unload)
 }
 
 fn works(board: Board) -> Result<()> {

@@ -24,7 +24,7 @@ const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_u
     |platform_(driver|device)_unregister|devm_clk_get|clk_get_rate|spi_(un)?register_controller\
     |spi_(new|unregister)_device|debugfs_(create_dir|remove)|seq_write|irq_work_(queue|sync)\
     |__rt_mutex_init|rt_mutex_(lock_interruptible|trylock|unlock)|kthread_(bind|stop)|flush_work|cancel_work_sync\
-    |ktime_get_mono_fast_ns|evl_(open|release)_file";
+    |ktime_get_mono_fast_ns|evl_(open|release)_file|evl_poll_watch";
 
 /// Types that no function above brings along.
 const TYPES: &str = "file_operations|miscdevice|vm_operations_struct|of_device_id|tracepoint|spi_board_info|spi_transfer\

@@ -6,7 +6,7 @@ use crate::files::{
     ARM, Arm, ECHO, Echo, FLAG, FROM_TIMER, INBAND, LETTER, MONITOR, OOB, PAUSE, Pause, SEMAPHORE,
 };
 use core::sync::atomic::{AtomicPtr, Ordering};
-use evl::mainline::{Monitor, Semaphore, TaskFlag, Tasks, guarded, with_oob};
+use evl::kcore::{Monitor, Semaphore, TaskFlag, Tasks, guarded, with_oob};
 use evl::stage::Oob;
 use evl::time::Instant;
 use evl::wait::{Flag, WaitError};

@@ -4,16 +4,16 @@
 
 use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_TOTAL, Total};
 use core::sync::atomic::{AtomicU64, Ordering};
-use evl::mainline::{Monitor, Monotonic, Tasks, guarded, with_oob};
+use evl::kcore::{Monitor, Monotonic, Tasks, guarded, with_oob};
 use evl::stage::{Inband, MayWait};
 use evl::time::{Clock, Ns};
 use kernel::alloc::KArc;
 use kernel::error::{Result, code};
 use kernel::task;
 use kernel::uaccess::UserPtr;
-use stax::{Guard, LockError, Mainline, Side, Sleep, Stage, Stax, TryLockError};
+use stax::{Guard, Lines, LockError, Side, Sleep, Stage, Stax, TryLockError};
 
-type Lock = Stax<KArc<Inside>, Mainline>;
+type Lock = Stax<KArc<Inside>, Lines>;
 
 /// What the lock guards: who is inside, as the threads themselves count it.
 #[derive(Default)]
@@ -74,23 +74,24 @@ impl Trial {
     pub(super) fn new() -> Result<Self> {
         let inside = KArc::new(Inside::default())?;
         Ok(Self {
-            lock: Stax::new(inside.clone(), Mainline::new()?),
+            lock: Stax::new(inside.clone(), Lines::new()?),
             inside,
             idle: Monitor::new(guarded(())?),
         })
     }
 
+    /// The calls that an attached thread makes out-of-band.
+    pub(super) fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+        if command != STAX_HAMMER {
+            return None;
+        }
+        with_oob(|stage| self.hammer(stage, argument))
+    }
+
     pub(super) fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
         match command {
-            STAX_HAMMER => {
-                let mut args: Hammer = argument.read()?;
-                let oob = with_oob(|stage| self.hammer(stage, &mut args));
-                if oob.is_none() {
-                    // SAFETY: a system call of a thread that is not attached: task context, nothing held.
-                    self.hammer(&unsafe { Inband::assume() }, &mut args);
-                }
-                argument.write(&args).map(|()| 0)
-            }
+            // SAFETY: an ordinary system call: task context, nothing held.
+            STAX_HAMMER => self.hammer(&unsafe { Inband::assume() }, argument),
             STAX_DESTROY => {
                 self.lock.destroy();
                 Ok(0)
@@ -125,9 +126,18 @@ impl Trial {
         let _ = self.idle.wait_until(stage, &Tasks, until, |()| None::<()>);
     }
 
-    fn hammer<S: Stage + MayWait>(&self, stage: &S, args: &mut Hammer)
+    fn hammer<S: Stage + MayWait>(&self, stage: &S, argument: UserPtr) -> Result<i32>
     where
-        Mainline: Sleep<S>,
+        Lines: Sleep<S>,
+    {
+        let mut args: Hammer = argument.read_oob()?;
+        self.enter_and_leave(stage, &mut args);
+        argument.write_oob(&args).map(|()| 0)
+    }
+
+    fn enter_and_leave<S: Stage + MayWait>(&self, stage: &S, args: &mut Hammer)
+    where
+        Lines: Sleep<S>,
     {
         let mut random = Random(args.seed | 1);
         while Monotonic.now().0 < args.until_ns && !task::signal_pending() {
@@ -170,7 +180,7 @@ impl Trial {
     fn inside<S: Stage + MayWait>(
         &self,
         stage: &S,
-        guard: &Guard<'_, KArc<Inside>, S, Mainline>,
+        guard: &Guard<'_, KArc<Inside>, S, Lines>,
         args: &mut Hammer,
         random: &mut Random,
     ) {

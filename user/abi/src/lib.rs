@@ -7,5 +7,6 @@
 #![no_std]
 
 pub mod ctl;
+pub mod evl;
 pub mod ioc;
 pub mod spi;

@@ -10,6 +10,7 @@
 
 use super::accepted;
 use anyhow::{Context, Result, ensure};
+use oobkit_abi::evl::OOB_IOCTL;
 use oobkit_abi::spi as abi;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -54,6 +55,22 @@ impl Device {
         value: &mut T,
     ) -> Result<i32, Errno> {
         self.call(command, ptr::from_mut(value).expose_provenance())
+    }
+
+    /// As [`Self::exchange`], for a call of either stage: by an attached thread it is made out-of-band.
+    pub(crate) fn exchange_by<T: FromBytes + IntoBytes>(
+        &self,
+        is_attached: bool,
+        command: u32,
+        value: &mut T,
+    ) -> Result<i32, Errno> {
+        let argument = ptr::from_mut(value).expose_provenance();
+        call_by(
+            is_attached && is_evl(),
+            self.0.as_raw_fd(),
+            command,
+            argument,
+        )
     }
 
     /// As [`Self::exchange`], for a value that nobody looks at afterwards.
@@ -185,9 +202,6 @@ impl Device {
 /// The exchange calls, which a kernel with EVL serves out-of-band only.
 const EXCHANGE: [u32; 3] = [abi::RUN_OOB_XFER, abi::RUN_UNTIL, abi::RUN_LIST];
 
-/// EVL's `oob_ioctl` (uapi/evl/syscall.h, uapi/asm-generic/dovetail.h).
-const OOB_IOCTL: libc::c_long = 0x1000_0000 | 2;
-
 /// Whether this kernel has EVL, and so no shim.
 pub(crate) fn is_evl() -> bool {
     // Asked once: what the exchange calls do is traced.
@@ -197,7 +211,15 @@ pub(crate) fn is_evl() -> bool {
 
 /// `ioctl(2)`, or what stands for it, on a descriptor that may not even be open.
 pub(crate) fn call(fd: i32, command: u32, argument: usize) -> Result<i32, Errno> {
-    let is_oob = EXCHANGE.contains(&command) && is_evl();
+    call_by(
+        EXCHANGE.contains(&command) && is_evl(),
+        fd,
+        command,
+        argument,
+    )
+}
+
+fn call_by(is_oob: bool, fd: i32, command: u32, argument: usize) -> Result<i32, Errno> {
     let result = if is_oob {
         // SAFETY: by the kit's and spidev's ABI such a call touches at most the argument, which is a live value of the
         // size that the command's number tells, or no address of this process.

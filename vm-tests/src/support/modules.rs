@@ -20,15 +20,16 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The kit's modules for a board, in load order.
-pub(crate) fn names(board: Board) -> &'static [&'static str] {
+pub(crate) fn names(board: Board) -> Vec<&'static str> {
     let all: &[&str] = match board {
         Board::Vboard => &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835", "vboard"],
         Board::Raspi3b | Board::Raspi3bOverlay | Board::Bare => {
             &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835"]
         }
     };
-    // On EVL there is no shim, nor the trial of its lock.
-    all.get(2 * usize::from(is_evl())..).unwrap_or_default()
+    // EVL needs no shim.
+    let has = |name: &&str| *name != "evl_shim" || !is_evl();
+    all.iter().copied().filter(has).collect()
 }
 
 pub(crate) fn is_loaded(name: &str) -> bool {

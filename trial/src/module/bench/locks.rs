@@ -14,15 +14,15 @@ use super::peers::Peers;
 use crate::bench as abi;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
-use evl::mainline::{Monitor, Tasks, guarded};
+use evl::kcore::{Monitor, Tasks, guarded};
 use evl::stage::MayWait;
 use evl::time::Instant;
 use kernel::error::{Result, code};
 use kernel::time::cycles;
-use stax::{LockError, Mainline, Sleep, Stage, Stax};
+use stax::{Lines, LockError, Sleep, Stage, Stax};
 
 pub(super) struct Locks {
-    stax: Stax<u32, Mainline>,
+    stax: Stax<u32, Lines>,
     is_turn: Monitor<bool>,
     stamp: AtomicU64,
 }
@@ -30,7 +30,7 @@ pub(super) struct Locks {
 impl Locks {
     pub(super) fn new() -> Result<Self> {
         Ok(Self {
-            stax: Stax::new(0, Mainline::new()?),
+            stax: Stax::new(0, Lines::new()?),
             is_turn: Monitor::new(guarded(false)?),
             stamp: AtomicU64::new(0),
         })
@@ -45,7 +45,7 @@ impl Locks {
         times: u32,
     ) -> Result<Option<u64>>
     where
-        Mainline: Sleep<S>,
+        Lines: Sleep<S>,
     {
         let took = match command {
             abi::PAIR_NOTHING => Ok(nothing(times)),
@@ -83,7 +83,7 @@ impl Locks {
 
     fn pairs<S: Stage>(&self, stage: &S, times: u32) -> Timed<LockError>
     where
-        Mainline: Sleep<S>,
+        Lines: Sleep<S>,
     {
         let begin = cycles();
         for _ in 0..times {
@@ -96,7 +96,7 @@ impl Locks {
     /// The same while the stage is inside. A thread that is inside should not lock once more; nobody waits here, so it can.
     fn shared<S: Stage>(&self, stage: &S, times: u32) -> Timed<LockError>
     where
-        Mainline: Sleep<S>,
+        Lines: Sleep<S>,
     {
         let _guard = self.stax.lock(stage)?;
         self.pairs(stage, times)
@@ -104,7 +104,7 @@ impl Locks {
 
     fn hold<S: Stage>(&self, stage: &S) -> Timed<LockError>
     where
-        Mainline: Sleep<S>,
+        Lines: Sleep<S>,
     {
         let guard = self.stax.lock(stage)?;
         self.give_turn();
@@ -115,7 +115,7 @@ impl Locks {
 
     fn take<S: Stage>(&self, stage: &S) -> Timed<LockError>
     where
-        Mainline: Sleep<S>,
+        Lines: Sleep<S>,
     {
         self.stamp.store(0, Ordering::Relaxed);
         let guard = self.stax.lock(stage)?;

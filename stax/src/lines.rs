@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The lock on a mainline kernel: both stages sleep, as tasks in a line each.
+//! The lock in a kernel module: the threads of each stage sleep in a line of their own.
 
 use crate::backend::{Backend, End, Sleep};
 use crate::queue::Queue;
 use crate::stage::{Side, Stage};
-use evl::mainline::{Monitor, Tasks, guarded};
+use evl::kcore::{Monitor, Tasks, guarded};
+use evl::monitor::HardLock;
 use evl::stage::MayWait;
 use evl::time::Instant;
 use evl::wait::WaitError;
@@ -13,7 +14,7 @@ use kernel::error::Result;
 use kernel::sync::{LockClass, RawSpinLock};
 
 /// For [`crate::Stax::new`] in a kernel module.
-pub struct Mainline {
+pub struct Lines {
     queue: RawSpinLock<Queue>,
     oob: Monitor<()>,
     inband: Monitor<()>,
@@ -21,7 +22,7 @@ pub struct Mainline {
 
 static CLASS: LockClass = LockClass::new();
 
-impl Mainline {
+impl Lines {
     /// Allocates.
     ///
     /// # Errors
@@ -43,9 +44,9 @@ impl Mainline {
     }
 }
 
-impl Backend for Mainline {
+impl Backend for Lines {
     fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
-        f(&mut self.queue.lock())
+        self.queue.with(f)
     }
 
     fn wake_all(&self, side: Side) {
@@ -53,7 +54,7 @@ impl Backend for Mainline {
     }
 }
 
-impl<S: Stage + MayWait> Sleep<S> for Mainline {
+impl<S: Stage + MayWait> Sleep<S> for Lines {
     fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End {
         let line = self.line(S::SIDE);
         match line.wait_until(stage, &Tasks, deadline, |()| ready().then_some(())) {
