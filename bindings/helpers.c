@@ -209,6 +209,11 @@ helper bool rust_helper_cpu_is_online(unsigned int cpu)
 	return cpu < nr_cpu_ids && cpu_online(cpu);
 }
 
+helper void rust_helper_cond_resched(void)
+{
+	cond_resched();
+}
+
 helper void rust_helper_init_work(struct work_struct *work, work_func_t fn)
 {
 	INIT_WORK(work, fn);

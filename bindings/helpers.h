@@ -76,6 +76,7 @@ struct task_struct *rust_helper_get_task_struct(struct task_struct *t);
 void rust_helper_put_task_struct(struct task_struct *t);
 int rust_helper_task_set_fifo(struct task_struct *t, int priority);
 bool rust_helper_cpu_is_online(unsigned int cpu);
+void rust_helper_cond_resched(void);
 void rust_helper_init_work(struct work_struct *work, work_func_t fn);
 bool rust_helper_queue_work_unbound(struct work_struct *work);
 #endif

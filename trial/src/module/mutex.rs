@@ -10,7 +10,7 @@
 //!
 //! All on one processor. Where low inherits high's priority, middle begins only after high has the lock.
 
-use super::support::{Cell, Idle, compute, inband};
+use super::support::{Cell, Idle, compute_preempted, inband};
 use crate::services::{End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_TWICE, Twice};
 use core::sync::atomic::{AtomicU64, Ordering};
 use evl::kcore::{Monotonic, Mutex, Semaphore, Tasks, Thread, guarded, with_oob};
@@ -147,7 +147,7 @@ impl Scene {
     fn middle(&self, oob: &Oob<'_>, span: Ns) {
         self.turn(oob, &self.middle_may);
         self.middle_has_begun.set(1);
-        compute(span);
+        compute_preempted(oob, span);
         self.over.add();
     }
 
@@ -155,7 +155,7 @@ impl Scene {
         self.locked(oob, is_mutex, || {
             let _ = self.high_may.up(&Tasks);
             let _ = self.middle_may.up(&Tasks);
-            compute(span);
+            compute_preempted(oob, span);
         });
         self.over.add();
     }

@@ -73,8 +73,18 @@ pub(super) fn inband() -> Inband<'static> {
     unsafe { Inband::assume() }
 }
 
+/// Computes, in whatever context.
 pub(super) fn compute(span: Ns) {
     Monotonic.spin_until(Monotonic.now().after(span));
+}
+
+/// Computes as a thread does that can be preempted: not every kernel preempts one that is inside it by itself.
+pub(super) fn compute_preempted(_stage: &impl MayWait, span: Ns) {
+    let end = Monotonic.now().after(span);
+    while Monotonic.now() < end {
+        // SAFETY: a thread that may wait.
+        unsafe { kernel::bindings::cond_resched() };
+    }
 }
 
 /// Nothing ever comes of waiting here but time.

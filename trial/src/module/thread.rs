@@ -3,7 +3,7 @@
 //! Kernel threads: they wait for ever, and are stopped.
 
 use super::mutex::Kept;
-use super::support::{Cell, Idle, compute, inband};
+use super::support::{Cell, Idle, compute_preempted, inband};
 use crate::services::{End, Place, Start, Stopped, THREAD_START, THREAD_STOP};
 use evl::kcore::{Monotonic, Running, Semaphore, TaskFlag, Tasks, Thread, guarded};
 use evl::stage::Oob;
@@ -56,7 +56,7 @@ impl Scene {
             kept.want(oob)
         } else {
             while !running.should_stop() {
-                compute(Ns(1_000));
+                compute_preempted(oob, Ns(1_000));
             }
             End::Interrupted
         }
