@@ -151,6 +151,11 @@ helper long rust_helper_wait_event_timeout(wait_queue_head_t *queue, bool (*cond
 	return wait_event_timeout(*queue, cond(arg), jiffies);
 }
 
+helper int rust_helper_wait_event_interruptible(wait_queue_head_t *queue, bool (*cond)(void *), void *arg)
+{
+	return wait_event_interruptible(*queue, cond(arg));
+}
+
 /* With a memory barrier behind it, which the next one's pairs with. */
 helper void rust_helper_poll_wait(struct file *file, wait_queue_head_t *queue, struct poll_table_struct *table)
 {
@@ -342,6 +347,21 @@ helper u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 inter
 helper void rust_helper_usleep_range(unsigned long min, unsigned long max)
 {
 	usleep_range(min, max);
+}
+
+/* Whether kernel_write() is for this file: it does not serve those of the older way. */
+helper int rust_helper_file_check_write(const struct file *file)
+{
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	if (!(file->f_mode & FMODE_CAN_WRITE) || !file->f_op->write_iter || file->f_op->write)
+		return -EINVAL;
+	return 0;
+}
+
+helper s64 rust_helper_file_position(const struct file *file)
+{
+	return file->f_pos;
 }
 
 /* The call of a 32-bit program, its argument made a pointer of this kernel's. */

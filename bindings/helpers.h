@@ -61,6 +61,7 @@ void rust_helper_mutex_unlock(struct mutex *lock);
 void rust_helper_init_waitqueue_head(wait_queue_head_t *queue, const char *name, struct lock_class_key *key);
 void rust_helper_wake_up_all(wait_queue_head_t *queue);
 long rust_helper_wait_event_timeout(wait_queue_head_t *queue, bool (*cond)(void *), void *arg, long jiffies);
+int rust_helper_wait_event_interruptible(wait_queue_head_t *queue, bool (*cond)(void *), void *arg);
 unsigned long rust_helper_msecs_to_jiffies(unsigned int ms);
 
 /* Poll heads. */
@@ -104,6 +105,8 @@ void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns);
 u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 interval);
 
 /* Files. */
+int rust_helper_file_check_write(const struct file *file);
+s64 rust_helper_file_position(const struct file *file);
 long rust_helper_compat_ptr_ioctl(struct file *file, unsigned int command, unsigned long argument);
 void *rust_helper_file_private(struct file *file);
 void rust_helper_set_file_private(struct file *file, void *data);

@@ -11,6 +11,8 @@
 //! The choice is the kernel's configuration alone: the build sets `oob_core_evl` where it has `CONFIG_EVL`.
 
 mod interrupt;
+#[cfg(not(oob_core_evl))]
+mod relay;
 
 pub use interrupt::Interrupt;
 
@@ -25,6 +27,8 @@ pub use crate::mainline::{
 use crate::time::{Clock, Instant, Ns, Timer};
 use kernel::io::{IoMem, dma_observe, dma_publish};
 use kernel::time::{HardTimer, TimerHandler, cycles, cycles_khz, monotonic_ns};
+#[cfg(not(oob_core_evl))]
+pub use relay::Relay;
 
 /// `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -37,9 +37,11 @@ pub mod latch;
 pub mod mainline;
 pub mod monitor;
 pub mod mutex;
+pub mod pool;
 #[cfg(all(any(doc, doctest), feature = "host"))]
 pub mod promises;
 pub mod record;
+pub mod relay;
 pub mod semaphore;
 pub mod stage;
 pub mod time;

@@ -45,6 +45,8 @@ pub mod code {
     pub const EFAULT: Error = Error::from_errno(b::EFAULT);
     /// Bad argument.
     pub const EINVAL: Error = Error::from_errno(b::EINVAL);
+    /// No such file, or not opened for that.
+    pub const EBADF: Error = Error::from_errno(b::EBADF);
     /// Not allowed.
     pub const EPERM: Error = Error::from_errno(b::EPERM);
     /// No such device.

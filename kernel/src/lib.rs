@@ -18,6 +18,7 @@ pub mod alloc;
 pub mod debugfs;
 pub mod dma;
 pub mod error;
+pub mod file;
 pub mod io;
 pub mod miscdevice;
 pub mod mm;

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   any context: signal --is anybody there?--> irq_work --> in-band: wakes poll, select, epoll
-//!   File::poll:  watch, then look whether there is something
+//!   File::poll:  watch, then look whether there is something        wait: sleeps until there is
 //! ```
 //!
 //! A head's queue has a lock that sleeps on PREEMPT_RT, so no out-of-band code may touch it: waking goes round by irq_work.
@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::sync::LockClass;
 use bindings as b;
 use core::cell::{Cell, UnsafeCell};
-use core::ffi::CStr;
+use core::ffi::{CStr, c_void};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -140,6 +140,14 @@ impl PollHead {
         unsafe { b::poll_wait(table.file, self.0.queue.get().cast(), table.table) };
     }
 
+    /// Sleeps in-band until `condition` holds, which is looked at whenever somebody signals; false where a signal to the
+    /// process came first, or the calling kernel thread is to stop.
+    pub fn wait<F: FnMut() -> bool>(&self, mut condition: F) -> bool {
+        let (queue, argument) = (self.0.queue.get().cast(), (&raw mut condition).cast());
+        // SAFETY: the queue was initialised in `new`; `holds` and `argument` belong together.
+        unsafe { b::wait_event_interruptible(queue, Some(holds::<F>), argument) == 0 }
+    }
+
     /// Tells those who poll that `events` are there. After they can be seen; in any context.
     pub fn signal(&self, events: u32) {
         // SAFETY: initialised in `new`.
@@ -154,6 +162,12 @@ impl PollHead {
             unsafe { b::irq_work_queue(self.0.work.get().cast()) };
         }
     }
+}
+
+unsafe extern "C" fn holds<F: FnMut() -> bool>(condition: *mut c_void) -> bool {
+    // SAFETY: `wait` passes its own condition, which outlives the call and is used by nobody else meanwhile.
+    let condition = unsafe { &mut *condition.cast::<F>() };
+    condition()
 }
 
 unsafe extern "C" fn tell(work: *mut b::irq_work) {

@@ -18,6 +18,7 @@ pub mod bench;
 pub mod files;
 #[cfg(feature = "module")]
 mod module;
+pub mod relay;
 pub mod services;
 
 use oobkit_abi::ioc;

@@ -20,6 +20,8 @@ mod files;
 mod interrupt;
 #[cfg(not(oob_core_evl))]
 mod mutex;
+#[cfg(not(oob_core_evl))]
+mod relay;
 mod stax;
 #[cfg_attr(
     oob_core_evl,

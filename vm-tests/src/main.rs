@@ -34,6 +34,7 @@ mod stage_interrupt;
 mod stage_kthread;
 mod stage_lock;
 mod stage_mutex;
+mod stage_relay;
 mod stage_threads;
 mod stage_timer;
 mod stage_work;
@@ -89,10 +90,11 @@ impl Guest {
 /// Every promise, in the order in which they are tested. The flash on raspi3b answers commands until it streams its
 /// content, which nothing ends: so that comes last. No test before it sends anything but zeroes there, which are no command.
 fn tests() -> Vec<&'static Test> {
-    let themes: [&[Test]; 27] = [
+    let themes: [&[Test]; 28] = [
         attach::TESTS,
         stage_threads::TESTS,
         stage_files::TESTS,
+        stage_relay::TESTS,
         stage_lock::TESTS,
         stage_mutex::TESTS,
         stage_kthread::TESTS,

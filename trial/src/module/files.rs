@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The letter box: see [`crate::files`].
+//! The letter box, see [`crate::files`], and the relay that each open file may have, see [`crate::relay`].
 
 use crate::files::{
     ARM, Arm, ECHO, Echo, FLAG, FROM_TIMER, INBAND, LETTER, MONITOR, OOB, PAUSE, Pause, SEMAPHORE,
 };
+#[cfg(not(oob_core_evl))]
+use crate::module::relay::Slot;
+#[cfg(not(oob_core_evl))]
+use crate::relay;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use evl::kcore::{Monitor, Semaphore, TaskFlag, Tasks, guarded, with_oob};
+#[cfg(not(oob_core_evl))]
+use evl::stage::Inband;
 use evl::stage::Oob;
 use evl::time::Instant;
 use evl::wait::{Flag, WaitError};
@@ -86,6 +92,8 @@ struct Files {
     flag: TaskFlag,
     monitor: Monitor<()>,
     semaphore: Semaphore,
+    #[cfg(not(oob_core_evl))]
+    relay: Slot,
 }
 
 fn errno(error: WaitError) -> Error {
@@ -110,6 +118,8 @@ impl File for Files {
             flag: TaskFlag::new()?,
             monitor: Monitor::new(guarded(())?),
             semaphore: Semaphore::new(guarded(0)?),
+            #[cfg(not(oob_core_evl))]
+            relay: Slot::new(),
         })
     }
 
@@ -121,6 +131,8 @@ impl File for Files {
                 let paused = with_oob(|oob| self.pause(oob, &args?));
                 Some(paused.unwrap_or(Err(code::EPERM)))
             }
+            #[cfg(not(oob_core_evl))]
+            relay::WRITE => Some(self.relay_write(argument)),
             _ => None,
         }
     }
@@ -164,12 +176,21 @@ impl File for Files {
     }
 
     fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+        // SAFETY: a system call served in-band: task context, nothing held.
+        #[cfg(not(oob_core_evl))]
+        let inband = unsafe { Inband::assume() };
         match command {
             ARM => {
                 let args: Arm = argument.read()?;
                 self.timer.start(args.at_ns, 0);
                 Ok(0)
             }
+            #[cfg(not(oob_core_evl))]
+            relay::OPEN => self.relay.open(&inband, &argument.read()?),
+            #[cfg(not(oob_core_evl))]
+            relay::FLUSH => self.relay.flush(&inband),
+            #[cfg(not(oob_core_evl))]
+            relay::LOST => argument.write(&self.relay.lost()?).map(|()| 0),
             _ => Err(code::ENOTTY),
         }
     }
@@ -183,6 +204,14 @@ fn echo(argument: UserPtr, stage: u32) -> Result<i32> {
 }
 
 impl Files {
+    #[cfg(not(oob_core_evl))]
+    fn relay_write(&self, argument: UserPtr) -> Result<i32> {
+        let mut args = argument.read_oob()?;
+        let written = with_oob(|oob| self.relay.write(oob, &mut args));
+        written.unwrap_or(Err(code::EPERM))?;
+        argument.write_oob(&args).map(|()| 0)
+    }
+
     fn pause(&self, oob: &Oob<'_>, args: &Pause) -> Result<i32> {
         let until = Instant(args.until_ns);
         let ended = match args.what {

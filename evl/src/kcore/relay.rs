@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The relay of the kernel's cores: [`crate::relay`] with an in-band thread that writes to an open file.
+//!
+//! ```text
+//!   write --> line of blocks --> in-band thread --> file
+//!     '--signals--> poll head --wakes--^      '--signals--> poll head --wakes--> flush
+//! ```
+//!
+//! A thread of its own, because a file such as a pipe may have its writer wait as long as it likes: closing the relay ends
+//! that wait, which nothing could do to a worker of the kernel's. (`kthread_stop` does so from 6.0 on.)
+
+use crate::pool::{Lists, memory_for};
+use crate::relay::{self, RelayError};
+use crate::stage::{Inband, Oob};
+use crate::wait::WaitError;
+use core::ffi::{CStr, c_int, c_void};
+use core::ptr::NonNull;
+use kernel::alloc::{KBox, VBytes};
+use kernel::bindings as b;
+use kernel::error::{Result, code, from_err_ptr};
+use kernel::file::OpenFile;
+use kernel::poll::{self, PollHead};
+use kernel::sync::{LockClass, RawSpinLock};
+use kernel::task::is_stopped;
+
+type Lines = relay::Relay<RawSpinLock<Lists>, VBytes>;
+
+struct Inner {
+    lines: Lines,
+    file: OpenFile,
+    /// On which the thread waits for messages, and who flushes for the thread.
+    head: PollHead,
+}
+
+/// Out-of-band code writes through it to an in-band file.
+///
+/// # Invariants
+///
+/// `thread` is a kthread to which a reference is held, and which uses `inner` until it has been stopped.
+pub struct Relay {
+    thread: NonNull<b::task_struct>,
+    inner: KBox<Inner>,
+}
+
+// SAFETY: the thread may be stopped by any other; all else is Send and Sync itself.
+unsafe impl Send for Relay {}
+// SAFETY: as above.
+unsafe impl Sync for Relay {}
+
+static LISTS: LockClass = LockClass::new();
+static NAME: &CStr = c"oob relay";
+
+impl Relay {
+    /// To `file`, from its position on, for up to `count` messages under way of up to `longest` bytes each.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: none, or too much. `ENOMEM`, and those of creating a kthread.
+    pub fn new(_inband: &Inband<'_>, file: OpenFile, count: u32, longest: usize) -> Result<Self> {
+        let len = memory_for(count, longest).ok_or(code::EINVAL)?;
+        if len == 0 {
+            return Err(code::EINVAL);
+        }
+        let lists = RawSpinLock::new(Lists::new(), NAME, &LISTS)?;
+        let lines = Lines::new(lists, VBytes::zeroed(len)?, longest).map_err(|_| code::EINVAL)?;
+        let inner = KBox::new(Inner {
+            lines,
+            file,
+            head: PollHead::new()?,
+        })?;
+        let argument = (&raw const *inner).cast_mut().cast::<c_void>();
+        // SAFETY: in-band; `run` gets what stays until the thread has been stopped.
+        let thread = from_err_ptr(unsafe { b::kthread_create(Some(run), argument, NAME.as_ptr()) });
+        let thread = NonNull::new(thread?).ok_or(code::ENOMEM)?;
+        // SAFETY: the new task lives, and does not run yet.
+        unsafe { b::get_task_struct(thread.as_ptr()) };
+        // SAFETY: as above.
+        unsafe { b::wake_up_process(thread.as_ptr()) };
+        Ok(Self { thread, inner })
+    }
+
+    /// Takes a message, whole or not at all; it is written later.
+    ///
+    /// # Errors
+    ///
+    /// See [`RelayError`]; it is counted as lost.
+    pub fn write(&self, _oob: &Oob<'_>, message: &[u8]) -> core::result::Result<(), RelayError> {
+        self.inner.lines.write(message)?;
+        self.inner.head.signal(poll::IN);
+        Ok(())
+    }
+
+    /// Messages that were not taken, and those that the file did not take.
+    pub fn lost(&self) -> u64 {
+        self.inner.lines.lost()
+    }
+
+    /// Waits until what was taken before has been written, or lost.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::Interrupted`].
+    pub fn flush(&self, _inband: &Inband<'_>) -> core::result::Result<(), WaitError> {
+        let Inner { lines, head, .. } = &*self.inner;
+        let goal = lines.written();
+        match head.wait(|| lines.drained() >= goal) {
+            true => Ok(()),
+            false => Err(WaitError::Interrupted),
+        }
+    }
+}
+
+impl Drop for Relay {
+    /// Ends a write that waits. What is under way is written as far as the file takes it at once.
+    fn drop(&mut self) {
+        // SAFETY: a kthread that is referred to; in-band, as for every drop of what sleeps.
+        unsafe { b::kthread_stop(self.thread.as_ptr()) };
+        // SAFETY: the reference that `new` took.
+        unsafe { b::put_task_struct(self.thread.as_ptr()) };
+    }
+}
+
+unsafe extern "C" fn run(argument: *mut c_void) -> c_int {
+    // SAFETY: what `new` gave, which stays until this thread is gone.
+    let Inner { lines, file, head } = unsafe { &*argument.cast_const().cast::<Inner>() };
+    // SAFETY: a thread of the kernel's, in task context, nothing held.
+    let inband = unsafe { Inband::assume() };
+    let mut position = file.position();
+    loop {
+        // Looked at first: what was taken before the relay's end is drained after it.
+        let is_over = is_stopped();
+        while lines.drain(&inband, |_, message| {
+            file.write_all(message, &mut position).is_ok()
+        }) {
+            head.signal(poll::OUT);
+        }
+        if is_over {
+            return 0;
+        }
+        head.wait(|| !lines.is_empty() || is_stopped());
+    }
+}
