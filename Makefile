@@ -4,6 +4,10 @@
 #
 # builds the kit's modules for that kernel. Cargo compiles the Rust code, Kbuild the few lines of C, and Kbuild links.
 # What is wrong with the tree or the toolchain is said in one line, before anything is built.
+#
+#   make abi-check KDIR=<headers package> [O=..] [CARGO_DIR=..]
+#
+# holds them against declarations of EVL's interface, since no package has a kernel with EVL (see abi-check/README.md).
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 ARCH ?= $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
@@ -24,10 +28,13 @@ MAKEOVERRIDES :=
 kdir := $(realpath $(KDIR))
 O ?= $(top)/target/kernel/$(notdir $(kdir))
 out := $(abspath $(O))
+# What EVL declares and exports; scripts/abi-check sets the level, one after the other.
+ABI_DIR ?= $(top)/abi-check
+abi-flags := $(if $(OOBKIT_ABI),OOBKIT_ABI=$(OOBKIT_ABI) CONFIG_EVL=y KBUILD_EXTRA_SYMBOLS=$(out)/exports.symvers)
 # Several kernels may share one: what does not depend on the kernel is compiled once for all.
 CARGO_DIR ?= $(out)/cargo
 
-.PHONY: modules check clean
+.PHONY: modules check abi-check clean
 modules: check
 	@mkdir -p $(out)
 	@$(foreach n,$(NAMES),ln -sfn $(top)/$(src_$n)/module.c $(out)/$(n)_module.c; \
@@ -35,8 +42,11 @@ modules: check
 	@ln -sfn $(top)/trial/peers.c $(out)/oob_trial_peers.c
 	@ln -sfn $(top)/Kbuild $(out)/Kbuild
 	@ln -sfn $(top)/bindings/layout.c $(out)/layout.c
-	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) ARCH=$(ARCH) $(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)) OOBKIT=$(top) OOBKIT_CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC) \
+	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) ARCH=$(ARCH) $(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)) OOBKIT=$(top) OOBKIT_CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC) $(abi-flags) \
 		CONFIG_DEBUG_INFO_BTF_MODULES= modules
+
+abi-check: check
+	+@$(top)/scripts/abi-check $(abspath $(ABI_DIR)) $(out) $(MAKE) --no-print-directory -C $(top) KDIR=$(kdir) ARCH=$(ARCH) CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC)
 
 check:
 	@$(top)/scripts/check-target "$(KDIR)" "$(RUSTC)" "$(CARGO)"

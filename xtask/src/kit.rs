@@ -39,15 +39,7 @@ pub(crate) fn modules(kernel: &'static Kernel) -> Result<Built> {
     // One at a time: all kernels share Cargo's folder, in which a library has one place whatever the kernel.
     let lock = File::create(kernels.join("lock"))?;
     lock.lock().context("cannot lock the module folder")?;
-    let mut make = Command::new("make");
-    make.arg("-C").arg(&repo).arg("--no-print-directory");
-    make.arg(format!("KDIR={}", kernel.dir()?.join("build").display()));
-    make.arg(format!("O={}", out.display()));
-    make.arg(format!("CARGO_DIR={}", kernels.join("cargo").display()));
-    if kernel.arch == Arch::Arm64 {
-        make.args(["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"]);
-    }
-    debian_rust(&mut make);
+    let mut make = make(kernel, &out, &[])?;
     let (text, errors) =
         run::both(&mut make).with_context(|| format!("modules for {}", kernel.name))?;
     fs::write(out.with_extension("log"), format!("{text}{errors}"))?;
@@ -61,6 +53,35 @@ pub(crate) fn modules(kernel: &'static Kernel) -> Result<Built> {
         modules: files(&out, &["ko"])?,
         warning: warning.map(str::to_owned),
     })
+}
+
+/// Holds the modules against the declarations of EVL in `declared`, over a kernel without it: what is wrong, if anything is.
+/// Not beside [`modules`]: they share Cargo's folder.
+pub(crate) fn abi_check(kernel: &'static Kernel, declared: &Path) -> Result<Option<String>> {
+    setup::ensure(&[Need::Build, Need::Kernel(kernel)])?;
+    let out = paths::target().join("kernel/abi");
+    let declared = format!("ABI_DIR={}", declared.display());
+    let made = make(kernel, &out, &["abi-check", &declared])?.output()?;
+    let errors = String::from_utf8_lossy(&made.stderr).into_owned();
+    Ok((!made.status.success()).then_some(errors))
+}
+
+/// `make` with what is the same for all that is built for a kernel.
+fn make(kernel: &'static Kernel, out: &Path, words: &[&str]) -> Result<Command> {
+    let mut make = Command::new("make");
+    make.arg("-C")
+        .arg(paths::repo())
+        .arg("--no-print-directory");
+    make.arg(format!("KDIR={}", kernel.dir()?.join("build").display()));
+    make.arg(format!("O={}", out.display()));
+    let cargo = paths::target().join("kernel/cargo");
+    make.arg(format!("CARGO_DIR={}", cargo.display()));
+    if kernel.arch == Arch::Arm64 {
+        make.args(["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"]);
+    }
+    make.args(words);
+    debian_rust(&mut make);
+    Ok(make)
 }
 
 /// Builds them with all the checks that are made when they are linked.

@@ -7,6 +7,7 @@
 //!
 //! A step that cannot be run, or that tests nothing, counts as failed.
 
+mod abi;
 pub(crate) mod bench;
 pub(crate) mod demo;
 mod guests;
@@ -135,6 +136,7 @@ pub(crate) fn test(long: bool) -> bool {
     report.step("ThreadSanitizer", host::thread_sanitizer);
     report.step("model against QEMU's own", || host::qemu_diff(long));
     report.step("modules", guests::modules);
+    report.step("abi check", abi::check);
     report.step("clippy, kernel build", guests::lint);
     report.step("verdicts on guests", guests::verdicts);
     guests::run_all(&mut report, long);
