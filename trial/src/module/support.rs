@@ -79,6 +79,7 @@ pub(super) fn compute(span: Ns) {
 }
 
 /// Computes as a thread does that can be preempted: not every kernel preempts one that is inside it by itself.
+#[cfg(not(oob_core_evl))]
 pub(super) fn compute_preempted(_stage: &impl MayWait, span: Ns) {
     let end = Monotonic.now().after(span);
     while Monotonic.now() < end {
