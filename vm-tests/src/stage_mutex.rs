@@ -11,6 +11,7 @@ use oob_trial::PATH;
 use oob_trial::services::{End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_TWICE, Twice};
 use rustix::process::getpid;
 use rustix::thread::gettid;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -84,12 +85,14 @@ fn interrupted(_: &Guest) -> Result<()> {
     // SAFETY: a handler that does nothing.
     unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(_) as usize) };
     let trial = Device::open_path(PATH)?;
+    let over = AtomicBool::new(false);
     let end = task::oob(|| {
         let (process, me) = (getpid(), gettid());
         thread::scope(|scope| {
+            let over = &over;
             // Not one signal: it may come before the thread is in the kernel.
-            let sender = scope.spawn(move || {
-                for _ in 0..200 {
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
                     thread::sleep(Duration::from_millis(100));
                     let (process, me) = (process.as_raw_nonzero(), me.as_raw_nonzero());
                     // SAFETY: names a thread of this process, or none any more.
@@ -97,7 +100,7 @@ fn interrupted(_: &Guest) -> Result<()> {
                 }
             });
             let end = accepted("MUTEX_KEPT", trial.call(MUTEX_KEPT, 0));
-            drop(sender);
+            over.store(true, Ordering::Relaxed);
             end
         })
     })?;
