@@ -188,7 +188,7 @@ pub struct Dates {
     pub missed_first: u64,
     /// Those of the call after the one that was held.
     pub missed_next: u64,
-    /// Calls for which calls and missed dates are not together what the clock says.
+    /// Calls for which calls and missed dates are together more than the clock says, or less for good.
     pub astray: u64,
 }
 
