@@ -622,6 +622,19 @@ helper void rust_helper_spi_controller_put(struct spi_controller *ctlr)
 	spi_controller_put(ctlr);
 }
 
+/*
+ * The SPI core does not wait for a message that its sender transfers by itself, and 6.1's spidev lets go of its device in
+ * the middle of one. Whoever transfers holds io_mutex.
+ */
+helper void rust_helper_spi_unregister_and_wait(struct spi_controller *ctlr)
+{
+	spi_controller_get(ctlr);
+	spi_unregister_controller(ctlr);
+	mutex_lock(&ctlr->io_mutex);
+	mutex_unlock(&ctlr->io_mutex);
+	spi_controller_put(ctlr);
+}
+
 helper unsigned int rust_helper_spi_get_chipselect(const struct spi_device *spi)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)

@@ -166,6 +166,7 @@ struct spi_controller *rust_helper_spi_alloc_host(struct device *dev, unsigned i
 void rust_helper_spi_controller_inherit_node(struct spi_controller *ctlr, struct device *dev);
 void *rust_helper_spi_controller_get_devdata(struct spi_controller *ctlr);
 void rust_helper_spi_controller_put(struct spi_controller *ctlr);
+void rust_helper_spi_unregister_and_wait(struct spi_controller *ctlr);
 unsigned int rust_helper_spi_get_chipselect(const struct spi_device *spi);
 u32 rust_helper_spi_mode(const struct spi_device *spi);
 

@@ -134,8 +134,9 @@ impl InbandController {
 
 impl Drop for InbandController {
     fn drop(&mut self) {
+        // A message under way, of a sender that the SPI core does not wait for, still calls back.
         // SAFETY: registered by the invariants; gives up the reference, too, as nobody took another one.
-        unsafe { b::spi_unregister_controller(self.0.as_ptr()) };
+        unsafe { b::spi_unregister_and_wait(self.0.as_ptr()) };
     }
 }
 
