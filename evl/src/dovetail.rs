@@ -15,7 +15,7 @@
 
 mod waiting;
 
-pub use waiting::{Monitor, Semaphore, Tasks, guarded};
+pub use waiting::{Monitor, Semaphore, Tasks};
 
 use crate::kcore::Monotonic;
 use crate::stage::Oob;

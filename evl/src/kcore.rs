@@ -17,18 +17,34 @@ mod relay;
 pub use interrupt::Interrupt;
 
 #[cfg(oob_core_evl)]
-pub use crate::dovetail::{Monitor, Semaphore, TaskFlag, Tasks, guarded, with_oob};
+pub use crate::dovetail::{Monitor, Semaphore, TaskFlag, Tasks, with_oob};
 use crate::io::Mmio;
 #[cfg(not(oob_core_evl))]
 pub use crate::mainline::{
-    Monitor, Mutex, MutexGuard, Running, Semaphore, TaskFlag, Tasks, Thread, Work, guarded,
-    with_oob,
+    Monitor, Mutex, MutexGuard, Running, Semaphore, TaskFlag, Tasks, Thread, Work, with_oob,
 };
+use crate::monitor::Guarded;
 use crate::time::{Clock, Instant, Ns, Timer};
+use core::ffi::CStr;
+use kernel::error::Result;
 use kernel::io::{IoMem, dma_observe, dma_publish};
+use kernel::sync::{LockClass, RawSpinLock};
 use kernel::time::{HardTimer, TimerHandler, cycles, cycles_khz, monotonic_ns};
 #[cfg(not(oob_core_evl))]
 pub use relay::Relay;
+
+static CLASS: LockClass = LockClass::new();
+// One address wherever it is used: lockdep compares that, not the text.
+static NAME: &CStr = c"oob monitor";
+
+/// A lock for a monitor or a semaphore to be made of. Allocates.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub fn guarded<T>(value: T) -> Result<RawSpinLock<Guarded<T>>> {
+    RawSpinLock::new(Guarded::new(value), NAME, &CLASS)
+}
 
 /// `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy, Debug, Default)]

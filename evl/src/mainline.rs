@@ -19,7 +19,7 @@ mod work;
 
 pub use mutex::{Mutex, MutexGuard, RtMutex};
 pub use thread::{Running, Thread};
-pub use waiting::{Monitor, Semaphore, guarded};
+pub use waiting::{Monitor, Semaphore};
 pub use work::Work;
 
 pub use crate::kcore::Monotonic;

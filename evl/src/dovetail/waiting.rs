@@ -21,11 +21,9 @@ use crate::stage::{MayWait, Oob};
 use crate::time::{Clock, Instant};
 use crate::wait::WaitError;
 use core::cell::{Cell, UnsafeCell};
-use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use kernel::bindings as b;
-use kernel::error::Result;
-use kernel::sync::{LockClass, RawSpinLock};
+use kernel::sync::RawSpinLock;
 use kernel::task;
 
 /// The threads of the kernel, as those who wait.
@@ -155,7 +153,7 @@ impl Threads for Seat {
 pub struct Monitor<T>(monitor::Monitor<RawSpinLock<Guarded<T>>>);
 
 impl<T> Monitor<T> {
-    /// Of a lock that [`guarded`] made.
+    /// Of a lock that [`crate::kcore::guarded`] made.
     pub const fn new(lock: RawSpinLock<Guarded<T>>) -> Self {
         Self(monitor::Monitor::new(lock))
     }
@@ -202,7 +200,7 @@ impl<T> Monitor<T> {
 pub struct Semaphore(semaphore::Semaphore<RawSpinLock<Guarded<u32>>>);
 
 impl Semaphore {
-    /// Of a lock that [`guarded`] made round the first count.
+    /// Of a lock that [`crate::kcore::guarded`] made round the first count.
     pub const fn new(lock: RawSpinLock<Guarded<u32>>) -> Self {
         Self(semaphore::Semaphore::new(lock))
     }
@@ -239,17 +237,4 @@ impl Semaphore {
     pub fn close(&self, _: &Tasks) {
         self.0.close(&Seat::none());
     }
-}
-
-static CLASS: LockClass = LockClass::new();
-// One address wherever it is used: lockdep compares that, not the text.
-static NAME: &CStr = c"oob monitor";
-
-/// A lock for a monitor or a semaphore to be made of. Allocates.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub fn guarded<T>(value: T) -> Result<RawSpinLock<Guarded<T>>> {
-    RawSpinLock::new(Guarded::new(value), NAME, &CLASS)
 }

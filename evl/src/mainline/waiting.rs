@@ -4,10 +4,8 @@
 
 use super::Tasks;
 use crate::monitor::{self, Guarded, HardLock, Threads};
-use core::ffi::CStr;
 use kernel::bindings as b;
-use kernel::error::Result;
-use kernel::sync::{LockClass, RawSpinLock};
+use kernel::sync::RawSpinLock;
 use kernel::task;
 
 impl Threads for Tasks {
@@ -47,16 +45,3 @@ pub type Monitor<T> = monitor::Monitor<RawSpinLock<Guarded<T>>>;
 
 /// A counting semaphore.
 pub type Semaphore = crate::semaphore::Semaphore<RawSpinLock<Guarded<u32>>>;
-
-static CLASS: LockClass = LockClass::new();
-// One address wherever it is used: lockdep compares that, not the text.
-static NAME: &CStr = c"oob monitor";
-
-/// A lock for a monitor or a semaphore to be made of. Allocates.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub fn guarded<T>(value: T) -> Result<RawSpinLock<Guarded<T>>> {
-    RawSpinLock::new(Guarded::new(value), NAME, &CLASS)
-}

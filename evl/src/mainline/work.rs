@@ -67,7 +67,7 @@ impl Work {
         let body = KBox::new(Body {
             head: Head {
                 work: UnsafeCell::new(MaybeUninit::zeroed()),
-                calls: Calls::new(super::guarded(Runs::default())?),
+                calls: Calls::new(crate::kcore::guarded(Runs::default())?),
                 run: run::<F>,
                 free: free::<F>,
             },
