@@ -139,9 +139,27 @@ impl Task {
         name: &CStr,
         body: impl FnOnce(&Inband<'_>, &Running<'_>) + 'static,
     ) -> Self {
+        Self::begin(host, name, false, body)
+    }
+
+    /// Begins one of the machine's own, whose end no run waits for.
+    pub(super) fn serve(
+        host: &Host,
+        name: &CStr,
+        body: impl FnOnce(&Inband<'_>, &Running<'_>) + 'static,
+    ) -> Self {
+        Self::begin(host, name, true, body)
+    }
+
+    fn begin(
+        host: &Host,
+        name: &CStr,
+        is_service: bool,
+        body: impl FnOnce(&Inband<'_>, &Running<'_>) + 'static,
+    ) -> Self {
         let name = name.to_string_lossy();
         let of_body = host.clone();
-        let slot = host.begin(&name, Class::Inband, 0, false, move |slot| {
+        let slot = host.begin(&name, Class::Inband, 0, is_service, move |slot| {
             // SAFETY: an in-band thread of the machine, until its end.
             let inband = unsafe { Inband::assume() };
             let host = &of_body;

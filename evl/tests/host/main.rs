@@ -6,6 +6,7 @@
 mod latency;
 mod lost;
 mod order;
+mod relay;
 mod seeds;
 mod services;
 mod waiting;
