@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The steps that boot guests.
 
-use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -24,20 +22,25 @@ const GUESTS: &[(Name, &str)] = &[
     (Name::X86_64, "debug-amd64"),
 ];
 
-/// How many guests run at once: one, since several of the promises are about time, and a guest that shares its processors
-/// with another one sees that.
-const SIDE_BY_SIDE: usize = 1;
+/// Where it runs beside them when every count is in full.
+const LONG_GUESTS: &[(Name, &str)] = &[(Name::Raspi3b, "debug-arm64")];
+
+fn guests(long: bool) -> impl Iterator<Item = &'static (Name, &'static str)> {
+    GUESTS
+        .iter()
+        .chain(LONG_GUESTS.iter().filter(move |_| long))
+}
 
 /// The kernels that those guests run.
-pub(super) fn kernels() -> impl Iterator<Item = &'static Kernel> {
-    let used = |kernel: &&Kernel| GUESTS.iter().any(|(_, name)| kernel.name == *name);
+pub(super) fn kernels(long: bool) -> impl Iterator<Item = &'static Kernel> {
+    let used = move |kernel: &&Kernel| guests(long).any(|(_, name)| kernel.name == *name);
     KERNELS.iter().filter(used)
 }
 
 /// Every kernel's modules, built once and without a word of warning.
-pub(super) fn modules() -> Result<Count> {
+pub(super) fn modules(long: bool) -> Result<Count> {
     let mut count = Count::default();
-    for kernel in kernels() {
+    for kernel in kernels(long) {
         match kit::modules_anew(kernel) {
             Ok(built) if built.modules.is_empty() => {
                 println!("{}: no module was built", kernel.name);
@@ -65,28 +68,18 @@ pub(super) fn lint() -> Result<Count> {
     Ok(Count::PASS)
 }
 
-/// The list of VM tests, in each guest.
+/// The list of VM tests, in each guest: one at a time, since several of the promises are about time, and a guest that shares
+/// its processors with another one sees that.
 pub(super) fn run_all(report: &mut Report, long: bool) {
-    let waiting = Mutex::new(GUESTS.iter());
-    let shared = Mutex::new(report);
-    thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE {
-            scope.spawn(|| {
-                // A poisoned lock means that a thread panicked, which ends the scope with a panic.
-                while let Some((machine, kernel)) = waiting.lock().ok().and_then(|mut w| w.next()) {
-                    let start = Instant::now();
-                    let mut text = Vec::new();
-                    let count = vm_tests(*machine, kernel, long, &mut text);
-                    let name = format!("{} {kernel}", machine.machine().name);
-                    let Ok(mut report) = shared.lock() else {
-                        return;
-                    };
-                    println!("=== {name}\n{}", String::from_utf8_lossy(&text));
-                    report.enter(&name, count, start.elapsed());
-                }
-            });
-        }
-    });
+    for (machine, kernel) in guests(long) {
+        let name = format!("{} {kernel}", machine.machine().name);
+        report.step(&name, || {
+            let mut text = Vec::new();
+            let count = vm_tests(*machine, kernel, long, &mut text);
+            println!("{}", String::from_utf8_lossy(&text));
+            count
+        });
+    }
 }
 
 fn vm_tests(machine: Name, kernel: &str, long: bool, text: &mut Vec<u8>) -> Result<Count> {

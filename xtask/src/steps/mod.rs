@@ -2,7 +2,9 @@
 //! `cargo xtask test`: every rung, one after the other, and one closing line.
 //!
 //! ```text
-//!   set-up -> the tree itself -> host tests -> modules -> guests, one after the other -> N passed, N failed
+//!   set-up -> the tree itself -> host tests -+-> loom, ThreadSanitizer --+-> guests, one after the other -> N passed, N failed
+//!                                            '-> modules and what they --'
+//!                                                are held against
 //! ```
 //!
 //! A step that cannot be run, or that tests nothing, counts as failed.
@@ -13,6 +15,8 @@ pub(crate) mod demo;
 mod guests;
 mod host;
 
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -65,6 +69,9 @@ struct Entry {
     took: Duration,
 }
 
+/// A step of a lane.
+type Step = (&'static str, Box<dyn FnOnce() -> Result<Count> + Send>);
+
 /// The steps that were run.
 #[derive(Default)]
 struct Report {
@@ -77,6 +84,27 @@ impl Report {
         let start = Instant::now();
         let count = work();
         self.enter(name, count, start.elapsed());
+    }
+
+    /// Runs the steps of each lane one after the other, and the lanes beside each other.
+    fn lanes(&mut self, lanes: [Vec<Step>; 2]) {
+        let shared = Mutex::new(self);
+        thread::scope(|scope| {
+            for lane in lanes {
+                scope.spawn(|| {
+                    for (name, work) in lane {
+                        println!("=== {name}");
+                        let start = Instant::now();
+                        let count = work();
+                        // A poisoned lock means that a thread panicked, which ends the scope with a panic.
+                        let Ok(mut report) = shared.lock() else {
+                            return;
+                        };
+                        report.enter(name, count, start.elapsed());
+                    }
+                });
+            }
+        });
     }
 
     fn enter(&mut self, name: &str, count: Result<Count>, took: Duration) {
@@ -124,20 +152,30 @@ pub(crate) fn test(long: bool) -> bool {
     report.step("set-up", || {
         let mut needs = vec![Need::Build, Need::Lint, Need::Qemu];
         needs.extend([Arch::X86_64, Arch::Arm64].map(Need::Busybox));
-        needs.extend(guests::kernels().map(Need::Kernel));
+        needs.extend(guests::kernels(long).map(Need::Kernel));
         setup::ensure(&needs)?;
         Ok(Count::PASS)
     });
     report.step("format", host::format);
     report.step("clippy", host::clippy);
     report.step("host tests", || host::tests(long));
-    report.step("what does not compile", host::promises);
-    report.step("loom", host::models);
-    report.step("ThreadSanitizer", host::thread_sanitizer);
-    report.step("model against QEMU's own", || host::qemu_diff(long));
-    report.step("modules", guests::modules);
-    report.step("abi check", abi::check);
-    report.step("clippy, kernel build", guests::lint);
+    // Models and sanitized threads keep one processor busy for minutes, the builds both, but not all the time.
+    report.lanes([
+        vec![
+            ("loom", Box::new(host::models)),
+            ("ThreadSanitizer", Box::new(host::thread_sanitizer)),
+        ],
+        vec![
+            ("what does not compile", Box::new(host::promises)),
+            (
+                "model against QEMU's own",
+                Box::new(move || host::qemu_diff(long)),
+            ),
+            ("modules", Box::new(move || guests::modules(long))),
+            ("abi check", Box::new(abi::check)),
+            ("clippy, kernel build", Box::new(guests::lint)),
+        ],
+    ]);
     report.step("verdicts on guests", guests::verdicts);
     guests::run_all(&mut report, long);
     report.close()
