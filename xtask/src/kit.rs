@@ -18,20 +18,14 @@ use crate::{paths, run};
 const PROGRAMS: &[&str] = &["closed-loop", "oob-bench", "vm-tests"];
 
 /// A kernel's modules.
-#[derive(Default)]
 pub(crate) struct Built {
     pub(crate) modules: Vec<PathBuf>,
     /// The first warning of this build, which says nothing of what was built before.
     pub(crate) warning: Option<String>,
 }
 
-/// Builds the kit's modules for a kernel; none when the tree cannot build any yet.
+/// Builds the kit's modules for a kernel.
 pub(crate) fn modules(kernel: &'static Kernel) -> Result<Built> {
-    let repo = paths::repo();
-    if !repo.join("Makefile").exists() {
-        eprintln!("xtask: no Makefile in {}: no modules", repo.display());
-        return Ok(Built::default());
-    }
     setup::ensure(&[Need::Build, Need::Kernel(kernel)])?;
     let kernels = paths::target().join("kernel");
     let out = kernels.join(kernel.name);

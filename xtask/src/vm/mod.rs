@@ -86,7 +86,10 @@ impl Job {
             Need::Kernel(self.kernel),
             Need::Busybox(arch),
         ])?;
-        let kit = self.kit()?;
+        let kit = picked(
+            &kit::modules(self.kernel)?.modules,
+            self.machine.kit_modules,
+        )?;
         let programs = kit::programs(arch)?;
         let folder = Folder::new(&self.results)?;
         let mut added = self.add.clone();
@@ -128,19 +131,6 @@ impl Job {
         }
         folder.keep(&self.results)?;
         Ok(outcome)
-    }
-
-    fn kit(&self) -> Result<Vec<PathBuf>> {
-        let built = kit::modules(self.kernel)?.modules;
-        let mut kit = Vec::new();
-        for name in self.machine.kit_modules {
-            let stem = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem == *name);
-            match built.iter().find(stem) {
-                Some(path) => kit.push(path.clone()),
-                None => eprintln!("xtask: no module {name} was built: it is not loaded"),
-            }
-        }
-        Ok(kit)
     }
 
     fn emulator(&self, dir: &Path) -> Result<Command> {
@@ -247,6 +237,16 @@ impl Job {
     }
 }
 
+/// The modules that a machine gets, in load order: a guest without one of them would test less than it says.
+fn picked(built: &[PathBuf], wanted: &[&str]) -> Result<Vec<PathBuf>> {
+    let find = |name: &&str| {
+        let of_that_name = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem == *name);
+        let found = built.iter().find(of_that_name).cloned();
+        found.with_context(|| format!("no module {name} was built"))
+    };
+    wanted.iter().map(find).collect()
+}
+
 /// A run's own folder, gone when the run is.
 struct Folder {
     path: PathBuf,
@@ -320,4 +320,18 @@ fn nonce() -> String {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     format!("{:x}-{:x}", since.as_nanos(), process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_without_one_of_its_modules_is_not_booted() {
+        let built = ["o/vboard.ko", "o/oob_spi.ko"].map(PathBuf::from);
+        let both = picked(&built, &["oob_spi", "vboard"]).unwrap();
+        assert_eq!(both, [&built[1], &built[0]].map(PathBuf::from));
+        let text = picked(&built, &["oob_spi", "evl_shim"]).unwrap_err();
+        assert_eq!(text.to_string(), "no module evl_shim was built");
+    }
 }
