@@ -132,6 +132,34 @@ pub struct Attached {
     of_this_thread: PhantomData<*mut ()>,
 }
 
+/// What gives a kernel its out-of-band stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Core {
+    /// The kit's own module, on a mainline kernel.
+    Shim,
+    /// EVL.
+    Evl,
+}
+
+impl Core {
+    /// That of the running kernel, which [`attach`] attaches to: EVL where it has that.
+    pub fn here() -> Self {
+        if evl::is_there() {
+            Self::Evl
+        } else {
+            Self::Shim
+        }
+    }
+
+    /// As benchmark records call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shim => "shim",
+            Self::Evl => "evl",
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Member {
     Shim { _control: Control },
@@ -142,7 +170,7 @@ enum Member {
 #[derive(Debug)]
 struct Control(File);
 
-/// Attaches the calling thread to the out-of-band stage: to EVL where the kernel has it, to the shim elsewhere.
+/// Attaches the calling thread to the out-of-band stage of the kernel's [`Core`].
 ///
 /// EVL binds the thread to the CPU it is on.
 ///
@@ -150,12 +178,11 @@ struct Control(File);
 ///
 /// [`AttachError`]; the thread is then as it was.
 pub fn attach() -> Result<Attached, AttachError> {
-    let member = if evl::is_there() {
-        evl::attach()
+    let member = match Core::here() {
+        Core::Evl => evl::attach()
             .map(|thread| Member::Evl { _thread: thread })
-            .map_err(AttachError::from_errno)
-    } else {
-        attach_to_shim().map(|control| Member::Shim { _control: control })
+            .map_err(AttachError::from_errno),
+        Core::Shim => attach_to_shim().map(|control| Member::Shim { _control: control }),
     };
     member.map(|member| Attached {
         _member: member,

@@ -5,6 +5,7 @@
 use crate::series::Column;
 use crate::stamp;
 use inband_load::Rates;
+use oobkit::thread::Core;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,7 +39,7 @@ impl Record {
             case,
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
                 .map_or_else(|_| "unknown".into(), |text| text.trim().into()),
-            core: "shim",
+            core: Core::here().name(),
             unit,
             resolution: stamp::nanos(1).max(1),
             kit,

@@ -8,6 +8,7 @@ use crate::outcome::{Outcome, Way};
 use crate::system;
 use hdrhistogram::Histogram;
 use inband_load::Rates;
+use oobkit::thread::Core;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -92,7 +93,7 @@ pub(crate) fn json(outcomes: &[Outcome]) -> serde_json::Result<String> {
                 ),
                 machine: system::machine(),
                 kernel: system::kernel(),
-                core: "shim",
+                core: Core::here().name(),
                 unit: "ns",
                 kit: column(Way::Oob),
                 peers: column(Way::Inband)
@@ -118,6 +119,7 @@ mod tests {
         assert_eq!(value[0]["case"], "loop-10kHz");
         assert_eq!(value[1]["case"], "loop-10kHz-wake");
         assert_eq!(value[0]["unit"], "ns");
+        assert_eq!(value[0]["core"], Core::here().name());
         assert_eq!(value[0]["kit"]["n"], 10_000);
         assert_eq!(value[0]["kit"]["missed"], 0);
         assert_eq!(value[0]["kit"]["model_ns"], 4_321);
