@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-#   make KDIR=<headers package or build folder of a kernel> [O=<folder for what is built>] [CARGO_DIR=..] [ARCH=..] [CROSS_COMPILE=..]
+#   make KDIR=<headers package or build folder of a kernel> [O=<folder for what is built>]
+#        [CARGO_DIR=..] [ARCH=..] [CROSS_COMPILE=..]
 #
 # builds the kit's modules for that kernel. Cargo compiles the Rust code, Kbuild the few lines of C, and Kbuild links.
 # What is wrong with the tree or the toolchain is said in one line, before anything is built.
@@ -30,7 +31,8 @@ O ?= $(top)/target/kernel/$(notdir $(kdir))
 out := $(abspath $(O))
 # What EVL declares and exports; scripts/abi-check sets the level, one after the other.
 ABI_DIR ?= $(top)/abi-check
-abi-flags := $(if $(OOBKIT_ABI),OOBKIT_ABI=$(OOBKIT_ABI) CONFIG_EVL=y KBUILD_EXTRA_SYMBOLS=$(out)/exports.symvers)
+abi-flags := $(if $(OOBKIT_ABI),OOBKIT_ABI=$(OOBKIT_ABI) CONFIG_EVL=y \
+	KBUILD_EXTRA_SYMBOLS=$(out)/exports.symvers)
 # Several kernels may share one: what does not depend on the kernel is compiled once for all.
 CARGO_DIR ?= $(out)/cargo
 
@@ -42,11 +44,15 @@ modules: check
 	@ln -sfn $(top)/trial/peers.c $(out)/oob_trial_peers.c
 	@ln -sfn $(top)/Kbuild $(out)/Kbuild
 	@ln -sfn $(top)/bindings/layout.c $(out)/layout.c
-	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) ARCH=$(ARCH) $(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)) OOBKIT=$(top) OOBKIT_CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC) $(abi-flags) \
-		CONFIG_DEBUG_INFO_BTF_MODULES= modules
+	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) \
+		ARCH=$(ARCH) $(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)) \
+		OOBKIT=$(top) OOBKIT_CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC) \
+		$(abi-flags) CONFIG_DEBUG_INFO_BTF_MODULES= modules
 
 abi-check: check
-	+@$(top)/scripts/abi-check $(abspath $(ABI_DIR)) $(out) $(MAKE) --no-print-directory -C $(top) KDIR=$(kdir) ARCH=$(ARCH) CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC)
+	+@$(top)/scripts/abi-check $(abspath $(ABI_DIR)) $(out) \
+		$(MAKE) --no-print-directory -C $(top) KDIR=$(kdir) ARCH=$(ARCH) \
+		CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC)
 
 check:
 	@$(top)/scripts/check-target "$(KDIR)" "$(RUSTC)" "$(CARGO)"
