@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What is wrong with a kernel's tree or with the toolchain is said in one line, which names it.
 
+mod fake;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
 use std::process::Command;
+
+use fake::Folder;
 
 const CONFIG: &str = "CONFIG_MODULES=y\nCONFIG_64BIT=y\nCONFIG_SPI=y\nCONFIG_HIGH_RES_TIMERS=y\nCONFIG_TRACEPOINTS=y\n";
 
 /// A folder that looks like a configured kernel's, and a compiler and a cargo that only tell their versions.
-struct Fake(PathBuf);
+struct Fake(Folder);
 
 impl Fake {
     fn new(name: &str) -> Self {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("check-{name}"));
-        let _ = fs::remove_dir_all(&dir);
-        let fake = Self(dir);
+        let fake = Self(Folder::new(&format!("check-{name}")));
         fake.write("Makefile", "");
         fake.write("Module.symvers", "");
         fake.config(CONFIG);
@@ -24,24 +27,12 @@ impl Fake {
         fake
     }
 
-    fn write(&self, name: &str, text: &str) {
-        let path = self.0.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn program(&self, name: &str, line: &str) {
-        use std::os::unix::fs::PermissionsExt;
-        self.write(name, &format!("#!/bin/sh\n{line}\n"));
-        fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
     fn config(&self, text: &str) {
         self.write("include/config/auto.conf", text);
     }
 
     fn rustc(&self, version: &str) {
-        let root = self.0.join("root");
+        let root = self.join("root");
         let line = format!(
             "[ \"$1\" = --version ] && echo 'rustc {version} (x)' || echo {}",
             root.display()
@@ -50,7 +41,7 @@ impl Fake {
     }
 
     fn remove(&self, name: &str) {
-        fs::remove_file(self.0.join(name)).unwrap();
+        fs::remove_file(self.join(name)).unwrap();
     }
 
     /// The status, and what was said.
@@ -58,7 +49,7 @@ impl Fake {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/check-target");
         let out = Command::new("sh")
             .arg(script)
-            .args([&self.0, &self.0.join("rustc"), &self.0.join("cargo")])
+            .args([self.to_path_buf(), self.join("rustc"), self.join("cargo")])
             .output()
             .unwrap();
         (
@@ -68,13 +59,21 @@ impl Fake {
     }
 }
 
+impl Deref for Fake {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
+}
+
 #[test]
 fn each_fault_is_one_line_that_names_it() {
     type Spoil = fn(&Fake);
     let cases: [(&str, Spoil, &str); 11] = [
         (
             "no folder",
-            |f| fs::remove_dir_all(&f.0).unwrap(),
+            |f| fs::remove_dir_all(&***f).unwrap(),
             "is no folder",
         ),
         ("no kernel", |f| f.remove("Makefile"), "holds no Makefile"),

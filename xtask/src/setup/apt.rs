@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::run;
 
@@ -61,14 +61,9 @@ pub(crate) fn is_at_least(package: &str, version: &str) -> bool {
     })
 }
 
-/// Refuses anything but root, naming what root is needed for.
-pub(crate) fn need_root(what: &str) -> Result<()> {
-    // SAFETY: geteuid has no arguments and cannot fail.
-    let uid = unsafe { libc::geteuid() };
-    if uid != 0 {
-        bail!("{what}: this needs root; run `cargo xtask setup` once as root");
-    }
-    Ok(())
+/// Whether we may install packages.
+pub(crate) fn is_root() -> Result<bool> {
+    Ok(run::output(Command::new("id").arg("-u"))?.trim() == "0")
 }
 
 /// Fetches the package lists.
@@ -80,7 +75,6 @@ pub(crate) fn update() -> Result<()> {
 
 /// Installs packages, from `suite` when one is named.
 pub(crate) fn install(packages: &[&str], suite: Option<&str>) -> Result<()> {
-    need_root(&format!("packages to be installed: {}", packages.join(" ")))?;
     let mut cmd = apt_get_command();
     cmd.args(["install", "--yes", "--no-install-recommends"]);
     if let Some(suite) = suite {
@@ -102,7 +96,6 @@ pub(crate) fn add_backports(suite: &str) -> Result<bool> {
         .into_iter()
         .find(|target| target.suite == main && target.component == "main")
         .with_context(|| format!("apt's sources name no mirror for {main} main"))?;
-    need_root(&format!("apt source to be added: {suite}"))?;
     let signed = if Path::new(KEYRING).exists() {
         format!("[signed-by={KEYRING}] ")
     } else {
@@ -116,16 +109,16 @@ pub(crate) fn add_backports(suite: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// Makes apt know a second architecture's packages; true when it did not and the lists must be fetched.
-pub(crate) fn add_architecture(arch: &str) -> Result<bool> {
+/// Whether apt knows this architecture's packages.
+pub(crate) fn knows_architecture(arch: &str) -> Result<bool> {
     let native = run::output(Command::new("dpkg").arg("--print-architecture"))?;
     let known = run::output(Command::new("dpkg").arg("--print-foreign-architectures"))?;
-    if native.trim() == arch || known.lines().any(|line| line == arch) {
-        return Ok(false);
-    }
-    need_root(&format!("architecture to be made known to dpkg: {arch}"))?;
-    run::output(Command::new("dpkg").args(["--add-architecture", arch]))?;
-    Ok(true)
+    Ok(native.trim() == arch || known.lines().any(|line| line == arch))
+}
+
+/// Makes apt know a second architecture's packages.
+pub(crate) fn add_architecture(arch: &str) -> Result<()> {
+    run::output(Command::new("dpkg").args(["--add-architecture", arch])).map(drop)
 }
 
 /// Whether apt can download this package (`name`, `name:arch` or `name=version`).

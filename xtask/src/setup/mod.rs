@@ -21,7 +21,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{paths, run};
 use kernel::{Arch, Kernel, Source};
@@ -52,6 +52,7 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
         return Ok(());
     }
     packages::check_system()?;
+    for_root(&pending(needs)?)?;
     let cache = paths::cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let lock = File::create(cache.join("lock"))?;
@@ -65,8 +66,24 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses anyone but root, where something is missing that only root can bring: all of that is named.
+fn for_root(jobs: &[Job]) -> Result<()> {
+    if apt::is_root()? {
+        return Ok(());
+    }
+    let missing: Vec<String> = jobs.iter().filter_map(Job::for_root).collect();
+    if !missing.is_empty() {
+        bail!(
+            "missing: {}; only root can install that: run `cargo xtask setup` once as root",
+            missing.join("; ")
+        );
+    }
+    Ok(())
+}
+
 /// One piece of the set-up.
 enum Job {
+    /// Fetched, with those of architectures that apt does not know yet.
     Lists(Vec<&'static str>),
     Install(Vec<&'static str>),
     Qemu,
@@ -134,7 +151,13 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
     if !missing.is_empty() || !later.is_empty() {
         foreign.sort_unstable();
         foreign.dedup();
-        jobs.push(Job::Lists(foreign));
+        let mut unknown = Vec::new();
+        for arch in foreign {
+            if !apt::knows_architecture(arch)? {
+                unknown.push(arch);
+            }
+        }
+        jobs.push(Job::Lists(unknown));
     }
     if !missing.is_empty() {
         jobs.push(Job::Install(missing));
@@ -161,7 +184,7 @@ impl Job {
         match self {
             Self::Lists(_) => "package lists".to_owned(),
             Self::Install(packages) => format!("packages {}", packages.join(" ")),
-            Self::Qemu => "emulators".to_owned(),
+            Self::Qemu => format!("emulators {}", packages::QEMU.join(" ")),
             Self::Stock { kernel, .. } => format!("kernel {}", kernel.name),
             Self::Debug { kernel, .. } => format!("kernel {} (is built)", kernel.name),
             Self::Busybox(arch) => format!("busybox for {}", arch.debian()),
@@ -169,10 +192,21 @@ impl Job {
         }
     }
 
+    /// What of it only root can do.
+    fn for_root(&self) -> Option<String> {
+        match self {
+            Self::Lists(unknown) if !unknown.is_empty() => {
+                Some(format!("architecture {}", unknown.join(" ")))
+            }
+            Self::Install(_) | Self::Qemu => Some(self.title()),
+            _ => None,
+        }
+    }
+
     fn run(&self) -> Result<()> {
         match self {
-            Self::Lists(foreign) => {
-                for arch in foreign {
+            Self::Lists(unknown) => {
+                for arch in unknown {
                     apt::add_architecture(arch)?;
                 }
                 update_lists()
@@ -200,7 +234,7 @@ impl Job {
 
 /// Only root may fetch the lists; for anyone else those that are there must do.
 fn update_lists() -> Result<()> {
-    if apt::need_root("package lists").is_ok() {
+    if apt::is_root()? {
         apt::update()?;
     }
     Ok(())

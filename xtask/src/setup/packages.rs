@@ -46,7 +46,8 @@ pub(crate) const LINT: &[&str] = &["rustfmt-web", "rust-web-clippy", "libclang-r
 /// To count the instructions of a process.
 pub(crate) const VALGRIND: &[&str] = &["valgrind"];
 
-const QEMU: &[&str] = &["qemu-system-arm", "qemu-system-x86", "qemu-utils"];
+/// The emulators.
+pub(super) const QEMU: &[&str] = &["qemu-system-arm", "qemu-system-x86", "qemu-utils"];
 /// The first version that models the BCM2835 SPI controller and the i.MX 8M Plus board.
 const QEMU_VERSION: &str = "1:10.0";
 
