@@ -165,6 +165,7 @@ pub(crate) fn test(long: bool) -> bool {
             ("loom", Box::new(host::models)),
             ("ThreadSanitizer", Box::new(host::thread_sanitizer)),
         ],
+    report.step("documentation", host::documentation);
         vec![
             ("what does not compile", Box::new(host::promises)),
             (
