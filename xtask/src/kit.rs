@@ -36,7 +36,8 @@ pub(crate) fn modules(kernel: &'static Kernel) -> Result<Built> {
     let mut make = make(kernel, &out, &[])?;
     let (text, errors) =
         run::both(&mut make).with_context(|| format!("modules for {}", kernel.name))?;
-    fs::write(out.with_extension("log"), format!("{text}{errors}"))?;
+    let log = kernels.join(format!("{}.log", kernel.name));
+    fs::write(log, format!("{text}{errors}"))?;
     let warning = errors
         .lines()
         .find(|line| line.to_lowercase().contains("warning"));
@@ -97,12 +98,50 @@ const NEVER_IN_A_KERNEL: [&str; 4] = [
     "clippy::unwrap_used",
 ];
 
-/// Lints what is built for a kernel, all of this tree that goes into its modules, with that kernel's declarations: its modules have been built.
-pub(crate) fn lint_modules(kernel: &'static Kernel) -> Result<()> {
+/// The crates that become modules.
+const MODULES: [&str; 5] = ["evl-shim", "oob-spi", "bcm2835", "vboard", "oob-trial"];
+
+/// A build of the modules that is linted: none compiles all of the tree's code.
+pub(crate) struct Lint {
+    pub(crate) name: &'static str,
+    /// Where it lies, in the folder of all builds; it has been built.
+    built: &'static str,
+    target: &'static str,
+    /// For EVL, which needs no shim.
+    evl: bool,
+}
+
+/// The three of them: on each core, and for each architecture.
+pub(crate) const LINTS: [Lint; 3] = [
+    Lint {
+        name: "x86_64",
+        built: "6.12-rt-amd64",
+        target: "x86_64-unknown-none",
+        evl: false,
+    },
+    Lint {
+        name: "x86_64, EVL",
+        built: "abi/abi-32",
+        target: "x86_64-unknown-none",
+        evl: true,
+    },
+    Lint {
+        name: "arm64",
+        built: "6.12-rt-arm64",
+        target: "aarch64-unknown-none-softfloat",
+        evl: false,
+    },
+];
+
+/// Lints all of this tree that goes into the modules of such a build, with its declarations of the kernel.
+pub(crate) fn lint_modules(lint: &Lint) -> Result<()> {
     let mut cargo = Command::new(CARGO);
     cargo.args(["clippy", "--locked", "--release", "-Zbuild-std=core"]);
-    cargo.args(["--target", "x86_64-unknown-none", "--package", "kernel"]);
-    for package in ["evl-shim", "oob-spi", "bcm2835", "vboard", "oob-trial"] {
+    cargo.args(["--target", lint.target, "--package", "kernel"]);
+    for package in MODULES {
+        if lint.evl && package == "evl-shim" {
+            continue;
+        }
         cargo.args(["--package", package]);
         cargo.args(["--features", &format!("{package}/module")]);
     }
@@ -111,12 +150,15 @@ pub(crate) fn lint_modules(kernel: &'static Kernel) -> Result<()> {
         cargo.args(["-D", lint]);
     }
     debian_rust(&mut cargo);
+    if lint.evl {
+        cargo.env("RUSTFLAGS", "--cfg=oob_core_evl");
+    }
     let kernels = paths::target().join("kernel");
     let path = std::env::var("PATH").unwrap_or_default();
     cargo
         .env("PATH", format!("/usr/bin:{path}"))
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("OOBKIT_BINDINGS", kernels.join(kernel.name).join("rust"))
+        .env("OOBKIT_BINDINGS", kernels.join(lint.built).join("rust"))
         .env("CARGO_TARGET_DIR", kernels.join("lint"))
         .current_dir(paths::repo());
     run::output(&mut cargo).map(drop)

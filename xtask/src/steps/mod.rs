@@ -11,6 +11,7 @@
 
 mod abi;
 pub(crate) mod bench;
+mod built;
 pub(crate) mod demo;
 mod guests;
 mod host;
