@@ -159,6 +159,7 @@ pub(crate) fn test(long: bool) -> bool {
     });
     report.step("format", host::format);
     report.step("clippy", host::clippy);
+    report.step("documentation", host::documentation);
     report.step("host tests", || host::tests(long));
     // Models and sanitized threads keep one processor busy for minutes, the builds both, but not all the time.
     report.lanes([
@@ -166,7 +167,6 @@ pub(crate) fn test(long: bool) -> bool {
             ("loom", Box::new(host::models)),
             ("ThreadSanitizer", Box::new(host::thread_sanitizer)),
         ],
-    report.step("documentation", host::documentation);
         vec![
             ("what does not compile", Box::new(host::promises)),
             (
