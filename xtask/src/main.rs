@@ -38,6 +38,9 @@ enum Task {
         kernel: String,
     },
     /// Run a command in a virtual machine with the kit's modules loaded
+    ///
+    /// Exits with the command's status; with 124 where the guest hung, 125 where its kernel reported anything about itself
+    /// (WARNING, BUG, panic), 126 where the emulator ended too early, and 130 when told to stop.
     Vm(VmArgs),
     /// Show the control loop at work, out of band and in-band
     Demo,

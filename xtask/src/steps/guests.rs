@@ -8,8 +8,8 @@ use anyhow::Result;
 
 use super::{Count, Report, built};
 use crate::setup::kernel::{KERNELS, Kernel};
+use crate::vm::Job;
 use crate::vm::machine::Name;
-use crate::vm::{Job, Outcome, Verdict};
 use crate::{kit, paths};
 
 /// Where the list of VM tests runs.
@@ -123,59 +123,4 @@ fn vm_tests(machine: Name, kernel: &str, long: bool, text: &mut Vec<u8>) -> Resu
         count.add(Count::FAIL);
     }
     Ok(count)
-}
-
-/// That a guest which is not well is seen to be so: all that the other guests show rests on it.
-pub(super) fn verdicts() -> Result<Count> {
-    type Check = fn(&Outcome) -> bool;
-    let cases: [(&str, &str, Check); 5] = [
-        ("a status", "exit 3", |outcome| {
-            matches!(outcome.verdict, Verdict::Exited(3))
-        }),
-        (
-            "a report",
-            "echo '<4>WARNING: planted' >/dev/kmsg",
-            |outcome| reported(outcome, "planted"),
-        ),
-        ("a panic", "echo c >/proc/sysrq-trigger", |outcome| {
-            reported(outcome, "panic")
-        }),
-        (
-            "a panic of Rust code, which is a BUG with its message",
-            "echo 42 >/sys/kernel/debug/vboard/panic",
-            |outcome| {
-                reported(outcome, "kernel BUG at") && outcome.log.contains("asked to panic: 42")
-            },
-        ),
-        ("a hang", "while :; do :; done", |outcome| {
-            matches!(outcome.verdict, Verdict::Hung(_))
-        }),
-    ];
-    let mut count = Count::default();
-    for (name, script, check) in cases {
-        match outcome(script) {
-            Ok(outcome) if check(&outcome) => count.add(Count::PASS),
-            Ok(_) => {
-                println!("{name} was not seen");
-                count.add(Count::FAIL);
-            }
-            Err(error) => {
-                println!("{name}: {error:#}");
-                count.add(Count::FAIL);
-            }
-        }
-    }
-    Ok(count)
-}
-
-fn outcome(script: &str) -> Result<Outcome> {
-    let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-    let mut job = Job::new(Name::X86_64.machine(), None, command)?;
-    job.timeout = Duration::from_secs(40);
-    job.results = paths::target().join("vm/test/verdict");
-    job.run(&mut std::io::sink())
-}
-
-fn reported(outcome: &Outcome, text: &str) -> bool {
-    matches!(&outcome.verdict, Verdict::Reported(line) if line.contains(text))
 }

@@ -15,6 +15,7 @@ mod built;
 pub(crate) mod demo;
 mod guests;
 mod host;
+mod verdicts;
 
 use std::sync::Mutex;
 use std::thread;
@@ -178,7 +179,7 @@ pub(crate) fn test(long: bool) -> bool {
             ("clippy, kernel build", Box::new(guests::lint)),
         ],
     ]);
-    report.step("verdicts on guests", guests::verdicts);
+    report.step("verdicts on guests", verdicts::verdicts);
     guests::run_all(&mut report, long);
     report.close()
 }

@@ -32,7 +32,8 @@ use crate::setup::{self, Need};
 use crate::{kit, paths, run};
 use machine::{Machine, Serial};
 use qemu::Qemu;
-pub(crate) use watch::{Outcome, Verdict};
+pub(crate) use watch::Outcome;
+use watch::Verdict;
 
 const FLASH_IMAGE: &str = "flash.img";
 

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! That a guest which is not well is seen to be so, by `xtask vm` itself: all that the other guests show rests on it.
+//!
+//! ```text
+//!   this program --starts itself--> xtask vm x86_64 .. --starts--> QEMU
+//!        |                             ^                            ^
+//!        |--SIGTERM or SIGKILL---------'                            |
+//!        |--SIGSTOP: deaf to all but SIGKILL, as a hung one may be--'
+//!        '--then: which status, which texts; and is that very QEMU gone?
+//! ```
+
+use std::env;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Count;
+use crate::paths;
+
+/// How long one may take to be built and booted, and to end.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long what was killed may take to be gone.
+const GRACE: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(50);
+
+/// What begins the kernel log's end, which every guest that is not well must show.
+const LOG: &str = "--- the kernel log's end ---";
+
+/// All of them.
+pub(super) fn verdicts() -> Result<Count> {
+    type Case = fn() -> Result<()>;
+    let cases: [(&str, Case); 8] = [
+        ("status and options", options),
+        ("a report", || {
+            let script = "echo '<4>WARNING: planted' >/dev/kmsg";
+            unwell(script, 125, &["the kernel reported", "WARNING: planted"])
+        }),
+        ("a panic", || {
+            let script = "echo c >/proc/sysrq-trigger";
+            unwell(script, 125, &["Kernel panic - not syncing"])
+        }),
+        (
+            "a panic of Rust code, which is a BUG with its message",
+            || {
+                let script = "echo 42 >/sys/kernel/debug/vboard/panic";
+                unwell(script, 125, &["kernel BUG at", "asked to panic: 42"])
+            },
+        ),
+        ("an emulator that ends too early", emulator_gone),
+        ("a hang, of the emulator too", hang),
+        ("SIGTERM", terminated),
+        ("SIGKILL", killed),
+    ];
+    let mut count = Count::default();
+    for (name, case) in cases {
+        match case() {
+            Ok(()) => count.add(Count::PASS),
+            Err(error) => {
+                println!("{name}: {error:#}");
+                count.add(Count::FAIL);
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// The command's status comes back, and each option takes effect.
+fn options() -> Result<()> {
+    let added = folder()?.join("added.txt");
+    fs::write(&added, "added\n")?;
+    let script = "cat /added.txt; echo cpus: $(grep -c ^processor /proc/cpuinfo); \
+                  cat /sys/class/dmi/id/product_serial /proc/cmdline; exit 3";
+    let added = added.display().to_string();
+    let mut options = vec!["--add", &added, "--cpus", "1", "--append", "oobkit_probe=1"];
+    options.extend(["--qemu", "-smbios", "--qemu", "type=1,serial=probe-7"]);
+    let ended = Running::start(&options, script)?.end()?;
+    ended.hold(Some(3), &["added\n", "cpus: 1\n", "probe-7\n"])?;
+    ended.hold(Some(3), &[" oobkit_probe=1"])
+}
+
+fn unwell(script: &str, status: i32, texts: &[&str]) -> Result<()> {
+    let ended = Running::start(&[], script)?.end()?;
+    ended.hold(Some(status), &[LOG])?;
+    ended.hold(Some(status), texts)
+}
+
+fn emulator_gone() -> Result<()> {
+    let ended = Running::start(&["--qemu", "-no-such-option"], "true")?.end()?;
+    ended.hold(Some(126), &[LOG, "-no-such-option: invalid option"])
+}
+
+/// The time-out ends a guest that hangs, be it that its emulator answers nothing any more.
+fn hang() -> Result<()> {
+    let script = "echo looping; while :; do :; done";
+    let mut running = Running::start(&["--timeout", "40"], script)?;
+    let emulator = running.emulator()?;
+    let start = Instant::now();
+    running.wait_for("the guest's first word", |running| {
+        // A machine with much else to do may not come so far in time; then the guest hangs while it boots.
+        Ok(running.said()?.contains("looping") || start.elapsed() > Duration::from_secs(30))
+    })?;
+    emulator.send(libc::SIGSTOP)?;
+    let ended = running.end()?;
+    ended.hold(Some(124), &[LOG, "the guest hung"])?;
+    emulator.gone()
+}
+
+/// Told to stop, it says so and takes the emulator along.
+fn terminated() -> Result<()> {
+    let mut running = Running::start(&[], "true")?;
+    let emulator = running.emulator()?;
+    emulator.send(libc::SIGSTOP)?;
+    // Earlier than that it would die of the signal, as any program does.
+    running.wait_for("a handler of SIGTERM", |running| {
+        running.own().catches(libc::SIGTERM)
+    })?;
+    running.own().send(libc::SIGTERM)?;
+    running.end()?.hold(Some(130), &[LOG, "interrupted"])?;
+    emulator.gone()
+}
+
+/// Killed, it can do nothing; the kernel kills the emulator.
+fn killed() -> Result<()> {
+    let mut running = Running::start(&[], "true")?;
+    let emulator = running.emulator()?;
+    emulator.send(libc::SIGSTOP)?;
+    let own = running.own();
+    own.send(libc::SIGKILL)?;
+    running.end()?.hold(None, &[])?;
+    // Nobody is left who would.
+    let left = paths::target().join(format!("vm/.x86_64-{}", own.pid));
+    emulator.gone()?;
+    fs::remove_dir_all(&left).with_context(|| format!("no {}", left.display()))
+}
+
+fn folder() -> Result<PathBuf> {
+    let folder = paths::target().join("vm/test/verdict");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// `xtask vm`, by this very program.
+struct Running {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Running {
+    /// Has a shell in the guest run `script`.
+    fn start(options: &[&str], script: &str) -> Result<Self> {
+        let output = folder()?.join("output");
+        let file = File::create(&output)?;
+        let child = Command::new(env::current_exe()?)
+            .args(["vm", "x86_64"])
+            .args(options)
+            .args(["--", "sh", "-c", script])
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()?;
+        Ok(Self { child, output })
+    }
+
+    fn own(&self) -> Process {
+        Process {
+            pid: self.child.id(),
+        }
+    }
+
+    /// What it has printed so far.
+    fn said(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(&self.output)?).into_owned())
+    }
+
+    fn wait_for(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> Result<bool>) -> Result<()> {
+        let start = Instant::now();
+        while !is_so(self)? {
+            if self.child.try_wait()?.is_some() || start.elapsed() > PATIENCE {
+                bail!("{what} did not come:\n{}", self.said()?);
+            }
+            thread::sleep(TICK);
+        }
+        Ok(())
+    }
+
+    /// Its emulator, once it runs.
+    fn emulator(&mut self) -> Result<Process> {
+        let mut found = None;
+        self.wait_for("the emulator", |running| {
+            found = running.own().child("qemu-system")?;
+            Ok(found.is_some())
+        })?;
+        found.context("no emulator")
+    }
+
+    fn end(mut self) -> Result<Ended> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                let text = self.said()?;
+                return Ok(Ended { status, text });
+            }
+            ensure!(start.elapsed() < PATIENCE, "no end:\n{}", self.said()?);
+            thread::sleep(TICK);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How it ended, and all that it said.
+struct Ended {
+    status: ExitStatus,
+    text: String,
+}
+
+impl Ended {
+    fn hold(&self, status: Option<i32>, texts: &[&str]) -> Result<()> {
+        let Self { status: is, text } = self;
+        ensure!(is.code() == status, "{is}, not {status:?}:\n{text}");
+        for wanted in texts {
+            ensure!(text.contains(wanted), "{wanted:?} is not in:\n{text}");
+        }
+        Ok(())
+    }
+}
+
+/// A process by its number, which is not given to another one so soon.
+#[derive(Clone, Copy)]
+struct Process {
+    pid: u32,
+}
+
+impl Process {
+    fn send(self, signal: i32) -> Result<()> {
+        let pid = libc::pid_t::try_from(self.pid)?;
+        // SAFETY: kill takes two integers and touches no memory.
+        let result = unsafe { libc::kill(pid, signal) };
+        ensure!(result == 0, "signal {signal} cannot be sent to {pid}");
+        Ok(())
+    }
+
+    /// A field of what the kernel tells of it.
+    fn field(self, name: &str) -> Option<String> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.map(|line| line.trim().to_owned())
+    }
+
+    fn catches(self, signal: i32) -> Result<bool> {
+        let caught = self.field("SigCgt").context("it has ended")?;
+        let bit = u64::from_str_radix(&caught, 16)? >> (signal - 1);
+        Ok(bit & 1 == 1)
+    }
+
+    /// A child of this name.
+    fn child(self, name: &str) -> Result<Option<Self>> {
+        let mut children = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            if let Ok(pid) = entry?.file_name().to_string_lossy().parse() {
+                children.push(Self { pid });
+            }
+        }
+        let parent = self.pid.to_string();
+        Ok(children.into_iter().find(|child| {
+            child.field("PPid").as_ref() == Some(&parent)
+                && child
+                    .field("Name")
+                    .is_some_and(|found| found.starts_with(name))
+        }))
+    }
+
+    /// Waits until it runs no more; one that only waits for its parent to ask for its status does not.
+    fn gone(self) -> Result<()> {
+        let start = Instant::now();
+        while self
+            .field("State")
+            .is_some_and(|state| !state.starts_with(['Z', 'X']))
+        {
+            if start.elapsed() > GRACE {
+                self.send(libc::SIGKILL)?;
+                bail!("the emulator was left behind");
+            }
+            thread::sleep(TICK);
+        }
+        Ok(())
+    }
+}
