@@ -112,18 +112,16 @@ fn task(task: Task) -> Result<ExitCode> {
             }
         }
         Task::Vm(args) => return vm(args),
-        Task::Demo => return steps::demo::demo(),
-        Task::Test { long } => {
-            return Ok(if steps::test(long) {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
-        }
-        Task::Bench { name } => return steps::bench::bench(&name),
+        Task::Demo => return Ok(status(steps::demo::demo()?)),
+        Task::Test { long } => return Ok(status(steps::test(long))),
+        Task::Bench { name } => return Ok(status(steps::bench::bench(&name)?)),
         Task::Clean { cache } => clean(cache)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn status(is_well: bool) -> ExitCode {
+    ExitCode::from(u8::from(!is_well))
 }
 
 /// All but the debug kernel, which is built when something asks for it.

@@ -76,6 +76,9 @@ pub(crate) const KERNELS: &[Kernel] = &[
     stock("6.12-amd64", Arch::X86_64, "6.12", "amd64"),
     stock("6.1-rt-amd64", Arch::X86_64, "6.1", "rt-amd64"),
     stock("6.12-rt-arm64", Arch::Arm64, "6.12", "rt-arm64"),
+    stock("6.12-arm64", Arch::Arm64, "6.12", "arm64"),
+    stock("6.1-rt-arm64", Arch::Arm64, "6.1", "rt-arm64"),
+    stock("6.1-amd64", Arch::X86_64, "6.1", "amd64"),
     Kernel {
         name: "debug-amd64",
         arch: Arch::X86_64,

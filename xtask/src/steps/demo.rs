@@ -8,7 +8,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
@@ -24,8 +23,8 @@ const RATES: [u32; 2] = [10, 15];
 const SECONDS: u32 = 3;
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// Runs it; fails where the kit missed a period or got a wrong frame, or where the load was none.
-pub(crate) fn demo() -> Result<ExitCode> {
+/// Runs it; false where the kit missed a period or got a wrong frame, or where the load was none.
+pub(crate) fn demo() -> Result<bool> {
     let jobs = RATES.map(job);
     println!(
         "10 and 15 kHz, out-of-band and in-band, under load, {SECONDS} s each of a guest whose instructions are counted"
@@ -47,7 +46,7 @@ pub(crate) fn demo() -> Result<ExitCode> {
         }
         kept &= clean;
     }
-    Ok(ExitCode::from(u8::from(!kept)))
+    Ok(kept)
 }
 
 fn job(rate: u32) -> Result<Job> {

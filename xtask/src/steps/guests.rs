@@ -32,9 +32,15 @@ fn guests(long: bool) -> impl Iterator<Item = &'static (Name, &'static str)> {
         .chain(LONG_GUESTS.iter().filter(move |_| long))
 }
 
-/// The kernels that those guests run.
+/// What modules are also built for then, since any 6.1 or 6.12 headers package shall do; nothing runs there.
+const LONG_BUILDS: &[&str] = &["6.12-arm64", "6.1-rt-arm64", "6.1-amd64"];
+
+/// The kernels that those guests run, and those that are only built for.
 pub(super) fn kernels(long: bool) -> impl Iterator<Item = &'static Kernel> {
-    let used = move |kernel: &&Kernel| guests(long).any(|(_, name)| kernel.name == *name);
+    let used = move |kernel: &&Kernel| {
+        guests(long).any(|(_, name)| kernel.name == *name)
+            || long && LONG_BUILDS.contains(&kernel.name)
+    };
     KERNELS.iter().filter(used)
 }
 

@@ -48,6 +48,11 @@ impl Count {
         failed: 1,
     };
 
+    /// Of a step that is one test.
+    fn of(passed: bool) -> Self {
+        if passed { Self::PASS } else { Self::FAIL }
+    }
+
     fn add(&mut self, other: Self) {
         self.passed = self.passed.saturating_add(other.passed);
         self.failed = self.failed.saturating_add(other.failed);
@@ -181,6 +186,14 @@ pub(crate) fn test(long: bool) -> bool {
     ]);
     report.step("verdicts on guests", verdicts::verdicts);
     guests::run_all(&mut report, long);
+    if long {
+        report.step("demo", || demo::demo().map(Count::of));
+        for name in bench::NAMES {
+            report.step(&format!("bars of bench {name}"), || {
+                bench::bench(name).map(Count::of)
+            });
+        }
+    }
     report.close()
 }
 
