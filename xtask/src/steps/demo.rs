@@ -2,20 +2,26 @@
 //! `cargo xtask demo`: the control loop in a stock kernel, the kit's way beside mainline's.
 //!
 //! ```text
-//!   10 kHz: guest -- out-of-band, in-band --> table; target/demo/closed-loop-10kHz.{svg,json}     side by side,
-//!   15 kHz: guest -- out-of-band, in-band --> table; target/demo/closed-loop-15kHz.{svg,json}     one core each
+//!   10 kHz: guest -- out-of-band, in-band --> target/demo/closed-loop-10kHz.{svg,json}     side by side,
+//!   15 kHz: guest -- out-of-band, in-band --> target/demo/closed-loop-15kHz.{svg,json}     one core each
+//!              '-- its output --> a progress bar                        '--> a table
 //! ```
 
+mod table;
+mod watch;
+
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use indicatif::MultiProgress;
 
 use crate::paths;
 use crate::vm::Job;
 use crate::vm::machine::Name;
+use watch::Watch;
 
 /// In kHz.
 const RATES: [u32; 2] = [10, 15];
@@ -25,12 +31,15 @@ const TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// Runs it; false where the kit missed a period or got a wrong frame, or where the load was none.
 pub(crate) fn demo() -> Result<bool> {
-    let jobs = RATES.map(job);
     println!(
-        "10 and 15 kHz, out-of-band and in-band, under load, {SECONDS} s each of a guest whose instructions are counted"
+        "A motor's position loop at 10 and 15 kHz, out-of-band and in-band, under load,\n\
+         {SECONDS} s each of a guest whose instructions are counted:"
     );
+    let bars = MultiProgress::new();
+    let watched = RATES.map(|rate| (rate, Watch::new(&bars, rate, periods(rate))));
     let shown = thread::scope(|scope| {
-        jobs.map(|job| scope.spawn(|| job.and_then(|job| show(&job))))
+        watched
+            .map(|(rate, watch)| scope.spawn(move || show(rate, watch)))
             .map(|guest| {
                 guest
                     .join()
@@ -38,15 +47,20 @@ pub(crate) fn demo() -> Result<bool> {
             })
     });
     let mut kept = true;
-    for (rate, shown) in RATES.into_iter().zip(shown) {
+    for shown in shown {
         let Shown { text, clean, files } = shown?;
-        println!("=== {rate} kHz\n{text}");
+        println!("\n{text}");
         for file in files {
             println!("{}", file.display());
         }
         kept &= clean;
     }
     Ok(kept)
+}
+
+/// Of one way.
+fn periods(rate: u32) -> u64 {
+    u64::from(rate) * 1_000 * u64::from(SECONDS)
 }
 
 fn job(rate: u32) -> Result<Job> {
@@ -71,27 +85,41 @@ struct Shown {
     files: Vec<PathBuf>,
 }
 
-fn show(job: &Job) -> Result<Shown> {
-    let mut text = Vec::new();
-    let outcome = job.run(&mut text)?;
-    let mut text = String::from_utf8_lossy(&text).into_owned();
+fn show(rate: u32, mut watch: Watch) -> Result<Shown> {
+    let job = job(rate)?;
+    let outcome = job.run(&mut watch)?;
+    let mut complaint = None;
     if let Some(trouble) = outcome.trouble() {
-        text.push_str(&format!("{}\n{trouble}\n", outcome.log));
+        complaint = Some(format!("{}\n{trouble}", outcome.log));
+    } else if outcome.exit_status() != 0 {
+        complaint = Some(watch.text());
     }
+    let files = keep(&job.results.join("out"))?;
+    let json = files
+        .iter()
+        .find(|file| file.ends_with(format!("closed-loop-{rate}kHz.json")));
+    let table = match json {
+        Some(json) => table::table(rate, &fs::read_to_string(json)?)?,
+        None => format!("{rate} kHz: no figures\n"),
+    };
+    Ok(Shown {
+        text: table + &complaint.clone().unwrap_or_default(),
+        clean: complaint.is_none(),
+        files,
+    })
+}
+
+/// Moves what the guest left to where the demo's files lie.
+fn keep(out: &Path) -> Result<Vec<PathBuf>> {
     let folder = paths::target().join("demo");
     fs::create_dir_all(&folder)?;
     let mut files = Vec::new();
-    let out = job.results.join("out");
-    for entry in fs::read_dir(&out).into_iter().flatten() {
+    for entry in fs::read_dir(out).into_iter().flatten() {
         let entry = entry?;
         let to = folder.join(entry.file_name());
         fs::rename(entry.path(), &to).with_context(|| format!("cannot move {}", to.display()))?;
         files.push(to);
     }
     files.sort();
-    Ok(Shown {
-        text,
-        clean: outcome.exit_status() == 0,
-        files,
-    })
+    Ok(files)
 }
