@@ -6,6 +6,7 @@
 
 use crate::alloc::KBox;
 use crate::error::Result;
+use crate::time::monotonic_ns;
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_ulong, c_void};
 use core::marker::PhantomData;
@@ -202,15 +203,27 @@ impl WaitQueue {
             (unsafe { &mut *argument.cast::<F>() })()
         }
         let argument = (&raw mut condition).cast::<c_void>();
-        // SAFETY: pure arithmetic.
-        let jiffies = unsafe { bindings::msecs_to_jiffies(ms) }.cast_signed();
-        // The tick that is under way is no whole one.
-        let jiffies = jiffies.saturating_add(1);
         let queue = self.0.get().cast();
-        // SAFETY: the queue was initialised in `new`; `call` and `argument` belong together.
-        let left =
-            unsafe { bindings::wait_event_timeout(queue, Some(call::<F>), argument, jiffies) };
-        left != 0
+        let end = monotonic_ns().saturating_add(u64::from(ms).saturating_mul(1_000_000));
+        let mut ms = ms;
+        loop {
+            // SAFETY: pure arithmetic.
+            let jiffies = unsafe { bindings::msecs_to_jiffies(ms) }.cast_signed();
+            // The tick that is under way is no whole one.
+            let jiffies = jiffies.saturating_add(1);
+            // SAFETY: the queue was initialised in `new`; `call` and `argument` belong together.
+            let left =
+                unsafe { bindings::wait_event_timeout(queue, Some(call::<F>), argument, jiffies) };
+            if left != 0 {
+                return true;
+            }
+            // Ticks that came late, as on EVL they may, have left the count of them behind the clock.
+            let rest = end.saturating_sub(monotonic_ns());
+            if rest == 0 {
+                return false;
+            }
+            ms = u32::try_from(rest.div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        }
     }
 
     /// Wakes all; in-band context only (the queue's lock sleeps on PREEMPT_RT).
