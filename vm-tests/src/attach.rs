@@ -20,42 +20,42 @@ const ROOM: usize = 256;
 pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "attach: only SCHED_FIFO of priority 1 to 98",
-        on: On::Any,
+        on: On::Shim,
         run: only_fifo,
     },
     Test {
         name: "attach: only with CAP_SYS_NICE",
-        on: On::Any,
+        on: On::Shim,
         run: only_capable,
     },
     Test {
         name: "attach: each bad argument has its errno",
-        on: On::Any,
+        on: On::Shim,
         run: bad_arguments,
     },
     Test {
         name: "attach: once; detach: once",
-        on: On::Any,
+        on: On::Shim,
         run: once,
     },
     Test {
         name: "attach: 256 threads at once and no more",
-        on: On::Any,
+        on: On::Shim,
         run: full,
     },
     Test {
         name: "attach: 300 threads that end without detaching leave no trace",
-        on: On::Any,
+        on: On::Shim,
         run: ended_threads,
     },
     Test {
         name: "attach: a killed process's threads leave no trace",
-        on: On::Any,
+        on: On::Shim,
         run: killed_process,
     },
     Test {
         name: "attach: a child process is not attached",
-        on: On::Any,
+        on: On::Shim,
         run: not_inherited,
     },
 ];

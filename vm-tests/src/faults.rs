@@ -133,11 +133,14 @@ fn disable_with_stuck_frame(_: &Guest) -> Result<()> {
                 });
                 thread::sleep(Duration::from_millis(5));
                 let disabled = accepted("DISABLE", frames.device.disable());
-                // The thread may have come after all.
+                // The thread may have come when DISABLE had begun, or after all.
                 let ran = task::join(runner);
                 disabled.and(match ran {
-                    Err(error) if !error.to_string().contains("errno 6 ") => Err(error),
-                    _ => Ok(()),
+                    Err(error) => match error.to_string() {
+                        text if text.contains("errno 6 ") || text.contains("errno 108 ") => Ok(()),
+                        _ => Err(error),
+                    },
+                    Ok(()) => Ok(()),
                 })
             })?;
         }

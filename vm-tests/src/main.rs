@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   vm-tests --list        the promises of this board, in order
-//!   vm-tests [--only TEXT] each one in a process of its own: ok NAME | FAIL NAME: why
+//!   vm-tests [--only TEXT] each one in a process of its own: ok NAME | FAIL NAME: why | not applicable NAME: why
 //!                          N passed, N failed                     status 1 where one failed
 //! ```
 //!
@@ -29,6 +29,7 @@ mod refused_pointers;
 mod refused_run;
 mod refused_setup;
 mod runner;
+mod stage_evl;
 mod stage_files;
 mod stage_interrupt;
 mod stage_kthread;
@@ -44,7 +45,7 @@ mod triggers;
 
 use clap::Parser;
 use std::process::ExitCode;
-use support::board::Board;
+use support::board::{Board, lacks};
 
 /// A promise.
 pub(crate) struct Test {
@@ -59,6 +60,12 @@ pub(crate) struct Test {
 pub(crate) enum On {
     /// Wherever the modules load.
     Any,
+    /// Wherever the shim is the core.
+    Shim,
+    /// Wherever EVL is the core.
+    Evl,
+    /// Any board with an SPI bus in the kit's hands, where the shim is the core.
+    ShimSpi,
     /// Any board with an SPI bus in the kit's hands.
     Spi,
     /// The virtual board.
@@ -90,10 +97,11 @@ impl Guest {
 /// Every promise, in the order in which they are tested. The flash on raspi3b answers commands until it streams its
 /// content, which nothing ends: so that comes last. No test before it sends anything but zeroes there, which are no command.
 fn tests() -> Vec<&'static Test> {
-    let themes: [&[Test]; 28] = [
+    let themes: [&[Test]; 29] = [
         attach::TESTS,
         stage_threads::TESTS,
         stage_files::TESTS,
+        stage_evl::TESTS,
         stage_relay::TESTS,
         stage_lock::TESTS,
         stage_mutex::TESTS,
@@ -151,17 +159,26 @@ fn main() -> ExitCode {
     };
     let mut tests = tests();
     tests.retain(|test| guest.board.has(test.on));
+    let all = tests.clone();
+    tests.retain(|test| lacks(test.on).is_none());
     if let Some(name) = &arguments.alone {
         return runner::alone(&tests, name, &guest);
     }
-    if let Some(text) = &arguments.only {
-        tests.retain(|test| test.name.contains(text.as_str()));
-    }
+    let is_asked = |test: &&Test| match &arguments.only {
+        Some(text) => test.name.contains(text.as_str()),
+        None => true,
+    };
+    tests.retain(is_asked);
     if arguments.list {
         for test in &tests {
             println!("{}", test.name);
         }
         return ExitCode::SUCCESS;
+    }
+    for test in all.into_iter().filter(is_asked) {
+        if let Some(reason) = lacks(test.on) {
+            println!("not applicable {}: {reason}", test.name);
+        }
     }
     runner::run(&tests, &guest)
 }

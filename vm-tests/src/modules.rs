@@ -4,7 +4,7 @@
 
 use crate::gone::traffic;
 use crate::support::board::Board;
-use crate::support::device::{Device, Frames};
+use crate::support::device::{Device, Frames, is_evl};
 use crate::support::modules::{is_loaded, load_all, names, try_unload, unload};
 use crate::support::task::{self, become_fifo, try_attach};
 use crate::support::{accepted, refused};
@@ -39,7 +39,7 @@ pub(crate) const TESTS: &[Test] = &[
     },
     Test {
         name: "modules: a thread that was attached to the former core is not to the next",
-        on: On::Spi,
+        on: On::ShimSpi,
         run: former_core,
     },
 ];
@@ -79,10 +79,15 @@ fn works(board: Board) -> Result<()> {
 }
 
 fn in_use(guest: &Guest) -> Result<()> {
-    let ctl = Device::open_path(ctl::PATH)?;
+    // EVL is no module.
+    let ctl = match is_evl() {
+        true => None,
+        false => Some(Device::open_path(ctl::PATH)?),
+    };
     let device = Device::open(0)?;
     // Those that others need, and those whose files are open.
-    for name in ["evl_shim", "oob_spi"] {
+    let needed = ["evl_shim", "oob_spi"].into_iter();
+    for name in needed.skip(usize::from(is_evl())) {
         refused(
             &format!("unloading {name}"),
             try_unload(name)?,

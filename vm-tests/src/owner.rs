@@ -2,7 +2,7 @@
 
 //! Oob mode belongs to the process that entered it.
 
-use crate::support::device::{Device, Frames};
+use crate::support::device::{Device, Frames, is_evl};
 use crate::support::task::{self, become_fifo, try_attach};
 use crate::support::{accepted, refused};
 use crate::{Guest, On, Test};
@@ -45,16 +45,16 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// What a process that does not own oob mode is told.
-fn refuses_stranger(device: &Device, neighbour: &Device) -> Result<()> {
+fn refuses_stranger(device: &Device, neighbour: &Device, exchange: Errno) -> Result<()> {
     become_fifo()?;
     accepted("ATTACH", try_attach()?)?;
-    refused("RUN", device.run(), Errno::ACCESS)?;
-    refused("RUN_UNTIL", device.run_until(u64::MAX), Errno::ACCESS)?;
+    refused("RUN", device.run(), exchange)?;
+    refused("RUN_UNTIL", device.run_until(u64::MAX), exchange)?;
     let mut list = abi::RunList {
         count: 1,
         ..abi::RunList::default()
     };
-    refused("RUN_LIST", device.run_list(&mut list), Errno::ACCESS)?;
+    refused("RUN_LIST", device.run_list(&mut list), exchange)?;
     refused(
         "SET_TRIGGER",
         device.set_trigger(abi::Trigger::default()),
@@ -78,7 +78,7 @@ fn refuses_stranger(device: &Device, neighbour: &Device) -> Result<()> {
 fn other_process(_: &Guest) -> Result<()> {
     let mut child = task::fork(|parent| {
         parent.wait()?;
-        refuses_stranger(&Device::open(0)?, &Device::open(1)?)
+        refuses_stranger(&Device::open(0)?, &Device::open(1)?, Errno::ACCESS)
     })?;
     let frames = Frames::on(0, 16, 0)?;
     let stats = frames.device.stats()?;
@@ -102,7 +102,12 @@ fn child(_: &Guest) -> Result<()> {
     let neighbour = Device::open(1)?;
     task::in_child(|| {
         refused("RUN, not attached", frames.device.run(), Errno::PERM)?;
-        refuses_stranger(&frames.device, &neighbour)
+        // EVL knows a descriptor in the process that opened it only.
+        let exchange = match is_evl() {
+            true => Errno::BADF,
+            false => Errno::ACCESS,
+        };
+        refuses_stranger(&frames.device, &neighbour, exchange)
     })?;
     let mut child = task::fork(|_| {
         frames.received();

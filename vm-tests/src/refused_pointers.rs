@@ -4,7 +4,7 @@
 
 use crate::refused_setup::refuses;
 use crate::support::device::{Device, Edge, Mapping};
-use crate::support::{accepted, refused};
+use crate::support::{accepted, refused, task};
 use crate::{Guest, On, Test};
 use anyhow::{Result, ensure};
 use oobkit_abi::spi as abi;
@@ -90,7 +90,12 @@ const POINTER_CALLS: [(&str, u32, bool); 11] = [
     ("RD_MAX_SPEED_HZ", abi::RD_MAX_SPEED_HZ, true),
 ];
 
+/// By an attached thread: on EVL any other one's exchange calls are refused before their arguments are looked at.
 fn pointers(_: &Guest) -> Result<()> {
+    task::oob(bad_pointers)
+}
+
+fn bad_pointers() -> Result<()> {
     let page = rustix::param::page_size();
     let read_only = Mapping::anonymous(page, ProtFlags::READ)?;
     // Two pages, of which the second cannot be accessed.

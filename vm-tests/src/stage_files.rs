@@ -141,18 +141,18 @@ fn interrupted(_: &Guest) -> Result<()> {
 
 fn unimplemented(_: &Guest) -> Result<()> {
     task::oob(|| {
-        let ctl = Device::open_path(ctl::PATH)?;
-        refused("read", ctl.read(&mut [0; 4]), Errno::INVAL)?;
-        refused("write", ctl.write(&[0; 4]), Errno::INVAL)?;
-        refused("a call", ctl.call(ECHO, 0), Errno::NOTTY)?;
+        let other = Device::open_path(oob_trial::PATH)?;
+        refused("read", other.read(&mut [0; 4]), Errno::INVAL)?;
+        refused("write", other.write(&[0; 4]), Errno::INVAL)?;
+        refused("a call", other.call(ECHO, 0), Errno::NOTTY)?;
         // No poll: always ready.
-        ensure!(poll(&ctl, libc::POLLIN | libc::POLLOUT, 0)? == libc::POLLIN | libc::POLLOUT);
+        ensure!(poll(&other, libc::POLLIN | libc::POLLOUT, 0)? == libc::POLLIN | libc::POLLOUT);
         let trial = open()?;
         refused("an unknown call", trial.call(ECHO + 100, 0), Errno::NOTTY)?;
-        let read_only = std::fs::File::open(PATH)?;
+        let read_only = Device::of(std::fs::File::open(PATH)?);
         refused(
             "writing to a file to be read",
-            rustix::io::write(&read_only, b"x"),
+            read_only.write(b"x"),
             Errno::BADF,
         )
     })

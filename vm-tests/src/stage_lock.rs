@@ -51,7 +51,7 @@ fn date(after: Duration) -> u64 {
 }
 
 /// Hammers until `until_ns` or the lock's end, whatever signals come; the sum of it.
-fn hammer(trial: &Device, is_oob: bool, seed: u64, until_ns: u64) -> Result<Hammer> {
+fn hammer(trial: &Device, seed: u64, until_ns: u64) -> Result<Hammer> {
     let mut sum = Hammer::default();
     let mut round = 0;
     while Instant::now().as_nanos() < until_ns && sum.dead == 0 {
@@ -61,7 +61,7 @@ fn hammer(trial: &Device, is_oob: bool, seed: u64, until_ns: u64) -> Result<Hamm
             until_ns,
             ..Hammer::default()
         };
-        let made = trial.exchange_by(is_oob, STAX_HAMMER, &mut args);
+        let made = trial.exchange(STAX_HAMMER, &mut args);
         accepted("STAX_HAMMER", made)?;
         sum.entered += args.entered;
         sum.nested += args.nested;
@@ -101,7 +101,7 @@ fn hammer_all(
                 let number = gettid().as_raw_nonzero().get();
                 numbers.lock().expect("nobody panics here").push(number);
                 start.wait();
-                let sum = hammer(trial, is_oob, seed + n as u64, date(span))?;
+                let sum = hammer(trial, seed + n as u64, date(span))?;
                 drop(attached);
                 Ok(sum)
             })

@@ -22,22 +22,22 @@ const SOON: Duration = Duration::from_secs(10);
 pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "stage: the list of threads tells who is attached, with priority and processors",
-        on: On::Any,
+        on: On::Shim,
         run: who,
     },
     Test {
         name: "stage: the list of threads tells what each one waits for, and how often it has",
-        on: On::Any,
+        on: On::Shim,
         run: waits,
     },
     Test {
         name: "stage: a call's missing page is a stage switch, one that is there is none",
-        on: On::Any,
+        on: On::Shim,
         run: switches,
     },
     Test {
         name: "stage: a thread that dies in a wait leaves the list",
-        on: On::Any,
+        on: On::Shim,
         run: death,
     },
 ];

@@ -4,7 +4,7 @@
 //! frame once, in the kit's own wait.
 
 use crate::support::board::Board;
-use crate::support::device::{Device, Frames};
+use crate::support::device::{Device, Frames, is_evl};
 use crate::support::motor::FIFO_HZ;
 use crate::support::task::{self, switches_and_faults};
 use crate::support::tracefs::{Event, Events, Tracing};
@@ -156,6 +156,9 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
         false => guest.count(300, 3000) as usize,
     };
     let device = &frames.device;
+    if is_evl() {
+        return task::oob(|| stays_out_of_band(device, call, count));
+    }
     task::oob(|| {
         let tracing = Tracing::new()?;
         // Once for what is done at first use, in this process and in the tracing.
@@ -193,6 +196,36 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
         }
         bail!("in {ROUNDS} rounds of {count} calls there was never one sleep for each")
     })
+}
+
+/// On EVL a thread that goes out-of-band sleeps as an in-band task meanwhile: once, and then nothing of what the calls do
+/// is in-band's. So nothing in-band is asked between two of them.
+fn stays_out_of_band(device: &Device, call: Call, count: usize) -> Result<()> {
+    let tracing = Tracing::new()?;
+    for count in [10, count] {
+        let before = device.stats()?.frames;
+        let ((), events) = tracing.of(|| (0..count).try_for_each(|_| call.make(device)))?;
+        let frames = device.stats()?.frames - before;
+        ensure!(frames == count as u64, "{count} calls, {frames} frames");
+        let Events {
+            allocations,
+            faults,
+            sleeps,
+        } = events;
+        for (what, seen) in [("allocations", allocations), ("faults", faults)] {
+            ensure!(seen.is_empty(), "{} {what}: {}", seen.len(), first(&seen));
+        }
+        ensure!(
+            sleeps.len() == 1
+                && sleeps
+                    .iter()
+                    .all(|event| event.is_through("evl_switch_oob")),
+            "not once out-of-band, and there to stay, but {} times: {}",
+            sleeps.len(),
+            first(&sleeps)
+        );
+    }
+    Ok(())
 }
 
 fn others(guest: &Guest) -> Result<()> {

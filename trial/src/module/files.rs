@@ -138,7 +138,11 @@ impl File for Files {
     }
 
     fn exchange_inband(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
-        (command == ECHO).then(|| echo(argument, INBAND))
+        match command {
+            ECHO => Some(echo(argument, INBAND)),
+            PAUSE | crate::relay::WRITE => Some(Err(code::EPERM)),
+            _ => None,
+        }
     }
 
     fn oob_read(&self, buffer: UserSlice) -> Option<Result<usize>> {

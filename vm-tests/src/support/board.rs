@@ -2,6 +2,8 @@
 
 //! Which board this is, and what can be asked of the virtual one.
 
+use super::device::is_evl;
+use super::program32;
 use crate::On;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -47,20 +49,31 @@ impl Board {
         }
     }
 
-    /// Whether tests of this kind run here.
+    /// Whether tests of this kind are for this board.
     pub(crate) fn has(self, on: On) -> bool {
         if self == Self::Raspi3bOverlay {
             return on == On::Overlay;
         }
         match on {
-            On::Any => true,
+            On::Any | On::Shim | On::Evl => true,
             On::Overlay => false,
-            On::Spi => self != Self::Bare,
-            On::Vboard => self == Self::Vboard,
+            On::Spi | On::ShimSpi | On::Compat => self != Self::Bare,
+            On::Vboard | On::FailingMemory => self == Self::Vboard,
             On::Raspi3b => self == Self::Raspi3b,
-            On::Compat => self != Self::Bare && super::program32::can_run(),
-            On::FailingMemory => self == Self::Vboard && crate::memory::can_fail(),
         }
+    }
+}
+
+/// What this kernel lacks for tests of this kind, if anything.
+pub(crate) fn lacks(on: On) -> Option<&'static str> {
+    match on {
+        On::Shim | On::ShimSpi if is_evl() => Some("on EVL there is no shim"),
+        On::Evl if !is_evl() => Some("this kernel has no EVL"),
+        On::Compat if !program32::can_run() => Some("this kernel runs no programs of 32 bits"),
+        On::FailingMemory if !crate::memory::can_fail() => {
+            Some("this kernel cannot fail allocations on demand")
+        }
+        _ => None,
     }
 }
 

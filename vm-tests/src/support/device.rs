@@ -10,7 +10,9 @@
 
 use super::accepted;
 use anyhow::{Context, Result, ensure};
-use oobkit_abi::evl::OOB_IOCTL;
+use libc::c_long;
+use oob_trial::{STAX_HAMMER, files, relay, services};
+use oobkit_abi::evl::{OOB_IOCTL, OOB_READ, OOB_WRITE};
 use oobkit_abi::spi as abi;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -37,6 +39,11 @@ impl Device {
             .with_context(|| format!("cannot open {}", path.display()))
     }
 
+    /// What was opened in some other way.
+    pub(crate) const fn of(file: File) -> Self {
+        Self(file)
+    }
+
     /// Opens chip select `chip_select` of the kit's SPI bus.
     pub(crate) fn open(chip_select: u8) -> Result<Self> {
         Self::open_path(format!("{FOLDER}/spidev0.{chip_select}"))
@@ -55,22 +62,6 @@ impl Device {
         value: &mut T,
     ) -> Result<i32, Errno> {
         self.call(command, ptr::from_mut(value).expose_provenance())
-    }
-
-    /// As [`Self::exchange`], for a call of either stage: by an attached thread it is made out-of-band.
-    pub(crate) fn exchange_by<T: FromBytes + IntoBytes>(
-        &self,
-        is_attached: bool,
-        command: u32,
-        value: &mut T,
-    ) -> Result<i32, Errno> {
-        let argument = ptr::from_mut(value).expose_provenance();
-        call_by(
-            is_attached && is_evl(),
-            self.0.as_raw_fd(),
-            command,
-            argument,
-        )
     }
 
     /// As [`Self::exchange`], for a value that nobody looks at afterwards.
@@ -175,12 +166,30 @@ impl Device {
 
     /// `read(2)`; the number of bytes.
     pub(crate) fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
-        rustix::io::read(&self.0, into)
+        let fd = self.0.as_raw_fd();
+        let (to, len) = (into.as_mut_ptr(), into.len());
+        by_stage(
+            true,
+            // SAFETY: the buffer outlives the call.
+            || unsafe { libc::syscall(OOB_READ, fd, to, len) },
+            // SAFETY: as above.
+            || unsafe { libc::syscall(libc::SYS_read, fd, to, len) },
+        )
+        .map(|len| len as usize)
     }
 
     /// `write(2)`; the number of bytes.
     pub(crate) fn write(&self, from: &[u8]) -> Result<usize, Errno> {
-        rustix::io::write(&self.0, from)
+        let fd = self.0.as_raw_fd();
+        let (from, len) = (from.as_ptr(), from.len());
+        by_stage(
+            true,
+            // SAFETY: the buffer outlives the call.
+            || unsafe { libc::syscall(OOB_WRITE, fd, from, len) },
+            // SAFETY: as above.
+            || unsafe { libc::syscall(libc::SYS_write, fd, from, len) },
+        )
+        .map(|len| len as usize)
     }
 
     /// The descriptor, which stays this value's.
@@ -199,8 +208,21 @@ impl Device {
     }
 }
 
-/// The exchange calls, which a kernel with EVL serves out-of-band only.
-const EXCHANGE: [u32; 3] = [abi::RUN_OOB_XFER, abi::RUN_UNTIL, abi::RUN_LIST];
+/// The exchange calls, and those of EVL's own devices that are made the same way.
+const EXCHANGE: [u32; 12] = [
+    abi::RUN_OOB_XFER,
+    abi::RUN_UNTIL,
+    abi::RUN_LIST,
+    STAX_HAMMER,
+    files::ECHO,
+    files::PAUSE,
+    relay::WRITE,
+    services::MUTEX_TWICE,
+    services::MUTEX_KEPT,
+    services::WORK_WAIT,
+    crate::stage_evl::CONTROL,
+    crate::stage_evl::WAIT,
+];
 
 /// Whether this kernel has EVL, and so no shim.
 pub(crate) fn is_evl() -> bool {
@@ -211,24 +233,35 @@ pub(crate) fn is_evl() -> bool {
 
 /// `ioctl(2)`, or what stands for it, on a descriptor that may not even be open.
 pub(crate) fn call(fd: i32, command: u32, argument: usize) -> Result<i32, Errno> {
-    call_by(
-        EXCHANGE.contains(&command) && is_evl(),
-        fd,
-        command,
-        argument,
-    )
-}
-
-fn call_by(is_oob: bool, fd: i32, command: u32, argument: usize) -> Result<i32, Errno> {
-    let result = if is_oob {
+    by_stage(
+        EXCHANGE.contains(&command),
         // SAFETY: by the kit's and spidev's ABI such a call touches at most the argument, which is a live value of the
         // size that the command's number tells, or no address of this process.
-        unsafe { libc::syscall(OOB_IOCTL, fd, command, argument) }
-    } else {
+        || unsafe { libc::syscall(OOB_IOCTL, fd, command, argument) },
         // SAFETY: as above.
-        libc::c_long::from(unsafe { libc::ioctl(fd, command.into(), argument) })
-    };
-    if let Ok(result @ 0..) = i32::try_from(result) {
+        || unsafe { libc::ioctl(fd, command.into(), argument) }.into(),
+    )
+    .map(|result| result as i32)
+}
+
+/// A call that has an out-of-band form on EVL: of an attached thread it is made so. Of any other EVL refuses that with
+/// `EPERM`, before the file sees it; then it is made in-band, as everywhere else.
+fn by_stage(
+    has_oob: bool,
+    oob: impl FnOnce() -> c_long,
+    inband: impl FnOnce() -> c_long,
+) -> Result<c_long, Errno> {
+    if has_oob && is_evl() {
+        let made = result(oob());
+        if made != Err(Errno::PERM) {
+            return made;
+        }
+    }
+    result(inband())
+}
+
+fn result(result: c_long) -> Result<c_long, Errno> {
+    if result >= 0 {
         return Ok(result);
     }
     let error = std::io::Error::last_os_error();

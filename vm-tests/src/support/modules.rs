@@ -65,6 +65,9 @@ pub(crate) fn load_all(board: Board) -> Result<()> {
     if board != Board::Bare && bound()?.is_none() {
         bind()?;
     }
+    if is_evl() {
+        bind_spidev()?;
+    }
     await_nodes(board)
 }
 
@@ -92,8 +95,8 @@ fn await_nodes(board: Board) -> Result<()> {
         ],
         Board::Bare => &["/dev/oob/ctl"],
     };
-    // On EVL there is no shim to be spoken to, and its kernels may be older than spidev's knowledge of the board's device.
-    let needed = |node: &&&str| !is_evl() || node.starts_with("/dev/oob/spidev");
+    // On EVL there is no shim to be spoken to.
+    let needed = |node: &&&str| !is_evl() || !node.ends_with("/ctl");
     for node in nodes.iter().filter(needed) {
         eventually(&format!("{node} is there"), Duration::from_secs(5), || {
             Ok(Path::new(node).exists())
@@ -128,7 +131,21 @@ pub(crate) fn unbind() -> Result<String> {
 
 /// Binds the driver to a device again.
 pub(crate) fn bind_to(device: &str) -> Result<()> {
-    fs::write(format!("{DRIVER}/bind"), device).context("bind")
+    fs::write(format!("{DRIVER}/bind"), device).context("bind")?;
+    match is_evl() {
+        true => bind_spidev(),
+        false => Ok(()),
+    }
+}
+
+/// By hand, where that has not happened: kernels with EVL may be older than spidev's knowledge of the board's device.
+fn bind_spidev() -> Result<()> {
+    let device = Path::new("/sys/bus/spi/devices/spi0.0");
+    if !device.exists() || device.join("driver").exists() {
+        return Ok(());
+    }
+    fs::write(device.join("driver_override"), "spidev").context("driver_override")?;
+    fs::write("/sys/bus/spi/drivers/spidev/bind", "spi0.0").context("binding spidev")
 }
 
 /// Binds the driver to the one device it is for.

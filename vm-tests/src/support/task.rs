@@ -9,6 +9,7 @@ use oobkit::thread::{Attached, Realtime};
 use oobkit::time::Instant;
 use oobkit_abi::ctl;
 use rustix::io::Errno;
+use rustix::mm::MlockAllFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 use std::fs::File;
@@ -107,8 +108,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether a task, by its folder, is in state D (proc(5): the letter behind the name in parentheses).
 fn is_asleep(task: &str) -> Result<bool> {
-    if is_evl() {
-        return Ok(waits_in_evl(task.rsplit('/').next().unwrap_or_default()));
+    if is_evl() && waits_in_evl(task.rsplit('/').next().unwrap_or_default()) {
+        return Ok(true);
     }
     // A task that has ended sleeps no more.
     let stat = std::fs::read_to_string(format!("{task}/stat")).unwrap_or_default();
@@ -270,8 +271,16 @@ pub(crate) fn in_child(f: impl FnOnce() -> Result<()>) -> Result<()> {
     fork(|_| f())?.succeeds()
 }
 
-/// Attaches the calling thread through a control device of its own, or says why not.
+/// Attaches the calling thread for as long as it lives, through a control device of its own or to EVL; or says why not.
 pub(crate) fn try_attach() -> Result<Result<(), Errno>> {
+    if is_evl() {
+        // EVL takes threads of locked memory only.
+        rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)?;
+        let attached = oobkit::thread::attach();
+        return Ok(attached
+            .map(std::mem::forget)
+            .map_err(|error| Errno::from_raw_os_error(error.errno())));
+    }
     let ctl = Device::open_path(ctl::PATH)?;
     Ok(attach(&ctl))
 }

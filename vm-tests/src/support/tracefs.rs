@@ -45,6 +45,12 @@ impl Event {
         self.stack.iter().any(|line| line.contains(&mark))
     }
 
+    /// Whether a function of this name is on the stack.
+    pub(crate) fn is_through(&self, function: &str) -> bool {
+        let mark = format!("{function}+");
+        self.stack.iter().any(|line| line.starts_with(&mark))
+    }
+
     /// In one line.
     pub(crate) fn story(&self) -> String {
         format!("{} {} < {}", self.name, self.text, self.stack.join(" < "))
