@@ -78,11 +78,8 @@ void oobkit_layout(void)
 	OFFSET(spi_controller, prepare_message);
 	OFFSET(spi_controller, unprepare_message);
 	OFFSET(spi_controller, transfer_one);
-	OFFSET(spi_controller, use_gpio_descriptors);
 	SIZE(spi_device);
 	OFFSET(spi_device, controller);
-	OFFSET(spi_device, max_speed_hz);
-	OFFSET(spi_device, mode);
 	SIZE(spi_transfer);
 	OFFSET(spi_transfer, tx_buf);
 	OFFSET(spi_transfer, rx_buf);
@@ -93,5 +90,4 @@ void oobkit_layout(void)
 	OFFSET(spi_board_info, modalias);
 	OFFSET(spi_board_info, max_speed_hz);
 	OFFSET(spi_board_info, chip_select);
-	OFFSET(spi_board_info, mode);
 }
