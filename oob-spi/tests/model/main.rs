@@ -274,6 +274,32 @@ fn a_waiter_leaves_before_another_trigger_serves() {
     });
 }
 
+/// A handler that has looked at its trigger already meets another one being chosen: from then on it starts no frame, and
+/// once it is a timer again, each of its calls starts one or counts an overrun.
+#[test]
+fn a_trigger_is_chosen_beside_its_handler() {
+    check(3, || {
+        let rig = Rig::on(Path::Fifo, 1);
+        rig.set_timer();
+        let regular = |rig: &Rig| rig.hardware.lock().unwrap().regular;
+        let other = rig.clone();
+        let ticker = thread::spawn(move || other.bus.trigger_tick(0, 0));
+        rig.set_call();
+        let before = regular(&rig);
+        ticker.join().unwrap();
+        assert_eq!(regular(&rig), before);
+        let other = rig.clone();
+        let ticker = thread::spawn(move || other.bus.trigger_tick(0, 0));
+        rig.set_timer();
+        ticker.join().unwrap();
+        let (stats, after) = (rig.bus.stats(0), regular(&rig));
+        assert_eq!(stats.frames, u64::from(after));
+        assert!(u64::from(after - before) + stats.overruns <= 2);
+        rig.bus.trigger_tick(0, 0);
+        assert_eq!(regular(&rig), after + 1);
+    });
+}
+
 /// In-band set-up against a loop of exchange calls: it always gets the bus.
 #[test]
 fn set_up_against_run() {
