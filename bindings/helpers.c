@@ -182,10 +182,18 @@ helper unsigned long rust_helper_msecs_to_jiffies(unsigned int ms)
 	return msecs_to_jiffies(ms);
 }
 
-#ifndef CONFIG_EVL
 helper struct task_struct *rust_helper_kthread_create(int (*fn)(void *), void *data, const char *name)
 {
 	return kthread_create(fn, data, "%s", name);
+}
+
+/* Ends what it waits for where a signal would, too: the kernel's own does so from 6.0 on. */
+helper void rust_helper_kthread_stop(struct task_struct *t)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0)
+	set_tsk_thread_flag(t, TIF_SIGPENDING);
+#endif
+	kthread_stop(t);
 }
 
 helper struct task_struct *rust_helper_get_task_struct(struct task_struct *t)
@@ -198,6 +206,49 @@ helper void rust_helper_put_task_struct(struct task_struct *t)
 	put_task_struct(t);
 }
 
+#ifdef CONFIG_EVL
+helper void rust_helper_work_init(oobkit_work_t *work, void (*fn)(oobkit_work_t *))
+{
+	evl_init_work(work, fn);
+}
+
+helper void rust_helper_work_queue(oobkit_work_t *work)
+{
+	evl_call_inband_from(work, system_unbound_wq);
+}
+
+helper void rust_helper_work_flush(oobkit_work_t *work)
+{
+	evl_flush_work(work);
+}
+
+helper void rust_helper_work_cancel(oobkit_work_t *work)
+{
+	evl_cancel_work(work);
+}
+#else
+helper void rust_helper_work_init(oobkit_work_t *work, void (*fn)(oobkit_work_t *))
+{
+	INIT_WORK(work, fn);
+}
+
+helper void rust_helper_work_queue(oobkit_work_t *work)
+{
+	queue_work(system_unbound_wq, work);
+}
+
+helper void rust_helper_work_flush(oobkit_work_t *work)
+{
+	flush_work(work);
+}
+
+helper void rust_helper_work_cancel(oobkit_work_t *work)
+{
+	cancel_work_sync(work);
+}
+#endif
+
+#ifndef CONFIG_EVL
 helper int rust_helper_task_set_fifo(struct task_struct *t, int priority)
 {
 	const struct sched_attr attr = {
@@ -217,16 +268,6 @@ helper bool rust_helper_cpu_is_online(unsigned int cpu)
 helper void rust_helper_cond_resched(void)
 {
 	cond_resched();
-}
-
-helper void rust_helper_init_work(struct work_struct *work, work_func_t fn)
-{
-	INIT_WORK(work, fn);
-}
-
-helper bool rust_helper_queue_work_unbound(struct work_struct *work)
-{
-	return queue_work(system_unbound_wq, work);
 }
 #endif
 
@@ -557,10 +598,15 @@ helper int rust_helper_request_irq(unsigned int irq, irq_handler_t handler, unsi
 	return request_irq(irq, handler, flags, name, dev);
 }
 
-#ifndef CONFIG_EVL
-/* A line that no hardware drives: generic_handle_irq(), in hard interrupt context, does. */
+/*
+ * A line that no hardware drives: generic_handle_irq(), in hard interrupt context, does. Dovetail's pipeline has no such way
+ * in for modules.
+ */
 helper int rust_helper_soft_irq_line(void)
 {
+#ifdef CONFIG_IRQ_PIPELINE
+	return -EOPNOTSUPP;
+#else
 	int irq = irq_alloc_desc(NUMA_NO_NODE);
 
 	if (irq >= 0) {
@@ -568,6 +614,7 @@ helper int rust_helper_soft_irq_line(void)
 		irq_clear_status_flags(irq, IRQ_NOREQUEST);
 	}
 	return irq;
+#endif
 }
 
 helper void rust_helper_free_soft_irq_line(unsigned int irq)
@@ -584,7 +631,6 @@ helper int rust_helper_inject_interrupt(unsigned int irq)
 	return -EOPNOTSUPP;
 #endif
 }
-#endif
 
 helper int rust_helper_clk_prepare_enable(struct clk *clk)
 {
@@ -661,6 +707,13 @@ helper bool rust_helper_evl_enter_oob(void)
 	return evl_current() && (running_oob() || !evl_switch_oob());
 }
 
+/* Brings the calling thread in-band, where it is not there already. */
+helper void rust_helper_evl_leave_oob(void)
+{
+	if (running_oob())
+		evl_switch_inband(EVL_HMDIAG_NONE);
+}
+
 /*
  * Where a signal waits for a thread that is still out-of-band, EVL puts its own answer in place of the call's, by which the
  * call is made once more. A frame that was moved is not to be moved again.
@@ -698,14 +751,20 @@ helper bool rust_helper_evl_take_flag(struct evl_flag *flag)
 	return raised;
 }
 
-/* 0, -ETIMEDOUT, or -EINTR: then the thread has to go in-band, and is there when this returns. Date 0: no limit. */
+/*
+ * 0, -ETIMEDOUT, or -EINTR: then the thread has to go in-band, and is there when this returns. -ECANCELED: a kernel thread,
+ * whose wait was ended and which stays out-of-band. Date 0: no limit.
+ */
 helper int rust_helper_evl_wait_flag_until(struct evl_flag *flag, u64 date)
 {
 	/* "No limit" is a span: as a date it has passed. */
 	int ret = date ? evl_wait_flag_timeout(flag, ns_to_ktime(date), EVL_ABS) : evl_wait_flag(flag);
 
-	if (ret == -EINTR)
-		evl_switch_inband(EVL_HMDIAG_SIGDEMOTE);
+	if (ret != -EINTR)
+		return ret;
+	if (current->flags & PF_KTHREAD)
+		return -ECANCELED;
+	evl_switch_inband(EVL_HMDIAG_SIGDEMOTE);
 	return ret;
 }
 
@@ -714,6 +773,60 @@ helper void rust_helper_evl_reschedule(void)
 {
 	if (!hard_irqs_disabled())
 		evl_schedule();
+}
+
+helper void rust_helper_evl_init_kmutex(struct evl_kmutex *lock)
+{
+	evl_init_kmutex(lock);
+}
+
+helper int rust_helper_evl_lock_kmutex(struct evl_kmutex *lock)
+{
+	return evl_lock_kmutex(lock);
+}
+
+helper int rust_helper_evl_trylock_kmutex(struct evl_kmutex *lock)
+{
+	return evl_trylock_kmutex(lock);
+}
+
+helper void rust_helper_evl_unlock_kmutex(struct evl_kmutex *lock)
+{
+	evl_unlock_kmutex(lock);
+}
+
+helper void rust_helper_evl_destroy_kmutex(struct evl_kmutex *lock)
+{
+	evl_destroy_kmutex(lock);
+}
+
+/* On processor cpu, or, where that is negative, on any that EVL has. */
+helper int rust_helper_evl_run_kthread(struct evl_kthread *thread, void (*fn)(void *), void *arg, int priority, int cpu,
+				       const char *name)
+{
+	int ret;
+
+	if (cpu < 0)
+		ret = evl_run_kthread(thread, fn, arg, priority, 0, "%s", name);
+	else if (cpu < nr_cpu_ids && cpu_online(cpu))
+		ret = evl_run_kthread_on_cpu(thread, cpu, fn, arg, priority, 0, "%s", name);
+	else
+		return -EINVAL;
+	/* It was made, and ends without having called the function. */
+	if (ret && thread->status)
+		evl_join_kthread(thread, true);
+	return ret;
+}
+
+helper void rust_helper_evl_unblock_kthread(struct evl_kthread *thread)
+{
+	evl_unblock_kthread(thread, 0);
+	evl_schedule();
+}
+
+helper void rust_helper_evl_join_kthread(struct evl_kthread *thread)
+{
+	evl_join_kthread(thread, true);
 }
 
 static void oobkit_seat_called(struct irq_work *work)

@@ -70,16 +70,28 @@ bool rust_helper_wq_has_sleeper(wait_queue_head_t *queue);
 void rust_helper_wake_up_poll(wait_queue_head_t *queue, u32 events);
 void rust_helper_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *));
 
-#ifndef CONFIG_EVL
-/* Threads and work of the shim. */
+/* In-band threads. */
 struct task_struct *rust_helper_kthread_create(int (*fn)(void *), void *data, const char *name);
+void rust_helper_kthread_stop(struct task_struct *t);
 struct task_struct *rust_helper_get_task_struct(struct task_struct *t);
 void rust_helper_put_task_struct(struct task_struct *t);
+
+/* Work that is queued in any context. */
+#ifdef CONFIG_EVL
+typedef struct evl_work oobkit_work_t;
+#else
+typedef struct work_struct oobkit_work_t;
+#endif
+void rust_helper_work_init(oobkit_work_t *work, void (*fn)(oobkit_work_t *));
+void rust_helper_work_queue(oobkit_work_t *work);
+void rust_helper_work_flush(oobkit_work_t *work);
+void rust_helper_work_cancel(oobkit_work_t *work);
+
+#ifndef CONFIG_EVL
+/* Threads of the shim. */
 int rust_helper_task_set_fifo(struct task_struct *t, int priority);
 bool rust_helper_cpu_is_online(unsigned int cpu);
 void rust_helper_cond_resched(void);
-void rust_helper_init_work(struct work_struct *work, work_func_t fn);
-bool rust_helper_queue_work_unbound(struct work_struct *work);
 #endif
 
 /* Memory. */
@@ -153,11 +165,9 @@ void *rust_helper_dev_get_platdata(struct device *dev);
 struct platform_device *rust_helper_platform_device_register(const char *name, int id, const void *data, size_t size,
 							     u64 dma_mask);
 int rust_helper_request_irq(unsigned int irq, irq_handler_t handler, unsigned long flags, const char *name, void *dev);
-#ifndef CONFIG_EVL
 int rust_helper_soft_irq_line(void);
 void rust_helper_free_soft_irq_line(unsigned int irq);
 int rust_helper_inject_interrupt(unsigned int irq);
-#endif
 int rust_helper_clk_prepare_enable(struct clk *clk);
 void rust_helper_clk_disable_unprepare(struct clk *clk);
 
@@ -174,6 +184,7 @@ u32 rust_helper_spi_mode(const struct spi_device *spi);
 /* EVL. */
 void rust_helper_kick_all_cpus_sync(void);
 bool rust_helper_evl_enter_oob(void);
+void rust_helper_evl_leave_oob(void);
 void rust_helper_evl_leave_oob_for_signal(void);
 void rust_helper_evl_init_flag(struct evl_flag *flag);
 void rust_helper_evl_destroy_flag(struct evl_flag *flag);
@@ -181,6 +192,15 @@ void rust_helper_evl_raise_flag(struct evl_flag *flag);
 bool rust_helper_evl_take_flag(struct evl_flag *flag);
 int rust_helper_evl_wait_flag_until(struct evl_flag *flag, u64 date);
 void rust_helper_evl_reschedule(void);
+void rust_helper_evl_init_kmutex(struct evl_kmutex *lock);
+int rust_helper_evl_lock_kmutex(struct evl_kmutex *lock);
+int rust_helper_evl_trylock_kmutex(struct evl_kmutex *lock);
+void rust_helper_evl_unlock_kmutex(struct evl_kmutex *lock);
+void rust_helper_evl_destroy_kmutex(struct evl_kmutex *lock);
+int rust_helper_evl_run_kthread(struct evl_kthread *thread, void (*fn)(void *), void *arg, int priority, int cpu,
+				const char *name);
+void rust_helper_evl_unblock_kthread(struct evl_kthread *thread);
+void rust_helper_evl_join_kthread(struct evl_kthread *thread);
 
 /* Where a thread of either stage waits, on its own stack. */
 struct oobkit_seat {

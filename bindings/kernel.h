@@ -44,11 +44,13 @@
 #ifdef CONFIG_EVL
 #include <evl/file.h>
 #include <evl/flag.h>
+#include <evl/mutex.h>
 #include <evl/poll.h>
 #include <evl/sched.h>
 #include <evl/thread.h>
 #include <evl/timer.h>
 #include <evl/uaccess.h>
+#include <evl/work.h>
 #endif
 
 #include "helpers.h"

@@ -52,6 +52,9 @@ void oobkit_layout(void)
 	OFFSET(file_operations, oob_write);
 	OFFSET(file_operations, oob_poll);
 	SIZE(evl_poll_head);
+	SIZE(evl_work);
+	SIZE(evl_kmutex);
+	SIZE(evl_kthread);
 #endif
 	SIZE(of_device_id);
 	OFFSET(of_device_id, compatible);

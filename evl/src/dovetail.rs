@@ -7,14 +7,22 @@
 //! | thread | an EVL thread; EVL lets no other one make an out-of-band call |
 //! | flag | `evl_flag`, raised latching |
 //! | monitor, semaphore | [`crate::monitor`] over a hard spinlock; each waiter sleeps on a flag of its own |
+//! | mutex | [`crate::mutex`] over `evl_kmutex` |
+//! | kernel thread | `evl_kthread`, stopped by a mark of the kit's and EVL's forced unblock |
+//! | work | [`crate::work`] over an unbound workqueue, see `kcore/work.rs` |
 //! | timer | `evl_timer`: its handler runs in the out-of-band tick |
 //!
 //! A signal takes a thread in-band from whatever it waits for, and keeps it there until it is back in user space. What
 //! it was doing for its device must not end half done, so it waits on in-band, polling: late, but not longer than to
 //! its deadline.
 
+mod mutex;
+mod thread;
 mod waiting;
 
+pub use mutex::{Mutex, MutexGuard};
+pub use thread::{Running, Thread};
+pub(crate) use waiting::Seat;
 pub use waiting::{Monitor, Semaphore, Tasks};
 
 use crate::kcore::Monotonic;
@@ -44,6 +52,8 @@ pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
 
 /// What EVL ends a wait with whose thread has to go in-band.
 const UNBLOCKED: i32 = b::EINTR.cast_signed().wrapping_neg();
+/// The same of a kernel thread, which is to stop, and stays where it is.
+const STOPPED: i32 = b::ECANCELED.cast_signed().wrapping_neg();
 
 /// A deadline as EVL takes it: date 0 is its word for "no limit", and the last one of some versions' for "do not wait".
 fn evl_date(deadline: Instant) -> u64 {
@@ -132,6 +142,7 @@ impl Flag for TaskFlag {
             UNBLOCKED => self.wait_inband(deadline),
             // An event that came beside the deadline counts.
             _ if self.take() => Ok(()),
+            STOPPED => Err(WaitError::Interrupted),
             _ => Err(WaitError::TimedOut),
         }
     }

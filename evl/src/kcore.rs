@@ -4,24 +4,30 @@
 //!
 //! ```text
 //!   kcore::{with_oob, TaskFlag, Monitor, ...}   <- dovetail.rs (CONFIG_EVL) or mainline.rs (any other kernel)
-//!   kcore::Monotonic, HardTimer, IoMem,         <- here, over crate kernel, which chooses clock and timer
-//!          Interrupt
+//!   kcore::Monotonic, HardTimer, IoMem,         <- here, over crate kernel, which chooses clock, timer and queue
+//!          Interrupt, Work, Relay
 //! ```
 //!
 //! The choice is the kernel's configuration alone: the build sets `oob_core_evl` where it has `CONFIG_EVL`.
 
 mod interrupt;
-#[cfg(not(oob_core_evl))]
 mod relay;
+mod work;
 
 pub use interrupt::Interrupt;
 
 #[cfg(oob_core_evl)]
-pub use crate::dovetail::{Monitor, Semaphore, TaskFlag, Tasks, with_oob};
+use crate::dovetail::Seat;
+#[cfg(oob_core_evl)]
+pub use crate::dovetail::{
+    Monitor, Mutex, MutexGuard, Running, Semaphore, TaskFlag, Tasks, Thread, with_oob,
+};
 use crate::io::Mmio;
 #[cfg(not(oob_core_evl))]
+use crate::mainline::Tasks as Seat;
+#[cfg(not(oob_core_evl))]
 pub use crate::mainline::{
-    Monitor, Mutex, MutexGuard, Running, Semaphore, TaskFlag, Tasks, Thread, Work, with_oob,
+    Monitor, Mutex, MutexGuard, Running, Semaphore, TaskFlag, Tasks, Thread, with_oob,
 };
 use crate::monitor::Guarded;
 use crate::time::{Clock, Instant, Ns, Timer};
@@ -30,8 +36,8 @@ use kernel::error::Result;
 use kernel::io::{IoMem, dma_observe, dma_publish};
 use kernel::sync::{LockClass, RawSpinLock};
 use kernel::time::{HardTimer, TimerHandler, cycles, cycles_khz, monotonic_ns};
-#[cfg(not(oob_core_evl))]
 pub use relay::Relay;
+pub use work::Work;
 
 static CLASS: LockClass = LockClass::new();
 // One address wherever it is used: lockdep compares that, not the text.

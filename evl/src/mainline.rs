@@ -9,18 +9,16 @@
 //! | flag | [`crate::latch`] over `schedule_hrtimeout` and `wake_up_process`: one scheduling per wait |
 //! | mutex | [`crate::mutex`] over `rt_mutex` |
 //! | kernel thread | a kthread, `SCHED_FIFO` |
-//! | work | [`crate::work`] over an unbound workqueue |
+//! | work | [`crate::work`] over an unbound workqueue, see `kcore/work.rs` |
 //! | timer | hrtimer in hard mode |
 
 mod mutex;
 mod thread;
 mod waiting;
-mod work;
 
 pub use mutex::{Mutex, MutexGuard, RtMutex};
 pub use thread::{Running, Thread};
 pub use waiting::{Monitor, Semaphore};
-pub use work::Work;
 
 pub use crate::kcore::Monotonic;
 use crate::latch::{Latch, Park};
@@ -50,6 +48,18 @@ pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
 /// The tasks of the kernel, as those who wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tasks;
+
+impl Tasks {
+    /// For who only wakes others.
+    pub(crate) const fn none() -> Self {
+        Self
+    }
+
+    /// Calls `f` with where the calling thread may wait; there is nothing to be made for that.
+    pub(crate) fn with<S: MayWait, R>(_stage: &S, f: impl FnOnce(&Self) -> R) -> R {
+        f(&Self)
+    }
+}
 
 impl Park for Tasks {
     #[inline]

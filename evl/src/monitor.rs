@@ -46,6 +46,27 @@ pub trait Threads: Park {
     }
 }
 
+/// Sleeps until `date`, in no line.
+///
+/// # Errors
+///
+/// [`WaitError::Interrupted`].
+pub fn sleep_until(threads: &impl Threads, date: Instant) -> Result<(), WaitError> {
+    loop {
+        threads.prepare_interruptible();
+        let result = match threads.is_interrupted() {
+            true => Err(WaitError::Interrupted),
+            false if threads.now() >= date => Ok(()),
+            false => {
+                threads.sleep_until(date);
+                continue;
+            }
+        };
+        threads.cancel();
+        return result;
+    }
+}
+
 /// A lock that may be taken in any context, hard interrupts included, and is never held for long.
 pub trait HardLock<T> {
     /// Calls `f` with the lock held.

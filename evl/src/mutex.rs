@@ -26,15 +26,11 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// Why a lock was not had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockError {
-    /// The calling thread holds it. The host core finds out, too, that it holds what the holder waits for.
+    /// The calling thread holds it. The host core and EVL find out, too, that it holds what the holder waits for.
     Deadlock,
     /// A signal or a forced unblock came first, or the thread was asked to stop.
     Interrupted,
 }
-
-/// A signal came first, or the thread was asked to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interrupted;
 
 /// A core's lock.
 ///
@@ -46,8 +42,8 @@ pub unsafe trait RawMutex {
     ///
     /// # Errors
     ///
-    /// [`Interrupted`]; then the lock was not taken.
-    fn lock(&self) -> Result<(), Interrupted>;
+    /// [`LockError`]; then the lock was not taken.
+    fn lock(&self) -> Result<(), LockError>;
 
     /// Takes it if it is free; whether it was.
     fn try_lock(&self) -> bool;
@@ -101,9 +97,7 @@ impl<T, R: RawMutex> Mutex<T, R> {
         }
         if !self.raw.try_lock() {
             let _recorded = oob.waits_for(Wait::Mutex);
-            if self.raw.lock() == Err(Interrupted) {
-                return Err(LockError::Interrupted);
-            }
+            self.raw.lock()?;
         }
         Ok(self.taken())
     }

@@ -2,7 +2,7 @@
 
 //! The mutex between real threads, over a lock that a process has.
 
-use evl::mutex::{Interrupted, LockError, Mutex, RawMutex};
+use evl::mutex::{LockError, Mutex, RawMutex};
 use evl::stage::Oob;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -17,11 +17,11 @@ struct Raw {
 
 // SAFETY: `is_held` goes from false to true by one thread only.
 unsafe impl RawMutex for &Raw {
-    fn lock(&self) -> Result<(), Interrupted> {
+    fn lock(&self) -> Result<(), LockError> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         while !self.try_lock() {
             if self.is_interrupted.load(Ordering::Relaxed) {
-                return Err(Interrupted);
+                return Err(LockError::Interrupted);
             }
             thread::yield_now();
         }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The device: each service has a file here, and answers its own calls. What times them is a device of its own. Services
-//! that the EVL core does not have yet are left out there.
+//! The device: each service has a file here, and answers its own calls. What times them is a device of its own.
 
 #[cfg(not(oob_core_evl))]
 mod bench;
@@ -16,22 +15,13 @@ mod bench {
     pub(super) const fn exit() {}
 }
 mod files;
-#[cfg(not(oob_core_evl))]
 mod interrupt;
-#[cfg(not(oob_core_evl))]
 mod mutex;
-#[cfg(not(oob_core_evl))]
 mod relay;
 mod stax;
-#[cfg_attr(
-    oob_core_evl,
-    allow(dead_code, reason = "most of it is for the services left out")
-)]
 mod support;
-#[cfg(not(oob_core_evl))]
 mod thread;
 mod timer;
-#[cfg(not(oob_core_evl))]
 mod work;
 
 use core::ffi::c_int;
@@ -46,8 +36,23 @@ static DEVICE: AtomicPtr<Registration<Trial>> = AtomicPtr::new(core::ptr::null_m
 /// An open file: everything of it is its own.
 struct Trial {
     stax: stax::Trial,
-    #[cfg(not(oob_core_evl))]
     thread: thread::Trial,
+}
+
+impl Trial {
+    /// The other scenes begin and end in-band, and go out-of-band by themselves.
+    #[cfg(oob_core_evl)]
+    fn scene(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+        // SAFETY: in an out-of-band call, nothing held.
+        unsafe { kernel::bindings::evl_leave_oob() };
+        Some(self.ioctl(command, argument))
+    }
+
+    /// The call goes on to the in-band ones.
+    #[cfg(not(oob_core_evl))]
+    const fn scene(&self, _command: u32, _argument: UserPtr) -> Option<Result<i32>> {
+        None
+    }
 }
 
 impl File for Trial {
@@ -56,27 +61,23 @@ impl File for Trial {
     fn open(_device: &()) -> Result<Self> {
         Ok(Self {
             stax: stax::Trial::new()?,
-            #[cfg(not(oob_core_evl))]
             thread: thread::Trial::new()?,
         })
     }
 
     /// On EVL an attached thread comes this way where it asks to, elsewhere always.
     fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
-        self.stax.exchange(command, argument)
+        let exchanged = self.stax.exchange(command, argument);
+        exchanged.or_else(|| self.scene(command, argument))
     }
 
     fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
         let services: &[&dyn Fn() -> Result<i32>] = &[
             &|| self.stax.ioctl(command, argument),
-            #[cfg(not(oob_core_evl))]
             &|| mutex::ioctl(command, argument),
-            #[cfg(not(oob_core_evl))]
             &|| self.thread.ioctl(command, argument),
-            #[cfg(not(oob_core_evl))]
             &|| work::ioctl(command, argument),
             &|| timer::ioctl(command, argument),
-            #[cfg(not(oob_core_evl))]
             &|| interrupt::ioctl(command, argument),
         ];
         let mut answers = services.iter().map(|service| service());

@@ -20,6 +20,7 @@ struct evl_kthread {
 	struct evl_thread thread;
 	struct completion done;
 	void (*threadfn)(void *arg);
+	int status;
 };
 
 extern struct cpumask evl_oob_cpus;
@@ -47,6 +48,11 @@ static inline void evl_stop_kthread(struct evl_kthread *kthread)
 {
 	evl_cancel_thread(&kthread->thread);
 	evl_join_thread(&kthread->thread, true);
+}
+
+static inline int evl_join_kthread(struct evl_kthread *kthread, bool uninterruptible)
+{
+	return evl_join_thread(&kthread->thread, uninterruptible);
 }
 
 static inline bool evl_kthread_should_stop(void) { return false; }

@@ -23,12 +23,12 @@ const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_u
     |dma_(alloc|free|mmap)_attrs|capable|free_irq|generic_handle_irq|platform_get_(irq|resource)|devm_(platform_ioremap_resource|ioremap)\
     |platform_(driver|device)_unregister|devm_clk_get|clk_get_rate|spi_(un)?register_controller\
     |spi_(new|unregister)_device|debugfs_(create_dir|remove)|seq_write|f(get|put)|kernel_write|irq_work_(queue|sync)\
-    |__rt_mutex_init|rt_mutex_(lock_interruptible|trylock|unlock)|kthread_(bind|stop)|flush_work|cancel_work_sync\
+    |__rt_mutex_init|rt_mutex_(lock_interruptible|trylock|unlock)|kthread_bind\
     |ktime_get_mono_fast_ns|evl_(open|release)_file|evl_poll_watch";
 
 /// Types that no function above brings along.
 const TYPES: &str = "file_operations|miscdevice|vm_operations_struct|of_device_id|tracepoint|spi_board_info|spi_transfer\
-    |spi_message|spi_device|spi_controller|hrtimer|raw_spinlock|rt_mutex|work_struct|lock_class_key|irqreturn|oobkit_spinlock_t|evl_file|evl_flag|evl_timer|hrtimer_restart";
+    |spi_message|spi_device|spi_controller|hrtimer|raw_spinlock|rt_mutex|oobkit_work_t|lock_class_key|irqreturn|oobkit_spinlock_t|evl_file|evl_flag|evl_timer|hrtimer_restart";
 
 /// Helpers are called what the inline function or macro behind them is called.
 #[derive(Debug)]

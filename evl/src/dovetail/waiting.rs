@@ -47,14 +47,14 @@ const ABOVE_TASKS: i32 = 100;
 /// # Invariants
 ///
 /// The seat is initialised, and stays where it is until it is left in [`Seat::with`]; or it is of [`Seat::none`].
-struct Seat {
+pub(crate) struct Seat {
     seat: UnsafeCell<MaybeUninit<b::oobkit_seat>>,
     was_unblocked: Cell<bool>,
 }
 
 impl Seat {
     /// For who only wakes others: that touches their seats alone.
-    const fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self {
             seat: UnsafeCell::new(MaybeUninit::uninit()),
             was_unblocked: Cell::new(false),
@@ -62,7 +62,7 @@ impl Seat {
     }
 
     /// Calls `f` with a seat for the calling thread, whose token `_stage` is.
-    fn with<S: MayWait, R>(_stage: &S, f: impl FnOnce(&Self) -> R) -> R {
+    pub(crate) fn with<S: MayWait, R>(_stage: &S, f: impl FnOnce(&Self) -> R) -> R {
         let seat = Self::none();
         // SAFETY: the calling thread may wait on the stage of its token; the seat is left below.
         unsafe { b::evl_seat_init(seat.as_ptr(), S::IS_OOB) };
@@ -110,7 +110,8 @@ impl Park for Seat {
         if self.is_oob() {
             // SAFETY: the seat's own thread, out-of-band.
             let ended = unsafe { b::evl_seat_wait_until(self.as_ptr(), super::evl_date(date)) };
-            self.was_unblocked.set(ended == super::UNBLOCKED);
+            self.was_unblocked
+                .set(ended == super::UNBLOCKED || ended == super::STOPPED);
             // EVL may be early by what it takes for its own latency.
             return false;
         }

@@ -12,7 +12,7 @@
 
 use super::Host;
 use super::threads::{FIRST, Prepared, Slot};
-use crate::mutex::{self, Interrupted, RawMutex};
+use crate::mutex::{self, LockError, RawMutex};
 use crate::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -93,7 +93,7 @@ impl Inheriting {
 
 // SAFETY: one thread of the machine runs at a time, and it takes the lock only where nobody has it.
 unsafe impl RawMutex for Inheriting {
-    fn lock(&self) -> Result<(), Interrupted> {
+    fn lock(&self) -> Result<(), LockError> {
         let me = self.host.waiter();
         self.host.point();
         loop {
@@ -106,7 +106,7 @@ unsafe impl RawMutex for Inheriting {
                 me.waits_for.replace(None);
                 let owner = self.lock.owner.get();
                 owner.inspect(|owner| self.host.inherit(*owner));
-                return is_mine.then_some(()).ok_or(Interrupted);
+                return is_mine.then_some(()).ok_or(LockError::Interrupted);
             }
             self.host.sleep(&me, Instant::NEVER);
         }

@@ -2,7 +2,6 @@
 
 //! An interrupt line of the kernel's.
 
-#[cfg(not(oob_core_evl))]
 use super::Work;
 use crate::irq::{Handled, Handler};
 use crate::stage::Inband;
@@ -22,8 +21,7 @@ const HARD: u32 = b::IRQF_OOB;
 
 struct Inner<H> {
     handler: KArc<H>,
-    /// The in-band part. On EVL there is none yet: what is forwarded there goes no further.
-    #[cfg(not(oob_core_evl))]
+    /// The in-band part. Of EVL's own ways to forward, one is not exported everywhere and the other keeps the line masked.
     rest: Work,
 }
 
@@ -54,19 +52,12 @@ impl<H: Handler + Send + Sync> Interrupt<H> {
     /// `ENOMEM`, and those of `request_irq`: `EBUSY` where another driver has the line.
     pub fn new(_inband: &Inband<'_>, irq: c_uint, name: &'static CStr, handler: H) -> Result<Self> {
         let handler = KArc::new(handler)?;
-        #[cfg(not(oob_core_evl))]
-        let rest = {
-            let handler = handler.clone();
-            Work::new(move |inband: &Inband<'_>| {
-                handler.inband(inband);
-                0
-            })?
-        };
-        let inner = KBox::new(Inner {
-            handler,
-            #[cfg(not(oob_core_evl))]
-            rest,
+        let forwarded = handler.clone();
+        let rest = Work::new(move |inband: &Inband<'_>| {
+            forwarded.inband(inband);
+            0
         })?;
+        let inner = KBox::new(Inner { handler, rest })?;
         let cookie = (&raw const *inner).cast_mut().cast::<c_void>();
         // SAFETY: `call` and the cookie belong together; the box outlives the registration.
         let requested = to_result(unsafe {
@@ -95,7 +86,6 @@ impl<H: Handler + Send + Sync> Interrupt<H> {
             Handled::No => return b::irqreturn::IRQ_NONE,
             Handled::Yes => {}
             Handled::Forward => {
-                #[cfg(not(oob_core_evl))]
                 inner.rest.call();
             }
         }

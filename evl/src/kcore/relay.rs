@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A thread of its own, because a file such as a pipe may have its writer wait as long as it likes: closing the relay ends
-//! that wait, which nothing could do to a worker of the kernel's. (`kthread_stop` does so from 6.0 on.)
+//! that wait, which nothing could do to a worker of the kernel's.
 
 use crate::pool::{Lists, memory_for};
 use crate::relay::{self, RelayError};

@@ -2,7 +2,7 @@
 
 //! The kernel's own lock with priority inheritance. It has no wait with a deadline that modules could call.
 
-use crate::mutex::{self, Interrupted, RawMutex};
+use crate::mutex::{self, LockError, RawMutex};
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -39,11 +39,11 @@ impl RtMutex {
 
 // SAFETY: what an rt_mutex is.
 unsafe impl RawMutex for RtMutex {
-    fn lock(&self) -> core::result::Result<(), Interrupted> {
+    fn lock(&self) -> core::result::Result<(), LockError> {
         // SAFETY: initialised; task context, by the token that the caller was given.
         match unsafe { b::rt_mutex_lock_interruptible(self.as_ptr()) } {
             0 => Ok(()),
-            _ => Err(Interrupted),
+            _ => Err(LockError::Interrupted),
         }
     }
 

@@ -11,12 +11,10 @@
 //!
 //! How the waits end: `kthread_stop` first sets the thread's own mark, then wakes it whatever it sleeps in. Monitors,
 //! semaphores and flags look at that mark whenever they wake ([`kernel::task::is_stopped`]). In a mutex the kernel looks
-//! itself: from 6.0 on, `kthread_stop` leaves the thread with a pending notification, which counts as a signal; before,
-//! that wait lasts until the mutex is free.
+//! itself: the thread is left with a pending notification, which counts as a signal.
 
 use super::Tasks;
-use crate::latch::Park;
-use crate::monitor::Threads;
+use crate::monitor;
 use crate::stage::{Inband, MayWait, Oob};
 use crate::time::Instant;
 use crate::wait::WaitError;
@@ -49,29 +47,15 @@ impl Running {
         _stage: &impl MayWait,
         date: Instant,
     ) -> core::result::Result<(), WaitError> {
-        loop {
-            Tasks.prepare_interruptible();
-            let result = match Tasks.is_interrupted() {
-                true => Err(WaitError::Interrupted),
-                false if Tasks.now() >= date => Ok(()),
-                false => {
-                    Tasks.sleep_until(date);
-                    continue;
-                }
-            };
-            Tasks.cancel();
-            return result;
-        }
+        monitor::sleep_until(&Tasks, date)
     }
 }
-
-type Cell<F> = UnsafeCell<Option<F>>;
 
 /// A kernel thread; dropping it is [`Thread::stop`].
 ///
 /// # Invariants
 ///
-/// `task` is a kthread, and a reference to it is held. `body` came from a box of the [`Cell`] that `free` knows; only the
+/// `task` is a kthread, and a reference to it is held. `body` came from a box of the cell that `free` knows; only the
 /// thread touches its content while there is one.
 #[derive(Debug)]
 pub struct Thread {
@@ -87,6 +71,7 @@ unsafe impl Sync for Thread {}
 
 impl Thread {
     /// Starts a thread, called `name`, with `SCHED_FIFO` priority 1 to 98, on processor `cpu` alone where one is given.
+    /// `body` is called once; what it owns is dropped in-band, when the thread is stopped.
     ///
     /// # Errors
     ///
@@ -99,14 +84,14 @@ impl Thread {
         body: F,
     ) -> Result<Self>
     where
-        F: FnOnce(&Oob<'_>, &Running) + Send + 'static,
+        F: FnMut(&Oob<'_>, &Running) + Send + 'static,
     {
         // SAFETY: always allowed.
         let is_online = |cpu| unsafe { b::cpu_is_online(cpu) };
         if !(1..=98).contains(&priority) || !cpu.is_none_or(is_online) {
             return Err(code::EINVAL);
         }
-        let body = KBox::new(UnsafeCell::new(Some(body)))?;
+        let body = KBox::new(UnsafeCell::new(body))?;
         // SAFETY: in-band; `enter` and the cell belong together, and the cell stays until the thread has ended.
         let task = unsafe {
             b::kthread_create(
@@ -153,20 +138,18 @@ impl Drop for Thread {
 
 /// # Safety
 ///
-/// `body` came from a box of `Cell<F>`, which nobody uses any more.
+/// `body` came from a box of `UnsafeCell<F>`, which nobody uses any more.
 unsafe fn free<F>(body: NonNull<c_void>) {
     // SAFETY: by contract.
-    drop(unsafe { KBox::from_raw(body.as_ptr().cast::<Cell<F>>()) });
+    drop(unsafe { KBox::from_raw(body.as_ptr().cast::<UnsafeCell<F>>()) });
 }
 
-unsafe extern "C" fn enter<F: FnOnce(&Oob<'_>, &Running)>(body: *mut c_void) -> c_int {
+unsafe extern "C" fn enter<F: FnMut(&Oob<'_>, &Running)>(body: *mut c_void) -> c_int {
     // SAFETY: the cell of this thread, which nobody else touches before it has ended.
-    let cell = unsafe { &*body.cast::<Cell<F>>() };
+    let cell = unsafe { &*body.cast::<UnsafeCell<F>>() };
     // SAFETY: as above.
-    let body = unsafe { &mut *cell.get() }.take();
-    if let Some(body) = body {
-        // SAFETY: a `SCHED_FIFO` task of the kit's own, in task context with nothing held.
-        body(&unsafe { Oob::assume() }, &Running(PhantomData));
-    }
+    let body = unsafe { &mut *cell.get() };
+    // SAFETY: a `SCHED_FIFO` task of the kit's own, in task context with nothing held.
+    body(&unsafe { Oob::assume() }, &Running(PhantomData));
     0
 }

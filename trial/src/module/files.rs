@@ -5,13 +5,10 @@
 use crate::files::{
     ARM, Arm, ECHO, Echo, FLAG, FROM_TIMER, INBAND, LETTER, MONITOR, OOB, PAUSE, Pause, SEMAPHORE,
 };
-#[cfg(not(oob_core_evl))]
 use crate::module::relay::Slot;
-#[cfg(not(oob_core_evl))]
 use crate::relay;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use evl::kcore::{Monitor, Semaphore, TaskFlag, Tasks, guarded, with_oob};
-#[cfg(not(oob_core_evl))]
 use evl::stage::Inband;
 use evl::stage::Oob;
 use evl::time::Instant;
@@ -92,7 +89,6 @@ struct Files {
     flag: TaskFlag,
     monitor: Monitor<()>,
     semaphore: Semaphore,
-    #[cfg(not(oob_core_evl))]
     relay: Slot,
 }
 
@@ -118,7 +114,6 @@ impl File for Files {
             flag: TaskFlag::new()?,
             monitor: Monitor::new(guarded(())?),
             semaphore: Semaphore::new(guarded(0)?),
-            #[cfg(not(oob_core_evl))]
             relay: Slot::new(),
         })
     }
@@ -131,7 +126,6 @@ impl File for Files {
                 let paused = with_oob(|oob| self.pause(oob, &args?));
                 Some(paused.unwrap_or(Err(code::EPERM)))
             }
-            #[cfg(not(oob_core_evl))]
             relay::WRITE => Some(self.relay_write(argument)),
             _ => None,
         }
@@ -181,7 +175,6 @@ impl File for Files {
 
     fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
         // SAFETY: a system call served in-band: task context, nothing held.
-        #[cfg(not(oob_core_evl))]
         let inband = unsafe { Inband::assume() };
         match command {
             ARM => {
@@ -189,11 +182,8 @@ impl File for Files {
                 self.timer.start(args.at_ns, 0);
                 Ok(0)
             }
-            #[cfg(not(oob_core_evl))]
             relay::OPEN => self.relay.open(&inband, &argument.read()?),
-            #[cfg(not(oob_core_evl))]
             relay::FLUSH => self.relay.flush(&inband),
-            #[cfg(not(oob_core_evl))]
             relay::LOST => argument.write(&self.relay.lost()?).map(|()| 0),
             _ => Err(code::ENOTTY),
         }
@@ -208,7 +198,6 @@ fn echo(argument: UserPtr, stage: u32) -> Result<i32> {
 }
 
 impl Files {
-    #[cfg(not(oob_core_evl))]
     fn relay_write(&self, argument: UserPtr) -> Result<i32> {
         let mut args = argument.read_oob()?;
         let written = with_oob(|oob| self.relay.write(oob, &mut args));

@@ -10,10 +10,10 @@
 //!
 //! All on one processor. Where low inherits high's priority, middle begins only after high has the lock.
 
-use super::support::{Cell, Idle, compute_preempted, inband};
+use super::support::{Cell, Idle, compute_preempted, inband, with_oob};
 use crate::services::{End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_TWICE, Twice};
 use core::sync::atomic::{AtomicU64, Ordering};
-use evl::kcore::{Monotonic, Mutex, Semaphore, Tasks, Thread, guarded, with_oob};
+use evl::kcore::{Monotonic, Mutex, Semaphore, Tasks, Thread, guarded};
 use evl::stage::Oob;
 use evl::time::{Clock, Instant, Ns};
 use kernel::alloc::KArc;
@@ -32,12 +32,12 @@ pub(super) fn ioctl(command: u32, argument: UserPtr) -> Result<i32> {
         MUTEX_INVERSION => argument.write(&inversion(argument.read()?)?).map(|()| 0),
         MUTEX_TWICE => {
             let mutex = new(())?;
-            let report = with_oob(|oob| twice(oob, &mutex)).ok_or(code::EPERM)?;
+            let report = with_oob(|oob| twice(oob, &mutex))?;
             argument.write(&report).map(|()| 0)
         }
         MUTEX_KEPT => {
             let kept = Kept::new()?;
-            let end = with_oob(|oob| kept.want(oob)).ok_or(code::EPERM)?;
+            let end = with_oob(|oob| kept.want(oob))?;
             Ok(end as i32)
         }
         _ => Err(code::ENOTTY),
@@ -69,7 +69,7 @@ impl Kept {
         let (held, idle) = (KArc::new(Cell::default())?, Idle::new()?);
         let shared = (mutex.clone(), held.clone());
         let keeper = Thread::run(&inband(), c"oob-trial-keep", 10, None, move |oob, _| {
-            let (mutex, held) = shared;
+            let (mutex, held) = &shared;
             let guard = mutex.lock(oob);
             held.set(1);
             idle.until(oob, Instant::NEVER);

@@ -6,10 +6,10 @@ use crate::services::End;
 use core::sync::atomic::{AtomicU32, Ordering};
 use evl::kcore::{Monitor, Monotonic, Tasks, guarded};
 use evl::mutex::LockError;
-use evl::stage::{Inband, MayWait};
+use evl::stage::{Inband, MayWait, Oob};
 use evl::time::{Clock, Instant, Ns};
 use evl::wait::WaitError;
-use kernel::error::{Error, Result};
+use kernel::error::{Error, Result, code};
 use kernel::time::sleep_us;
 
 /// No scene takes longer where all is well.
@@ -79,13 +79,26 @@ pub(super) fn compute(span: Ns) {
 }
 
 /// Computes as a thread does that can be preempted: not every kernel preempts one that is inside it by itself.
-#[cfg(not(oob_core_evl))]
 pub(super) fn compute_preempted(_stage: &impl MayWait, span: Ns) {
     let end = Monotonic.now().after(span);
     while Monotonic.now() < end {
         // SAFETY: a thread that may wait.
-        unsafe { kernel::bindings::cond_resched() };
+        #[cfg(not(oob_core_evl))]
+        unsafe {
+            kernel::bindings::cond_resched();
+        };
     }
+}
+
+/// Has the calling thread of an in-band call do something out-of-band, if it is one of that stage.
+pub(super) fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Result<R> {
+    let result = evl::kcore::with_oob(f);
+    // SAFETY: nothing is held.
+    #[cfg(oob_core_evl)]
+    unsafe {
+        kernel::bindings::evl_leave_oob();
+    };
+    result.ok_or(code::EPERM)
 }
 
 /// Nothing ever comes of waiting here but time.

@@ -2,12 +2,12 @@
 
 //! Work handed to in-band: who runs it, how often, and what ends it.
 
-use super::support::{Cell, Idle, inband};
+use super::support::{Cell, Idle, inband, with_oob};
 use crate::services::{self as abi, End};
 use crate::services::{WORK_CALLS, WORK_CANCEL, WORK_DROP, WORK_DURING, WORK_WAIT};
-use evl::kcore::{Monotonic, Thread, Work, with_oob};
+use evl::kcore::{Monotonic, Semaphore, Tasks, Thread, Work, guarded};
 use evl::stage::{Inband, Oob};
-use evl::time::{Clock, Ns};
+use evl::time::{Clock, Instant, Ns};
 use kernel::alloc::KArc;
 use kernel::error::{Result, code};
 use kernel::task;
@@ -131,7 +131,7 @@ fn during() -> Result<abi::Work> {
 
 fn wait(args: &abi::Work) -> Result<abi::Work> {
     let scene = Scene::new(Ns(args.takes_ns), args.result)?;
-    let waited = with_oob(|oob| scene.work.call_and_wait(oob)).ok_or(code::EPERM)?;
+    let waited = with_oob(|oob| scene.work.call_and_wait(oob))?;
     let report = abi::Work {
         result: waited.unwrap_or(0),
         end: End::from(waited.map(drop)) as u32,
@@ -149,21 +149,25 @@ fn cancel() -> Result<abi::Work> {
     let inband = &inband();
     let scene = KArc::new(Scene::new(A_WHILE, 0)?)?;
     let (about, end) = (KArc::new(Cell::default())?, KArc::new(Cell::default())?);
-    let shared = (scene.clone(), about.clone(), end.clone());
-    scene.work.call();
-    scene.seen.begun.reaches(inband, 1)?;
+    let may = KArc::new(Semaphore::new(guarded(0)?))?;
+    let shared = (scene.clone(), may.clone(), about.clone(), end.clone());
     let waiter = Thread::run(
         inband,
         c"oob-trial-wait",
         10,
         None,
         move |oob: &Oob<'_>, _| {
-            let (scene, about, end) = shared;
+            let (scene, may, about, end) = &shared;
+            let _ = may.down_until(oob, &Tasks, Instant::NEVER);
             about.set(1);
             let waited = scene.work.call_and_wait(oob).map(drop);
             end.set(End::from(waited) as u32);
         },
     )?;
+    // Only now, because it takes long on some kernels to start a thread.
+    scene.work.call();
+    scene.seen.begun.reaches(inband, 1)?;
+    let _ = may.up(&Tasks);
     about.reaches(inband, 1)?;
     // It has told that it is about to call.
     kernel::time::sleep_us(10_000, 20_000);

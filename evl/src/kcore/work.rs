@@ -2,10 +2,15 @@
 
 //! Work handed to in-band: [`crate::work`] over an unbound workqueue of the kernel's.
 //!
-//! Unbound, so that what an oob thread hands over need not wait for that thread's processor. Queueing takes raw locks only,
-//! so it is for any context, hard interrupts included, on PREEMPT_RT too.
+//! ```text
+//!   call, in any context --> shim: the kernel's queue, which takes raw locks only   --> execute, in a worker:
+//!                            EVL:  an irq_work, in whose interrupt in-band queues it    begin, the function, end
+//! ```
+//!
+//! Unbound, so that what an oob thread hands over need not wait for that thread's processor. Which way it goes is chosen
+//! in `bindings/helpers.c`.
 
-use super::Tasks;
+use super::Seat;
 use crate::monitor::Guarded;
 use crate::stage::{Inband, Oob};
 use crate::wait::WaitError;
@@ -22,7 +27,7 @@ use kernel::sync::RawSpinLock;
 /// What all work has in common; the first field of a [`Body`].
 #[repr(C)]
 struct Head {
-    work: UnsafeCell<MaybeUninit<b::work_struct>>,
+    work: UnsafeCell<MaybeUninit<b::oobkit_work_t>>,
     calls: Calls<RawSpinLock<Guarded<Runs>>>,
     run: unsafe fn(NonNull<Head>, &Inband<'_>) -> i32,
     free: unsafe fn(NonNull<Head>),
@@ -76,7 +81,7 @@ impl Work {
         let head = NonNull::new(KBox::into_raw(body)).ok_or(code::ENOMEM)?;
         let work = Self(head.cast());
         // SAFETY: the memory stays until `drop`; `execute` knows what the work lies in.
-        unsafe { b::init_work(work.as_ptr(), Some(execute)) };
+        unsafe { b::work_init(work.as_ptr(), Some(execute)) };
         Ok(work)
     }
 
@@ -85,7 +90,7 @@ impl Work {
         unsafe { self.0.as_ref() }
     }
 
-    fn as_ptr(&self) -> *mut b::work_struct {
+    fn as_ptr(&self) -> *mut b::oobkit_work_t {
         self.head().work.get().cast()
     }
 
@@ -93,7 +98,7 @@ impl Work {
         let call = self.head().calls.call();
         if call.is_first {
             // SAFETY: initialised in `new`.
-            unsafe { b::queue_work_unbound(self.as_ptr()) };
+            unsafe { b::work_queue(self.as_ptr()) };
         }
         call
     }
@@ -111,35 +116,35 @@ impl Work {
     /// [`WaitError::Interrupted`]: it still runs. [`WaitError::Closed`]: it was cancelled.
     pub fn call_and_wait(&self, oob: &Oob<'_>) -> core::result::Result<i32, WaitError> {
         let run = self.ask().run;
-        self.head().calls.wait(oob, &Tasks, run)
+        Seat::with(oob, |seat| self.head().calls.wait(oob, seat, run))
     }
 
     /// Waits until what was called for before has run. Not from the function itself.
     pub fn flush(&self, _inband: &Inband<'_>) {
         // SAFETY: initialised in `new`; in-band.
-        unsafe { b::flush_work(self.as_ptr()) };
+        unsafe { b::work_flush(self.as_ptr()) };
     }
 
     /// Waits for a run that has begun, and has what was called for and has not begun not run. Not from the function
     /// itself. A call that is made meanwhile, elsewhere, may come before or after.
     pub fn cancel(&self, _inband: &Inband<'_>) {
         // SAFETY: as above.
-        unsafe { b::cancel_work_sync(self.as_ptr()) };
-        self.head().calls.cancel(&Tasks);
+        unsafe { b::work_cancel(self.as_ptr()) };
+        self.head().calls.cancel(&Seat::none());
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
         // SAFETY: as in `cancel`; in-band, as for every drop of what sleeps.
-        unsafe { b::cancel_work_sync(self.as_ptr()) };
+        unsafe { b::work_cancel(self.as_ptr()) };
         let free = self.head().free;
         // SAFETY: nothing runs any more, and nobody else has it to call.
         unsafe { free(self.0) };
     }
 }
 
-unsafe extern "C" fn execute(work: *mut b::work_struct) {
+unsafe extern "C" fn execute(work: *mut b::oobkit_work_t) {
     let Some(head) = NonNull::new(work.cast::<Head>()) else {
         return;
     };
@@ -150,7 +155,7 @@ unsafe extern "C" fn execute(work: *mut b::work_struct) {
     let inband = unsafe { Inband::assume() };
     // SAFETY: the function that belongs to this head; the workqueue does not run one work twice at a time.
     let result = unsafe { run(head, &inband) };
-    calls.end(&Tasks, result);
+    calls.end(&Seat::none(), result);
 }
 
 /// # Safety
