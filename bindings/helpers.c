@@ -5,7 +5,8 @@
 #include <linux/timex.h>
 #include "kernel.h"
 
-#define helper __visible
+/* The inline functions behind them cannot be traced either, and a place to trace at costs each call of theirs. */
+#define helper __visible notrace
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 15, 0)
 /* What printk() has been called since. */
@@ -24,11 +25,6 @@ int _printk(const char *format, ...)
 helper void rust_helper_BUG(void)
 {
 	BUG();
-}
-
-helper struct task_struct *rust_helper_get_current(void)
-{
-	return current;
 }
 
 /* 1 to 99 for a SCHED_FIFO task, 0 for any other. */
@@ -380,9 +376,10 @@ helper void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns)
 	hrtimer_start(timer, ns_to_ktime(ns), HRTIMER_MODE_ABS_HARD);
 }
 
-helper u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 interval)
+/* How many dates have passed; 0 where the timer's handler has armed it anew. */
+helper u64 rust_helper_hrtimer_forward_now(struct hrtimer *timer, u64 interval)
 {
-	return hrtimer_forward(timer, ns_to_ktime(now), ns_to_ktime(interval));
+	return hrtimer_is_queued(timer) ? 0 : hrtimer_forward_now(timer, ns_to_ktime(interval));
 }
 
 helper void rust_helper_usleep_range(unsigned long min, unsigned long max)
@@ -413,11 +410,6 @@ helper long rust_helper_compat_ptr_ioctl(struct file *file, unsigned int command
 #else
 	return -ENOTTY;
 #endif
-}
-
-helper void *rust_helper_file_private(struct file *file)
-{
-	return file->private_data;
 }
 
 helper void rust_helper_set_file_private(struct file *file, void *data)

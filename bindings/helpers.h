@@ -16,7 +16,6 @@ int _printk(const char *format, ...);
 void rust_helper_BUG(void);
 
 /* Tasks. */
-struct task_struct *rust_helper_get_current(void);
 int rust_helper_task_fifo_priority(struct task_struct *t);
 void *rust_helper_current_files(void);
 bool rust_helper_signal_pending(void);
@@ -114,13 +113,12 @@ unsigned int rust_helper_cycles_khz(void);
 void rust_helper_usleep_range(unsigned long min, unsigned long max);
 void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *));
 void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns);
-u64 rust_helper_hrtimer_forward(struct hrtimer *timer, u64 now, u64 interval);
+u64 rust_helper_hrtimer_forward_now(struct hrtimer *timer, u64 interval);
 
 /* Files. */
 int rust_helper_file_check_write(const struct file *file);
 s64 rust_helper_file_position(const struct file *file);
 long rust_helper_compat_ptr_ioctl(struct file *file, unsigned int command, unsigned long argument);
-void *rust_helper_file_private(struct file *file);
 void rust_helper_set_file_private(struct file *file, void *data);
 void *rust_helper_miscdevice_of(struct file *file);
 struct mm_struct *rust_helper_mmgrab_current(void);

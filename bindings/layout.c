@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Sizes and offsets as this kernel's C compiler sees them, for every structure whose size or fields Rust code uses.
- * Only assembled, never linked; bindings/generate turns each line into a compile-time assertion on the Rust side.
+ * Only assembled, never linked; bindings/generate turns each line into a compile-time assertion on the Rust side, and what
+ * an inline function reads that is too short for a helper's call into what Rust code reads it by.
  */
 #include <linux/version.h>
 #include "kernel.h"
@@ -93,4 +94,12 @@ void oobkit_layout(void)
 	OFFSET(spi_board_info, modalias);
 	OFFSET(spi_board_info, max_speed_hz);
 	OFFSET(spi_board_info, chip_select);
+	asm volatile("\n.ascii \"->private %0\"" : : "i"(offsetof(struct file, private_data)));
+#ifdef CONFIG_X86_64
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0) && LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+	asm volatile("\n.ascii \"->current pcpu_hot %0\"" : : "i"(offsetof(struct pcpu_hot, current_task)));
+#else
+	asm volatile("\n.ascii \"->current current_task %0\"" : : "i"(0));
+#endif
+#endif
 }

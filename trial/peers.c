@@ -22,7 +22,7 @@ struct oobkit_peers {
 	struct completion completion;
 	struct task_struct *sleeper;
 	bool is_raised;
-	struct hrtimer completes, ups, wakes, stamps;
+	struct hrtimer completes, ups, wakes, stamps, stamps_again;
 	u64 stamp;
 };
 
@@ -64,6 +64,17 @@ static enum hrtimer_restart stamps(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+/* The same with a period. */
+static enum hrtimer_restart stamps_again(struct hrtimer *timer)
+{
+	struct oobkit_peers *p = container_of(timer, struct oobkit_peers, stamps_again);
+
+	p->stamp = ktime_get();
+	complete(&p->completion);
+	hrtimer_forward_now(timer, NSEC_PER_SEC);
+	return HRTIMER_RESTART;
+}
+
 struct oobkit_peers *oobkit_peers_new(void)
 {
 	struct oobkit_peers *p = kzalloc(sizeof(*p), GFP_KERNEL);
@@ -79,6 +90,7 @@ struct oobkit_peers *oobkit_peers_new(void)
 	rust_helper_hrtimer_setup(&p->ups, ups);
 	rust_helper_hrtimer_setup(&p->wakes, wakes);
 	rust_helper_hrtimer_setup(&p->stamps, stamps);
+	rust_helper_hrtimer_setup(&p->stamps_again, stamps_again);
 	return p;
 }
 
@@ -89,6 +101,7 @@ void oobkit_peers_free(struct oobkit_peers *p)
 	hrtimer_cancel(&p->ups);
 	hrtimer_cancel(&p->wakes);
 	hrtimer_cancel(&p->stamps);
+	hrtimer_cancel(&p->stamps_again);
 	kfree(p);
 }
 
@@ -214,6 +227,14 @@ u64 oobkit_expiry(struct oobkit_peers *p, u64 date)
 {
 	rust_helper_hrtimer_start_abs(&p->stamps, date);
 	wait_for_completion(&p->completion);
+	return p->stamp - date;
+}
+
+u64 oobkit_expiry_periodic(struct oobkit_peers *p, u64 date)
+{
+	rust_helper_hrtimer_start_abs(&p->stamps_again, date);
+	wait_for_completion(&p->completion);
+	hrtimer_cancel(&p->stamps_again);
 	return p->stamp - date;
 }
 

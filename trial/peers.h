@@ -28,6 +28,7 @@ u64 oobkit_wake_semaphore(struct oobkit_peers *p, u64 date);
 u64 oobkit_wake_process(struct oobkit_peers *p, u64 date);
 u64 oobkit_wake_process_until(struct oobkit_peers *p, u64 date);
 u64 oobkit_expiry(struct oobkit_peers *p, u64 date);
+u64 oobkit_expiry_periodic(struct oobkit_peers *p, u64 date);
 u64 oobkit_sleep(struct oobkit_peers *p, u64 date);
 
 #endif

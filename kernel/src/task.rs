@@ -8,8 +8,7 @@ use core::mem::MaybeUninit;
 /// The calling thread's task; valid while that thread runs.
 #[inline(always)]
 pub fn current() -> *mut task_struct {
-    // SAFETY: always allowed.
-    unsafe { bindings::get_current() }
+    bindings::get_current()
 }
 
 /// The calling thread's `SCHED_FIFO` priority, 1 to 99; 0 under any other policy.
@@ -33,6 +32,7 @@ pub fn current_process() -> u64 {
 }
 
 /// Whether the calling thread is a kernel thread that was asked to stop.
+#[inline]
 pub fn is_stopped() -> bool {
     // SAFETY: task context.
     unsafe { bindings::current_is_stopped() }

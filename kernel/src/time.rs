@@ -55,8 +55,9 @@ pub use evl::EvlTimer as HardTimer;
 
 /// What a timer calls, in hard interrupt context; on EVL in its out-of-band tick.
 pub trait TimerHandler: Sync {
-    /// The timer has expired. `missed`: how many of its dates have passed since the call before, or since it was armed,
-    /// without a call of their own; so calls and missed dates together are all dates that have passed.
+    /// The timer has expired. `missed`: how many of its dates have passed without a call of their own and without a call
+    /// having been told; so calls and missed dates together are all dates that have passed. Where a call comes a period
+    /// late or more, it may be the next one that is told.
     fn expired(&self, missed: u64);
 }
 
@@ -64,6 +65,8 @@ pub trait TimerHandler: Sync {
 struct Inner<H> {
     timer: UnsafeCell<MaybeUninit<bindings::hrtimer>>,
     period: AtomicU64,
+    /// What the next call is to be told.
+    missed: AtomicU64,
     handler: H,
 }
 
@@ -89,6 +92,7 @@ impl<H: TimerHandler> HrTimer<H> {
         let inner = KBox::new(Inner {
             timer: UnsafeCell::new(MaybeUninit::zeroed()),
             period: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
             handler,
         })?;
         // SAFETY: the memory stays until `drop`; `expire` gets a pointer into an `Inner<H>`.
@@ -98,7 +102,19 @@ impl<H: TimerHandler> HrTimer<H> {
 
     /// Arms: first at `first`, then every `period` ns, on these dates however late a call is; once only where `period` is
     /// 0. A periodic timer that may be expiring elsewhere is cancelled first.
+    #[inline]
     pub fn start(&self, first: u64, period: u64) {
+        // Dates that have passed already get one call, which is told.
+        let (first, missed) = match period {
+            0 => (first, 0),
+            _ => {
+                let late = monotonic_ns().saturating_sub(first);
+                let missed = late.checked_div(period).unwrap_or(0);
+                let passed = missed.saturating_mul(period);
+                (first.saturating_add(passed), missed)
+            }
+        };
+        self.0.missed.store(missed, Ordering::Relaxed);
         self.0.period.store(period, Ordering::Relaxed);
         // SAFETY: initialised in `new`.
         unsafe {
@@ -106,7 +122,8 @@ impl<H: TimerHandler> HrTimer<H> {
         };
     }
 
-    /// Disarms, and waits until no handler runs any more. In-band only, and not from the handler.
+    /// Disarms, and waits until no handler runs any more. In task context, and not from the handler.
+    #[inline]
     pub fn cancel(&self) {
         self.0.period.store(0, Ordering::Relaxed);
         // SAFETY: initialised in `new`.
@@ -114,6 +131,7 @@ impl<H: TimerHandler> HrTimer<H> {
     }
 
     /// What the timer calls.
+    #[inline]
     pub fn handler(&self) -> &H {
         &self.0.handler
     }
@@ -121,21 +139,24 @@ impl<H: TimerHandler> HrTimer<H> {
     unsafe extern "C" fn expire(timer: *mut bindings::hrtimer) -> bindings::hrtimer_restart::Type {
         // SAFETY: `timer` is the first field of an `Inner<H>` that lives until the timer is cancelled for good.
         let inner = unsafe { &*timer.cast::<Inner<H>>() };
+        // Nothing comes before the handler that can come after it: whoever waits for the date waits for that, too.
+        inner.handler.expired(inner.missed.load(Ordering::Relaxed));
         match inner.period.load(Ordering::Relaxed) {
-            0 => inner.handler.expired(0),
-            period => return inner.again(timer, period),
+            0 => bindings::hrtimer_restart::HRTIMER_NORESTART,
+            period => inner.again(period),
         }
-        bindings::hrtimer_restart::HRTIMER_NORESTART
     }
 }
 
 impl<H: TimerHandler> Inner<H> {
-    /// By itself, so that a timer without a period saves no registers for it before its handler runs.
+    /// By itself, so that no registers are saved for it before the handler runs. In the timer's own expiry only.
     #[inline(never)]
-    fn again(&self, timer: *mut bindings::hrtimer, period: u64) -> bindings::hrtimer_restart::Type {
-        // SAFETY: called by the timer's own handler, where it may be moved forward.
-        let passed = unsafe { bindings::hrtimer_forward(timer, monotonic_ns(), period) };
-        self.handler.expired(passed.saturating_sub(1));
+    fn again(&self, period: u64) -> bindings::hrtimer_restart::Type {
+        // SAFETY: initialised in `new`; in its own expiry it may be moved forward.
+        let passed = unsafe { bindings::hrtimer_forward_now(self.timer.get().cast(), period) };
+        if let Some(missed) = passed.checked_sub(1) {
+            self.missed.store(missed, Ordering::Relaxed);
+        }
         bindings::hrtimer_restart::HRTIMER_RESTART
     }
 }

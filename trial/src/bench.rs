@@ -99,6 +99,11 @@ pub const SLEEP: u32 = round(40);
 /// The same by `schedule_hrtimeout`, in ns.
 pub const SLEEP_C: u32 = round(41);
 
+/// As [`EXPIRY`], of a timer with a period.
+pub const EXPIRY_PERIODIC: u32 = round(42);
+/// As [`EXPIRY_C`], of a timer with a period.
+pub const EXPIRY_PERIODIC_C: u32 = round(43);
+
 /// An exchange call that does nothing. Attached threads only.
 pub const CALL: u32 = ioc::io(b'B', 50);
 /// An in-band call of the same device that does nothing.

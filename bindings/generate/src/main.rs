@@ -115,7 +115,8 @@ fn c_flags(all: &str, arch: &str) -> Vec<String> {
     kept
 }
 
-/// Lines `->size STRUCT N` and `->offset STRUCT FIELD N` become compile-time assertions.
+/// Lines `->size STRUCT N` and `->offset STRUCT FIELD N` become compile-time assertions, the others what crate `bindings`
+/// reads by.
 fn layout_asserts(assembly: &Path) -> String {
     let text = fs::read_to_string(assembly)
         .unwrap_or_else(|error| panic!("{}: {error}", assembly.display()));
@@ -137,6 +138,13 @@ fn layout_asserts(assembly: &Path) -> String {
                     out,
                     "const _: () = assert!(core::mem::offset_of!({name}, {field}) == {n});"
                 )
+            }
+            ["private", n] => {
+                writeln!(out, "pub(crate) const FILE_PRIVATE_DATA: usize = {n};")
+            }
+            ["current", symbol, n] => {
+                let operand = format!("gs:[rip + {symbol} + {n}]");
+                writeln!(out, "macro_rules! current {{ () => {{ \"{operand}\" }} }}")
             }
             _ => panic!("layout.c: cannot read '{line}'"),
         }

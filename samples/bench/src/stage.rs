@@ -5,7 +5,7 @@
 //! | case | from | to |
 //! | --- | --- | --- |
 //! | `wake-*` | a hard timer's handler, before it wakes | the thread that waited |
-//! | `timer` | a date | the handler of a timer set to it |
+//! | `timer`, `timer-periodic` | a date | the handler of a timer set to it, once or with a period |
 //! | `sleep` | a date | the thread whose wait it ended |
 //! | `semaphore` | before up | after down, by the same thread |
 //! | `call` | before the system call | after it |
@@ -114,6 +114,14 @@ fn services(n: u32, bench: &Bench, suffix: &str) -> Result<Vec<Record>, Failure>
     let [kit, peer] = timed(n, bench, |ns| ns, [abi::EXPIRY, abi::EXPIRY_C])?;
     let mut timer = record("timer", kit);
     timer.peer("hrtimer", peer);
+    let [kit, peer] = timed(
+        n,
+        bench,
+        |ns| ns,
+        [abi::EXPIRY_PERIODIC, abi::EXPIRY_PERIODIC_C],
+    )?;
+    let mut periodic = record("timer-periodic", kit);
+    periodic.peer("hrtimer", peer);
     let [kit, peer] = timed(n, bench, |ns| ns, [abi::SLEEP, abi::SLEEP_C])?;
     let mut sleep = record("sleep", kit);
     sleep.peer("hrtimer", peer);
@@ -128,7 +136,7 @@ fn services(n: u32, bench: &Bench, suffix: &str) -> Result<Vec<Record>, Failure>
     call.peer("null", called(n, || refused(&null))?)
         .peer("inband", called(n, || Ok(bench.call(abi::INBAND_CALL)?))?);
     Ok(vec![
-        nothing, flag, until, semaphore, timer, sleep, pair, call,
+        nothing, flag, until, semaphore, timer, periodic, sleep, pair, call,
     ])
 }
 

@@ -6,7 +6,7 @@ use super::support::{Cell, compute, inband};
 use crate::services::{Dates, TIMER_DATES};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use evl::kcore::Monotonic;
-use evl::time::{Clock, Ns};
+use evl::time::{Clock, Instant, Ns};
 use kernel::error::{Result, code};
 use kernel::time::{HardTimer, TimerHandler};
 use kernel::uaccess::UserPtr;
@@ -19,17 +19,23 @@ struct Seen {
     missed: AtomicU64,
     missed_first: AtomicU64,
     missed_next: AtomicU64,
-    behind: AtomicU64,
+    /// The dates that had passed at the end of the call before.
+    passed: AtomicU64,
     astray: AtomicU64,
 }
 
-/// In how many calls in a row a date may be untold. The clock is read after the timer has looked at it, so that one more
-/// may have passed; what is lost stays untold.
-const BEHIND_MAX: u64 = 3;
+impl Seen {
+    /// The dates that have passed at `now`.
+    fn passed(&self, now: Instant) -> u64 {
+        let Ns(since) = now.since(Instant(self.first));
+        let dates = since.checked_div(self.args.period_ns).unwrap_or(0);
+        dates.wrapping_add(1)
+    }
+}
 
 impl TimerHandler for Seen {
     fn expired(&self, missed: u64) {
-        let now = Monotonic.now().0;
+        let now = Monotonic.now();
         let n = self.calls.get().wrapping_add(1);
         let all = self.missed.fetch_add(missed, Relaxed).wrapping_add(missed);
         if n == 1 {
@@ -38,21 +44,16 @@ impl TimerHandler for Seen {
         if n == self.args.held.wrapping_add(1) {
             self.missed_next.store(missed, Relaxed);
         }
-        let since = now.saturating_sub(self.first);
-        let dates = since.checked_div(self.args.period_ns).unwrap_or(0);
         let told = all.wrapping_add(n.into());
-        let passed = dates.wrapping_add(1);
-        let behind = match told < passed {
-            true => self.behind.fetch_add(1, Relaxed).wrapping_add(1),
-            false => self.behind.swap(0, Relaxed),
-        };
-        let is_lost = told < passed && behind >= BEHIND_MAX;
-        if now < self.first || told > passed || is_lost {
+        // Which dates a call misses by its own lateness, the next one may be told; no later one.
+        let is_lost = told < self.passed.load(Relaxed);
+        if now.0 < self.first || told > self.passed(now) || is_lost {
             self.astray.fetch_add(1, Relaxed);
         }
         if n == self.args.held {
             compute(Ns(self.args.hold_ns));
         }
+        self.passed.store(self.passed(Monotonic.now()), Relaxed);
         self.calls.add();
     }
 }
@@ -70,7 +71,7 @@ pub(super) fn ioctl(command: u32, argument: UserPtr) -> Result<i32> {
         missed: AtomicU64::new(0),
         missed_first: AtomicU64::new(0),
         missed_next: AtomicU64::new(0),
-        behind: AtomicU64::new(0),
+        passed: AtomicU64::new(0),
         astray: AtomicU64::new(0),
     })?;
     let seen = timer.handler();

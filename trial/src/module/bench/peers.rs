@@ -54,6 +54,7 @@ impl Peers {
             abi::WAKE_PROCESS_UNTIL => self.wake_process_until(date),
             abi::WAKE_SEMAPHORE_C => self.wake_semaphore(date),
             abi::EXPIRY_C => self.expiry(date),
+            abi::EXPIRY_PERIODIC_C => self.expiry_periodic(date),
             abi::SLEEP_C => self.sleep(date),
             _ => return None,
         })
@@ -108,5 +109,6 @@ peers! {
     fn wake_process = oobkit_wake_process(date: u64) -> u64;
     fn wake_process_until = oobkit_wake_process_until(date: u64) -> u64;
     fn expiry = oobkit_expiry(date: u64) -> u64;
+    fn expiry_periodic = oobkit_expiry_periodic(date: u64) -> u64;
     fn sleep = oobkit_sleep(date: u64) -> u64;
 }

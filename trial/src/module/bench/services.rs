@@ -19,7 +19,7 @@ use evl::wait::{Flag, WaitError};
 use kernel::error::{Result, code};
 use kernel::time::{HardTimer, TimerHandler, cycles};
 
-/// How long a wait with a deadline may take.
+/// How long a wait with a deadline may take; the period of a timer of which only the first date is measured.
 const LIMIT: Ns = Ns(1_000_000_000);
 
 pub(super) struct Services {
@@ -109,7 +109,8 @@ impl Services {
                 let semaphore = &alarm.semaphore;
                 semaphore.down_until(oob, &Tasks, Instant::NEVER)
             }),
-            abi::EXPIRY => self.expiry(oob, date),
+            abi::EXPIRY => self.expiry(oob, date, Ns(0)),
+            abi::EXPIRY_PERIODIC => self.expiry(oob, date, LIMIT),
             abi::SLEEP => {
                 alarm.flag.clear();
                 match alarm.flag.wait_until(oob, date) {
@@ -133,10 +134,11 @@ impl Services {
     }
 
     /// From the date to the handler, in ns.
-    fn expiry(&self, oob: &Oob<'_>, date: Instant) -> Timed<WaitError> {
+    fn expiry(&self, oob: &Oob<'_>, date: Instant, period: Ns) -> Timed<WaitError> {
         let stamper = self.stamper.handler();
-        self.stamper.start(date.0, 0);
+        self.stamper.start(date.0, period.0);
         stamper.flag.wait_until(oob, Instant::NEVER)?;
+        self.stamper.cancel();
         Ok(Instant(stamper.date.load(Ordering::Relaxed)).since(date).0)
     }
 
