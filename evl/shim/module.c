@@ -4,7 +4,7 @@
 
 int oobkit_evl_shim_init(void);
 void oobkit_evl_shim_exit(void);
-EXPORT_SYMBOL_GPL(oobkit_evl_shim_record);
+EXPORT_SYMBOL_GPL(oobkit_evl_shim_attached);
 EXPORT_SYMBOL_GPL(oobkit_evl_shim_switched);
 
 static int __init evl_shim_init(void)

@@ -129,7 +129,8 @@ impl Latch {
             }
             let over = match park.is_stopped() {
                 true => Some(WaitError::Interrupted),
-                false => (park.now() >= deadline).then_some(WaitError::TimedOut),
+                false => (deadline != Instant::NEVER && park.now() >= deadline)
+                    .then_some(WaitError::TimedOut),
             };
             if let Some(error) = over {
                 park.cancel();

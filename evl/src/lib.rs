@@ -44,6 +44,7 @@ pub mod record;
 pub mod relay;
 pub mod semaphore;
 pub mod stage;
+pub mod table;
 pub mod time;
 pub mod wait;
 pub mod work;

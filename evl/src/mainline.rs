@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | thread | a `SCHED_FIFO` task that attached itself; `evl_shim.ko` keeps the list |
 //! | monitor, semaphore | [`crate::monitor`] over a raw spinlock: waiters by priority, woken by `wake_up_process` |
-//! | flag | [`crate::latch`] over `schedule_hrtimeout` and `wake_up_process`: one scheduling per wait |
+//! | flag | [`crate::latch`] over `wake_up_process`, and an hrtimer for the deadline: one scheduling per wait |
 //! | mutex | [`crate::mutex`] over `rt_mutex` |
 //! | kernel thread | a kthread, `SCHED_FIFO` |
 //! | work | [`crate::work`] over an unbound workqueue, see `kcore/work.rs` |
@@ -22,16 +22,20 @@ pub use waiting::{Monitor, Semaphore};
 
 pub use crate::kcore::Monotonic;
 use crate::latch::{Latch, Park};
-use crate::record::{Record, Wait};
+use crate::record::Wait;
 use crate::stage::{MayWait, Oob};
+use crate::table::Table;
 use crate::time::{Clock, Instant};
 use crate::wait::{Flag, WaitError};
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::bindings as b;
 use kernel::error::Result;
+use kernel::time::{HrTimer, TimerHandler};
 
 unsafe extern "C" {
-    /// The calling thread's record, as long as it is attached; null where it is not.
-    safe fn oobkit_evl_shim_record() -> *const Record;
+    /// The threads that are attached.
+    static oobkit_evl_shim_attached: Table;
 }
 
 /// Calls `f` with the out-of-band token where the calling thread is attached.
@@ -39,9 +43,10 @@ unsafe extern "C" {
 /// The caller is in a system call: task context, nothing held.
 #[inline(always)]
 pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
-    // SAFETY: null, or the record of an attached task, which only the task itself can detach.
-    let record = unsafe { oobkit_evl_shim_record().as_ref() }?;
-    // SAFETY: an attached task in a system call may wait; it stays attached until the call ends.
+    // SAFETY: in a module that this one cannot be loaded without.
+    let attached = unsafe { &oobkit_evl_shim_attached };
+    let record = attached.get(kernel::task::current().addr())?;
+    // SAFETY: only the task itself can detach it. An attached task in a system call may wait; it stays attached until the call ends.
     Some(f(&unsafe { Oob::recorded(record) }))
 }
 
@@ -119,34 +124,123 @@ impl Park for Tasks {
 }
 
 /// A latched event on which a task waits.
-#[derive(Debug)]
-pub struct TaskFlag(Latch);
+///
+/// The timer of its deadlines is its own: one that `schedule_hrtimeout` makes for each wait has to be unmade after it, on
+/// the way to the thread that was waited for.
+pub struct TaskFlag {
+    latch: Latch,
+    timer: HrTimer<Sleeper>,
+}
+
+/// The task to be woken when the timer expires, as long as that task is in `sleep_until`; else 0, and once it has been.
+struct Sleeper(AtomicUsize);
+
+impl TimerHandler for Sleeper {
+    #[inline]
+    fn expired(&self, _missed: u64) {
+        let task = self.0.load(Ordering::Relaxed);
+        self.0.store(0, Ordering::Release);
+        if task != 0 {
+            let task = core::ptr::with_exposed_provenance_mut::<b::task_struct>(task);
+            // SAFETY: a task that was in `sleep_until` when its address was read, here, with interrupts off: its memory is
+            // given back a grace period after its end, so not before they are on again.
+            unsafe { b::wake_up_process(task) };
+        }
+    }
+}
+
+impl fmt::Debug for TaskFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskFlag")
+            .field("latch", &self.latch)
+            .finish_non_exhaustive()
+    }
+}
 
 impl TaskFlag {
-    /// Not raised.
+    /// Not raised. Allocates.
     ///
     /// # Errors
     ///
-    /// None here; on EVL a flag has memory of its own.
-    pub const fn new() -> Result<Self> {
-        Ok(Self(Latch::new()))
+    /// `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            latch: Latch::new(),
+            timer: HrTimer::new(Sleeper(AtomicUsize::new(0)))?,
+        })
+    }
+}
+
+/// A task that waits for a flag.
+struct Waiter<'a>(&'a HrTimer<Sleeper>);
+
+impl Park for Waiter<'_> {
+    #[inline]
+    fn current(&self) -> usize {
+        Tasks.current()
+    }
+
+    #[inline]
+    fn prepare(&self) {
+        Tasks.prepare();
+    }
+
+    #[inline]
+    fn cancel(&self) {
+        Tasks.cancel();
+    }
+
+    #[inline]
+    fn sleep_until(&self, date: Instant) -> bool {
+        let Sleeper(sleeper) = self.0.handler();
+        if date != Instant::NEVER {
+            sleeper.store(self.current(), Ordering::Relaxed);
+            self.0.start(date.0, 0);
+        }
+        // SAFETY: the state was set by `prepare`.
+        unsafe { b::schedule() };
+        if date == Instant::NEVER {
+            return false;
+        }
+        let has_expired = sleeper.load(Ordering::Acquire) == 0;
+        if !has_expired {
+            // A handler that has begun is not to wake this task once it sleeps elsewhere.
+            self.0.cancel();
+            sleeper.store(0, Ordering::Relaxed);
+        }
+        has_expired
+    }
+
+    #[inline]
+    fn now(&self) -> Instant {
+        Tasks.now()
+    }
+
+    #[inline]
+    fn is_stopped(&self) -> bool {
+        Tasks.is_stopped()
+    }
+
+    #[inline]
+    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+        Tasks.wake(f);
     }
 }
 
 impl Flag for TaskFlag {
     #[inline]
     fn clear(&self) {
-        self.0.clear();
+        self.latch.clear();
     }
 
     #[inline]
     fn raise(&self) {
-        self.0.raise(&Tasks);
+        self.latch.raise(&Tasks);
     }
 
     #[inline]
     fn wait_until(&self, oob: &Oob<'_>, deadline: Instant) -> core::result::Result<(), WaitError> {
         let _recorded = oob.waits_for(Wait::Flag);
-        self.0.wait_until(&Tasks, deadline)
+        self.latch.wait_until(&Waiter(&self.timer), deadline)
     }
 }

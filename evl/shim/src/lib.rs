@@ -13,4 +13,3 @@
 
 #[cfg(feature = "module")]
 mod module;
-pub mod table;

@@ -2,11 +2,10 @@
 
 //! `evl_shim.ko`: the control device, the hook by which a thread that ends is forgotten, the list of threads.
 
-use crate::table::{InsertError, Table};
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicPtr, Ordering};
-use evl::record::Record;
+use evl::table::{InsertError, Table};
 use kernel::alloc::KBox;
 use kernel::debugfs::{Seq, Show, Text};
 use kernel::error::{Result, code, from_result};
@@ -16,6 +15,8 @@ use kernel::tracepoint::Probe;
 use kernel::uaccess::UserPtr;
 use oobkit_abi::ctl::{ATTACH, Attach, DETACH};
 
+/// Which the kit's other modules look up their callers in.
+#[unsafe(export_name = "oobkit_evl_shim_attached")]
 static ATTACHED: Table = Table::new();
 static MODULE: AtomicPtr<Module> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -61,14 +62,6 @@ fn attach(argument: UserPtr) -> Result<i32> {
             InsertError::Present => code::EBUSY,
             InsertError::Full => code::ENOSPC,
         })
-}
-
-/// The calling thread's record, as long as it is attached; null where it is not.
-#[unsafe(no_mangle)]
-extern "C" fn oobkit_evl_shim_record() -> *const Record {
-    ATTACHED
-        .get(task::current().addr())
-        .map_or(core::ptr::null(), core::ptr::from_ref)
 }
 
 /// The calling thread, if it is attached, has to do in-band what it could not do otherwise.
