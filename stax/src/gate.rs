@@ -48,6 +48,12 @@ impl Gate {
     /// Nobody inside, nobody waits.
     pub const FREE: Self = Self(0);
 
+    /// Nobody inside, nobody waits, and `side` was inside last.
+    #[inline(always)]
+    pub const fn left_by(side: Side) -> Self {
+        Self(owner_bit(side))
+    }
+
     /// The value of this word in memory.
     #[inline(always)]
     pub const fn from_bits(bits: u32) -> Self {
@@ -73,6 +79,12 @@ impl Gate {
             0 => Side::Oob,
             _ => Side::Inband,
         }
+    }
+
+    /// Whether anybody waits.
+    #[inline(always)]
+    pub const fn is_waited_for(self) -> bool {
+        self.0 & WAITS != 0
     }
 
     /// Whether threads of `side` wait.
@@ -119,9 +131,8 @@ impl Gate {
     /// Whether the exit that found this value was the last one and leaves the gate to somebody who waits.
     ///
     /// The exit itself is a plain decrement of the word.
-    #[inline(always)]
     pub const fn must_hand_over(self) -> bool {
-        self.count() == 1 && self.0 & WAITS != 0
+        self.count() == 1 && self.is_waited_for()
     }
 
     /// The same with a thread of `side` waiting.

@@ -99,6 +99,14 @@ impl<T, B> Stax<T, B> {
     #[inline(always)]
     fn enter(&self, side: Side) -> Result<(), Refusal> {
         let mut seen = self.load();
+        // The value that is found most often, by itself: what becomes of it need not be worked out.
+        let free = Gate::left_by(side);
+        if seen == free {
+            match self.cas(free, free.enter(side)?, Ordering::Acquire) {
+                Ok(()) => return Ok(()),
+                Err(now) => seen = now,
+            }
+        }
         loop {
             match self.cas(seen, seen.enter(side)?, Ordering::Acquire) {
                 Ok(()) => return Ok(()),
@@ -229,8 +237,10 @@ impl<T, B: Backend> Stax<T, B> {
 
     #[cold]
     #[inline(never)]
-    fn hand_over(&self) {
-        self.run(Task::Settle);
+    fn left(&self, before: Gate) {
+        if before.must_hand_over() {
+            self.run(Task::Settle);
+        }
     }
 }
 
@@ -321,8 +331,9 @@ impl<T, S: Stage, B: Backend> Drop for Guard<'_, T, S, B> {
     #[inline]
     fn drop(&mut self) {
         let before = Gate::from_bits(self.stax.gate.fetch_sub(1, Ordering::Release));
-        if before.must_hand_over() {
-            self.stax.hand_over();
+        // Whether it was the last exit matters only to those who wait.
+        if before.is_waited_for() {
+            self.stax.left(before);
         }
     }
 }
