@@ -39,6 +39,9 @@ pub(super) struct SpiFile {
     owner: AtomicU64,
 }
 
+/// Apart, so that a call that has no error jumps over no table of them.
+#[cold]
+#[inline(never)]
 fn errno(error: impl Errno) -> Error {
     Error::from_errno(error.errno().unsigned_abs())
 }
