@@ -68,7 +68,7 @@ impl Coherent {
     /// # Errors
     ///
     /// As `dma_mmap_attrs`.
-    pub fn mmap(&self, vma: &Vma) -> Result {
+    pub fn mmap(&self, vma: &Vma<'_>) -> Result {
         // SAFETY: the memory is this device's, and the VMA is being set up by its ->mmap.
         let mapped = unsafe {
             bindings::dma_mmap_attrs(

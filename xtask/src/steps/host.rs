@@ -23,6 +23,14 @@ pub(super) fn clippy() -> Result<Count> {
     Ok(Count::PASS)
 }
 
+/// The documentation, as it would be published: no link that leads nowhere, no crate without a word.
+pub(super) fn documentation() -> Result<Count> {
+    let mut cmd = cargo();
+    cmd.args(["doc", "--quiet", "--no-deps"]);
+    run::visible(cmd.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Count::PASS)
+}
+
 /// Random cases of each property test, and register sequences against QEMU, where every count is in full.
 const LONG_CASES: &str = "4096";
 const LONG_SEQUENCES: &str = "2000";
