@@ -33,6 +33,12 @@ helper int rust_helper_task_fifo_priority(struct task_struct *t)
 	return t->policy == SCHED_FIFO ? t->rt_priority : 0;
 }
 
+/* With what it inherits from those that wait for its rt_mutexes; 1 to 99, 0 where it is not real-time. */
+helper int rust_helper_task_effective_priority(struct task_struct *t)
+{
+	return t->prio < MAX_RT_PRIO ? MAX_RT_PRIO - 1 - t->prio : 0;
+}
+
 helper void rust_helper_describe_task(struct task_struct *t, struct oobkit_task *out)
 {
 	out->pid = task_pid_nr(t);

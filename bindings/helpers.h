@@ -17,6 +17,7 @@ void rust_helper_BUG(void);
 
 /* Tasks. */
 int rust_helper_task_fifo_priority(struct task_struct *t);
+int rust_helper_task_effective_priority(struct task_struct *t);
 void *rust_helper_current_files(void);
 bool rust_helper_signal_pending(void);
 void rust_helper_set_current_state(unsigned int state);

@@ -39,10 +39,13 @@ use kernel::time::sleep_us;
 
 /// Calls `f` with the out-of-band token where the calling thread is an EVL thread, out-of-band.
 ///
-/// The caller is in an out-of-band call: nothing held. A copy from user memory may have brought it in-band; then it is
-/// taken back.
+/// A copy from user memory may have brought it in-band; then it is taken back.
+///
+/// # Safety
+///
+/// The caller is in an out-of-band call: task context, nothing held.
 #[inline(always)]
-pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
+pub unsafe fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
     // SAFETY: a thread in an out-of-band call, which holds nothing.
     let entered = unsafe { b::evl_enter_oob() };
     // SAFETY: an EVL thread in an out-of-band call may wait; it stays one until the call ends, because only the thread

@@ -40,13 +40,15 @@ unsafe extern "C" {
 
 /// Calls `f` with the out-of-band token where the calling thread is attached.
 ///
-/// The caller is in a system call: task context, nothing held.
+/// # Safety
+///
+/// The caller is in a system call: task context, nothing held that forbids sleeping.
 #[inline(always)]
-pub fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
+pub unsafe fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
     // SAFETY: in a module that this one cannot be loaded without.
     let attached = unsafe { &oobkit_evl_shim_attached };
     let record = attached.get(kernel::task::current().addr())?;
-    // SAFETY: only the task itself can detach it. An attached task in a system call may wait; it stays attached until the call ends.
+    // SAFETY: only the task itself can detach it. An attached task in a system call, by contract, may wait; it stays attached until the call ends.
     Some(f(&unsafe { Oob::recorded(record) }))
 }
 

@@ -18,6 +18,14 @@ pub fn current_fifo_priority() -> i32 {
     unsafe { bindings::task_fifo_priority(current()) }
 }
 
+/// The calling thread's real-time priority, 1 to 99, with what it inherits from those that wait for its mutexes; 0 where it
+/// has none.
+#[inline]
+pub fn current_effective_priority() -> i32 {
+    // SAFETY: the current task is alive.
+    unsafe { bindings::task_effective_priority(current()) }
+}
+
 /// Whether the calling thread holds `CAP_SYS_NICE`.
 pub fn capable_sys_nice() -> bool {
     // SAFETY: task context.

@@ -31,6 +31,25 @@ pub const MUTEX_TWICE: u32 = ioc::ior::<Twice>(b'T', 0x11);
 /// The same wants a lock that another thread keeps; gives an [`End`].
 pub const MUTEX_KEPT: u32 = ioc::io(b'T', 0x12);
 
+/// Who is woken first: a middle thread, or a low one whose mutex a high one wants; see [`Places`].
+pub const MUTEX_PLACES: u32 = ioc::iowr::<Places>(b'T', 0x13);
+
+/// Argument of [`MUTEX_PLACES`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Places {
+    /// In: the processor.
+    pub cpu: u32,
+    /// The low thread's place among those woken, 1 or 2.
+    pub low: u32,
+    /// The middle thread's.
+    pub middle: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
 /// Argument of [`MUTEX_INVERSION`].
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,

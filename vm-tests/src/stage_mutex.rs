@@ -8,7 +8,9 @@ use crate::support::task;
 use crate::{Guest, On, Test};
 use anyhow::{Result, bail, ensure};
 use oob_trial::PATH;
-use oob_trial::services::{End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_TWICE, Twice};
+use oob_trial::services::{
+    End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_PLACES, MUTEX_TWICE, Places, Twice,
+};
 use rustix::process::getpid;
 use rustix::thread::gettid;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +22,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "stage: mutex: a middle thread does not come before the low one that the high one waits for",
         on: On::Any,
         run: inheritance,
+    },
+    Test {
+        name: "stage: mutex: its holder stands in another line as the one that waits for it would",
+        on: On::Any,
+        run: in_line,
     },
     Test {
         name: "stage: mutex: its holder is told so, and does not wait for itself",
@@ -63,6 +70,17 @@ fn inheritance(guest: &Guest) -> Result<()> {
         seen.middle_was_first == 1 && seen.waited_ns >= seen.middle_ns,
         "the scene has no inversion to show: {seen:?}"
     );
+    Ok(())
+}
+
+fn in_line(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    let mut args = Places {
+        cpu: u32::try_from(task::home()?.unwrap_or(0))?,
+        ..Places::default()
+    };
+    accepted("MUTEX_PLACES", trial.exchange(MUTEX_PLACES, &mut args))?;
+    ensure!((args.low, args.middle) == (1, 2), "{args:?}");
     Ok(())
 }
 

@@ -13,6 +13,8 @@ use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, ProtFlags, mlockall, munlockall};
 use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -34,6 +36,16 @@ pub(crate) const TESTS: &[Test] = &[
         name: "stage: a call's missing page is a stage switch, one that is there is none",
         on: On::Shim,
         run: switches,
+    },
+    Test {
+        name: "stage: a thread that becomes another program is attached no longer",
+        on: On::Any,
+        run: another_program,
+    },
+    Test {
+        name: "stage: an attached thread that gives up its policy stays in the list, with priority 0",
+        on: On::Any,
+        run: another_policy,
     },
     Test {
         name: "stage: a thread that dies in a wait leaves the list",
@@ -200,6 +212,36 @@ fn switches(_: &Guest) -> Result<()> {
     refused("ECHO", trial.call(ECHO, usize::MAX - 7), Errno::FAULT)?;
     ensure!(my_line()?.switches == first, "a bad pointer is no switch");
     Ok(())
+}
+
+fn another_program(_: &Guest) -> Result<()> {
+    let mut child = task::fork(|parent| {
+        let _attached = task::become_oob(None)?;
+        parent.ready()?;
+        parent.wait()?;
+        Err(Command::new("/bin/sleep").arg("20").exec().into())
+    })?;
+    child.ready()?;
+    let line = line_of(child.pid())?;
+    ensure!(line.is_some(), "the child is not in the list");
+    child.go()?;
+    let name = format!("/proc/{}/comm", child.pid());
+    eventually("the other program runs", SOON, || {
+        Ok(fs::read_to_string(&name)?.trim() == "sleep")
+    })?;
+    let line = line_of(child.pid())?;
+    ensure!(line.is_none(), "still there: {line:?}");
+    child.kill().map(drop)
+}
+
+fn another_policy(_: &Guest) -> Result<()> {
+    task::oob(|| {
+        accepted("SCHED_OTHER", schedule(libc::SCHED_OTHER, 0))?;
+        ensure!(my_line()?.priority == 0, "{:?}", my_line()?);
+        let trial = Device::open_path(PATH)?;
+        let soon = date(Duration::from_millis(1));
+        refused("a wait", pause(&trial, SEMAPHORE, soon), Errno::TIMEDOUT)
+    })
 }
 
 fn death(guest: &Guest) -> Result<()> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `evl_shim.ko`: the control device, the hook by which a thread that ends is forgotten, the list of threads.
+//! `evl_shim.ko`: the control device, the hooks by which a thread that ends or becomes another program is
+//! forgotten, the list of threads.
 
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
@@ -20,11 +21,12 @@ use oobkit_abi::ctl::{ATTACH, Attach, DETACH};
 static ATTACHED: Table = Table::new();
 static MODULE: AtomicPtr<Module> = AtomicPtr::new(core::ptr::null_mut());
 
-/// What the module holds while it is loaded.
+/// What the module holds while it is loaded; the node goes first.
 struct Module {
+    ctl: Option<Registration<Ctl>>,
     _threads: Text<Threads>,
-    _ctl: Registration<Ctl>,
     _exit: Probe,
+    _exec: Probe,
 }
 
 /// An open `/dev/oob/ctl`.
@@ -108,6 +110,14 @@ unsafe extern "C" fn thread_ends(_data: *mut c_void, task: *mut kernel::bindings
     ATTACHED.remove(task.addr());
 }
 
+/// The `sched_process_exec` tracepoint: the calling thread has become another program, with rights of its own.
+unsafe extern "C" fn thread_is_replaced(
+    _data: *mut c_void,
+    task: *mut kernel::bindings::task_struct,
+) {
+    ATTACHED.remove(task.addr());
+}
+
 /// Entry of the module.
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_evl_shim_init() -> c_int {
@@ -115,18 +125,19 @@ extern "C" fn oobkit_evl_shim_init() -> c_int {
 }
 
 fn init() -> Result {
-    let function = thread_ends as unsafe extern "C" fn(_, _);
-    // SAFETY: the tracepoint's prototype is `(struct task_struct *)`; later kernels append arguments, which is harmless.
-    let exit = unsafe { Probe::new(c"sched_process_exit", function as *mut c_void) }?;
-    let ctl = Registration::new(b"oob-ctl", b"oob/ctl", ())?;
-    MODULE.store(
-        KBox::into_raw(KBox::new(Module {
-            _threads: Text::new(c"evl_shim", c"threads", Threads)?,
-            _ctl: ctl,
-            _exit: exit,
-        })?),
-        Ordering::Relaxed,
-    );
+    let ends = thread_ends as unsafe extern "C" fn(_, _) as *mut c_void;
+    let is_replaced = thread_is_replaced as unsafe extern "C" fn(_, _) as *mut c_void;
+    let mut module = KBox::new(Module {
+        ctl: None,
+        // SAFETY: the tracepoint's prototype is `(struct task_struct *)`; later kernels append arguments, which is harmless.
+        _exit: unsafe { Probe::new(c"sched_process_exit", ends) }?,
+        // SAFETY: here it is that and two more, which is as harmless.
+        _exec: unsafe { Probe::new(c"sched_process_exec", is_replaced) }?,
+        _threads: Text::new(c"evl_shim", c"threads", Threads)?,
+    })?;
+    // Last: an init that failed afterwards would not wait for who has opened it.
+    module.ctl = Some(Registration::new(b"oob-ctl", b"oob/ctl", ())?);
+    MODULE.store(KBox::into_raw(module), Ordering::Relaxed);
     Ok(())
 }
 

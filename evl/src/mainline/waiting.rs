@@ -11,7 +11,7 @@ use kernel::task;
 impl Threads for Tasks {
     #[inline]
     fn priority(&self) -> i32 {
-        task::current_fifo_priority()
+        task::current_effective_priority()
     }
 
     #[inline]

@@ -102,7 +102,8 @@ impl SpiFile {
         &self,
         call: impl FnOnce(&Oob<'_>) -> core::result::Result<(), X>,
     ) -> Result<i32> {
-        match with_oob(call) {
+        // SAFETY: called by `exchange` alone: a system call, nothing held.
+        match unsafe { with_oob(call) } {
             Some(result) => result.map(|()| 0).map_err(errno),
             None => Err(self.rejected(CallError::NotAttached)),
         }

@@ -17,9 +17,9 @@ mod locks;
 mod peers;
 mod services;
 
+use super::support::with_oob;
 use crate::bench::{CALL, DOWN, INBAND_CALL, Round, UP};
 use core::sync::atomic::{AtomicPtr, Ordering};
-use evl::mainline::with_oob;
 use evl::stage::Inband;
 use kernel::alloc::KBox;
 use kernel::error::{Result, code};

@@ -2,13 +2,14 @@
 
 //! The letter box, see [`crate::files`], and the relay that each open file may have, see [`crate::relay`].
 
+use super::support::with_oob;
 use crate::files::{
     ARM, Arm, ECHO, Echo, FLAG, FROM_TIMER, INBAND, LETTER, MONITOR, OOB, PAUSE, Pause, SEMAPHORE,
 };
 use crate::module::relay::Slot;
 use crate::relay;
 use core::sync::atomic::{AtomicPtr, Ordering};
-use evl::kcore::{Monitor, Semaphore, TaskFlag, Tasks, guarded, with_oob};
+use evl::kcore::{Monitor, Semaphore, TaskFlag, Tasks, guarded};
 use evl::stage::Inband;
 use evl::stage::Oob;
 use evl::time::Instant;

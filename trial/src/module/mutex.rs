@@ -10,8 +10,10 @@
 //!
 //! All on one processor. Where low inherits high's priority, middle begins only after high has the lock.
 
-use super::support::{Cell, Idle, compute_preempted, inband, with_oob};
-use crate::services::{End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_TWICE, Twice};
+use super::support::{Cell, Idle, by_oob, compute_preempted, inband};
+use crate::services::{
+    End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_PLACES, MUTEX_TWICE, Places, Twice,
+};
 use core::sync::atomic::{AtomicU64, Ordering};
 use evl::kcore::{Monotonic, Mutex, Semaphore, Tasks, Thread, guarded};
 use evl::stage::Oob;
@@ -30,14 +32,15 @@ fn new<T>(value: T) -> Result<Mutex<T>> {
 pub(super) fn ioctl(command: u32, argument: UserPtr) -> Result<i32> {
     match command {
         MUTEX_INVERSION => argument.write(&inversion(argument.read()?)?).map(|()| 0),
+        MUTEX_PLACES => argument.write(&places(argument.read()?)?).map(|()| 0),
         MUTEX_TWICE => {
             let mutex = new(())?;
-            let report = with_oob(|oob| twice(oob, &mutex))?;
+            let report = by_oob(|oob| twice(oob, &mutex))?;
             argument.write(&report).map(|()| 0)
         }
         MUTEX_KEPT => {
             let kept = Kept::new()?;
-            let end = with_oob(|oob| kept.want(oob))?;
+            let end = by_oob(|oob| kept.want(oob))?;
             Ok(end as i32)
         }
         _ => Err(code::ENOTTY),
@@ -179,6 +182,74 @@ fn inversion(args: Inversion) -> Result<Inversion> {
     Ok(Inversion {
         waited_ns: scene.waited_ns.load(Ordering::Relaxed),
         middle_was_first: scene.middle_was_first.get(),
+        ..args
+    })
+}
+
+/// Two threads in a semaphore's line: the middle one, and behind it the low one, which holds a mutex that the high one wants.
+struct Line {
+    mutex: Mutex<()>,
+    line: Semaphore,
+    high_may: Semaphore,
+    ready: Cell,
+    woken: Cell,
+    low: Cell,
+    middle: Cell,
+}
+
+impl Line {
+    fn stand(&self, oob: &Oob<'_>, place: &Cell) {
+        if self.line.down_until(oob, &Tasks, Instant::NEVER) == Ok(()) {
+            self.woken.add();
+            place.set(self.woken.get());
+        }
+    }
+}
+
+/// The one that gives is the lowest: it runs when all others wait.
+fn places(args: Places) -> Result<Places> {
+    let (inband, cpu) = (&inband(), Some(args.cpu));
+    let semaphore = || guarded(0).map(Semaphore::new);
+    let scene = KArc::new(Line {
+        mutex: new(())?,
+        line: semaphore()?,
+        high_may: semaphore()?,
+        ready: Cell::default(),
+        woken: Cell::default(),
+        low: Cell::default(),
+        middle: Cell::default(),
+    })?;
+    let mine = scene.clone();
+    let _high = Thread::run(inband, c"oob-trial-high", 30, cpu, move |oob, _| {
+        mine.ready.add();
+        let _ = mine.high_may.down_until(oob, &Tasks, Instant::NEVER);
+        let _ = mine.mutex.lock(oob);
+    })?;
+    let mine = scene.clone();
+    let _middle = Thread::run(inband, c"oob-trial-mid", 20, cpu, move |oob, _| {
+        mine.ready.add();
+        mine.stand(oob, &mine.middle);
+    })?;
+    scene.ready.reaches(inband, 2)?;
+    let mine = scene.clone();
+    let _low = Thread::run(inband, c"oob-trial-low", 10, cpu, move |oob, _| {
+        let held = mine.mutex.lock(oob);
+        // It waits for the mutex when this is over: it is the more urgent one, on the same processor.
+        let _ = mine.high_may.up(&Tasks);
+        mine.ready.add();
+        mine.stand(oob, &mine.low);
+        drop(held);
+    })?;
+    scene.ready.reaches(inband, 3)?;
+    let mine = scene.clone();
+    let _giver = Thread::run(inband, c"oob-trial-give", 5, cpu, move |_, _| {
+        let _ = mine.line.up(&Tasks);
+        let _ = mine.line.up(&Tasks);
+    })?;
+    scene.woken.reaches(inband, 2)?;
+    Ok(Places {
+        low: scene.low.get(),
+        middle: scene.middle.get(),
         ..args
     })
 }

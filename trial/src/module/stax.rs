@@ -2,9 +2,10 @@
 
 //! The stage lock: threads of both stages enter and leave at random, and count who is inside.
 
+use super::support::with_oob;
 use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_TOTAL, Total};
 use core::sync::atomic::{AtomicU64, Ordering};
-use evl::kcore::{Monitor, Monotonic, Tasks, guarded, with_oob};
+use evl::kcore::{Monitor, Monotonic, Tasks, guarded};
 use evl::stage::{Inband, MayWait};
 use evl::time::{Clock, Ns};
 use kernel::alloc::KArc;

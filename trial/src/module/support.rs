@@ -73,6 +73,13 @@ pub(super) fn inband() -> Inband<'static> {
     unsafe { Inband::assume() }
 }
 
+/// Calls `f` with the token of a system call whose thread is of the out-of-band stage.
+#[inline(always)]
+pub(super) fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
+    // SAFETY: every user is in a system call, in task context, with nothing held.
+    unsafe { evl::kcore::with_oob(f) }
+}
+
 /// Computes, in whatever context.
 pub(super) fn compute(span: Ns) {
     Monotonic.spin_until(Monotonic.now().after(span));
@@ -91,8 +98,8 @@ pub(super) fn compute_preempted(_stage: &impl MayWait, span: Ns) {
 }
 
 /// Has the calling thread of an in-band call do something out-of-band, if it is one of that stage.
-pub(super) fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Result<R> {
-    let result = evl::kcore::with_oob(f);
+pub(super) fn by_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Result<R> {
+    let result = with_oob(f);
     // SAFETY: nothing is held.
     #[cfg(oob_core_evl)]
     unsafe {

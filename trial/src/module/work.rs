@@ -2,7 +2,7 @@
 
 //! Work handed to in-band: who runs it, how often, and what ends it.
 
-use super::support::{Cell, Idle, inband, with_oob};
+use super::support::{Cell, Idle, by_oob, inband};
 use crate::services::{self as abi, End};
 use crate::services::{WORK_CALLS, WORK_CANCEL, WORK_DROP, WORK_DURING, WORK_WAIT};
 use evl::kcore::{Monotonic, Semaphore, Tasks, Thread, Work, guarded};
@@ -131,7 +131,7 @@ fn during() -> Result<abi::Work> {
 
 fn wait(args: &abi::Work) -> Result<abi::Work> {
     let scene = Scene::new(Ns(args.takes_ns), args.result)?;
-    let waited = with_oob(|oob| scene.work.call_and_wait(oob))?;
+    let waited = by_oob(|oob| scene.work.call_and_wait(oob))?;
     let report = abi::Work {
         result: waited.unwrap_or(0),
         end: End::from(waited.map(drop)) as u32,

@@ -38,7 +38,7 @@ const LONG_SEQUENCES: &str = "2000";
 /// Unit, property, documentation and simulated-board tests.
 pub(super) fn tests(long: bool) -> Result<Count> {
     let mut cmd = cargo();
-    cmd.args(["test", "--no-fail-fast"]);
+    cmd.args(["test", "--no-fail-fast", "--", "--show-output"]);
     if long {
         cmd.env("PROPTEST_CASES", LONG_CASES);
     }
@@ -53,7 +53,25 @@ pub(super) fn tests(long: bool) -> Result<Count> {
             count.add(Count::FAIL);
         }
     }
+    text.lines()
+        .filter(|line| is_tally(line))
+        .for_each(|line| println!("{line}"));
+    if long {
+        let mut cmd = cargo();
+        cmd.args(["test", "--package", "stax", "--test", "search"]);
+        cmd.args(["--", "--ignored", "--show-output"]);
+        let text = run::output(&mut cmd)?;
+        text.lines()
+            .filter(|line| is_tally(line))
+            .for_each(|line| println!("{line}"));
+        count.add(results(&text));
+    }
     Ok(count)
+}
+
+/// Whether a test tells there how much it went through: how many states the search of the stage lock's protocol visited.
+fn is_tally(line: &str) -> bool {
+    line.contains(" states, ")
 }
 
 /// The crates that promise what does not compile. Stable Rust takes any error for the one that is named; this does not.
