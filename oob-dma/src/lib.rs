@@ -16,7 +16,7 @@
 #![cfg_attr(not(test), no_std)]
 
 use core::ptr::NonNull;
-use evl::time::Clock;
+use evl::time::{Clock, Ns};
 
 /// Coherent memory for descriptors: seen by the processor and by the DMA controller without cache maintenance.
 #[derive(Debug)]
@@ -114,6 +114,9 @@ pub trait Channel {
 
     /// Bytes of descriptor memory that one slot takes; a power of two, and the slot's alignment.
     const SLOT: usize;
+
+    /// The longest that [`Self::abort`] spins.
+    const ABORT_MAX: Ns;
 
     /// Writes `transfer` into `slot` of `memory`. Touches no register.
     ///

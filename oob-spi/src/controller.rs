@@ -10,13 +10,16 @@
 //! - The framework owns the life cycle: it claims the bus before the first `prepare`, makes every call of one
 //!   controller exclusive, and decides deadlines.
 //! - The controller owns the registers: chip select with its delays, the choice between FIFO and DMA, recovery.
-//! - `pulse` either moves the frame itself, spinning (`Pulse::Done`), or starts DMA and returns (`Pulse::InFlight`); in
-//!   that case the controller's interrupt raises the bus's flag, and the framework calls `finish`.
-//! - `pulse` and `finish` run in any context: a thread of either stage, a timer's or the completion's hard interrupt.
-//!   They never sleep, and they bound what they spin for.
+//! - A pulse either moves the frame itself (`Pulse::Done`), or starts DMA and returns (`Pulse::InFlight`); in that case
+//!   the controller's interrupt raises the bus's flag, and the framework calls `finish`.
+//! - All three run in any context: a thread of either stage, a timer's or the completion's hard interrupt. They wait by
+//!   spinning; where they are given a [`Wait`] that sleeps, which only a thread has, they tell it of each wait that is too
+//!   long to be spun. What they spin in a handler is bounded by [`Prepared::spin`].
 //! - When `finish` has returned, nothing of its frame is left in the hardware: no DMA runs, and no completion status is
 //!   set that the interrupt could take for the next frame's.
 
+use core::ffi::c_void;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use evl::stage::Inband;
 use evl::time::Ns;
@@ -122,8 +125,11 @@ pub enum Which {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum Path {
-    /// By the processor, through the controller's FIFO, spinning: `pulse` never says [`Pulse::InFlight`].
+    /// By the processor, through the controller's FIFO, spinning: a pulse never says [`Pulse::InFlight`], and has no
+    /// wait that is too long to be spun.
     Fifo,
+    /// The same with such waits: [`Controller::pulse_slowly`] is for threads.
+    SlowFifo,
     /// By DMA, sleeping until it is done.
     Dma,
 }
@@ -136,6 +142,8 @@ pub struct Prepared {
     pub effective_hz: u32,
     /// Time of one frame on the wire at that clock, chip-select delays included.
     pub wire: Ns,
+    /// The longest that a handler that sends one spins, whatever the hardware does; chip-select delays included.
+    pub spin: Ns,
     /// How frames are moved.
     pub path: Path,
 }
@@ -182,6 +190,50 @@ pub enum Outcome {
     TimedOut,
 }
 
+/// How long waits are passed.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Wait<'a> {
+    sleep: Option<unsafe extern "C" fn(*const c_void, u64) -> bool>,
+    sleeper: *const c_void,
+    lives: PhantomData<&'a ()>,
+}
+
+impl<'a> Wait<'a> {
+    /// A handler's: what is waited for is spun for.
+    pub const SPIN: Wait<'static> = Wait {
+        sleep: None,
+        sleeper: core::ptr::null(),
+        lives: PhantomData,
+    };
+
+    /// A thread's: `sleep` sleeps for a span, possibly less, and says whether the frame is to go on.
+    pub const fn new<F: Fn(Ns) -> bool>(sleep: &'a F) -> Self {
+        unsafe extern "C" fn call<F: Fn(Ns) -> bool>(sleeper: *const c_void, span: u64) -> bool {
+            // SAFETY: the `F` that `new` was given, which is borrowed for as long as the `Wait` lives.
+            (unsafe { &*sleeper.cast::<F>() })(Ns(span))
+        }
+        Self {
+            sleep: Some(call::<F>),
+            sleeper: core::ptr::from_ref(sleep).cast(),
+            lives: PhantomData,
+        }
+    }
+
+    /// Whether this sleeps.
+    pub const fn sleeps(&self) -> bool {
+        self.sleep.is_some()
+    }
+
+    /// Sleeps for `span`, possibly less; does nothing where this is a handler's. `false` once nobody waits for the frame
+    /// any more: it is to be given up.
+    pub fn pass(&self, span: Ns) -> bool {
+        // SAFETY: function and sleeper belong together, by `new`.
+        self.sleep
+            .is_none_or(|sleep| unsafe { sleep(self.sleeper, span.0) })
+    }
+}
+
 /// An SPI controller. All calls are exclusive: the framework holds the bus.
 pub trait Controller {
     /// What the controller can do.
@@ -209,13 +261,31 @@ pub trait Controller {
     /// See [`TransferError`].
     fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError>;
 
+    /// As [`Self::pulse`], for a thread: waits that are too long to be spun are `wait`'s. A frame that `wait` gives up
+    /// ends in [`TransferError::Stuck`].
+    ///
+    /// # Errors
+    ///
+    /// See [`TransferError`].
+    fn pulse_slowly(
+        &mut self,
+        chip_select: u8,
+        which: Which,
+        wait: &Wait<'_>,
+    ) -> Result<Pulse, TransferError>;
+
     /// Ends a frame that was in flight: chip select inactive, registers as `pulse` expects them.
     ///
     /// # Errors
     ///
     /// [`TransferError::Bus`] where DMA stopped on an error; [`TransferError::Stuck`] after [`Outcome::TimedOut`] (an
     /// `Ok` then counts as stuck, too).
-    fn finish(&mut self, chip_select: u8, outcome: Outcome) -> Result<(), TransferError>;
+    fn finish(
+        &mut self,
+        chip_select: u8,
+        outcome: Outcome,
+        wait: &Wait<'_>,
+    ) -> Result<(), TransferError>;
 
     /// Forgets the frames of one chip select.
     fn terminate(&mut self, inband: &Inband<'_>, chip_select: u8);

@@ -233,7 +233,7 @@ errors! {
         Period = ERANGE,
         /// a period without a miss limit.
         NoLimit = EDOM,
-        /// the watch-dog's handler would spin for more than [`crate::validate::MAX_SPIN`].
+        /// the handler that sends the stop frame would spin for more than [`crate::validate::MAX_SPIN`].
         Spins = E2BIG,
     }
 }

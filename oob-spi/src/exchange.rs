@@ -142,16 +142,17 @@ impl<C: Controller, E: Env> Bus<C, E> {
             slot,
             Which::Regular,
             Phase::Active,
-            || {
+            |phase, span| {
                 // From here on: a thread that is held up before is no fault of the hardware's.
-                let until = self.env.now().after(slot.limit());
+                let until = self.env.now().after(span);
                 let flag = self.env.flag(chip_select);
                 // The phase decides; an event that was latched for an earlier frame only makes one more turn. Once the
                 // fail-safe has tripped, the stop frame must not wait for this one.
-                while self.claim.read().phase() == Phase::Flight
+                while self.claim.read().phase() == phase
                     && slot.state() != State::Stopped
                     && flag.wait_until(oob, until).is_ok()
                 {}
+                slot.state() != State::Stopped
             },
         );
         let took = self.env.ticks().saturating_sub(begin);

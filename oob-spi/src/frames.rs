@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!              FIFO                     DMA
-//!   exchange   pulse                    take off, pulse, wait, settle, finish     a thread, or an in-band call
+//!   exchange   pulse, which may sleep   take off, pulse, wait, settle, finish     a thread, or an in-band call
 //!   launch     pulse                    take off, pulse, go solo                  a timer, or an owed stop frame
 //!                                         ... interrupt: land, finish
 //! ```
@@ -15,11 +15,11 @@
 
 use crate::bus::{Bus, Env};
 use crate::claim::{Hold, Next, Phase, Snapshot};
-use crate::controller::{Controller, Outcome, Path, Pulse, TransferError, Which};
+use crate::controller::{Controller, Outcome, Path, Pulse, TransferError, Wait, Which};
 use crate::errno::RunError;
 use crate::slot::{Slot, State, StopFrame};
 use crate::sync::Ordering;
-use evl::time::Instant;
+use evl::time::{Instant, Ns};
 use evl::wait::Flag;
 
 pub(crate) type Ended = Result<(), TransferError>;
@@ -95,8 +95,10 @@ impl<C: Controller, E: Env> Bus<C, E> {
         self.controller(hold, |controller| controller.pulse(chip_select, which))
     }
 
-    fn finish(&self, hold: &mut Hold, chip_select: u8, outcome: Outcome) -> Ended {
-        let ended = self.controller(hold, |controller| controller.finish(chip_select, outcome));
+    fn finish(&self, hold: &mut Hold, chip_select: u8, outcome: Outcome, wait: &Wait<'_>) -> Ended {
+        let ended = self.controller(hold, |controller| {
+            controller.finish(chip_select, outcome, wait)
+        });
         match outcome {
             Outcome::Signalled => ended,
             Outcome::TimedOut => ended.and(Err(TransferError::Stuck)),
@@ -105,10 +107,21 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     #[inline]
     fn pulse_fifo(&self, hold: &mut Hold, chip_select: u8, which: Which) -> Ended {
-        match self.pulse(hold, chip_select, which) {
+        let pulsed = self.pulse(hold, chip_select, which);
+        self.fifo_ended(hold, chip_select, pulsed)
+    }
+
+    #[inline]
+    fn fifo_ended(
+        &self,
+        hold: &mut Hold,
+        chip_select: u8,
+        pulsed: Result<Pulse, TransferError>,
+    ) -> Ended {
+        match pulsed {
             Ok(Pulse::Done) => Ok(()),
             // Not what it said in `prepare`: nobody would see this frame's end.
-            Ok(Pulse::InFlight) => self.finish(hold, chip_select, Outcome::TimedOut),
+            Ok(Pulse::InFlight) => self.finish(hold, chip_select, Outcome::TimedOut, &Wait::SPIN),
             Err(error) => Err(error),
         }
     }
@@ -123,7 +136,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
         self.claim.take_off(hold);
     }
 
-    /// Moves one frame. `wait` returns when the phase is no longer Flight, or when the frame's time is over.
+    /// Moves one frame. `wait` sleeps while the phase is the one given, for the span given at most, and says whether
+    /// anybody waits for the frame still.
     #[inline]
     pub(crate) fn exchange(
         &self,
@@ -132,32 +146,50 @@ impl<C: Controller, E: Env> Bus<C, E> {
         slot: &Slot,
         which: Which,
         back: Phase,
-        wait: impl FnOnce(),
+        wait: impl Fn(Phase, Ns) -> bool,
     ) -> Ended {
         if slot.path() == Path::Fifo {
             return self.pulse_fifo(hold, chip_select, which);
         }
-        self.exchange_by_dma(hold, chip_select, which, back, wait)
+        self.exchange_asleep(hold, chip_select, slot, which, back, wait)
     }
 
     #[inline(never)]
-    fn exchange_by_dma(
+    fn exchange_asleep(
         &self,
         hold: &mut Hold,
         chip_select: u8,
+        slot: &Slot,
         which: Which,
         back: Phase,
-        wait: impl FnOnce(),
+        wait: impl Fn(Phase, Ns) -> bool,
     ) -> Ended {
+        // Nobody moves the phase while the controller is called, but the completion that ends Flight.
+        let sleep = |span| wait(self.claim.read().phase(), span);
+        let sleep = Wait::new(&sleep);
+        let pulse = |hold: &mut Hold| {
+            self.controller(hold, |controller| {
+                controller.pulse_slowly(chip_select, which, &sleep)
+            })
+        };
+        if slot.path() == Path::SlowFifo {
+            let pulsed = pulse(hold);
+            return self.fifo_ended(hold, chip_select, pulsed);
+        }
         self.take_off(hold, chip_select, which, Instant::NEVER);
-        let pulsed = self.pulse(hold, chip_select, which);
+        let pulsed = pulse(hold);
         if pulsed == Ok(Pulse::InFlight) {
-            wait();
+            wait(Phase::Flight, slot.limit());
         }
         let landed = self.claim.settle(hold, back);
         match pulsed {
-            Ok(Pulse::InFlight) if landed => self.finish(hold, chip_select, Outcome::Signalled),
-            Ok(Pulse::InFlight) => self.finish(hold, chip_select, Outcome::TimedOut),
+            Ok(Pulse::InFlight) => {
+                let outcome = match landed {
+                    true => Outcome::Signalled,
+                    false => Outcome::TimedOut,
+                };
+                self.finish(hold, chip_select, outcome, &sleep)
+            }
             Ok(Pulse::Done) => Ok(()),
             Err(error) => Err(error),
         }
@@ -172,7 +204,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         which: Which,
         now: Instant,
     ) -> Option<(Hold, Ended)> {
-        if slot.path() == Path::Fifo {
+        if slot.path() != Path::Dma {
             let ended = self.pulse_fifo(&mut hold, chip_select, which);
             return Some((hold, ended));
         }
@@ -183,7 +215,9 @@ impl<C: Controller, E: Env> Bus<C, E> {
         }
         self.claim.settle(&mut hold, Phase::Active);
         let ended = match pulsed {
-            Ok(Pulse::InFlight) => self.finish(&mut hold, chip_select, Outcome::Signalled),
+            Ok(Pulse::InFlight) => {
+                self.finish(&mut hold, chip_select, Outcome::Signalled, &Wait::SPIN)
+            }
             Ok(Pulse::Done) => Ok(()),
             Err(error) => Err(error),
         };
@@ -194,7 +228,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     pub(crate) fn end_solo(&self, hold: &mut Hold, outcome: Outcome) {
         let chip_select = self.flight.chip_select.load(Ordering::Relaxed);
         let is_stop = self.flight.is_stop.load(Ordering::Relaxed) != 0;
-        let ended = self.finish(hold, chip_select, outcome);
+        let ended = self.finish(hold, chip_select, outcome, &Wait::SPIN);
         match self.slot(chip_select) {
             Ok(slot) if is_stop => self.stop_ended(slot, ended),
             Ok(slot) => self.timer_frame_ended(chip_select, slot, ended),

@@ -199,11 +199,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
                 slot,
                 Which::Stop,
                 Phase::Inband,
-                || {
-                    let end = self.env.now().after(slot.limit());
-                    while self.claim.read().phase() == Phase::Flight && self.env.now() < end {
+                |phase, span| {
+                    let end = self.env.now().after(span);
+                    while self.claim.read().phase() == phase && self.env.now() < end {
                         self.env.nap(inband);
                     }
+                    true
                 },
             );
             self.stop_ended(slot, ended);

@@ -11,7 +11,7 @@
 
 use crate::controller::{
     Controller, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,
-    Which,
+    Wait, Which,
 };
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
@@ -30,7 +30,8 @@ pub struct Ops {
         unsafe extern "C" fn(*mut c_void, *const Setup, *const FrameMemory, *mut Prepared) -> u32,
     start: unsafe extern "C" fn(*mut c_void),
     pulse: unsafe extern "C" fn(*mut c_void, u8, u32) -> u32,
-    finish: unsafe extern "C" fn(*mut c_void, u8, u32) -> u32,
+    pulse_slowly: unsafe extern "C" fn(*mut c_void, u8, u32, *const Wait<'_>) -> u32,
+    finish: unsafe extern "C" fn(*mut c_void, u8, u32, *const Wait<'_>) -> u32,
     terminate: unsafe extern "C" fn(*mut c_void, u8),
     stop: unsafe extern "C" fn(*mut c_void),
 }
@@ -68,6 +69,33 @@ const fn transfer_error(code: u32) -> TransferError {
     }
 }
 
+#[inline(always)]
+const fn which_of(code: u32) -> Which {
+    if code == Which::Stop as u32 {
+        Which::Stop
+    } else {
+        Which::Regular
+    }
+}
+
+#[inline(always)]
+const fn pulse_code(pulsed: Result<Pulse, TransferError>) -> u32 {
+    match pulsed {
+        Ok(Pulse::Done) => OK,
+        Ok(Pulse::InFlight) => IN_FLIGHT,
+        Err(error) => transfer_code(error),
+    }
+}
+
+#[inline(always)]
+const fn pulse_result(code: u32) -> Result<Pulse, TransferError> {
+    match code {
+        OK => Ok(Pulse::Done),
+        IN_FLIGHT => Ok(Pulse::InFlight),
+        code => Err(transfer_error(code)),
+    }
+}
+
 impl Ops {
     /// The table of a controller of type `C`; its first arguments are pointers to a `C`.
     pub const fn of<C: Controller>() -> Self {
@@ -76,6 +104,7 @@ impl Ops {
             prepare: prepare::<C>,
             start: start::<C>,
             pulse: pulse::<C>,
+            pulse_slowly: pulse_slowly::<C>,
             finish: finish::<C>,
             terminate: terminate::<C>,
             stop: stop::<C>,
@@ -134,23 +163,27 @@ unsafe extern "C" fn pulse<C: Controller>(
     chip_select: u8,
     which: u32,
 ) -> u32 {
-    let which = if which == Which::Stop as u32 {
-        Which::Stop
-    } else {
-        Which::Regular
-    };
     // SAFETY: the table's contract.
-    match unsafe { borrow::<C>(controller) }.pulse(chip_select, which) {
-        Ok(Pulse::Done) => OK,
-        Ok(Pulse::InFlight) => IN_FLIGHT,
-        Err(error) => transfer_code(error),
-    }
+    pulse_code(unsafe { borrow::<C>(controller) }.pulse(chip_select, which_of(which)))
+}
+
+unsafe extern "C" fn pulse_slowly<C: Controller>(
+    controller: *mut c_void,
+    chip_select: u8,
+    which: u32,
+    wait: *const Wait<'_>,
+) -> u32 {
+    // SAFETY: the table's contract.
+    let controller = unsafe { borrow::<C>(controller) };
+    // SAFETY: the table's contract.
+    pulse_code(controller.pulse_slowly(chip_select, which_of(which), unsafe { &*wait }))
 }
 
 unsafe extern "C" fn finish<C: Controller>(
     controller: *mut c_void,
     chip_select: u8,
     outcome: u32,
+    wait: *const Wait<'_>,
 ) -> u32 {
     let outcome = if outcome == Outcome::TimedOut as u32 {
         Outcome::TimedOut
@@ -158,7 +191,9 @@ unsafe extern "C" fn finish<C: Controller>(
         Outcome::Signalled
     };
     // SAFETY: the table's contract.
-    match unsafe { borrow::<C>(controller) }.finish(chip_select, outcome) {
+    let wait = unsafe { &*wait };
+    // SAFETY: the table's contract.
+    match unsafe { borrow::<C>(controller) }.finish(chip_select, outcome, wait) {
         Ok(()) => OK,
         Err(error) => transfer_code(error),
     }
@@ -234,16 +269,28 @@ impl Controller for Remote {
 
     fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
         // SAFETY: by the invariants.
-        match unsafe { (self.ops.pulse)(self.controller, chip_select, which as u32) } {
-            OK => Ok(Pulse::Done),
-            IN_FLIGHT => Ok(Pulse::InFlight),
-            code => Err(transfer_error(code)),
-        }
+        pulse_result(unsafe { (self.ops.pulse)(self.controller, chip_select, which as u32) })
     }
 
-    fn finish(&mut self, chip_select: u8, outcome: Outcome) -> Result<(), TransferError> {
+    fn pulse_slowly(
+        &mut self,
+        chip_select: u8,
+        which: Which,
+        wait: &Wait<'_>,
+    ) -> Result<Pulse, TransferError> {
+        let pulse = self.ops.pulse_slowly;
         // SAFETY: by the invariants.
-        match unsafe { (self.ops.finish)(self.controller, chip_select, outcome as u32) } {
+        pulse_result(unsafe { pulse(self.controller, chip_select, which as u32, wait) })
+    }
+
+    fn finish(
+        &mut self,
+        chip_select: u8,
+        outcome: Outcome,
+        wait: &Wait<'_>,
+    ) -> Result<(), TransferError> {
+        // SAFETY: by the invariants.
+        match unsafe { (self.ops.finish)(self.controller, chip_select, outcome as u32, wait) } {
             OK => Ok(()),
             code => Err(transfer_error(code)),
         }

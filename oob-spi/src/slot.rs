@@ -247,6 +247,7 @@ impl Slot {
     pub(crate) fn path(&self) -> Path {
         match self.path.load(Ordering::Relaxed) {
             0 => Path::Fifo,
+            1 => Path::SlowFifo,
             _ => Path::Dma,
         }
     }
@@ -255,7 +256,7 @@ impl Slot {
         Ns(self.wire.load(Ordering::Relaxed))
     }
 
-    /// What of a frame's time whoever starts it spins away.
+    /// The longest that a handler that sends a frame spins.
     pub(crate) fn spin(&self) -> Ns {
         Ns(self.spin.load(Ordering::Relaxed))
     }
@@ -282,7 +283,8 @@ impl Slot {
     pub(crate) fn settle(&self, prepared: &Prepared, plan: &Plan, now: Instant) {
         let path = match prepared.path {
             Path::Fifo => 0,
-            Path::Dma => 1,
+            Path::SlowFifo => 1,
+            Path::Dma => 2,
         };
         self.path.store(path, Ordering::Relaxed);
         self.effective_hz
@@ -291,11 +293,7 @@ impl Slot {
         self.frame_len
             .store(plan.setup.frame_len, Ordering::Relaxed);
         self.wire.store(prepared.wire.0, Ordering::Relaxed);
-        let spin = match prepared.path {
-            Path::Fifo => prepared.wire,
-            Path::Dma => plan.setup.delays.sum(),
-        };
-        self.spin.store(spin.0, Ordering::Relaxed);
+        self.spin.store(prepared.spin.0, Ordering::Relaxed);
         self.limit
             .store(time_limit(prepared.wire).0, Ordering::Relaxed);
         self.trigger_period.store(0, Ordering::Relaxed);
@@ -333,7 +331,7 @@ impl Slot {
         abi::Info {
             effective_hz: self.effective_hz.load(Ordering::Relaxed),
             path: match self.path() {
-                Path::Fifo => abi::PATH_FIFO,
+                Path::Fifo | Path::SlowFifo => abi::PATH_FIFO,
                 Path::Dma => abi::PATH_DMA,
             },
             wire_ns: self.wire().0,

@@ -121,6 +121,8 @@ impl<M: Mmio> oob_dma::Channel for Channel<M> {
 
     const SLOT: usize = size_of::<ControlBlock>();
 
+    const ABORT_MAX: Ns = ABORT_WAIT;
+
     fn prepare(
         &self,
         memory: &DescriptorMemory,

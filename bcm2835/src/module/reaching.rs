@@ -14,7 +14,7 @@ use kernel::platform;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
     Controller, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,
-    Which,
+    Wait, Which,
 };
 
 /// A control block takes 32 bytes.
@@ -87,12 +87,22 @@ impl<H: Hw> Controller for Reaching<H> {
         self.spi.pulse(chip_select, which)
     }
 
+    fn pulse_slowly(
+        &mut self,
+        chip_select: u8,
+        which: Which,
+        wait: &Wait<'_>,
+    ) -> core::result::Result<Pulse, TransferError> {
+        self.spi.pulse_slowly(chip_select, which, wait)
+    }
+
     fn finish(
         &mut self,
         chip_select: u8,
         outcome: Outcome,
+        wait: &Wait<'_>,
     ) -> core::result::Result<(), TransferError> {
-        self.spi.finish(chip_select, outcome)
+        self.spi.finish(chip_select, outcome, wait)
     }
 
     fn terminate(&mut self, inband: &Inband<'_>, chip_select: u8) {

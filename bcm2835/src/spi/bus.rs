@@ -11,7 +11,7 @@
 
 use super::job::{Divider, Job};
 use super::regs::{self, Clk, Cs, Dlen, NO_LINE};
-use super::{CsLine, MAX_CHIP_SELECTS};
+use super::{CsLine, MAX_CHIP_SELECTS, SPIN_MAX};
 use evl::io::Mmio;
 use evl::time::{Clock, Instant, Ns};
 
@@ -129,26 +129,39 @@ impl<M: Mmio, C: Clock, L: CsLine> Bus<M, C, L> {
         self.mmio.write(regs::CS, cs.0);
     }
 
-    /// Makes the chip select active, and waits until bytes may follow.
+    /// Makes the chip select active, and waits until bytes may follow. `pause` is told of each wait that is too long to
+    /// be spun, here and below.
     #[inline(always)]
-    pub(super) fn select<T>(&self, chip_select: u8, job: &Job<T>, mode: Mode) {
+    pub(super) fn select<T>(
+        &self,
+        chip_select: u8,
+        job: &Job<T>,
+        mode: Mode,
+        pause: impl Fn(Ns) -> bool,
+    ) {
         if job.delays.inactive != Ns(0) {
-            self.clock.spin_until(job.ready);
+            self.wait_until(job.ready, &pause);
         }
         if job.on_line {
             self.drive(chip_select, true);
         }
         self.begin(job.idle, mode);
         if job.delays.setup != Ns(0) {
-            self.delay(job.delays.setup);
+            self.delay(job.delays.setup, pause);
         }
     }
 
     /// Makes the chip select inactive after the last byte, and ends the frame.
     #[inline]
-    pub(super) fn deselect<T>(&self, chip_select: u8, job: &mut Job<T>, clear: bool) {
+    pub(super) fn deselect<T>(
+        &self,
+        chip_select: u8,
+        job: &mut Job<T>,
+        clear: bool,
+        pause: impl Fn(Ns) -> bool,
+    ) {
         if job.delays.hold != Ns(0) {
-            self.delay(job.delays.hold);
+            self.delay(job.delays.hold, pause);
         }
         if job.on_line {
             self.drive(chip_select, false);
@@ -166,8 +179,17 @@ impl<M: Mmio, C: Clock, L: CsLine> Bus<M, C, L> {
         }
     }
 
-    fn delay(&self, span: Ns) {
-        let date: Instant = self.clock.now().after(span);
+    fn delay(&self, span: Ns, pause: impl Fn(Ns) -> bool) {
+        self.wait_until(self.clock.now().after(span), &pause);
+    }
+
+    /// Keeps a delay. One that nobody waits for any more is kept, too: the device needs it.
+    #[inline(always)]
+    fn wait_until(&self, date: Instant, pause: &impl Fn(Ns) -> bool) {
+        let left = date.since(self.clock.now());
+        if left > SPIN_MAX {
+            pause(left);
+        }
         self.clock.spin_until(date);
     }
 

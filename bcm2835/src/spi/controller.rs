@@ -11,22 +11,28 @@
 //! A DMA error raises no interrupt, so it is found when the frame's time is over: `finish` answers `Bus` then, too.
 
 use super::bus::Mode;
-use super::fifo::{exchange, exchange_short};
+use super::fifo::{End, exchange, exchange_short};
 use super::job::{self, Area, Descriptors, Divider, Job};
 use super::regs::{self, Dlen, FIFO_LEN};
-use super::{CsLine, DMA_FRAME_MAX, Dma, FIFO_FRAME_MAX, SPIN_MAX, Spi};
+use super::{CsLine, DMA_FRAME_MAX, Dma, FIFO_FRAME_MAX, FRAME_SPIN_MAX, SPIN_MAX, Spi};
 use evl::io::Mmio;
 use evl::stage::Inband;
-use evl::time::{Clock, Ns};
+use evl::time::{Clock, Instant, Ns};
 use oob_dma::{Channel, Direction, Transfer};
 use oob_spi::controller::{
-    Controller, FrameMemory, Limits, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH, MODE_NO_CS, Outcome, Path,
-    PrepareError, Prepared, Pulse, Setup, TransferError, Which,
+    Controller, Delays, FrameMemory, Limits, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH, MODE_NO_CS,
+    Outcome, Path, PrepareError, Prepared, Pulse, Setup, TransferError, Wait, Which,
 };
 
 const MODES: u32 = MODE_CPHA | MODE_CPOL | MODE_CS_HIGH | MODE_NO_CS;
 /// Words of 8 bits, and no others.
 const WORD_BITS: u32 = 1 << 7;
+
+/// How long a handler waits for the channels of a frame whose completion was signalled: they are idle then, but for a
+/// signal that came too early.
+const SETTLE_MAX: Ns = Ns(20_000);
+/// A thread's looks at the channels in that case.
+const SETTLE_LOOK: Ns = Ns(100_000);
 
 /// The three areas of a frame's memory, with the bus address of each.
 struct Areas {
@@ -81,13 +87,16 @@ impl<D: Channel> Dma<D> {
     }
 
     /// Waits until both channels are idle; `false` where that takes longer than `limit`.
-    fn settle(&self, clock: &impl Clock, limit: Ns) -> bool {
+    fn settle(&self, clock: &impl Clock, limit: Ns, wait: &Wait<'_>) -> bool {
         let idle = || self.rx.residue() == 0 && self.tx.residue() == 0;
         if idle() {
             return true;
         }
         let deadline = clock.now().after(limit);
         while clock.now() < deadline {
+            if !wait.pass(SETTLE_LOOK) {
+                return false;
+            }
             clock.relax();
             if idle() {
                 return true;
@@ -97,15 +106,80 @@ impl<D: Channel> Dma<D> {
     }
 }
 
+/// The pause of whoever spins.
+const fn spin(_: Ns) -> bool {
+    true
+}
+
 impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
-    /// Whether frames of `len` bytes that take `time` go by DMA.
-    fn path(&self, len: u32, time: Ns) -> Path {
+    /// How frames of `len` bytes that take `time` go.
+    fn path(&self, len: u32, time: Ns, delays: &Delays) -> Path {
         let short = usize::try_from(len).is_ok_and(|len| len <= FIFO_LEN) && time <= SPIN_MAX;
-        if short || self.dma.is_none() {
+        let spans = [delays.setup, delays.hold, delays.inactive];
+        let quick = time <= FRAME_SPIN_MAX && spans.iter().all(|span| *span <= SPIN_MAX);
+        if self.dma.is_some() && !short {
+            Path::Dma
+        } else if quick {
             Path::Fifo
         } else {
-            Path::Dma
+            Path::SlowFifo
         }
+    }
+
+    /// Sends a frame, or starts it. `pause` passes the waits that are too long to be spun; `by_thread`: it sleeps.
+    #[inline(always)]
+    fn send(
+        &mut self,
+        chip_select: u8,
+        which: Which,
+        by_thread: bool,
+        pause: impl Fn(Ns) -> bool,
+    ) -> Result<Pulse, TransferError> {
+        let Some(Some(job)) = self.jobs.get_mut(usize::from(chip_select)) else {
+            return Err(TransferError::NotPrepared);
+        };
+        let bus = &self.bus;
+        if self.programmed != Some(chip_select) {
+            bus.program(job.idle, job.divider);
+            self.programmed = Some(chip_select);
+        }
+        if let (Some(descriptors), Some(dma)) = (&job.dma, &self.dma) {
+            bus.clear_fifos(job.idle);
+            let mut dlen = Dlen(0);
+            dlen.set_bytes(job.len);
+            bus.mmio.write(regs::DLEN, dlen.0);
+            bus.select(chip_select, job, Mode::Dma, pause);
+            dma.rx.pulse(descriptors.rx);
+            dma.tx.pulse(match which {
+                Which::Regular => descriptors.tx,
+                Which::Stop => descriptors.stop,
+            });
+            return Ok(Pulse::InFlight);
+        }
+        let tx = match which {
+            Which::Regular => job.tx,
+            Which::Stop => job.stop,
+        };
+        // SAFETY: valid, and shared with atomic accesses only, by the invariant of `Job`.
+        let tx = unsafe { tx.as_ref() };
+        // SAFETY: as for `tx`.
+        let rx = unsafe { job.rx.as_ref() };
+        bus.select(chip_select, job, Mode::Fifo, &pause);
+        let moved = if tx.len() <= FIFO_LEN && !by_thread {
+            exchange_short(bus, tx, rx, job.limit)
+        } else {
+            let by = match by_thread {
+                true => Instant::NEVER,
+                false => bus.clock.now().after(job.limit),
+            };
+            let ends = (End::new(Some(tx)), End::new(Some(rx)));
+            exchange(bus, job.divider, tx.len(), ends, by, &pause)
+        };
+        // Empty FIFOs need no clearing; after a failure nobody knows what they hold.
+        bus.deselect(chip_select, job, moved.is_err(), pause);
+        moved
+            .map(|()| Pulse::Done)
+            .map_err(|_| TransferError::Stuck)
     }
 }
 
@@ -141,9 +215,9 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         }
         let divider = Divider::new(self.core_hz, setup.speed_hz).ok_or(PrepareError::Speed)?;
         let time = divider.time(len);
-        let path = self.path(len, time);
+        let path = self.path(len, time, &setup.delays);
         let reach = match path {
-            Path::Fifo => len,
+            Path::Fifo | Path::SlowFifo => len,
             Path::Dma => job::padded(len),
         };
         let areas = Areas::new(memory, len, reach).ok_or(PrepareError::NoDma)?;
@@ -154,6 +228,17 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
             ),
             _ => None,
         };
+        let delays = setup.delays.sum();
+        let limit = match dma {
+            Some(_) => divider.limit(len),
+            None => divider.handlers_limit(len, delays),
+        };
+        let spin = match dma {
+            Some(_) => SETTLE_MAX
+                .0
+                .saturating_add(D::ABORT_MAX.0.saturating_mul(2)),
+            None => limit.0,
+        };
         let on_line = self.bus.line(cs).is_some() && setup.mode & MODE_NO_CS == 0;
         let job = Job {
             idle: job::idle_word(cs, setup.mode, on_line),
@@ -161,7 +246,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
             divider,
             delays: setup.delays,
             ready: self.bus.clock.now().after(setup.delays.inactive),
-            limit: divider.limit(len),
+            limit,
             len,
             rx: areas.rx.0,
             tx: areas.tx.0,
@@ -176,10 +261,11 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         self.bus
             .set_active_high(cs, setup.mode & MODE_CS_HIGH != 0 && !on_line);
         self.programmed = None;
-        let wire = time.0.saturating_add(setup.delays.sum().0);
+        let wire = time.0.saturating_add(delays.0);
         Ok(Prepared {
             effective_hz: divider.effective_hz(),
             wire: Ns(wire),
+            spin: Ns(spin.saturating_add(delays.0)),
             path,
         })
     }
@@ -190,57 +276,36 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
 
     #[inline(always)]
     fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
-        let Some(Some(job)) = self.jobs.get_mut(usize::from(chip_select)) else {
-            return Err(TransferError::NotPrepared);
-        };
-        let bus = &self.bus;
-        if self.programmed != Some(chip_select) {
-            bus.program(job.idle, job.divider);
-            self.programmed = Some(chip_select);
-        }
-        if let (Some(descriptors), Some(dma)) = (&job.dma, &self.dma) {
-            bus.clear_fifos(job.idle);
-            let mut dlen = Dlen(0);
-            dlen.set_bytes(job.len);
-            bus.mmio.write(regs::DLEN, dlen.0);
-            bus.select(chip_select, job, Mode::Dma);
-            dma.rx.pulse(descriptors.rx);
-            dma.tx.pulse(match which {
-                Which::Regular => descriptors.tx,
-                Which::Stop => descriptors.stop,
-            });
-            return Ok(Pulse::InFlight);
-        }
-        let tx = match which {
-            Which::Regular => job.tx,
-            Which::Stop => job.stop,
-        };
-        // SAFETY: valid, and shared with atomic accesses only, by the invariant of `Job`.
-        let tx = unsafe { tx.as_ref() };
-        // SAFETY: as for `tx`.
-        let rx = unsafe { job.rx.as_ref() };
-        bus.select(chip_select, job, Mode::Fifo);
-        let moved = if tx.len() <= FIFO_LEN {
-            exchange_short(bus, tx, rx, job.limit)
-        } else {
-            exchange(bus, job.divider, tx.len(), Some(tx), Some(rx), |_| ())
-        };
-        // Empty FIFOs need no clearing; after a failure nobody knows what they hold.
-        bus.deselect(chip_select, job, moved.is_err());
-        moved
-            .map(|()| Pulse::Done)
-            .map_err(|_| TransferError::Stuck)
+        self.send(chip_select, which, false, spin)
+    }
+
+    fn pulse_slowly(
+        &mut self,
+        chip_select: u8,
+        which: Which,
+        wait: &Wait<'_>,
+    ) -> Result<Pulse, TransferError> {
+        self.send(chip_select, which, wait.sleeps(), |span| wait.pass(span))
     }
 
     /// As the trait says, but that [`Outcome::TimedOut`] is `Bus`, too, where a DMA error was the reason.
-    fn finish(&mut self, chip_select: u8, outcome: Outcome) -> Result<(), TransferError> {
+    fn finish(
+        &mut self,
+        chip_select: u8,
+        outcome: Outcome,
+        wait: &Wait<'_>,
+    ) -> Result<(), TransferError> {
         let (Some(Some(job)), Some(dma)) = (self.jobs.get_mut(usize::from(chip_select)), &self.dma)
         else {
             return Err(TransferError::NotPrepared);
         };
         let bus = &self.bus;
         // The signal comes with the last byte in memory. Should it be a late one of an earlier frame, wait.
-        let complete = outcome == Outcome::Signalled && dma.settle(&bus.clock, job.limit);
+        let limit = match wait.sleeps() {
+            true => job.limit,
+            false => job.limit.min(SETTLE_MAX),
+        };
+        let complete = outcome == Outcome::Signalled && dma.settle(&bus.clock, limit, wait);
         let faults = (dma.tx.take_fault(), dma.rx.take_fault());
         let faulty = faults != (None, None);
         if faulty || !complete {
@@ -248,7 +313,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
             dma.tx.abort(&bus.clock);
             dma.rx.abort(&bus.clock);
         }
-        bus.deselect(chip_select, job, true);
+        bus.deselect(chip_select, job, true, |span| wait.pass(span));
         bus.mmio.write(regs::DLEN, Dlen(0).0);
         if faulty {
             Err(TransferError::Bus)

@@ -9,14 +9,18 @@
 //!             DONE: all that is under way is in, take it, put what is left, at most 64
 //! ```
 //!
+//! Who sleeps meanwhile wakes when RXR is due, so he may be late by 16 bytes' time before the bus pauses. What he is late
+//! by does not add up: the next date is reckoned from the one before, unless the bus did pause. A late one loses nothing,
+//! since the clock stops with the TX FIFO empty.
+//!
 //! One RX byte comes for each TX byte, so the count of what is under way says everything; no flag is read per byte.
 
 use super::bus::{Bus, Stuck};
 use super::regs::{FIFO, FIFO_LEN, RXR_LEN};
-use super::{CsLine, job::Divider};
+use super::{CsLine, SPIN_MAX, job::Divider};
 use core::sync::atomic::{AtomicU8, Ordering};
 use evl::io::Mmio;
-use evl::time::{Clock, Ns};
+use evl::time::{Clock, Instant, Ns};
 
 /// Writes `bytes` into the TX FIFO, which has room for them.
 #[inline]
@@ -52,11 +56,15 @@ pub(super) fn exchange_short<M: Mmio, C: Clock, L: CsLine>(
 }
 
 /// One end of a long exchange: what is left of a buffer, or bytes that nobody gave or wants.
-struct End<'a> {
+pub(super) struct End<'a> {
     buffer: Option<&'a [AtomicU8]>,
 }
 
 impl<'a> End<'a> {
+    pub(super) const fn new(buffer: Option<&'a [AtomicU8]>) -> Self {
+        Self { buffer }
+    }
+
     fn split(&mut self, len: usize) -> Option<&'a [AtomicU8]> {
         let (now, later) = self.buffer?.split_at_checked(len)?;
         self.buffer = Some(later);
@@ -80,27 +88,37 @@ impl<'a> End<'a> {
     }
 }
 
-/// Exchanges any number of bytes. TA is set and the FIFOs are empty. Zeroes are sent where there is no `tx`.
+/// Exchanges any number of bytes, by the date `by`. TA is set and the FIFOs are empty.
 ///
-/// Before each wait, `pause` is told how long it will be: it may sleep, or do nothing.
+/// Before each wait of more than [`SPIN_MAX`], `pause` is told how long it will be: it may sleep, or do nothing. The
+/// exchange is given up where it says `false`.
 pub(super) fn exchange<M: Mmio, C: Clock, L: CsLine>(
     bus: &Bus<M, C, L>,
     divider: Divider,
     len: usize,
-    tx: Option<&[AtomicU8]>,
-    rx: Option<&[AtomicU8]>,
-    mut pause: impl FnMut(Ns),
+    (mut tx, mut rx): (End<'_>, End<'_>),
+    by: Instant,
+    pause: impl Fn(Ns) -> bool,
 ) -> Result<(), Stuck> {
-    let (mut tx, mut rx) = (End { buffer: tx }, End { buffer: rx });
+    let bytes = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let mut due: Option<Instant> = None;
     let mut under_way = len.min(FIFO_LEN);
     let mut left = len.saturating_sub(under_way);
     tx.put(&bus.mmio, under_way);
     while under_way > 0 {
-        let bytes = u32::try_from(under_way).unwrap_or(u32::MAX);
-        pause(divider.time(bytes));
-        let cs = bus.wait(divider.limit(bytes), |cs| {
-            cs.done() || (cs.rxr() && left > 0)
-        })?;
+        let next = match left {
+            0 => under_way,
+            _ => RXR_LEN.min(under_way),
+        };
+        let now = bus.clock.now();
+        let date = due.unwrap_or(now).after(divider.time(bytes(next)));
+        let wait = date.since(now);
+        if wait > SPIN_MAX && !pause(wait) {
+            return Err(Stuck);
+        }
+        let limit = divider.limit(bytes(under_way)).min(by.since(now));
+        let cs = bus.wait(limit, |cs| cs.done() || (cs.rxr() && left > 0))?;
+        due = (!cs.done()).then_some(date);
         let taken = if cs.done() {
             under_way
         } else {

@@ -13,14 +13,14 @@
 //! - A transfer that gets stuck leaves everything at rest, chip select included.
 
 use super::bus::{Mode, Stuck};
-use super::fifo::exchange;
+use super::fifo::{End, exchange};
 use super::job::{Divider, idle_word};
 use super::regs::Cs;
-use super::{CsLine, SPIN_MAX, Spi};
+use super::{CsLine, Spi};
 use core::sync::atomic::AtomicU8;
 use evl::io::Mmio;
 use evl::stage::Inband;
-use evl::time::{Clock, Ns};
+use evl::time::{Clock, Instant, Ns};
 use oob_dma::Channel;
 use oob_spi::controller::{MODE_CS_HIGH, MODE_NO_CS};
 
@@ -126,10 +126,10 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
         if !held {
             self.bus.begin(idle, Mode::Fifo);
         }
-        let moved = exchange(&self.bus, divider, len, tx, rx, |span| {
-            if span > SPIN_MAX {
-                sleep.sleep(inband, span);
-            }
+        let ends = (End::new(tx), End::new(rx));
+        let moved = exchange(&self.bus, divider, len, ends, Instant::NEVER, |span| {
+            sleep.sleep(inband, span);
+            true
         });
         match moved {
             Ok(()) if held => {}

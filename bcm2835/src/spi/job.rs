@@ -13,6 +13,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU8;
 use evl::time::{Instant, Ns};
 use oob_spi::controller::{Delays, FrameMemory, MODE_CPHA, MODE_CPOL, MODE_NO_CS};
+use oob_spi::validate::MAX_SPIN;
 
 /// Descriptors of one chip select: RX, regular TX, stop TX.
 pub(super) const SLOTS: usize = 3;
@@ -71,6 +72,17 @@ impl Divider {
     pub(super) fn limit(self, len: u32) -> Ns {
         let wire = self.clocks(len, WITH_GAP).0;
         Ns(wire.saturating_mul(2).saturating_add(SLACK.0))
+    }
+
+    /// The same for a whole frame that a handler may have to spin out: it leaves [`MAX_SPIN`] only where the frame itself
+    /// does, gaps between its bytes and `delays` included.
+    pub(super) fn handlers_limit(self, len: u32, delays: Ns) -> Ns {
+        let room = Ns(MAX_SPIN.0.saturating_sub(delays.0));
+        let limit = self.limit(len);
+        match self.clocks(len, WITH_GAP) <= room {
+            true => limit.min(room),
+            false => limit,
+        }
     }
 
     fn clocks(self, len: u32, per_byte: u32) -> Ns {
@@ -150,7 +162,7 @@ pub(super) struct Job<T> {
     pub(super) delays: Delays,
     /// Before this date the chip select stays inactive.
     pub(super) ready: Instant,
-    /// After this time the frame is stuck.
+    /// After this time a frame that is spun out, or one whose completion was signalled too early, is stuck.
     pub(super) limit: Ns,
     pub(super) len: u32,
     pub(super) rx: Area,

@@ -17,8 +17,11 @@
 //! - **Path.** A frame goes through the FIFO where it fits in ([`regs::FIFO_LEN`]) and takes at most [`SPIN_MAX`] on the
 //!   wire; any other by DMA. A controller without DMA moves every frame through the FIFO, refilling it, and takes
 //!   frames of at most [`FIFO_FRAME_MAX`] bytes then.
-//! - **Waiting.** In oob mode FIFO frames are spun out. In-band, a wait that is expected to be longer than [`SPIN_MAX`]
-//!   is slept, any other is spun.
+//! - **Waiting.** A thread of either stage sleeps through each wait that is expected to be longer than [`SPIN_MAX`]: until
+//!   the FIFO has to be served again, and through a chip select's delay. Shorter ones are spun, and so is the wait of
+//!   an oob frame that takes at most [`FRAME_SPIN_MAX`] on the wire, because a sleep by date costs two schedules and no
+//!   interrupt ends it. (So a frame is spun out whole from 12.8 MHz on, where the FIFO has to be served again within 30 us;
+//!   the longest one takes 2.6 ms there.) A handler spins, for at most `Prepared::spin`, whatever the hardware does.
 //! - **Between frames** both FIFOs are empty, TA and DMAEN are 0, DONE has been written back and no line is active. Every
 //!   path out of a frame, failures included, ends there; every frame relies on it. A write to the FIFO with TA at 0
 //!   would be taken for a control word, so TA is set first, always.
@@ -51,10 +54,12 @@ use oob_dma::{Channel, DescriptorMemory};
 
 pub use inband::{Buffers, InbandError, InbandSetup, Sleep};
 
-/// Longest time that is spun: above it a frame goes by DMA, and an in-band wait is slept.
+/// Longest wait that a thread spins: above it a frame goes by DMA, and a wait is slept.
 pub const SPIN_MAX: Ns = Ns(30_000);
-/// Longest frame, in bytes, of a controller without DMA. It is spun out, so this bounds the time that it holds a
-/// processor: 4096 bytes take 3.3 ms at 10 MHz.
+/// Longest time on the wire of an oob frame that is spun out although it has a longer wait than that: 64 bytes at 10 MHz
+/// take 53 us.
+pub const FRAME_SPIN_MAX: Ns = Ns(60_000);
+/// Longest frame, in bytes, of a controller without DMA.
 pub const FIFO_FRAME_MAX: u32 = 4096;
 /// Longest frame, in bytes, by DMA: the words that 16 bits of DLEN, and a lite channel, can count.
 pub const DMA_FRAME_MAX: u32 = 65_532;

@@ -7,8 +7,9 @@ use evl::time::{Clock, Ns};
 use evl::wait::Flag;
 use oob_spi::controller::{
     Controller, Delays, FrameMemory, Outcome, Path, PrepareError, Pulse, Setup, TransferError,
-    Which,
+    Wait, Which,
 };
+use oob_spi::validate::MAX_SPIN;
 use vboard::faults::{Faults, Noise};
 use vboard::irq::IrqLine;
 
@@ -259,7 +260,16 @@ fn a_signal_that_is_not_this_frames_own_does_not_end_it() {
     rig.flag
         .wait_until(&rig.host.oob(), rig.host.now())
         .unwrap();
-    assert_eq!(rig.spi.finish(0, Outcome::Signalled), Ok(()));
+    // The thread that has the wrong signal waits for its frame's end.
+    let host = rig.host.clone();
+    let sleep = |span: Ns| {
+        host.run_until(host.now().after(span));
+        true
+    };
+    assert_eq!(
+        rig.spi.finish(0, Outcome::Signalled, &Wait::new(&sleep)),
+        Ok(())
+    );
     assert_eq!(rig.sent(0), payload(300, 5));
     assert_eq!(frame.received(), answers(rig.seed(0), 300));
     rig.at_rest();
@@ -303,8 +313,39 @@ fn frame_memory_that_dma_cannot_reach_is_refused() {
     let pulse = rig.spi.pulse(0, Which::Regular);
     assert_eq!(pulse, Err(TransferError::NotPrepared));
     assert_eq!(
-        rig.spi.finish(0, Outcome::Signalled),
+        rig.spi.finish(0, Outcome::Signalled, &Wait::SPIN),
         Err(TransferError::NotPrepared)
     );
     rig.spi.prepare(&inband, &wanted, &good).unwrap();
+}
+
+#[test]
+fn a_handler_does_not_wait_for_a_frame_that_was_signalled_too_early() {
+    for stuck in [false, true] {
+        let mut rig = Rig::new(FULL);
+        let delays = Delays {
+            hold: Ns(40_000),
+            ..Delays::default()
+        };
+        // 52 ms on the wire.
+        let (frame, prepared) = rig.prepare(&Setup {
+            delays,
+            ..setup(0, 65_532, 10_000_000)
+        });
+        assert!(prepared.spin <= MAX_SPIN, "{:?}", prepared.spin);
+        rig.start();
+        rig.board
+            .with_faults(|f| f.hung_channels = u16::from(stuck) << 5);
+        assert_eq!(rig.spi.pulse(0, Which::Regular), Ok(Pulse::InFlight));
+        let before = rig.host.now();
+        assert_eq!(
+            rig.spi.finish(0, Outcome::Signalled, &Wait::SPIN),
+            Err(TransferError::Stuck)
+        );
+        let took = rig.host.now().since(before);
+        // A few register accesses come on top.
+        assert!(took.0 <= prepared.spin.0 + 2_000, "{took:?}");
+        rig.board.with_faults(|f| f.hung_channels = 0);
+        rig.exchange(0, &frame, 1);
+    }
 }

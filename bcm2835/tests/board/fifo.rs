@@ -3,11 +3,12 @@
 //! Frames through the FIFO.
 
 use crate::rig::{FULL, NO_DMA, Rig, answers, payload, setup};
-use evl::time::{Clock, Ns};
+use evl::time::{Clock, Instant, Ns};
 use oob_spi::controller::{
     Controller, Delays, FrameMemory, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH, MODE_NO_CS, Path,
-    PrepareError, Pulse, TransferError, Which,
+    PrepareError, Pulse, TransferError, Wait, Which,
 };
+use oob_spi::validate::MAX_SPIN;
 
 const CS: usize = 0x00;
 const FIFO: usize = 0x04;
@@ -21,7 +22,7 @@ fn every_length_arrives_both_ways_fast_and_slow() {
         rig.board.set_access_cost(Ns(access));
         for len in 1..=200 {
             let (frame, prepared) = rig.prepare(&setup(1, len, speed));
-            assert_eq!(prepared.path, Path::Fifo);
+            assert_ne!(prepared.path, Path::Dma);
             rig.start();
             for salt in 0..3 {
                 rig.exchange(1, &frame, salt);
@@ -323,4 +324,152 @@ fn set_ups_that_cannot_be_are_refused_and_change_nothing() {
     }
     assert!(rig.log.borrow().is_empty());
     assert_eq!(rig.spi.pulse(0, Which::Regular), Ok(Pulse::Done));
+}
+
+#[test]
+fn a_thread_sleeps_between_fills_and_the_bus_does_not_notice() {
+    // 48 bytes of 8 us each: a sleep that is late by less than 16 bytes leaves no gap.
+    for late in [0, 50_000, 110_000] {
+        let mut rig = Rig::new(NO_DMA);
+        let (frame, prepared) = rig.prepare(&setup(0, 4096, 1_000_000));
+        assert_eq!(prepared.path, Path::SlowFifo);
+        rig.start();
+        frame.send(&payload(4096, 3));
+        let before = rig.host.now();
+        let (spans, ended) = rig.run_asleep(0, Ns(late));
+        assert_eq!(ended, Ok(()));
+        let slept: u64 = spans.iter().map(|span| span.0 + late).sum();
+        let spun = rig.host.now().since(before).0 - slept;
+        assert!(spun < prepared.wire.0 / 20, "{spun} ns of spinning");
+        assert!(spans.len() >= 85, "{}", spans.len());
+        let slave = rig.slaves[0].borrow();
+        assert_eq!(
+            slave.dates[4095].since(slave.dates[0]),
+            Ns(4095 * 8_000),
+            "late by {late} ns"
+        );
+        drop(slave);
+        assert_eq!(rig.sent(0), payload(4096, 3));
+        assert_eq!(frame.received(), answers(rig.seed(0), 4096));
+        rig.at_rest();
+    }
+}
+
+#[test]
+fn a_sleep_that_is_far_too_long_pauses_the_bus_by_as_much_and_loses_nothing() {
+    let late = 1_000_000;
+    for len in [1, 48, 64, 65, 112, 300] {
+        let mut rig = Rig::new(NO_DMA);
+        let (frame, prepared) = rig.prepare(&setup(0, len, 1_000_000));
+        rig.start();
+        frame.send(&payload(len as usize, 3));
+        let before = rig.host.now();
+        let (spans, ended) = rig.run_asleep(0, Ns(late));
+        assert_eq!(ended, Ok(()));
+        let took = rig.host.now().since(before).0;
+        let slept = spans.len() as u64;
+        assert!(took <= prepared.wire.0 + slept * late + 20_000, "{len}");
+        assert_eq!(slept > 0, len > 3, "{len}: {spans:?}");
+        assert_eq!(rig.sent(0), payload(len as usize, 3));
+        assert_eq!(frame.received(), answers(rig.seed(0), len as usize));
+        rig.at_rest();
+    }
+}
+
+#[test]
+fn what_is_spun_and_what_is_slept() {
+    let mut rig = Rig::new(NO_DMA);
+    let mut path = |len, speed, hold| {
+        let mut wanted = setup(0, len, speed);
+        wanted.delays.hold = Ns(hold);
+        rig.prepare(&wanted).1.path
+    };
+    // The control loop's frames, 53 us at most.
+    for len in [8, 32, 64] {
+        assert_eq!(path(len, 10_000_000, 0), Path::Fifo);
+    }
+    assert_eq!(path(73, 10_000_000, 0), Path::SlowFifo);
+    assert_eq!(path(64, 8_000_000, 0), Path::SlowFifo);
+    assert_eq!(path(8, 10_000_000, 30_000), Path::Fifo);
+    assert_eq!(path(8, 10_000_000, 30_001), Path::SlowFifo);
+}
+
+#[test]
+fn a_thread_sleeps_through_long_delays_of_either_path() {
+    for (channels, len) in [(NO_DMA, 8), (FULL, 8), (FULL, 200)] {
+        let mut rig = Rig::new(channels);
+        let mut wanted = setup(0, len, 10_000_000);
+        wanted.delays = Delays {
+            setup: Ns(300_000),
+            hold: Ns(400_000),
+            inactive: Ns(500_000),
+        };
+        let (frame, _) = rig.prepare(&wanted);
+        rig.start();
+        frame.send(&payload(len as usize, 3));
+        rig.run_asleep(0, Ns(5_000)).1.unwrap();
+        let (spans, ended) = rig.run_asleep(0, Ns(5_000));
+        assert_eq!(ended, Ok(()));
+        let [inactive, setup, .., hold] = spans[..] else {
+            panic!("{spans:?}")
+        };
+        assert!((490_000..=500_000).contains(&inactive.0), "{spans:?}");
+        assert_eq!((setup, hold), (Ns(300_000), Ns(400_000)));
+        let seen = rig.board.chip_select(0);
+        assert!(seen.setup >= Ns(300_000), "{seen:?}");
+        assert!(seen.hold >= Ns(400_000), "{seen:?}");
+        assert!(seen.inactive >= Ns(500_000), "{seen:?}");
+        assert_eq!(frame.received(), answers(rig.seed(0), len as usize));
+        rig.at_rest();
+    }
+}
+
+#[test]
+fn a_frame_that_nobody_waits_for_is_given_up() {
+    let mut rig = Rig::new(NO_DMA);
+    let (frame, _) = rig.prepare(&setup(0, 4096, 1_000_000));
+    rig.start();
+    let host = rig.host.clone();
+    let sleep = |span: Ns| {
+        host.run_until(host.now().after(span));
+        host.now() < Instant(5_000_000)
+    };
+    let ended = rig.spi.pulse_slowly(0, Which::Regular, &Wait::new(&sleep));
+    assert_eq!(ended, Err(TransferError::Stuck));
+    assert!(rig.host.now() < Instant(5_500_000));
+    rig.at_rest();
+    rig.exchange(0, &frame, 1);
+}
+
+#[test]
+fn no_handler_spins_for_longer_than_was_said_on_a_stuck_controller() {
+    for (len, speed, hold) in [
+        (8, 10_000_000, 0),
+        (8, 10_000_000, 90_000),
+        (64, 10_000_000, 0),
+        (150, 10_000_000, 40_000),
+        (200, 10_000_000, 10_000),
+    ] {
+        let mut rig = Rig::new(NO_DMA);
+        let mut wanted = setup(0, len, speed);
+        wanted.delays.hold = Ns(hold);
+        let (frame, prepared) = rig.prepare(&wanted);
+        assert!(prepared.spin <= MAX_SPIN, "{len}: {:?}", prepared.spin);
+        rig.start();
+        rig.exchange(0, &frame, 0);
+        for late in [0, 2_000] {
+            // Stuck from the start, and in the middle.
+            let (stuck, begin) = (rig.stuck.clone(), rig.host.now());
+            rig.host.at(begin.after(Ns(late)), move || stuck.set(true));
+            assert_eq!(rig.run(0), Err(TransferError::Stuck));
+            let took = rig.host.now().since(begin);
+            assert!(took.0 <= prepared.spin.0 + 10_000, "{len}: {took:?}");
+            rig.stuck.set(false);
+            rig.at_rest();
+        }
+        rig.exchange(0, &frame, 1);
+    }
+    // What takes longer by itself says so.
+    let mut rig = Rig::new(NO_DMA);
+    assert!(rig.prepare(&setup(0, 250, 10_000_000)).1.spin > MAX_SPIN);
 }

@@ -16,7 +16,7 @@ use evl::time::{Clock, Instant, Ns};
 use evl::wait::Flag;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
-    Controller, Delays, FrameMemory, Outcome, Prepared, Pulse, Setup, TransferError, Which,
+    Controller, Delays, FrameMemory, Outcome, Prepared, Pulse, Setup, TransferError, Wait, Which,
 };
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
@@ -317,11 +317,34 @@ impl Rig {
             Ok(()) => Outcome::Signalled,
             Err(_) => Outcome::TimedOut,
         };
-        self.spi.finish(cs, outcome)
+        self.spi.finish(cs, outcome, &Wait::SPIN)
     }
 
     pub(crate) fn run(&mut self, cs: u8) -> Result<(), TransferError> {
         self.run_within(cs, Which::Regular, Ns(1_000_000_000))
+    }
+
+    /// A frame as a thread runs it: the spans that it was told to sleep, each of which took `late` longer.
+    pub(crate) fn run_asleep(&mut self, cs: u8, late: Ns) -> (Vec<Ns>, Result<(), TransferError>) {
+        let spans = RefCell::default();
+        let host = self.host.clone();
+        let sleep = |span: Ns| {
+            RefCell::<Vec<Ns>>::borrow_mut(&spans).push(span);
+            host.run_until(host.now().after(span).after(late));
+            true
+        };
+        let wait = Wait::new(&sleep);
+        let ended = match self.spi.pulse_slowly(cs, Which::Regular, &wait) {
+            Ok(Pulse::Done) => Ok(()),
+            Ok(Pulse::InFlight) => {
+                self.flag
+                    .wait_until(&self.host.oob(), Instant::NEVER)
+                    .unwrap();
+                self.spi.finish(cs, Outcome::Signalled, &wait)
+            }
+            Err(error) => Err(error),
+        };
+        (spans.into_inner(), ended)
     }
 
     pub(crate) fn sent(&self, cs: u8) -> Vec<u8> {

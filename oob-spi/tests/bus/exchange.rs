@@ -12,7 +12,7 @@ use oobkit_abi::spi as abi;
 use std::cell::Cell;
 use std::rc::Rc;
 
-const PATHS: [Path; 2] = [Path::Fifo, Path::Dma];
+const PATHS: [Path; 3] = [Path::Fifo, Path::SlowFifo, Path::Dma];
 
 #[test]
 fn a_frame_goes_out_and_comes_back() {

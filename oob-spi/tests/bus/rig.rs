@@ -33,6 +33,9 @@ pub(crate) const LIMITS: Limits = Limits {
 pub(crate) const FRAME: u32 = 16;
 pub(crate) const WIRE: Ns = Ns(128_000);
 
+/// How long a stuck frame on the FIFO path lets a thread sleep.
+const STUCK: Ns = Ns(10_000_000);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Did {
     Prepare(u8),
@@ -147,9 +150,14 @@ impl Controller for Scripted {
             return Err(error);
         }
         hardware.memory.borrow_mut()[usize::from(setup.chip_select)] = Some(*memory);
+        let wire = Ns(u64::from(setup.frame_len) * 8_000_000_000 / u64::from(setup.speed_hz));
         Ok(Prepared {
             effective_hz: setup.speed_hz,
-            wire: Ns(u64::from(setup.frame_len) * 8_000_000_000 / u64::from(setup.speed_hz)),
+            wire,
+            spin: match hardware.path.get() {
+                Path::Dma => setup.delays.sum(),
+                _ => wire,
+            },
             path: hardware.path.get(),
         })
     }
@@ -159,6 +167,15 @@ impl Controller for Scripted {
     }
 
     fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
+        self.pulse_slowly(chip_select, which, &Wait::SPIN)
+    }
+
+    fn pulse_slowly(
+        &mut self,
+        chip_select: u8,
+        which: Which,
+        wait: &Wait<'_>,
+    ) -> Result<Pulse, TransferError> {
         let hardware = self.0.clone();
         hardware.did(Did::Pulse(chip_select, which));
         hardware.dates.borrow_mut().push(hardware.host.now());
@@ -172,9 +189,13 @@ impl Controller for Scripted {
         if let Frame::Refused(error) = frame {
             return Err(error);
         }
-        if hardware.path.get() == Path::Fifo {
+        if hardware.path.get() != Path::Dma {
+            let end = hardware.host.now().after(WIRE);
+            if !wait.pass(if frame == Frame::Stuck { STUCK } else { WIRE }) {
+                return Err(TransferError::Stuck);
+            }
             // Spinning: other processors' timers fire meanwhile.
-            hardware.host.run_until(hardware.host.now().after(WIRE));
+            hardware.host.run_until(end);
             hardware.loop_back(chip_select, which);
             return match frame {
                 Frame::Stuck | Frame::Ghost(_) => Err(TransferError::Stuck),
@@ -206,7 +227,12 @@ impl Controller for Scripted {
         Ok(Pulse::InFlight)
     }
 
-    fn finish(&mut self, chip_select: u8, outcome: Outcome) -> Result<(), TransferError> {
+    fn finish(
+        &mut self,
+        chip_select: u8,
+        outcome: Outcome,
+        _: &Wait<'_>,
+    ) -> Result<(), TransferError> {
         let hardware = &self.0;
         hardware.did(Did::Finish(chip_select, outcome));
         hardware.done.set(false);

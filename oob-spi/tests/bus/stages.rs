@@ -52,7 +52,7 @@ fn in_order(log: &[Did], path: Path) {
 
 #[test]
 fn exchange_calls_and_the_life_cycle_mix_in_every_way() {
-    for path in [Path::Fifo, Path::Dma] {
+    for path in [Path::Fifo, Path::SlowFifo, Path::Dma] {
         let (ends, sent) = (Ends::default(), Cell::new(0));
         for processors in [1, 2] {
             explore(0..300, |host| {

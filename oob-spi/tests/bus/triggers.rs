@@ -21,7 +21,7 @@ fn ticking(path: Path) -> Rc<Rig> {
 
 #[test]
 fn frames_keep_the_timers_grid_and_run_waits_for_their_ends() {
-    for path in [Path::Fifo, Path::Dma] {
+    for path in [Path::Fifo, Path::SlowFifo, Path::Dma] {
         let rig = ticking(path);
         for k in 0..3 {
             rig.run().unwrap();

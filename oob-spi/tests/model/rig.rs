@@ -59,6 +59,7 @@ impl Controller for Model {
         Ok(Prepared {
             effective_hz: 1_000_000,
             wire: Ns(8_000),
+            spin: Ns(8_000),
             path: self.path,
         })
     }
@@ -76,7 +77,7 @@ impl Controller for Model {
             }
             Which::Stop => hardware.stops += 1,
         }
-        if self.path == Path::Fifo {
+        if self.path != Path::Dma {
             return Ok(Pulse::Done);
         }
         hardware.frame += 1;
@@ -84,7 +85,19 @@ impl Controller for Model {
         Ok(Pulse::InFlight)
     }
 
-    fn finish(&mut self, _: u8, outcome: Outcome) -> Result<(), TransferError> {
+    fn pulse_slowly(
+        &mut self,
+        chip_select: u8,
+        which: Which,
+        wait: &Wait<'_>,
+    ) -> Result<Pulse, TransferError> {
+        if self.path == Path::SlowFifo && !wait.pass(Ns(8_000)) {
+            return Err(TransferError::Stuck);
+        }
+        self.pulse(chip_select, which)
+    }
+
+    fn finish(&mut self, _: u8, outcome: Outcome, _: &Wait<'_>) -> Result<(), TransferError> {
         let mut hardware = self.hardware.lock().unwrap();
         if outcome == Outcome::Signalled {
             assert_eq!(

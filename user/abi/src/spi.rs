@@ -24,8 +24,8 @@
 //! | frames that fail | `ETIMEDOUT` not finished in [`Info::limit_ns`]; `EREMOTEIO` bus error |
 //! | `ENABLE_OOB_MODE` | `ENODATA` frame_len 0; `EMSGSIZE` too long; `EBADMSG` not whole words; `EPROTONOSUPPORT` bits per word; `EPROTOTYPE` mode; `ERANGE` speed too low; `EOVERFLOW` a frame takes more than 2 s on the wire; `EBUSY` on already; `ETIME` an in-band message held the bus too long; `ENOMEM` no memory; `EIO` no DMA |
 //! | `WR_*`, `SET_DELAYS` | `EBUSY` oob mode on; `EPROTOTYPE`, `EPROTONOSUPPORT`, `ERANGE` as above; `EDOM` a delay above 1 ms |
-//! | `SET_TRIGGER` | `ENXIO`, `ESHUTDOWN`, `EOWNERDEAD` as above; `EOPNOTSUPP` kind; `ERANGE` period; `EOVERFLOW` first date; `E2BIG` the timer's handler would spin for more than 200 us: the frame (FIFO) or the chip-select delays (DMA) take longer |
-//! | `SET_STOP` | the same but `EOPNOTSUPP` and `EOVERFLOW`, `E2BIG` with a period only; `EDOM` a period without a miss limit |
+//! | `SET_TRIGGER` | `ENXIO`, `ESHUTDOWN`, `EOWNERDEAD` as above; `EOPNOTSUPP` kind; `ERANGE` period; `EOVERFLOW` first date; `E2BIG` the timer's handler could spin for more than 200 us: the frame (FIFO, with a gap between its bytes) and the chip-select delays take longer, or (DMA) the delays and 60 us do |
+//! | `SET_STOP` | the same but `EOPNOTSUPP` and `EOVERFLOW`, `E2BIG` (for whichever handler sends the stop frame) with a miss limit only; `EDOM` a period without a miss limit |
 //! | `GET_INFO`, `DISABLE_OOB_MODE` | `ENXIO` oob mode off; `ESHUTDOWN` being switched off |
 //! | `mmap` | `ENXIO`, `ESHUTDOWN` as above; `EFBIG` too long; `ESPIPE` offset not 0; `EINVAL` not `MAP_SHARED` |
 

@@ -110,7 +110,7 @@ operation_error! {
         Length = EMSGSIZE: "the stop frame must be exactly as long as the session's frames",
         Watch = ERANGE: "the time watched must be at least two frames and 20 us, and at most an hour",
         NoLimit = EDOM: "watching the time needs a miss limit",
-        Spins = E2BIG: "the watch-dog's handler would spin for more than 200 us; shorten the frame or the chip-select delays",
+        Spins = E2BIG: "the handler that sends the stop frame would spin for more than 200 us; shorten the frame or the chip-select delays",
         Reserved = EINVAL: "a reserved field is not zero; the library and the module differ in version",
         Off = ENXIO: "oob mode is off; enable it first",
         Closing = ESHUTDOWN: "oob mode is being left",
