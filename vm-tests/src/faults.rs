@@ -17,22 +17,27 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "faults: a lost completion is ETIMEDOUT, the next RUN works",
         on: On::Vboard,
-        run: |_| recovers("fault_lost_irqs", 1),
+        run: |_| recovers("fault_lost_irqs", 1, Errno::TIMEDOUT),
     },
     Test {
         name: "faults: a TX request that never comes is ETIMEDOUT, the next RUN works",
         on: On::Vboard,
-        run: |_| recovers("fault_tx_dreq", 1),
+        run: |_| recovers("fault_tx_dreq", 1, Errno::TIMEDOUT),
     },
     Test {
         name: "faults: an RX request that never comes is ETIMEDOUT, the next RUN works",
         on: On::Vboard,
-        run: |_| recovers("fault_rx_dreq", 1),
+        run: |_| recovers("fault_rx_dreq", 1, Errno::TIMEDOUT),
     },
     Test {
         name: "faults: hung DMA channels are ETIMEDOUT, the next RUN works",
         on: On::Vboard,
-        run: |_| recovers("fault_hung_channels", 0xffff),
+        run: |_| recovers("fault_hung_channels", 0xffff, Errno::TIMEDOUT),
+    },
+    Test {
+        name: "faults: a bus error is EREMOTEIO, the next RUN works",
+        on: On::Vboard,
+        run: |_| recovers("fault_bus_error_at", SPI_FIFO, Errno::REMOTEIO),
     },
     Test {
         name: "faults: a thread that waits for a timer's frame is told of its timeout",
@@ -61,7 +66,11 @@ pub(crate) const TESTS: &[Test] = &[
     },
 ];
 
-fn recovers(fault: &'static str, value: u64) -> Result<()> {
+/// The bus address of the SPI block's FIFO.
+const SPI_FIFO: u64 = 0x7e20_4004;
+
+/// DMA tells nobody of an error, so it is found when the frame's time is over, as other faults are.
+fn recovers(fault: &'static str, value: u64, errno: Errno) -> Result<()> {
     let mut motor = Motor::on(DMA_HZ)?;
     motor.frames.must_be_dma()?;
     let limit = accepted("GET_INFO", motor.frames.device.info())?.limit_ns;
@@ -71,7 +80,7 @@ fn recovers(fault: &'static str, value: u64) -> Result<()> {
             let fault = Fault::new(fault, value)?;
             motor.set(0, 0);
             let start = Instant::now();
-            refused("RUN", motor.frames.device.run(), Errno::TIMEDOUT)?;
+            refused("RUN", motor.frames.device.run(), errno)?;
             let took = start.elapsed();
             // The upper bound is for a slow emulator; what it rules out is a wait by some other clock.
             ensure!(
@@ -85,8 +94,12 @@ fn recovers(fault: &'static str, value: u64) -> Result<()> {
             motor.status()?;
             motor.works(3)?;
             let stats = motor.frames.device.stats()?;
+            let counted = match errno {
+                Errno::REMOTEIO => (0, round),
+                _ => (round, 0),
+            };
             ensure!(
-                (stats.timeouts, stats.frames) == (round, 7 * round),
+                (stats.timeouts, stats.bus_errors) == counted && stats.frames == 7 * round,
                 "round {round}: {stats:?}"
             );
         }

@@ -30,6 +30,8 @@ impl Numbers for Vboard {
         (c"fault_hung_channels", WRITE),
         // One byte in so many has a flipped bit; 0: none.
         (c"fault_miso_noise", WRITE),
+        // The bus address at which DMA meets a bus error; 0: none.
+        (c"fault_bus_error_at", WRITE),
         // What a panic of Rust code does to the kernel, shown with this number.
         (c"panic", WRITE),
     ];
@@ -56,12 +58,15 @@ impl Numbers for Vboard {
                 .with_faults(|f| f.lost_irqs.map_or(0, |(_, times)| times.into())),
             12 => state.model.with_faults(|f| f.hung_channels.into()),
             13 => state.model.with_faults(|f| f.miso_noise.is_some().into()),
+            14 => state
+                .model
+                .with_faults(|f| f.bus_error_at.unwrap_or(0).into()),
             _ => 0,
         }
     }
 
     fn set(&self, index: usize, value: u64) {
-        assert_ne!(index, 14, "asked to panic: {value}");
+        assert_ne!(index, 15, "asked to panic: {value}");
         let [_, rx] = DMA_CHANNELS;
         let small = u32::try_from(value).unwrap_or(u32::MAX);
         self.with(0, |model, _| {
@@ -71,6 +76,7 @@ impl Numbers for Vboard {
                 11 => faults.lost_irqs = (small > 0).then_some((IrqLine::Dma(rx as u8), small)),
                 12 => faults.hung_channels = (small & 0xffff) as u16,
                 13 => faults.miso_noise = (small > 0).then(|| Noise::new(1, small)),
+                14 => faults.bus_error_at = (small > 0).then_some(small),
                 _ => {}
             });
         });

@@ -129,12 +129,13 @@ pub(crate) fn set_debug(name: &str, value: u64) -> Result<()> {
     write(&format!("{DEBUGFS}/{name}"), value)
 }
 
-const FAULTS: [&str; 5] = [
+const FAULTS: [&str; 6] = [
     "fault_tx_dreq",
     "fault_rx_dreq",
     "fault_lost_irqs",
     "fault_hung_channels",
     "fault_miso_noise",
+    "fault_bus_error_at",
 ];
 
 /// A fault of the virtual board, in force until dropped.
