@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The path of RUN, traced: it allocates nothing and faults nowhere; a FIFO frame never gives the processor away, a DMA
-//! frame once, in the kit's own wait.
+//! The path of RUN, traced: it allocates nothing and faults nowhere; a short frame never gives the processor away, one that
+//! takes its time, by DMA or for want of it, once, in the kit's own wait.
 
 use crate::support::board::Board;
 use crate::support::device::{Device, Frames, is_evl};
 use crate::support::motor::FIFO_HZ;
-use crate::support::task::{self, switches_and_faults};
+use crate::support::task::{self, Spot, switches_and_faults};
 use crate::support::tracefs::{Event, Events, Tracing};
 use crate::{Guest, On, Test};
 use anyhow::{Result, bail, ensure};
 use oobkit_abi::spi as abi;
+use rustix::io::Errno;
 use rustix::mm::ProtFlags;
 use std::thread;
 use std::time::Duration;
@@ -22,14 +23,19 @@ pub(crate) const TESTS: &[Test] = &[
         run: control,
     },
     Test {
+        name: "trace: a sleep elsewhere in the kit's module is not taken for its wait",
+        on: On::Spi,
+        run: other_sleep,
+    },
+    Test {
         name: "trace: RUN of a FIFO frame does not allocate, fault or schedule",
         on: On::Spi,
         run: |guest| path(guest, FIFO_HZ, Call::Run),
     },
     Test {
-        name: "trace: RUN of a DMA frame does not allocate or fault, and sleeps once, in the kit's wait",
-        on: On::Vboard,
-        run: |guest| path(guest, DMA_HZ, Call::Run),
+        name: "trace: RUN of a slow frame does not allocate or fault, and sleeps once, in the kit's wait",
+        on: On::Spi,
+        run: |guest| path(guest, SLOW_HZ, Call::Run),
     },
     Test {
         name: "trace: RUN_UNTIL and RUN_LIST neither",
@@ -38,8 +44,8 @@ pub(crate) const TESTS: &[Test] = &[
     },
 ];
 
-/// Clock at which a frame takes 5 ms by DMA: long enough for its thread to come to sleep.
-const DMA_HZ: u32 = 25_600;
+/// Clock at which a frame takes 5 ms: long enough for its thread to come to sleep.
+const SLOW_HZ: u32 = 25_600;
 
 /// Which exchange call.
 #[derive(Clone, Copy, Debug)]
@@ -95,12 +101,52 @@ fn control(_: &Guest) -> Result<()> {
         ensure!(!faults.is_empty(), "no fault was seen");
         ensure!(!sleeps.is_empty(), "no sleep was seen");
         ensure!(
-            !sleeps.iter().any(|event| event.is_from("oob_spi")),
+            !sleeps.iter().any(Event::is_flags_wait),
             "a sleep of another's is taken for the kit's: {}",
             first(&sleeps)
         );
         Ok(())
     })
+}
+
+/// DISABLE during a frame waits for it by napping, in `oob_spi.ko`, too.
+fn other_sleep(_: &Guest) -> Result<()> {
+    // The frame may be over just then.
+    for _ in 0..ROUNDS {
+        let frames = Frames::on(0, 16, SLOW_HZ)?;
+        let device = &frames.device;
+        let spot = Spot::default();
+        let sleeps = thread::scope(|scope| {
+            let runner = scope.spawn(|| {
+                let _attached = task::become_oob(task::home()?)?;
+                spot.here();
+                loop {
+                    match device.run() {
+                        Ok(()) => {}
+                        Err(Errno::SHUTDOWN | Errno::NXIO | Errno::AGAIN) => return Ok(()),
+                        Err(errno) => bail!("RUN ended with {errno}"),
+                    }
+                }
+            });
+            let traced = spot.asleep().and_then(|_| {
+                let tracing = Tracing::new()?;
+                tracing.of(|| Ok(device.disable()?))
+            });
+            if traced.is_err() {
+                let _ = device.disable();
+            }
+            task::join(runner)?;
+            Ok::<_, anyhow::Error>(traced?.1.sleeps)
+        })?;
+        let wrong = sleeps.iter().find(|event| event.is_flags_wait());
+        if let Some(event) = wrong {
+            bail!("a nap is taken for the kit's wait: {}", event.story());
+        }
+        if sleeps.iter().any(|event| event.is_from("oob_spi")) {
+            return Ok(());
+        }
+    }
+    bail!("DISABLE never waited for a frame")
 }
 
 /// What the calls of one round came to.
@@ -147,11 +193,12 @@ const ROUNDS: u32 = 4;
 
 fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
     let frames = Frames::on(0, 16, speed)?;
-    let is_dma = frames.path()? == abi::PATH_DMA;
+    let is_slow = speed == SLOW_HZ;
     if guest.board == Board::Vboard {
-        ensure!(is_dma == (speed == DMA_HZ), "{speed} Hz: the wrong path");
+        let is_dma = frames.path()? == abi::PATH_DMA;
+        ensure!(is_dma == is_slow, "{speed} Hz: the wrong path");
     }
-    let count = match is_dma {
+    let count = match is_slow {
         true => guest.count(100, 1000) as usize,
         false => guest.count(300, 3000) as usize,
     };
@@ -168,7 +215,7 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
                 slept,
                 faults,
                 events,
-            } = round(&tracing, device, call, count, is_dma.into())?;
+            } = round(&tracing, device, call, count, is_slow.into())?;
             ensure!(
                 events.allocations.is_empty(),
                 "{} allocations in {count} calls: {}",
@@ -186,11 +233,11 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
                 events.sleeps.len(),
                 first(&events.sleeps)
             );
-            let foreign = events.sleeps.iter().find(|event| !event.is_from("oob_spi"));
+            let foreign = events.sleeps.iter().find(|event| !event.is_flags_wait());
             if let Some(event) = foreign {
                 bail!("a sleep that is not the kit's own: {}", event.story());
             }
-            if !is_dma || slept == count {
+            if !is_slow || slept == count {
                 return Ok(());
             }
         }
@@ -231,9 +278,7 @@ fn stays_out_of_band(device: &Device, call: Call, count: usize) -> Result<()> {
 fn others(guest: &Guest) -> Result<()> {
     for call in [Call::RunUntil, Call::RunList] {
         path(guest, FIFO_HZ, call)?;
-        if guest.board == Board::Vboard {
-            path(guest, DMA_HZ, call)?;
-        }
+        path(guest, SLOW_HZ, call)?;
     }
     Ok(())
 }

@@ -51,6 +51,20 @@ impl Event {
         self.stack.iter().any(|line| line.starts_with(&mark))
     }
 
+    /// Whether it is a sleep of the kit's own wait: the wait of a flag in `oob_spi.ko`, and nothing between it and the
+    /// kernel's sleep until a date.
+    pub(crate) fn is_flags_wait(&self) -> bool {
+        let calls = self.stack.windows(2);
+        calls
+            .filter_map(|pair| <&[String; 2]>::try_from(pair).ok())
+            .any(|[sleep, caller]| {
+                sleep.starts_with("schedule+")
+                    && caller.contains("TaskFlag")
+                    && caller.contains("wait_until")
+                    && caller.contains("[oob_spi]")
+            })
+    }
+
     /// In one line.
     pub(crate) fn story(&self) -> String {
         format!("{} {} < {}", self.name, self.text, self.stack.join(" < "))
