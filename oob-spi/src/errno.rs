@@ -181,6 +181,8 @@ errors! {
         Offset = ESPIPE,
         /// a private mapping, which the device would not see.
         Private = EINVAL,
+        /// mapped through another node of the same device; found by the kernel edge.
+        OtherNode = EBUSY,
     }
 }
 

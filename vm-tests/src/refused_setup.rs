@@ -5,14 +5,16 @@
 //! Not reachable on this controller, and left to the host's tests: `EBADMSG` (it has words of one byte only), `EIO` (its
 //! DMA descriptors never run out).
 
-use crate::support::device::{Device, Frames};
+use crate::support::device::{Device, FOLDER, Frames};
 use crate::support::{accepted, refused};
 use crate::{Guest, On, Test};
 use anyhow::{Result, ensure};
 use oobkit_abi::spi as abi;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::io::Errno;
 use rustix::mm::MapFlags;
 use std::fmt::Debug;
+use std::os::unix::fs::MetadataExt;
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
@@ -34,6 +36,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "refused: mmap",
         on: On::Spi,
         run: mmap,
+    },
+    Test {
+        name: "refused: mmap through a second node",
+        on: On::Spi,
+        run: second_node,
     },
     Test {
         name: "refused: SET_TRIGGER",
@@ -255,6 +262,34 @@ fn mmap(_: &Guest) -> Result<()> {
     second.read(8, &mut seen);
     ensure!(seen == [1, 2, 3], "two mappings of different memory");
     Ok(())
+}
+
+/// A node of root's own making, of the same number: what is mapped through two nodes could not be revoked.
+fn second_node(_: &Guest) -> Result<()> {
+    const NODE: &str = "/tmp/vm-tests-spidev0.0";
+    let first = Frames::on(0, 16, 0)?;
+    let number = std::fs::metadata(format!("{FOLDER}/spidev0.0"))?.rdev();
+    std::fs::create_dir_all("/tmp")?;
+    let _ = std::fs::remove_file(NODE);
+    let (kind, mode) = (FileType::CharacterDevice, Mode::RUSR | Mode::WUSR);
+    accepted("mknod", mknodat(CWD, NODE, kind, mode, number))?;
+    let page = rustix::param::page_size();
+    let result = Device::open_path(NODE).and_then(|second| {
+        refuses("mmap by a second node", Errno::BUSY, &second, |device| {
+            device.map_as(page, MapFlags::SHARED, 0).map(drop)
+        })?;
+        let Frames {
+            device, mapping, ..
+        } = first;
+        drop(mapping);
+        let map = second.map_as(page, MapFlags::SHARED, 0);
+        let _map = accepted("mmap once the first node's is gone", map)?;
+        refuses("mmap by the first node", Errno::BUSY, &device, |device| {
+            device.map_as(page, MapFlags::SHARED, 0).map(drop)
+        })
+    });
+    std::fs::remove_file(NODE)?;
+    result
 }
 
 fn trigger(_: &Guest) -> Result<()> {

@@ -14,6 +14,7 @@
 //! revokes waits first, holding nothing, for the mmap calls of those processes that mapped a buffer.
 
 use crate::bus::{Block, MAX_CHIP_SELECTS};
+use crate::errno::MapError;
 use crate::layout::Layout;
 use kernel::alloc::KArc;
 use kernel::bindings as b;
@@ -23,6 +24,8 @@ use kernel::mm::{Mm, Node, Vma};
 use kernel::sync::{LockClass, Mutex};
 
 const KEPT: usize = 4;
+
+type Checked = core::result::Result<(), MapError>;
 
 /// One ENABLE's memory.
 struct Buffer(Mutex<Memory>);
@@ -89,16 +92,29 @@ impl Buffers {
         }
     }
 
-    /// Maps the current buffer.
+    fn current(&mut self, chip_select: u8) -> Option<&KArc<Buffer>> {
+        self.slot(chip_select)?.first()?.as_ref()
+    }
+
+    /// Whether the current buffer is mapped through another node than `vma`'s.
+    ///
+    /// Revoking finds the mappings of one node only; another node of the same number is root's own making.
+    pub(super) fn check_node(&mut self, chip_select: u8, vma: &Vma<'_>) -> Checked {
+        let Some(buffer) = self.current(chip_select) else {
+            return Ok(());
+        };
+        let first = buffer.0.lock().node;
+        match first.is_some_and(|first| first != vma.node()) && !KArc::is_unique(buffer) {
+            true => Err(MapError::OtherNode),
+            false => Ok(()),
+        }
+    }
+
+    /// Maps the current buffer, for which `check_node` said yes.
     pub(super) fn map(&mut self, chip_select: u8, vma: &Vma<'_>) -> Result {
-        let slot = self.slot(chip_select).ok_or(code::ENODEV)?;
-        let buffer = slot.first().and_then(Option::as_ref).ok_or(code::ENODEV)?;
+        let buffer = self.current(chip_select).ok_or(code::ENODEV)?;
         let mut memory = buffer.0.lock();
         let node = vma.node();
-        // Revoking finds the mappings of one node only; another node of the same number is root's own making.
-        if memory.node.is_some_and(|first| first != node) && !KArc::is_unique(buffer) {
-            return Err(code::EBUSY);
-        }
         memory.coherent.as_ref().ok_or(code::ENODEV)?.mmap(vma)?;
         memory.node = Some(node);
         memory.mm = Some(Mm::current());

@@ -301,6 +301,13 @@ impl File for SpiFile {
             .bus
             .check_map(self.chip_select, caller(), &mapping)
             .map_err(errno)?;
+        state
+            .buffers
+            .check_node(self.chip_select, vma)
+            .map_err(|error| {
+                self.shared.bus.reject(self.chip_select);
+                errno(error)
+            })?;
         state.buffers.map(self.chip_select, vma)
     }
 }

@@ -27,7 +27,7 @@
 //! | `SET_TRIGGER` | `ENXIO`, `ESHUTDOWN`, `EOWNERDEAD` as above; `EOPNOTSUPP` kind; `ERANGE` period; `EOVERFLOW` first date; `E2BIG` the timer's handler could spin for more than 200 us: the frame (FIFO, with a gap between its bytes) and the chip-select delays take longer, or (DMA) the delays and 60 us do |
 //! | `SET_STOP` | the same but `EOPNOTSUPP` and `EOVERFLOW`, `E2BIG` (for whichever handler sends the stop frame) with a miss limit only; `EDOM` a period without a miss limit |
 //! | `GET_INFO`, `DISABLE_OOB_MODE` | `ENXIO` oob mode off; `ESHUTDOWN` being switched off |
-//! | `mmap` | `ENXIO`, `ESHUTDOWN` as above; `EFBIG` too long; `ESPIPE` offset not 0; `EINVAL` not `MAP_SHARED` |
+//! | `mmap` | `ENXIO`, `ESHUTDOWN` as above; `EFBIG` too long; `ESPIPE` offset not 0; `EINVAL` not `MAP_SHARED`; `EBUSY` mapped through another node of the same device |
 
 use crate::ioc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
