@@ -23,5 +23,5 @@ static const struct of_device_id oob_bcm2835_of_table[] __maybe_unused = {
 };
 MODULE_DEVICE_TABLE(of, oob_bcm2835_of_table);
 
-MODULE_DESCRIPTION("Out-of-band SPI on BCM2835 to BCM2711");
+MODULE_DESCRIPTION("Out-of-band SPI on BCM2835 to BCM2837");
 MODULE_LICENSE("GPL");

@@ -201,6 +201,13 @@ fn dma_of<M: Mmio>(tx: M, rx: M, memory: DescriptorMemory) -> Dma<Channel<M>> {
 
 #[inline(never)]
 fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
+    if device.has_property(c"cs-gpios") {
+        // Frames would go out with no chip select active.
+        kernel::pr_err!(
+            "oob_bcm2835: cs-gpios: chip selects on GPIO lines are not driven; not bound"
+        );
+        return Err(code::EINVAL);
+    }
     let spi = device.io(0, 0x18)?;
     let clock = device.clock()?;
     // The base tree's SPI node has one window; the kit's overlay adds those of two DMA channels, which lie in the window

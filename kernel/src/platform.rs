@@ -39,6 +39,12 @@ impl Device<'_> {
         unsafe { data.cast_const().cast::<T>().as_ref() }
     }
 
+    /// Whether the device's node has the property `name`.
+    pub fn has_property(&self, name: &CStr) -> bool {
+        // SAFETY: live by construction; a C string.
+        unsafe { b::device_property_present(self.as_device(), name.as_ptr()) }
+    }
+
     /// Whether the device has a register window `index`.
     pub fn has_io(&self, index: u32) -> bool {
         self.resource(index).is_some()

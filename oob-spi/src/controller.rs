@@ -156,6 +156,8 @@ pub enum PrepareError {
     Speed,
     /// DMA is needed and no channel, or no memory for its descriptors, can be had.
     NoDma,
+    /// The chip select is to be active high, which the controller cannot do for frames that go by DMA.
+    ActiveHigh,
 }
 
 /// What [`Controller::pulse`] did.

@@ -139,6 +139,8 @@ errors! {
         NoMemory = ENOMEM,
         /// no DMA channel or descriptors.
         NoDma = EIO,
+        /// a chip select that is active high, for frames by DMA, on a controller that cannot do that.
+        ActiveHigh = EOPNOTSUPP,
         /// no such chip select.
         NoSuch = ECHRNG,
         /// the controller is gone.
@@ -313,6 +315,7 @@ impl From<PrepareError> for EnableError {
         match error {
             PrepareError::Speed => Self::Speed,
             PrepareError::NoDma => Self::NoDma,
+            PrepareError::ActiveHigh => Self::ActiveHigh,
         }
     }
 }

@@ -43,12 +43,14 @@ const fn prepare_code(error: PrepareError) -> u32 {
     match error {
         PrepareError::Speed => 2,
         PrepareError::NoDma => 3,
+        PrepareError::ActiveHigh => 4,
     }
 }
 
 const fn prepare_error(code: u32) -> PrepareError {
     match code {
         2 => PrepareError::Speed,
+        4 => PrepareError::ActiveHigh,
         _ => PrepareError::NoDma,
     }
 }

@@ -23,6 +23,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: enable,
     },
     Test {
+        name: "refused: an active-high chip select by DMA",
+        on: On::Vboard,
+        run: active_high,
+    },
+    Test {
         name: "refused: settings and delays",
         on: On::Spi,
         run: settings,
@@ -205,6 +210,21 @@ fn bad_settings(device: &Device) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+fn active_high(_: &Guest) -> Result<()> {
+    let device = Device::open(2)?;
+    // SPI_CS_HIGH
+    accepted("WR_MODE", device.set(abi::WR_MODE, 4_u8))?;
+    let result = refuses("by DMA", Errno::OPNOTSUPP, &device, |device| {
+        device.enable(200, 10_000_000).map(drop)
+    });
+    let result = result.and_then(|()| {
+        accepted("through the FIFO", device.enable(16, 10_000_000))?;
+        accepted("DISABLE", device.disable())
+    });
+    accepted("WR_MODE", device.set(abi::WR_MODE, 0_u8))?;
+    result
 }
 
 fn settings(_: &Guest) -> Result<()> {

@@ -200,7 +200,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         }
     }
 
-    /// As the trait says. A set-up outside [`Controller::limits`], which the framework does not pass on, and frame
+    /// As the trait says; [`PrepareError::ActiveHigh`]: see the module's rule on chip selects. A set-up outside [`Controller::limits`], which the framework does not pass on, and frame
     /// memory that is too small or not aligned (see the module) are `NoDma`: there is no memory to do it with.
     fn prepare(
         &mut self,
@@ -216,6 +216,11 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         let divider = Divider::new(self.core_hz, setup.speed_hz).ok_or(PrepareError::Speed)?;
         let time = divider.time(len);
         let path = self.path(len, time, &setup.delays);
+        let on_line = self.bus.line(cs).is_some() && setup.mode & MODE_NO_CS == 0;
+        let high = setup.mode & MODE_CS_HIGH != 0 && !on_line;
+        if path == Path::Dma && high && setup.mode & MODE_NO_CS == 0 {
+            return Err(PrepareError::ActiveHigh);
+        }
         let reach = match path {
             Path::Fifo | Path::SlowFifo => len,
             Path::Dma => job::padded(len),
@@ -239,7 +244,6 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
                 .saturating_add(D::ABORT_MAX.0.saturating_mul(2)),
             None => limit.0,
         };
-        let on_line = self.bus.line(cs).is_some() && setup.mode & MODE_NO_CS == 0;
         let job = Job {
             idle: job::idle_word(cs, setup.mode, on_line),
             on_line,
@@ -258,8 +262,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
             .get_mut(usize::from(cs))
             .ok_or(PrepareError::NoDma)?;
         *place = Some(job);
-        self.bus
-            .set_active_high(cs, setup.mode & MODE_CS_HIGH != 0 && !on_line);
+        self.bus.set_active_high(cs, high);
         self.programmed = None;
         let wire = time.0.saturating_add(delays.0);
         Ok(Prepared {

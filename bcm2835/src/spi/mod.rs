@@ -34,7 +34,8 @@
 //!   frame's length rounded up to 4, which areas of whole cache lines do. The rounding bytes of the RX area are
 //!   overwritten.
 //! - **Chip select** is a native line, asserted by TA, or a [`CsLine`] where one is given; then, and for
-//!   `MODE_NO_CS`, no native line is selected.
+//!   `MODE_NO_CS`, no native line is selected. A native line is active low in DMA mode: its polarity bits have been
+//!   measured to do nothing there, so frames by DMA with `MODE_CS_HIGH` are refused.
 
 mod bus;
 mod controller;

@@ -6,8 +6,8 @@ use crate::rig::{FULL, LITE, Rig, answers, payload, setup};
 use evl::time::{Clock, Ns};
 use evl::wait::Flag;
 use oob_spi::controller::{
-    Controller, Delays, FrameMemory, Outcome, Path, PrepareError, Pulse, Setup, TransferError,
-    Wait, Which,
+    Controller, Delays, FrameMemory, MODE_CS_HIGH, MODE_NO_CS, Outcome, Path, PrepareError, Pulse,
+    Setup, TransferError, Wait, Which,
 };
 use oob_spi::validate::MAX_SPIN;
 use vboard::faults::{Faults, Noise};
@@ -348,4 +348,27 @@ fn a_handler_does_not_wait_for_a_frame_that_was_signalled_too_early() {
         rig.board.with_faults(|f| f.hung_channels = 0);
         rig.exchange(0, &frame, 1);
     }
+}
+
+#[test]
+fn an_active_high_native_line_is_refused_by_dma_and_nowhere_else() {
+    let high = |cs, len| Setup {
+        mode: MODE_CS_HIGH,
+        ..setup(cs, len, 10_000_000)
+    };
+    let mut rig = Rig::with_line(FULL, Some(1));
+    let mut prepare = |wanted: &Setup| {
+        let frame = rig.frame(wanted.frame_len as usize);
+        let prepared = rig.spi.prepare(&rig.host.inband(), wanted, &frame.layout);
+        prepared.map(|prepared| prepared.path)
+    };
+    assert_eq!(prepare(&high(0, 200)), Err(PrepareError::ActiveHigh));
+    assert_eq!(prepare(&high(0, 16)), Ok(Path::Fifo));
+    // A line of its own knows its polarity, and no chip select has none.
+    assert_eq!(prepare(&high(1, 200)), Ok(Path::Dma));
+    let none = Setup {
+        mode: MODE_CS_HIGH | MODE_NO_CS,
+        ..high(0, 200)
+    };
+    assert_eq!(prepare(&none), Ok(Path::Dma));
 }

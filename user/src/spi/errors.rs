@@ -45,6 +45,7 @@ operation_error! {
         BusHeld = ETIME: "an in-band message held the bus too long; try again",
         NoMemory = ENOMEM: "no memory for the frame buffer",
         NoDma = EIO: "so long a frame needs DMA, and there is no channel; free one or shorten the frame",
+        ActiveHigh = EOPNOTSUPP: "frames that go by DMA cannot have a chip select that is active high; shorten the frame or invert the line",
         Layout = EPROTO: "the driver's buffer layout makes no sense; the library and the module differ in version",
         NoSuch = ECHRNG: "the controller has no such chip select",
         Gone = ENODEV: "the controller has been unbound",
