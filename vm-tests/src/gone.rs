@@ -29,6 +29,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: mapping,
     },
     Test {
+        name: "unbind: beside a loop of mmaps, whose last mapping is gone, too",
+        on: On::Spi,
+        run: during_mmaps,
+    },
+    Test {
         name: "unbind: whatever is asked of a file that was open is ENODEV",
         on: On::Spi,
         run: open_file,
@@ -134,6 +139,41 @@ fn mapping(guest: &Guest) -> Result<()> {
     accepted("DISABLE", old.device.disable())?;
     unbound(guest, || Ok(()))?;
     drop(old);
+    works()
+}
+
+fn during_mmaps(guest: &Guest) -> Result<()> {
+    let page = rustix::param::page_size();
+    for _ in 0..guest.count(5, 50) {
+        let mut child = task::fork(|parent| {
+            let frames = Frames::on(0, 16, 0)?;
+            let map = || frames.device.map_as(page, rustix::mm::MapFlags::SHARED, 0);
+            let mut last = map()?;
+            parent.ready()?;
+            loop {
+                match map() {
+                    Ok(mapping) => last = mapping,
+                    Err(Errno::NODEV) => break,
+                    Err(errno) => bail!("mmap ended with {errno}"),
+                }
+            }
+            parent.ready()?;
+            parent.wait()?;
+            last.read(0, &mut [0]);
+            bail!("the last mapping is still there")
+        })?;
+        child.ready()?;
+        unbound(guest, || {
+            child.ready()?;
+            child.go()?;
+            let over = child.over()?;
+            ensure!(
+                over.terminating_signal() == Some(Signal::BUS.as_raw()),
+                "the child ended with {over:?}"
+            );
+            Ok(())
+        })?;
+    }
     works()
 }
 

@@ -69,7 +69,7 @@ fn run_against_completion_and_timeout() {
 
 #[test]
 fn run_against_disable_and_completion() {
-    for path in [Path::Fifo, Path::Dma] {
+    for path in [Path::Fifo, Path::SlowFifo, Path::Dma] {
         check(2, move || {
             let rig = Rig::on(path, 1);
             let (runner, handler) = (rig.clone(), rig.clone());
