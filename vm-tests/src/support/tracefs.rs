@@ -52,7 +52,7 @@ impl Event {
     }
 
     /// Whether it is a sleep of the kit's own wait: the wait of a flag in `oob_spi.ko`, and nothing between it and the
-    /// kernel's sleep until a date.
+    /// scheduler.
     pub(crate) fn is_flags_wait(&self) -> bool {
         let calls = self.stack.windows(2);
         calls
