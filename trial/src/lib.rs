@@ -7,6 +7,7 @@
 //!     STAX_HAMMER   the calling thread, of whichever stage, enters and leaves at random until a date
 //!     STAX_DESTROY  ends the lock
 //!     STAX_TOTAL    what was counted inside
+//!     STAX_LOSE     wakes nobody where it should, once: so that a test sees that it would see that
 //!   open /dev/oob/trial-files --> files.rs
 //!     services.rs   one scene for each promise of the stage's other services
 //! ```
@@ -33,6 +34,9 @@ pub const STAX_HAMMER: u32 = ioc::iowr::<Hammer>(b'T', 1);
 pub const STAX_DESTROY: u32 = ioc::io(b'T', 2);
 /// Tells what was counted.
 pub const STAX_TOTAL: u32 = ioc::ior::<Total>(b'T', 3);
+
+/// Has the lock's next wake-up of whoever sleeps not happen.
+pub const STAX_LOSE: u32 = ioc::io(b'T', 4);
 
 /// Argument of [`STAX_HAMMER`]: what to do, and what was done.
 #[derive(
@@ -72,4 +76,6 @@ pub struct Total {
     pub inband: u64,
     /// Times that a thread found the other stage inside.
     pub violations: u64,
+    /// Threads that are inside now.
+    pub inside: u64,
 }

@@ -3,18 +3,43 @@
 //! The stage lock: threads of both stages enter and leave at random, and count who is inside.
 
 use super::support::with_oob;
-use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_TOTAL, Total};
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_TOTAL, Total};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use evl::kcore::{Monitor, Monotonic, Tasks, guarded};
 use evl::stage::{Inband, MayWait};
-use evl::time::{Clock, Ns};
+use evl::time::{Clock, Instant, Ns};
 use kernel::alloc::KArc;
 use kernel::error::{Result, code};
 use kernel::task;
 use kernel::uaccess::UserPtr;
-use stax::{Guard, Lines, LockError, Side, Sleep, Stage, Stax, TryLockError};
+use stax::queue::Queue;
+use stax::{Backend, End, Guard, Lines, LockError, Side, Sleep, Stage, Stax, TryLockError};
 
-type Lock = Stax<KArc<Inside>, Lines>;
+type Lock = Stax<KArc<Inside>, Lossy>;
+
+/// The kernel's backend, which is made to lose a wake-up where a test asks for it.
+struct Lossy {
+    lines: Lines,
+    loses: AtomicBool,
+}
+
+impl Backend for Lossy {
+    fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        self.lines.with_queue(f)
+    }
+
+    fn wake_all(&self, side: Side) {
+        if !self.loses.swap(false, Ordering::Relaxed) {
+            self.lines.wake_all(side);
+        }
+    }
+}
+
+impl<S: Stage + MayWait> Sleep<S> for Lossy {
+    fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End {
+        self.lines.sleep(stage, deadline, ready)
+    }
+}
 
 /// What the lock guards: who is inside, as the threads themselves count it.
 #[derive(Default)]
@@ -75,7 +100,13 @@ impl Trial {
     pub(super) fn new() -> Result<Self> {
         let inside = KArc::new(Inside::default())?;
         Ok(Self {
-            lock: Stax::new(inside.clone(), Lines::new()?),
+            lock: Stax::new(
+                inside.clone(),
+                Lossy {
+                    lines: Lines::new()?,
+                    loses: AtomicBool::new(false),
+                },
+            ),
             inside,
             idle: Monitor::new(guarded(())?),
         })
@@ -97,6 +128,10 @@ impl Trial {
                 self.lock.destroy();
                 Ok(0)
             }
+            STAX_LOSE => {
+                self.lock.backend().loses.store(true, Ordering::Relaxed);
+                Ok(0)
+            }
             STAX_TOTAL => argument.write(&self.total()).map(|()| 0),
             _ => Err(code::ENOTTY),
         }
@@ -109,6 +144,11 @@ impl Trial {
             oob: oob.load(Ordering::Relaxed),
             inband: inband.load(Ordering::Relaxed),
             violations: inside.violations.load(Ordering::Relaxed),
+            inside: inside
+                .threads
+                .iter()
+                .map(|threads| threads.load(Ordering::Relaxed))
+                .fold(0, u64::wrapping_add),
         }
     }
 
@@ -129,7 +169,7 @@ impl Trial {
 
     fn hammer<S: Stage + MayWait>(&self, stage: &S, argument: UserPtr) -> Result<i32>
     where
-        Lines: Sleep<S>,
+        Lossy: Sleep<S>,
     {
         let mut args: Hammer = argument.read_oob()?;
         self.enter_and_leave(stage, &mut args);
@@ -138,7 +178,7 @@ impl Trial {
 
     fn enter_and_leave<S: Stage + MayWait>(&self, stage: &S, args: &mut Hammer)
     where
-        Lines: Sleep<S>,
+        Lossy: Sleep<S>,
     {
         let mut random = Random(args.seed | 1);
         while Monotonic.now().0 < args.until_ns && !task::signal_pending() {
@@ -181,7 +221,7 @@ impl Trial {
     fn inside<S: Stage + MayWait>(
         &self,
         stage: &S,
-        guard: &Guard<'_, KArc<Inside>, S, Lines>,
+        guard: &Guard<'_, KArc<Inside>, S, Lossy>,
         args: &mut Hammer,
         random: &mut Random,
     ) {
