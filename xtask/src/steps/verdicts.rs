@@ -9,7 +9,6 @@
 //!        '--then: which status, which texts; and is that very QEMU gone?
 //! ```
 
-use std::env;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -154,7 +153,8 @@ impl Running {
     fn start(options: &[&str], script: &str) -> Result<Self> {
         let output = folder()?.join("output");
         let file = File::create(&output)?;
-        let child = Command::new(env::current_exe()?)
+        // Not by its path: the steps before this one may have built another one there.
+        let child = Command::new("/proc/self/exe")
             .args(["vm", "x86_64"])
             .args(options)
             .args(["--", "sh", "-c", script])
