@@ -35,7 +35,7 @@ pub const STAX_DESTROY: u32 = ioc::io(b'T', 2);
 /// Tells what was counted.
 pub const STAX_TOTAL: u32 = ioc::ior::<Total>(b'T', 3);
 
-/// Has the lock's next wake-up of whoever sleeps not happen.
+/// Has the next wake-up of the lock's not happen, whoever it is for.
 pub const STAX_LOSE: u32 = ioc::io(b'T', 4);
 
 /// Argument of [`STAX_HAMMER`]: what to do, and what was done.
