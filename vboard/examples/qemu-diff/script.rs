@@ -271,6 +271,10 @@ impl Player<'_> {
         for _ in 0..6 {
             let n = self.random.below(15);
             self.chain(n);
+            if self.random.chance(2) {
+                let value = self.random.next();
+                self.write(Block::Dma, n * 0x100 + 0x20, value);
+            }
             for register in 0..9 {
                 self.read(Block::Dma, n * 0x100 + register * 4);
             }
@@ -310,24 +314,32 @@ impl Player<'_> {
             } else {
                 MEMORY_BUS + (link + 1) * 32
             };
-            // INTEN, WAIT_RESP, DEST_INC, SRC_INC, BURST_LENGTH, WAITS at random; full channels also the rest.
-            let mut ti = self.random.next() & 0x03e0_f119;
+            // INTEN, WAIT_RESP, DEST_INC, SRC_INC, BURST_LENGTH, PERMAP, WAITS, NO_WIDE_BURSTS at random; full channels
+            // also TDMODE, DEST_IGNORE, SRC_IGNORE. PERMAP means nothing without a DREQ bit.
+            let mut ti = self.random.next() & 0x07ff_f119;
             let full = n < 7;
             if full {
                 ti |= self.random.next() & 0x882;
             }
-            // Both ends stay inside the upper part of the memory, whatever the stride.
+            // Both ends stay inside the upper part of the memory, whatever the stride, which may be negative.
             let place = |random: &mut Random| MEMORY_BUS + 0x800 + random.below(0x400) * 4;
             let (source, dest) = (place(&mut self.random), place(&mut self.random));
             let rows = ti & 2 != 0;
             self.seen.rows = rows;
-            let words = self.random.below(40) + 1;
+            let words = self.random.below(41).max(rows.into());
             let len = if rows {
                 (self.random.below(4) << 16) | (words * 4)
             } else {
                 words * 4
             };
-            let stride = (self.random.below(16) << 18) | (self.random.below(16) * 4);
+            let mut stride = || {
+                let span = self.random.below(16) * 4;
+                match self.random.chance(2) {
+                    true => span.wrapping_neg() & 0xffff,
+                    false => span,
+                }
+            };
+            let stride = (stride() << 16) | stride();
             let mut block = Vec::new();
             for word in [ti, source, dest, len, stride, next, 0, 0] {
                 block.extend(word.to_le_bytes());
