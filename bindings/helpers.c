@@ -705,6 +705,12 @@ helper bool rust_helper_evl_enter_oob(void)
 	return evl_current() && (running_oob() || !evl_switch_oob());
 }
 
+/* The calling EVL thread's, with what it inherits from those that wait for its mutexes. */
+helper int rust_helper_evl_current_priority(void)
+{
+	return READ_ONCE(evl_current()->cprio);
+}
+
 /* Brings the calling thread in-band, where it is not there already. */
 helper void rust_helper_evl_leave_oob(void)
 {

@@ -183,6 +183,7 @@ u32 rust_helper_spi_mode(const struct spi_device *spi);
 /* EVL. */
 void rust_helper_kick_all_cpus_sync(void);
 bool rust_helper_evl_enter_oob(void);
+int rust_helper_evl_current_priority(void);
 void rust_helper_evl_leave_oob(void);
 void rust_helper_evl_leave_oob_for_signal(void);
 void rust_helper_evl_init_flag(struct evl_flag *flag);

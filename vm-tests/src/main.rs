@@ -62,6 +62,8 @@ pub(crate) enum On {
     Any,
     /// Wherever the shim is the core.
     Shim,
+    /// Wherever software can drive an interrupt line.
+    DrivenLine,
     /// Wherever EVL is the core.
     Evl,
     /// Any board with an SPI bus in the kit's hands, where the shim is the core.

@@ -14,7 +14,7 @@ use std::fs;
 pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "stage: interrupt: each one is handled, and only what is forwarded has an in-band part",
-        on: On::Any,
+        on: On::DrivenLine,
         run: own_line,
     },
     Test {

@@ -39,12 +39,12 @@ pub(crate) const TESTS: &[Test] = &[
     },
     Test {
         name: "stage: a thread that becomes another program is attached no longer",
-        on: On::Any,
+        on: On::Shim,
         run: another_program,
     },
     Test {
         name: "stage: an attached thread that gives up its policy stays in the list, with priority 0",
-        on: On::Any,
+        on: On::Shim,
         run: another_policy,
     },
     Test {

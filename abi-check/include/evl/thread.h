@@ -11,7 +11,7 @@
 #define EVL_HMDIAG_SIGDEMOTE 1
 
 struct evl_thread {
-	int opaque;
+	int cprio;
 };
 
 static inline struct evl_thread *evl_current(void) { return NULL; }

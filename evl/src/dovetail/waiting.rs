@@ -133,8 +133,11 @@ impl Park for Seat {
 
 impl Threads for Seat {
     fn priority(&self) -> i32 {
-        let above = if self.is_oob() { ABOVE_TASKS } else { 0 };
-        task::current_fifo_priority().saturating_add(above)
+        if !self.is_oob() {
+            return task::current_effective_priority();
+        }
+        // SAFETY: the seat's own thread, an EVL thread.
+        unsafe { b::evl_current_priority() }.saturating_add(ABOVE_TASKS)
     }
 
     fn prepare_interruptible(&self) {

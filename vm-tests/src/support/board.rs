@@ -55,7 +55,7 @@ impl Board {
             return on == On::Overlay;
         }
         match on {
-            On::Any | On::Shim | On::Evl => true,
+            On::Any | On::Shim | On::DrivenLine | On::Evl => true,
             On::Overlay => false,
             On::Spi | On::ShimSpi | On::Compat => self != Self::Bare,
             On::Vboard | On::FailingMemory => self == Self::Vboard,
@@ -68,6 +68,7 @@ impl Board {
 pub(crate) fn lacks(on: On) -> Option<&'static str> {
     match on {
         On::Shim | On::ShimSpi if is_evl() => Some("on EVL there is no shim"),
+        On::DrivenLine if is_evl() => Some("EVL lets no line be driven by software"),
         On::Evl if !is_evl() => Some("this kernel has no EVL"),
         On::Compat if !program32::can_run() => Some("this kernel runs no programs of 32 bits"),
         On::FailingMemory if !crate::memory::can_fail() => {
