@@ -92,7 +92,9 @@ mod counted {
     #[test]
     fn an_uncontended_pair_makes_two_read_modify_writes() {
         // SAFETY: a thread of the test's own, which waits for nobody.
-        let (oob, inband) = unsafe { (Oob::assume(), Inband::assume()) };
+        let oob = unsafe { Oob::assume() };
+        // SAFETY: as above.
+        let inband = unsafe { Inband::assume() };
         let stax = Stax::new((), Unneeded);
         for _ in 0..3 {
             // Each finds the gate as the other stage left it, and then as its own did.
