@@ -23,22 +23,13 @@ const GUESTS: &[(Name, &str)] = &[
     (Name::X86_64, "debug-amd64"),
 ];
 
-/// Where it runs beside them when every count is in full.
-const LONG_GUESTS: &[(Name, &str)] = &[(Name::Raspi3b, "debug-arm64")];
-
-fn guests(long: bool) -> impl Iterator<Item = &'static (Name, &'static str)> {
-    GUESTS
-        .iter()
-        .chain(LONG_GUESTS.iter().filter(move |_| long))
-}
-
-/// What modules are also built for then, since any 6.1 or 6.12 headers package shall do; nothing runs there.
+/// What modules are also built for when every count is in full, since any 6.1 or 6.12 headers package shall do; nothing runs there.
 const LONG_BUILDS: &[&str] = &["6.12-arm64", "6.1-rt-arm64", "6.1-amd64"];
 
 /// The kernels that those guests run, and those that are only built for.
 pub(super) fn kernels(long: bool) -> impl Iterator<Item = &'static Kernel> {
     let used = move |kernel: &&Kernel| {
-        guests(long).any(|(_, name)| kernel.name == *name)
+        GUESTS.iter().any(|(_, name)| kernel.name == *name)
             || long && LONG_BUILDS.contains(&kernel.name)
     };
     KERNELS.iter().filter(used)
@@ -98,7 +89,7 @@ pub(super) fn lint() -> Result<Count> {
 /// The list of VM tests, in each guest: one at a time, since several of the promises are about time, and a guest that shares
 /// its processors with another one sees that.
 pub(super) fn run_all(report: &mut Report, long: bool) {
-    for (machine, kernel) in guests(long) {
+    for (machine, kernel) in GUESTS {
         let name = format!("{} {kernel}", machine.machine().name);
         report.step(&name, || {
             let mut text = Vec::new();
