@@ -48,11 +48,12 @@ pub(crate) enum Need {
 
 /// Makes sure that all of these are there.
 pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
-    if pending(needs)?.is_empty() {
+    let jobs = pending(needs)?;
+    if jobs.is_empty() {
         return Ok(());
     }
     packages::check_system()?;
-    for_root(&pending(needs)?)?;
+    for_root(&jobs)?;
     let cache = paths::cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let lock = File::create(cache.join("lock"))?;
