@@ -53,25 +53,23 @@ pub(super) fn tests(long: bool) -> Result<Count> {
             count.add(Count::FAIL);
         }
     }
-    text.lines()
-        .filter(|line| is_tally(line))
-        .for_each(|line| println!("{line}"));
+    print_tallies(&text);
     if long {
         let mut cmd = cargo();
         cmd.args(["test", "--package", "stax", "--test", "search"]);
         cmd.args(["--", "--ignored", "--show-output"]);
         let text = run::output(&mut cmd)?;
-        text.lines()
-            .filter(|line| is_tally(line))
-            .for_each(|line| println!("{line}"));
+        print_tallies(&text);
         count.add(results(&text));
     }
     Ok(count)
 }
 
-/// Whether a test tells there how much it went through: how many states the search of the stage lock's protocol visited.
-fn is_tally(line: &str) -> bool {
-    line.contains(" states, ")
+/// How much the tests went through, where they tell: how many states the search of the stage lock's protocol visited.
+fn print_tallies(text: &str) {
+    text.lines()
+        .filter(|line| line.contains(" states, "))
+        .for_each(|line| println!("{line}"));
 }
 
 /// The crates that promise what does not compile. Stable Rust takes any error for the one that is named; this does not.

@@ -79,6 +79,13 @@ struct Entry {
 /// A step of a lane.
 type Step = (&'static str, Box<dyn FnOnce() -> Result<Count> + Send>);
 
+/// Announces a step and runs it.
+fn timed(name: &str, work: impl FnOnce() -> Result<Count>) -> (Result<Count>, Duration) {
+    println!("=== {name}");
+    let start = Instant::now();
+    (work(), start.elapsed())
+}
+
 /// The steps that were run.
 #[derive(Default)]
 struct Report {
@@ -87,10 +94,8 @@ struct Report {
 
 impl Report {
     fn step(&mut self, name: &str, work: impl FnOnce() -> Result<Count>) {
-        println!("=== {name}");
-        let start = Instant::now();
-        let count = work();
-        self.enter(name, count, start.elapsed());
+        let (count, took) = timed(name, work);
+        self.enter(name, count, took);
     }
 
     /// Runs the steps of each lane one after the other, and the lanes beside each other.
@@ -100,14 +105,12 @@ impl Report {
             for lane in lanes {
                 scope.spawn(|| {
                     for (name, work) in lane {
-                        println!("=== {name}");
-                        let start = Instant::now();
-                        let count = work();
+                        let (count, took) = timed(name, work);
                         // A poisoned lock means that a thread panicked, which ends the scope with a panic.
                         let Ok(mut report) = shared.lock() else {
                             return;
                         };
-                        report.enter(name, count, start.elapsed());
+                        report.enter(name, count, took);
                     }
                 });
             }
