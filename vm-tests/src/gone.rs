@@ -109,6 +109,16 @@ fn during_runs(guest: &Guest) -> Result<()> {
     Ok(())
 }
 
+/// The child uses a mapping whose memory was taken away.
+fn dies_of_its_mapping(child: &mut task::Process) -> Result<()> {
+    let over = child.over()?;
+    ensure!(
+        over.terminating_signal() == Some(Signal::BUS.as_raw()),
+        "the child ended with {over:?}"
+    );
+    Ok(())
+}
+
 fn mapping(guest: &Guest) -> Result<()> {
     for write in [false, true] {
         let mut child = task::fork(|parent| {
@@ -126,12 +136,7 @@ fn mapping(guest: &Guest) -> Result<()> {
         child.ready()?;
         unbound(guest, || {
             child.go()?;
-            let over = child.over()?;
-            ensure!(
-                over.terminating_signal() == Some(Signal::BUS.as_raw()),
-                "the child ended with {over:?}"
-            );
-            Ok(())
+            dies_of_its_mapping(&mut child)
         })?;
     }
     // The pages were given back: what the owner had on after DISABLE goes the same way.
@@ -166,12 +171,7 @@ fn during_mmaps(guest: &Guest) -> Result<()> {
         unbound(guest, || {
             child.ready()?;
             child.go()?;
-            let over = child.over()?;
-            ensure!(
-                over.terminating_signal() == Some(Signal::BUS.as_raw()),
-                "the child ended with {over:?}"
-            );
-            Ok(())
+            dies_of_its_mapping(&mut child)
         })?;
     }
     works()
