@@ -105,16 +105,9 @@ impl Show for Threads {
     }
 }
 
-/// The `sched_process_exit` tracepoint: the calling thread ends.
-unsafe extern "C" fn thread_ends(_data: *mut c_void, task: *mut kernel::bindings::task_struct) {
-    ATTACHED.remove(task.addr());
-}
-
-/// The `sched_process_exec` tracepoint: the calling thread has become another program, with rights of its own.
-unsafe extern "C" fn thread_is_replaced(
-    _data: *mut c_void,
-    task: *mut kernel::bindings::task_struct,
-) {
+/// The `sched_process_exit` and `sched_process_exec` tracepoints: the calling thread ends, or has become another program, with
+/// rights of its own.
+unsafe extern "C" fn thread_leaves(_data: *mut c_void, task: *mut kernel::bindings::task_struct) {
     ATTACHED.remove(task.addr());
 }
 
@@ -125,14 +118,13 @@ extern "C" fn oobkit_evl_shim_init() -> c_int {
 }
 
 fn init() -> Result {
-    let ends = thread_ends as unsafe extern "C" fn(_, _) as *mut c_void;
-    let is_replaced = thread_is_replaced as unsafe extern "C" fn(_, _) as *mut c_void;
+    let leaves = thread_leaves as unsafe extern "C" fn(_, _) as *mut c_void;
     let mut module = KBox::new(Module {
         ctl: None,
         // SAFETY: the tracepoint's prototype is `(struct task_struct *)`; later kernels append arguments, which is harmless.
-        _exit: unsafe { Probe::new(c"sched_process_exit", ends) }?,
+        _exit: unsafe { Probe::new(c"sched_process_exit", leaves) }?,
         // SAFETY: here it is that and two more, which is as harmless.
-        _exec: unsafe { Probe::new(c"sched_process_exec", is_replaced) }?,
+        _exec: unsafe { Probe::new(c"sched_process_exec", leaves) }?,
         _threads: Text::new(c"evl_shim", c"threads", Threads)?,
     })?;
     // Last: an init that failed afterwards would not wait for who has opened it.
