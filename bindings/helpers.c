@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/version.h>
 #include <linux/cache.h>
+#include <linux/parport.h>
 #include <linux/sched/mm.h>
 #include <linux/timex.h>
 #include "kernel.h"
@@ -366,6 +367,11 @@ helper unsigned int rust_helper_cycles_khz(void)
 #endif
 }
 
+helper unsigned int rust_helper_hrtimer_resolution(void)
+{
+	return hrtimer_resolution;
+}
+
 /* CLOCK_MONOTONIC, absolute dates, expiry in hard interrupt context on PREEMPT_RT too. */
 helper void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *))
 {
@@ -620,11 +626,19 @@ helper void rust_helper_free_soft_irq_line(unsigned int irq)
 	irq_free_desc(irq);
 }
 
-/* Has the processor take a line's interrupt as if the hardware had raised it. */
-helper int rust_helper_inject_interrupt(unsigned int irq)
+/*
+ * Has QEMU's printer port interrupt once: it does so at a write to its control register that finds the interrupt enabled.
+ * Reading the status ends the level.
+ */
+helper int rust_helper_printer_interrupt(unsigned short port)
 {
-#ifdef CONFIG_GENERIC_IRQ_INJECTION
-	return irq_inject_interrupt(irq);
+#ifdef CONFIG_X86
+	const u8 enable = 0x10, control = PARPORT_CONTROL_INIT | PARPORT_CONTROL_SELECT;
+
+	outb(control | enable, port + 2);
+	outb(control, port + 2);
+	inb(port + 1);
+	return 0;
 #else
 	return -EOPNOTSUPP;
 #endif

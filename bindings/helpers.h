@@ -109,6 +109,7 @@ unsigned int rust_helper_l1_cache_bytes(void);
 /* Time. */
 u64 rust_helper_get_cycles(void);
 unsigned int rust_helper_cycles_khz(void);
+unsigned int rust_helper_hrtimer_resolution(void);
 
 /* Timers. */
 void rust_helper_usleep_range(unsigned long min, unsigned long max);
@@ -166,7 +167,7 @@ struct platform_device *rust_helper_platform_device_register(const char *name, i
 int rust_helper_request_irq(unsigned int irq, irq_handler_t handler, unsigned long flags, const char *name, void *dev);
 int rust_helper_soft_irq_line(void);
 void rust_helper_free_soft_irq_line(unsigned int irq);
-int rust_helper_inject_interrupt(unsigned int irq);
+int rust_helper_printer_interrupt(unsigned short port);
 int rust_helper_clk_prepare_enable(struct clk *clk);
 void rust_helper_clk_disable_unprepare(struct clk *clk);
 

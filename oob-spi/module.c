@@ -4,7 +4,7 @@
 
 unsigned int oobkit_spi_inband_wait_ms = 1000;
 module_param_named(inband_wait_ms, oobkit_spi_inband_wait_ms, uint, 0644);
-MODULE_PARM_DESC(inband_wait_ms, "how long an in-band message waits for oob mode to end before it fails with EBUSY");
+MODULE_PARM_DESC(inband_wait_ms, "how long an in-band message that is the first in its queue waits for oob mode to end before it fails with EBUSY");
 
 unsigned int oobkit_spi_enable_wait_ms = 1000;
 module_param_named(enable_wait_ms, oobkit_spi_enable_wait_ms, uint, 0644);

@@ -127,21 +127,26 @@ struct Device<H: Hw> {
 
 impl<H: Hw> Device<H> {
     /// Registers the in-band controller and the oob nodes.
-    fn go_public(&mut self, device: &platform::Device<'_>) -> Result<&InbandController> {
+    fn go_public(
+        &mut self,
+        token: &Inband<'_>,
+        device: &platform::Device<'_>,
+    ) -> Result<&InbandController> {
         // SAFETY: nothing else uses the controller before it is public.
         let limits = unsafe { &*self.oob.controller() }.limits();
         // SAFETY: `oob` is dropped after `inband`.
         let inband = unsafe { InbandController::new(device, &self.oob, &limits) }?;
         let bus_num = inband.bus_num();
         let inband = self.inband.insert(inband);
-        self.oob.publish(bus_num)?;
+        self.oob.publish(token, bus_num)?;
         Ok(inband)
     }
 }
 
 impl<H: Hw> Drop for Device<H> {
     fn drop(&mut self) {
-        self.oob.gone();
+        // SAFETY: in-band, as for every drop of what sleeps.
+        self.oob.gone(&unsafe { Inband::assume() });
     }
 }
 
@@ -155,14 +160,14 @@ impl Driver for Bound {
     const NAME: &'static CStr = c"oobkit-bcm2835-spi";
     const COMPATIBLE: &'static [&'static CStr] = &[c"oobkit,bcm2835-spi"];
 
-    fn probe(device: &platform::Device<'_>) -> Result<KBox<Self>> {
+    fn probe(inband: &Inband<'_>, device: &platform::Device<'_>) -> Result<KBox<Self>> {
         device.set_dma_mask(DMA_BITS)?;
         // SAFETY: devices of this driver's name are registered by `vboard.ko` alone, with a `Table`; those of a device
         // tree have no platform data.
         let board = unsafe { device.platform_data::<Table>() };
         match board {
-            Some(board) => probe_simulated(device, *board),
-            None => probe_silicon(device),
+            Some(board) => probe_simulated(inband, device, *board),
+            None => probe_silicon(inband, device),
         }
     }
 }
@@ -170,6 +175,7 @@ impl Driver for Bound {
 /// The controller's logic. In a frame of its own: it passes over the stack, which is scarce in a kernel.
 #[inline(never)]
 fn controller<H: Hw>(
+    inband: &Inband<'_>,
     mmio: H::Mmio,
     clock: H::Clock,
     core_hz: u32,
@@ -185,7 +191,7 @@ fn controller<H: Hw>(
         lines: [const { None }; MAX_CHIP_SELECTS],
         dma,
     });
-    KBox::new(UnsafeCell::new(Reaching::new(spi, board)))
+    KBox::new(inband, UnsafeCell::new(Reaching::new(spi, board)))
 }
 
 fn dma_of<M: Mmio>(tx: M, rx: M, memory: DescriptorMemory) -> Dma<Channel<M>> {
@@ -200,7 +206,7 @@ fn dma_of<M: Mmio>(tx: M, rx: M, memory: DescriptorMemory) -> Dma<Channel<M>> {
 }
 
 #[inline(never)]
-fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
+fn probe_silicon(inband: &Inband<'_>, device: &platform::Device<'_>) -> Result<KBox<Bound>> {
     if device.has_property(c"cs-gpios") {
         // Frames would go out with no chip select active.
         kernel::pr_err!(
@@ -208,26 +214,29 @@ fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
         );
         return Err(code::EINVAL);
     }
-    let spi = device.io(0, 0x18)?;
+    // SAFETY: what uses it is dropped with `Bound`, which is before the mapping ends.
+    let spi = unsafe { device.io(0, 0x18) }?;
     let clock = device.clock()?;
     // The base tree's SPI node has one window; the kit's overlay adds those of two DMA channels, which lie in the window
     // of mainline's DMA driver. That one leaves them alone by its channel mask, but has requested all of it.
     let dma = match device.has_io(1) {
         true => Some((
-            device.io_within(1, 0x100)?,
-            device.io_within(2, 0x100)?,
+            // SAFETY: as above.
+            unsafe { device.io_within(1, 0x100) }?,
+            // SAFETY: as above.
+            unsafe { device.io_within(2, 0x100) }?,
             device.irq(1)?,
-            Descriptors::new(device, None)?,
+            Descriptors::new(inband, device, None)?,
         )),
         false => None,
     };
-    let core_hz = u32::try_from(clock.rate())?;
+    let core_hz = u32::try_from(clock.rate(inband))?;
     let lent = dma
         .as_ref()
         .map(|(tx, rx, _, memory)| dma_of(*tx, *rx, memory.lend()));
-    let controller = controller::<Silicon>(spi, Monotonic, core_hz, 2, lent, None)?;
+    let controller = controller::<Silicon>(inband, spi, Monotonic, core_hz, 2, lent, None)?;
     // SAFETY: the device is bound for as long as the registration lives.
-    let oob = unsafe { Registration::new(device.as_device(), controller) }?;
+    let oob = unsafe { Registration::new(inband, device.as_device(), controller) }?;
     let mut line = Line::None;
     let mut descriptors = None;
     if let Some((_, rx, irq, memory)) = dma {
@@ -235,9 +244,7 @@ fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
             bus: oob.bus(),
             irq: Irq::new(rx),
         };
-        // SAFETY: the driver core probes in task context, with nothing held that a sleeper may not hold.
-        let inband = unsafe { Inband::assume() };
-        let requested = Interrupt::new(&inband, irq, c"oob_bcm2835", completion)?;
+        let requested = Interrupt::new(inband, irq, c"oob_bcm2835", completion)?;
         line = Line::Requested { _line: requested };
         descriptors = Some(memory);
     }
@@ -248,31 +255,39 @@ fn probe_silicon(device: &platform::Device<'_>) -> Result<KBox<Bound>> {
         _descriptors: descriptors,
         _clock: Some(clock),
     };
-    let mut bound = KBox::new(Bound::Silicon(bound))?;
+    let mut bound = KBox::new(inband, Bound::Silicon(bound))?;
     if let Bound::Silicon(bound) = &mut *bound {
-        bound.go_public(device)?;
+        bound.go_public(inband, device)?;
     }
     Ok(bound)
 }
 
 #[inline(never)]
-fn probe_simulated(device: &platform::Device<'_>, board: Table) -> Result<KBox<Bound>> {
+fn probe_simulated(
+    inband: &Inband<'_>,
+    device: &platform::Device<'_>,
+    board: Table,
+) -> Result<KBox<Bound>> {
     let [tx, rx] = board.dma_channels;
     // SAFETY: the board removes its device before it goes.
     let window = |window, base| unsafe { Window::new(board, window, base) };
     let channel = |n: u32| window(WINDOW_DMA, n.wrapping_mul(0x100));
-    let descriptors = Descriptors::new(device, Some(board))?;
+    let descriptors = Descriptors::new(inband, device, Some(board))?;
     let dma = dma_of(channel(tx), channel(rx), descriptors.lend());
     // SAFETY: as above.
     let clock = unsafe { BoardClock::new(board) };
     let spi = window(WINDOW_SPI0, 0);
-    let controller = controller::<Simulated>(spi, clock, board.core_hz, 3, Some(dma), Some(board))?;
+    let controller =
+        controller::<Simulated>(inband, spi, clock, board.core_hz, 3, Some(dma), Some(board))?;
     // SAFETY: the device is bound for as long as the registration lives.
-    let oob = unsafe { Registration::new(device.as_device(), controller) }?;
-    let completion = KBox::new(Completion {
-        bus: oob.bus(),
-        irq: Irq::new(channel(rx)),
-    })?;
+    let oob = unsafe { Registration::new(inband, device.as_device(), controller) }?;
+    let completion = KBox::new(
+        inband,
+        Completion {
+            bus: oob.bus(),
+            irq: Irq::new(channel(rx)),
+        },
+    )?;
     let argument: *const Completion<Window> = &raw const *completion;
     // SAFETY: the completion lives until `Line` has disconnected it.
     to_result(unsafe {
@@ -295,11 +310,11 @@ fn probe_simulated(device: &platform::Device<'_>, board: Table) -> Result<KBox<B
         _descriptors: Some(descriptors),
         _clock: None,
     };
-    let mut bound = KBox::new(Bound::Simulated(bound))?;
+    let mut bound = KBox::new(inband, Bound::Simulated(bound))?;
     if let Bound::Simulated(bound) = &mut *bound {
-        let inband = bound.go_public(device)?;
+        let public = bound.go_public(inband, device)?;
         // SAFETY: the list ends with a null name, and is static in the board's module.
-        unsafe { inband.add_children(board.children) };
+        unsafe { public.add_children(board.children) };
     }
     Ok(bound)
 }
@@ -308,7 +323,9 @@ static DRIVER: AtomicPtr<DriverRegistration<Bound>> = AtomicPtr::new(core::ptr::
 
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_bcm2835_init() -> c_int {
-    let registered = DriverRegistration::new().and_then(KBox::new);
+    // SAFETY: the kernel initialises modules in task context, with nothing held.
+    let inband = &unsafe { Inband::assume() };
+    let registered = DriverRegistration::new(inband).and_then(|driver| KBox::new(inband, driver));
     from_result(registered.map(|driver| {
         DRIVER.store(KBox::into_raw(driver), Ordering::Relaxed);
         0

@@ -26,7 +26,7 @@ pub(crate) use waiting::Seat;
 pub use waiting::{Monitor, Semaphore, Tasks};
 
 use crate::kcore::Monotonic;
-use crate::stage::Oob;
+use crate::stage::{Inband, Oob};
 use crate::time::{Clock, Instant};
 use crate::wait::{Flag, WaitError};
 use core::cell::UnsafeCell;
@@ -43,7 +43,7 @@ use kernel::time::sleep_us;
 ///
 /// # Safety
 ///
-/// The caller is in an out-of-band call: task context, nothing held.
+/// The caller is in an out-of-band call: task context, nothing held. `f` uses no in-band token.
 #[inline(always)]
 pub unsafe fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
     // SAFETY: a thread in an out-of-band call, which holds nothing.
@@ -85,13 +85,13 @@ impl fmt::Debug for TaskFlag {
 }
 
 impl TaskFlag {
-    /// Not raised. Allocates; in-band.
+    /// Not raised. Allocates.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new() -> Result<Self> {
-        let flag = KBox::new(UnsafeCell::new(MaybeUninit::zeroed()))?;
+    pub fn new(inband: &Inband<'_>) -> Result<Self> {
+        let flag = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
         let flag = Self(flag);
         // SAFETY: the memory is there until `drop`.
         unsafe { b::evl_init_flag(flag.as_ptr()) };
@@ -119,7 +119,8 @@ impl TaskFlag {
             if over {
                 return Err(WaitError::TimedOut);
             }
-            sleep_us(50, 100);
+            // SAFETY: a signal has brought this thread in-band, in a call, where nothing is held.
+            sleep_us(&unsafe { Inband::assume() }, 50, 100);
         }
     }
 }

@@ -185,7 +185,8 @@ impl Host {
         unsafe { Oob::assume() }
     }
 
-    /// The in-band stage's token, for an in-band thread of the machine or for the test.
+    /// The in-band stage's token, for an in-band thread of the machine or for the test. That it is used there is checked when
+    /// it is asked for: one of a `Host` that was leaked lasts, and a thread's body can capture it.
     ///
     /// # Panics
     ///

@@ -5,12 +5,13 @@
 //! ```text
 //!   kcore::{with_oob, TaskFlag, Monitor, ...}   <- dovetail.rs (CONFIG_EVL) or mainline.rs (any other kernel)
 //!   kcore::Monotonic, HardTimer, IoMem,         <- here, over crate kernel, which chooses clock, timer and queue
-//!          Interrupt, Work, Relay
+//!          Interrupt, Work, Pool, Relay
 //! ```
 //!
 //! The choice is the kernel's configuration alone: the build sets `oob_core_evl` where it has `CONFIG_EVL`.
 
 mod interrupt;
+mod pool;
 mod relay;
 mod work;
 
@@ -30,12 +31,14 @@ pub use crate::mainline::{
     Monitor, Mutex, MutexGuard, Running, Semaphore, TaskFlag, Tasks, Thread, with_oob,
 };
 use crate::monitor::Guarded;
+use crate::stage::Inband;
 use crate::time::{Clock, Instant, Ns, Timer};
 use core::ffi::CStr;
 use kernel::error::Result;
 use kernel::io::{IoMem, dma_observe, dma_publish};
 use kernel::sync::{LockClass, RawSpinLock};
 use kernel::time::{HardTimer, TimerHandler, cycles, cycles_khz, monotonic_ns};
+pub use pool::{Pool, pool};
 pub use relay::Relay;
 pub use work::Work;
 
@@ -48,8 +51,8 @@ static NAME: &CStr = c"oob monitor";
 /// # Errors
 ///
 /// `ENOMEM`.
-pub fn guarded<T>(value: T) -> Result<RawSpinLock<Guarded<T>>> {
-    RawSpinLock::new(Guarded::new(value), NAME, &CLASS)
+pub fn guarded<T>(inband: &Inband<'_>, value: T) -> Result<RawSpinLock<Guarded<T>>> {
+    RawSpinLock::new(inband, Guarded::new(value), NAME, &CLASS)
 }
 
 /// `CLOCK_MONOTONIC`.
@@ -83,8 +86,8 @@ impl<H: TimerHandler> Timer for HardTimer<H> {
         HardTimer::start(self, first.0, period.0);
     }
 
-    fn stop(&self) {
-        self.cancel();
+    fn stop(&self, inband: &Inband<'_>) {
+        self.cancel(inband);
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The protocol of a latched event with one waiter, in one word.
+//! The protocol of a latched event with one waiter, in one word, and a mark beside it that there is one.
 //!
 //! ```text
 //!            raise                    raise: wake the waiter
@@ -12,21 +12,28 @@
 //! ```
 //!
 //! Rules: only the waiter moves the word to or from its own address, except for `raise`; so a wake-up is never lost, and a
-//! waiter that gives up either takes its address back or finds the event. No lock, so any context may raise.
+//! waiter that gives up either takes its address back or finds the event. No lock, so any context may raise. The mark is there
+//! as long as the waiter is inside, so also when its address is not any more: what it sleeps by, a timer for one, is its own.
 
 use crate::time::Instant;
 use crate::wait::WaitError;
 #[cfg(not(loom))]
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const CLEAR: usize = 0;
 const RAISED: usize = 1;
 
 /// How a thread of some core sleeps.
-pub trait Park {
-    /// The calling thread: not 0, not 1, and valid for [`Self::wake`] at least until the thread has left `wait_until`.
+///
+/// # Safety
+///
+/// [`Self::wake`], of this and of every other implementation in the program, takes what [`Self::current`] gives, if the
+/// thread that called it is inside the [`Latch::wait_until`] that did so when the closure of `wake` runs. It may leave, and
+/// end, as soon as the closure has.
+pub unsafe trait Park {
+    /// The calling thread: not 0, not 1.
     fn current(&self) -> usize;
 
     /// From here on a wake-up of the calling thread makes the next [`Self::sleep_until`] return at once.
@@ -47,12 +54,20 @@ pub trait Park {
     }
 
     /// Calls `f`, which gives the thread to wake, if any, and wakes it. Holds off the end of threads meanwhile.
-    fn wake(&self, f: impl FnOnce() -> Option<usize>);
+    ///
+    /// # Safety
+    ///
+    /// What `f` gives was [`Self::current`], of any implementation, to a thread that is inside the wait in which it was asked
+    /// when `f` is called.
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>);
 }
 
-/// The word.
+/// The word, and the mark.
 #[derive(Debug)]
-pub struct Latch(AtomicUsize);
+pub struct Latch {
+    word: AtomicUsize,
+    is_waited: AtomicBool,
+}
 
 impl Default for Latch {
     fn default() -> Self {
@@ -64,35 +79,44 @@ impl Latch {
     /// Not raised.
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self(AtomicUsize::new(CLEAR))
+        Self {
+            word: AtomicUsize::new(CLEAR),
+            is_waited: AtomicBool::new(false),
+        }
     }
 
     /// Not raised. Loom's atomics cannot be made in constants.
     #[cfg(loom)]
     pub fn new() -> Self {
-        Self(AtomicUsize::new(CLEAR))
+        Self {
+            word: AtomicUsize::new(CLEAR),
+            is_waited: AtomicBool::new(false),
+        }
     }
 
     /// Forgets an event that nobody waited for.
     #[inline]
     pub fn clear(&self) {
         let _ = self
-            .0
+            .word
             .compare_exchange(RAISED, CLEAR, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Latches the event and wakes the waiter.
     #[inline]
     pub fn raise(&self, park: &impl Park) {
-        park.wake(|| {
-            let before = self.0.swap(RAISED, Ordering::AcqRel);
+        let waiter = || {
+            let before = self.word.swap(RAISED, Ordering::AcqRel);
             (before > RAISED).then_some(before)
-        });
+        };
+        // SAFETY: a waiter's `current` is in the word only while the waiter is inside `wait_until`: it leaves with the word
+        // swapped, or having seen that another swap took it out, this one at the earliest.
+        unsafe { park.wake(waiter) };
     }
 
     #[inline]
     fn take(&self) -> bool {
-        self.0
+        self.word
             .compare_exchange(RAISED, CLEAR, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
     }
@@ -100,7 +124,7 @@ impl Latch {
     /// The waiter goes, with the event if it has come.
     #[inline]
     fn give_up(&self, error: WaitError) -> Result<(), WaitError> {
-        match self.0.swap(CLEAR, Ordering::AcqRel) {
+        match self.word.swap(CLEAR, Ordering::AcqRel) {
             RAISED => Ok(()),
             _ => Err(error),
         }
@@ -110,22 +134,46 @@ impl Latch {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`]; [`WaitError::Interrupted`] where the thread was asked to stop.
+    /// [`WaitError::TimedOut`]; [`WaitError::Interrupted`] where the thread was asked to stop; [`WaitError::Closed`] where
+    /// another one waits.
     #[inline]
     pub fn wait_until(&self, park: &impl Park, deadline: Instant) -> Result<(), WaitError> {
-        let me = park.current();
         if self.take() {
             return Ok(());
         }
+        if self
+            .is_waited
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            return Err(WaitError::Closed);
+        }
+        let result = self.wait_alone(park, deadline);
+        self.is_waited.store(false, Ordering::Release);
+        result
+    }
+
+    #[inline]
+    fn wait_alone(&self, park: &impl Park, deadline: Instant) -> Result<(), WaitError> {
+        let me = park.current();
         loop {
             park.prepare();
-            // A failure means that the event is there, or that the address is still there from the last turn.
-            let _ = self
-                .0
-                .compare_exchange(CLEAR, me, Ordering::AcqRel, Ordering::Relaxed);
-            if self.take() {
-                park.cancel();
-                return Ok(());
+            match self
+                .word
+                .compare_exchange(CLEAR, me, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                // From here on `raise` wakes.
+                Ok(_) => {}
+                // It is still there from the last turn.
+                Err(before) if before == me => {}
+                Err(_) => {
+                    park.cancel();
+                    if self.take() {
+                        return Ok(());
+                    }
+                    // Somebody else has forgotten or taken the event.
+                    continue;
+                }
             }
             let over = match park.is_stopped() {
                 true => Some(WaitError::Interrupted),

@@ -19,7 +19,10 @@
 //!
 //! Rules:
 //! - what may sleep in-band takes [`stage::Inband`]; what must hurry takes [`stage::Oob`];
-//! - every wait has an absolute deadline, and a spurious wake-up never restarts it;
+//! - what out-of-band code waits with takes an absolute deadline, which a spurious wake-up never restarts; but for
+//!   [`mutex::Mutex::lock`], as mainline's inheriting lock has none: its type takes none, and `try_lock` does not wait;
+//! - in-band, monitors and the stage lock take the same deadlines. Poll heads and a relay's `flush` wait until a signal,
+//!   what flushes, cancels or stops something until that is done;
 //! - nothing that takes [`stage::Oob`] allocates, maps, touches clocks or panics.
 #![cfg_attr(not(feature = "host"), no_std)]
 

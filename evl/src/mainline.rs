@@ -23,7 +23,7 @@ pub use waiting::{Monitor, Semaphore};
 pub use crate::kcore::Monotonic;
 use crate::latch::{Latch, Park};
 use crate::record::Wait;
-use crate::stage::{MayWait, Oob};
+use crate::stage::{Inband, MayWait, Oob};
 use crate::table::Table;
 use crate::time::{Clock, Instant};
 use crate::wait::{Flag, WaitError};
@@ -42,7 +42,7 @@ unsafe extern "C" {
 ///
 /// # Safety
 ///
-/// The caller is in a system call: task context, nothing held that forbids sleeping.
+/// The caller is in a system call: task context, nothing held that forbids sleeping. `f` uses no in-band token.
 #[inline(always)]
 pub unsafe fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
     // SAFETY: in a module that this one cannot be loaded without.
@@ -68,7 +68,9 @@ impl Tasks {
     }
 }
 
-impl Park for Tasks {
+// SAFETY: `current` is the task itself, as it is in the other implementation here. Its memory is given back a grace period
+// after its end at the earliest, and `wake` is inside a read-side section from before its closure runs.
+unsafe impl Park for Tasks {
     #[inline]
     fn current(&self) -> usize {
         kernel::task::current().expose_provenance()
@@ -110,13 +112,13 @@ impl Park for Tasks {
     }
 
     #[inline]
-    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
         // A read-side section of RCU, too, and the cheapest one.
         // SAFETY: always allowed.
         unsafe { b::preempt_disable() };
         if let Some(task) = f() {
             let task = core::ptr::with_exposed_provenance_mut::<b::task_struct>(task);
-            // SAFETY: the task was in `wait_until` when the word was read, inside this read-side section; its memory
+            // SAFETY: by contract the task was in its wait when `f` looked, inside this read-side section; its memory
             // is given back a grace period after its end at the earliest.
             unsafe { b::wake_up_process(task) };
         }
@@ -165,10 +167,10 @@ impl TaskFlag {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new() -> Result<Self> {
+    pub fn new(inband: &Inband<'_>) -> Result<Self> {
         Ok(Self {
             latch: Latch::new(),
-            timer: HrTimer::new(Sleeper(AtomicUsize::new(0)))?,
+            timer: HrTimer::new(inband, Sleeper(AtomicUsize::new(0)))?,
         })
     }
 }
@@ -176,7 +178,8 @@ impl TaskFlag {
 /// A task that waits for a flag.
 struct Waiter<'a>(&'a HrTimer<Sleeper>);
 
-impl Park for Waiter<'_> {
+// SAFETY: as for `Tasks`, which does it.
+unsafe impl Park for Waiter<'_> {
     #[inline]
     fn current(&self) -> usize {
         Tasks.current()
@@ -207,7 +210,8 @@ impl Park for Waiter<'_> {
         let has_expired = sleeper.load(Ordering::Acquire) == 0;
         if !has_expired {
             // A handler that has begun is not to wake this task once it sleeps elsewhere.
-            self.0.cancel();
+            // SAFETY: the waiting task, which holds nothing of the handler's: that takes no lock.
+            unsafe { self.0.cancel_spinning() };
             sleeper.store(0, Ordering::Relaxed);
         }
         has_expired
@@ -224,8 +228,9 @@ impl Park for Waiter<'_> {
     }
 
     #[inline]
-    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
-        Tasks.wake(f);
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+        // SAFETY: by contract.
+        unsafe { Tasks.wake(f) };
     }
 }
 

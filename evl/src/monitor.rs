@@ -30,7 +30,12 @@ use core::fmt;
 use core::ptr;
 
 /// How a thread of some core is told apart from others in a line, and disturbed.
-pub trait Threads: Park {
+///
+/// # Safety
+///
+/// [`Self::wake_waiter`], of this and of every other implementation in the program, takes what [`Park::current`] gives, as
+/// long as the thread that called it stands in a line whose lock is held.
+pub unsafe trait Threads: Park {
     /// The calling thread's priority; the higher one goes first.
     fn priority(&self) -> i32;
 
@@ -41,8 +46,13 @@ pub trait Threads: Park {
     fn is_interrupted(&self) -> bool;
 
     /// Wakes a thread that stands in a line whose lock is held: so it cannot end meanwhile.
-    fn wake_waiter(&self, thread: usize) {
-        self.wake(|| Some(thread));
+    ///
+    /// # Safety
+    ///
+    /// That is so, and `thread` is what [`Park::current`], of any implementation, gave that thread for this wait.
+    unsafe fn wake_waiter(&self, thread: usize) {
+        // SAFETY: by contract; it cannot leave its wait.
+        unsafe { self.wake(|| Some(thread)) };
     }
 }
 
@@ -67,8 +77,15 @@ pub fn sleep_until(threads: &impl Threads, date: Instant) -> Result<(), WaitErro
     }
 }
 
-/// A lock that may be taken in any context, hard interrupts included, and is never held for long.
-pub trait HardLock<T> {
+/// A lock that may be taken in any context, hard interrupts included, and is never held for long. Nothing may sleep under it,
+/// which a token that a closure has from outside would let it.
+///
+/// # Safety
+///
+/// Every call of [`Self::with`] gives access to one value, the same one as long as the lock lives, wherever that is moved; and
+/// exclusively: no other call, no other lock and nothing else reaches the value meanwhile, nor in between once the lock has
+/// been handed to what is built on it.
+pub unsafe trait HardLock<T> {
     /// Calls `f` with the lock held.
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R;
 }
@@ -197,8 +214,12 @@ impl<L> Monitor<L> {
         self.wait_for(Wait::Monitor, stage, threads, deadline, ready)
     }
 
-    /// The same of what is made of a monitor; `what` it is, for the thread's record.
-    pub(crate) fn wait_for<T, R>(
+    /// [`Self::wait_until`] for what is built on a monitor: the thread's record shows `what`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::wait_until`].
+    pub fn wait_for<T, R>(
         &self,
         what: Wait,
         stage: &impl MayWait,
@@ -258,7 +279,7 @@ impl<L> Monitor<L> {
         }
     }
 
-    /// Looks at the value and changes it, in any context. Wakes nobody.
+    /// Looks at the value and changes it, in any context; `f` does not sleep. Wakes nobody.
     pub fn update<T, R>(&self, f: impl FnOnce(&mut T) -> R) -> R
     where
         L: HardLock<Guarded<T>>,
@@ -313,7 +334,8 @@ impl<L> Monitor<L> {
             let result = f(guarded);
             for _ in 0..most {
                 let Some(thread) = guarded.pop() else { break };
-                threads.wake_waiter(thread);
+                // SAFETY: it stood in this line, whose lock is held, so it cannot leave its wait; the line keeps its `current`.
+                unsafe { threads.wake_waiter(thread) };
             }
             result
         })

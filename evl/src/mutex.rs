@@ -26,7 +26,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// Why a lock was not had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockError {
-    /// The calling thread holds it. The host core and EVL find out, too, that it holds what the holder waits for.
+    /// The calling thread holds it. By its source, EVL also finds out that it holds what the holder waits for, which was not
+    /// tried. On the shim and the host core two such threads wait for ever; the host's `finish` reports them as stuck.
     Deadlock,
     /// A signal or a forced unblock came first, or the thread was asked to stop.
     Interrupted,

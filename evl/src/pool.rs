@@ -123,9 +123,11 @@ impl<L, M> fmt::Debug for Pool<L, M> {
     }
 }
 
-/// Bytes of memory that `count` blocks of `size` bytes need.
+/// Bytes of memory that `count` blocks of `size` bytes need; none where [`Pool::new`] would not take it.
 pub fn memory_for(count: u32, size: usize) -> Option<usize> {
-    stride(size)?.checked_mul(usize::try_from(count).ok()?)
+    let is_size = !matches!(count, 0 | NONE) && size > 0;
+    let stride = stride(size).filter(|_| is_size)?;
+    stride.checked_mul(usize::try_from(count).ok()?)
 }
 
 /// Whole headers, so that every one is aligned as the first.

@@ -5,7 +5,7 @@
 //! Every example is compiled by `cargo test`, on the host core, whose services have the signatures of a kernel's. Of each pair the
 //! right one has to compile and run, and the wrong one, which differs in the mistake alone, must not compile; that it
 //! fails with the very error named is checked by `cargo xtask test`. What holds for the stage lock's guards stands in
-//! the documentation of `stax`.
+//! the documentation of `stax`; every service of in-band's own that a kernel's modules have, in `kernel/examples/promises.rs`.
 //!
 //! # 1. A token is not made up
 //!
@@ -17,7 +17,7 @@
 //! # let _ = inband;
 //! ```
 //!
-//! ```compile_fail,E0603
+//! ```compile_fail,E0423
 //! # let host = evl::host::Host::new();
 //! let inband = evl::stage::Inband(std::marker::PhantomData);
 //! # let _ = inband;
@@ -92,81 +92,7 @@
 //!
 //! # 6. In-band services are not for oob code
 //!
-//! Beginning a thread allocates and sleeps:
-//!
-//! ```
-//! # use evl::{host::*, stage::*};
-//! fn set_up(host: &Host, inband: &Inband<'_>) -> Result<Thread, RunError> {
-//!     Thread::run(host, inband, c"loop", 50, |_, _| {})
-//! }
-//! ```
-//!
-//! ```compile_fail,E0308
-//! # use evl::{host::*, stage::*};
-//! fn exchange(host: &Host, oob: &Oob<'_>) -> Result<Thread, RunError> {
-//!     Thread::run(host, oob, c"loop", 50, |_, _| {})
-//! }
-//! ```
-//!
-//! Ending one waits for it in-band:
-//!
-//! ```
-//! # use evl::{host::*, stage::*};
-//! fn tear_down(thread: Thread, inband: &Inband<'_>) {
-//!     thread.stop(inband);
-//! }
-//! ```
-//!
-//! ```compile_fail,E0308
-//! # use evl::{host::*, stage::*};
-//! fn exchange(thread: Thread, oob: &Oob<'_>) {
-//!     thread.stop(oob);
-//! }
-//! ```
-//!
-//! So does taking back work, or waiting for all of it; oob code waits for a run with
-//! [`call_and_wait`](crate::host::Work::call_and_wait):
-//!
-//! ```
-//! # use evl::{host::*, stage::*, wait::WaitError};
-//! fn set_up(work: &Work, inband: &Inband<'_>) {
-//!     work.cancel(inband);
-//!     work.flush(inband);
-//! }
-//! fn exchange(work: &Work, oob: &Oob<'_>) -> Result<i32, WaitError> {
-//!     work.call_and_wait(oob)
-//! }
-//! ```
-//!
-//! ```compile_fail,E0308
-//! # use evl::{host::*, stage::*};
-//! fn exchange(work: &Work, oob: &Oob<'_>) {
-//!     work.flush(oob);
-//! }
-//! ```
-//!
-//! ```compile_fail,E0308
-//! # use evl::{host::*, stage::*};
-//! fn exchange(work: &Work, oob: &Oob<'_>) {
-//!     work.cancel(oob);
-//! }
-//! ```
-//!
-//! Requesting an interrupt is set-up, too:
-//!
-//! ```
-//! # use evl::{host::*, stage::*};
-//! fn set_up<H: Handler>(host: &Host, inband: &Inband<'_>, handler: H) -> Interrupt<H> {
-//!     Interrupt::new(host, inband, handler)
-//! }
-//! ```
-//!
-//! ```compile_fail,E0308
-//! # use evl::{host::*, stage::*};
-//! fn exchange<H: Handler>(host: &Host, oob: &Oob<'_>, handler: H) -> Interrupt<H> {
-//!     Interrupt::new(host, oob, handler)
-//! }
-//! ```
+//! They are many: see [`inband_only`].
 //!
 //! # 7. Oob services are not for in-band code
 //!
@@ -219,9 +145,9 @@
 //! In-band code flushes work; only oob code waits for one run of it:
 //!
 //! ```compile_fail,E0308
-//! # use evl::{host::*, stage::*, wait::WaitError};
-//! fn set_up(work: &Work, inband: &Inband<'_>) -> Result<i32, WaitError> {
-//!     work.call_and_wait(inband)
+//! # use evl::{host::*, stage::*, time::*, wait::WaitError};
+//! fn set_up(work: &Work, inband: &Inband<'_>, by: Instant) -> Result<i32, WaitError> {
+//!     work.call_and_wait(inband, by)
 //! }
 //! ```
 //!
@@ -232,9 +158,9 @@
 //! ```
 //! # use evl::{host::*, stage::*, time::*};
 //! # use std::rc::Rc;
-//! fn on_tick(host: &Host, oob: &Oob<'_>, sem: Rc<Semaphore>) -> HostTimer {
+//! fn on_tick(host: &Host, inband: &Inband<'_>, oob: &Oob<'_>, sem: Rc<Semaphore>) -> HostTimer {
 //!     let machine = host.clone();
-//!     host.timer(move |_missed| {
+//!     host.timer(inband, move |_missed| {
 //!         let _ = sem.up(&machine);
 //!     })
 //! }
@@ -243,9 +169,9 @@
 //! ```compile_fail,E0521
 //! # use evl::{host::*, stage::*, time::*};
 //! # use std::rc::Rc;
-//! fn on_tick(host: &Host, oob: &Oob<'_>, sem: Rc<Semaphore>) -> HostTimer {
+//! fn on_tick(host: &Host, inband: &Inband<'_>, oob: &Oob<'_>, sem: Rc<Semaphore>) -> HostTimer {
 //!     let machine = host.clone();
-//!     host.timer(move |_missed| {
+//!     host.timer(inband, move |_missed| {
 //!         let _ = sem.down_until(oob, &machine, Instant::NEVER);
 //!     })
 //! }
@@ -324,14 +250,14 @@
 //! ```
 //! # use evl::{host::*, stage::*};
 //! # let host = Host::new();
-//! let work = Work::new(&host, |_: &Inband<'_>| 0);
+//! let work = Work::new(&host, &host.inband(), |_: &Inband<'_>| 0);
 //! # let _ = work;
 //! ```
 //!
 //! ```compile_fail,E0631
 //! # use evl::{host::*, stage::*};
 //! # let host = Host::new();
-//! let work = Work::new(&host, |_: &Oob<'_>| 0);
+//! let work = Work::new(&host, &host.inband(), |_: &Oob<'_>| 0);
 //! # let _ = work;
 //! ```
 //!
@@ -342,7 +268,7 @@
 //! ```
 //! # use evl::{host::*, stage::Oob};
 //! # let host = Host::new();
-//! # let mutex = Mutex::new(&host, 1);
+//! # let mutex = Mutex::new(&host, &host.inband(), 1);
 //! let mut seen = Vec::new();
 //! let mut call = |oob: &Oob<'_>| seen.push(*mutex.lock(oob).unwrap());
 //! call(&host.oob());
@@ -351,7 +277,7 @@
 //! ```compile_fail,E0521
 //! # use evl::{host::*, stage::Oob};
 //! # let host = Host::new();
-//! # let mutex = Mutex::new(&host, 1);
+//! # let mutex = Mutex::new(&host, &host.inband(), 1);
 //! let mut seen = Vec::new();
 //! let mut call = |oob: &Oob<'_>| seen.push(mutex.lock(oob).unwrap());
 //! call(&host.oob());
@@ -378,3 +304,5 @@
 //!     });
 //! }
 //! ```
+
+pub mod inband_only;

@@ -24,6 +24,21 @@ pub enum Wait {
     Semaphore = 3,
     /// A mutex.
     Mutex = 4,
+    /// A run of work in-band.
+    Work = 5,
+    /// The other stage's threads to leave a stage lock.
+    StageLock = 6,
+}
+
+impl Wait {
+    const ALL: [Self; 6] = [
+        Self::Flag,
+        Self::Monitor,
+        Self::Semaphore,
+        Self::Mutex,
+        Self::Work,
+        Self::StageLock,
+    ];
 }
 
 impl fmt::Display for Wait {
@@ -33,6 +48,8 @@ impl fmt::Display for Wait {
             Self::Monitor => "monitor",
             Self::Semaphore => "semaphore",
             Self::Mutex => "mutex",
+            Self::Work => "work",
+            Self::StageLock => "stage-lock",
         })
     }
 }
@@ -91,9 +108,7 @@ impl Record {
     /// What it waits for now.
     pub fn waiting(&self) -> Option<Wait> {
         let what = self.waits_for.load(Ordering::Relaxed);
-        [Wait::Flag, Wait::Monitor, Wait::Semaphore, Wait::Mutex]
-            .into_iter()
-            .find(|wait| *wait as u32 == what)
+        Wait::ALL.into_iter().find(|wait| *wait as u32 == what)
     }
 }
 
@@ -122,7 +137,7 @@ mod tests {
     #[test]
     fn a_wait_is_seen_while_it_lasts_and_counted_for_good() {
         let record = Record::new();
-        for (count, what) in (1..).zip([Wait::Flag, Wait::Monitor, Wait::Semaphore, Wait::Mutex]) {
+        for (count, what) in (1..).zip(Wait::ALL) {
             let waiting = record.waits_for(what);
             assert_eq!(record.waiting(), Some(what));
             drop(waiting);

@@ -12,7 +12,7 @@
 //! order in which `write` ended; who writes never waits.
 
 use crate::monitor::HardLock;
-use crate::pool::{BadSize, Lists, Memory, Pool};
+use crate::pool::{Lists, Memory, Pool};
 use crate::stage::Inband;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,18 +37,14 @@ pub struct Relay<L, M> {
 }
 
 impl<L: HardLock<Lists>, M: Memory> Relay<L, M> {
-    /// For messages of up to `longest` bytes, as many under way as the memory holds; see [`crate::pool::memory_for`].
-    ///
-    /// # Errors
-    ///
-    /// [`BadSize`].
-    pub fn new(lists: L, memory: M, longest: usize) -> Result<Self, BadSize> {
-        Ok(Self {
-            pool: Pool::new(lists, memory, longest)?,
+    /// For messages of up to a block of `pool` each, as many under way as it has blocks.
+    pub const fn new(pool: Pool<L, M>) -> Self {
+        Self {
+            pool,
             lost: AtomicU64::new(0),
             drained: AtomicU64::new(0),
             written: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Takes a message, whole or not at all; in any context. Somebody has to [`Self::drain`] then.

@@ -4,10 +4,14 @@
 //!
 //! A token is a promise that the code which holds it runs on that stage. Tokens are `!Send`, borrowed for a lifetime
 //! that the core chooses, and made only by a core, at the places where they are true: the entry of an in-band system
-//! call, the entry of an exchange call of an attached thread, an out-of-band interrupt.
+//! call, the entry of an exchange call of an attached thread, a thread's body.
+//!
+//! Types do not keep a thread from using its token inside a closure under a hard lock ([`crate::monitor::Monitor::update`]),
+//! where it may not sleep on either stage.
 
 use crate::record::{Record, Wait, Waiting};
 use core::marker::PhantomData;
+pub use inband::Inband;
 
 /// Proof of running on the out-of-band stage, in a thread that may wait there.
 #[derive(Debug)]
@@ -15,10 +19,6 @@ pub struct Oob<'a> {
     record: Option<&'a Record>,
     here: PhantomData<*mut ()>,
 }
-
-/// Proof of running in-band, where sleeping is allowed.
-#[derive(Debug)]
-pub struct Inband<'a>(PhantomData<(&'a (), *mut ())>);
 
 /// A token of a thread that may wait, on whichever stage.
 pub trait MayWait {
@@ -71,16 +71,5 @@ impl<'a> Oob<'a> {
             record: Some(record),
             here: PhantomData,
         }
-    }
-}
-
-impl Inband<'_> {
-    /// States that the caller runs in-band and may sleep.
-    ///
-    /// # Safety
-    ///
-    /// For the token's whole lifetime the caller is in-band, in task context, with interrupts and preemption enabled.
-    pub const unsafe fn assume() -> Self {
-        Self(PhantomData)
     }
 }

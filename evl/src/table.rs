@@ -3,24 +3,26 @@
 //! The shim's set of attached threads, and a record of each.
 //!
 //! ```text
-//!   start(key) --> | key, record | key, record | removed | key, record | empty |  ... round
+//!   start(key) --> | key, record | key, record | empty    | key, record | empty    |  ... round
+//!                  | passed: 2   | passed: 1   | passed: 1| passed: 0   | passed: 0|
 //! ```
 //!
 //! Open addressing over atomics. `evl_shim.ko` owns the one that there is; the other modules look up in it the thread that
 //! calls them, at the cost of a few instructions. Rules:
 //! - a key is inserted, removed and looked up only on behalf of the thread it stands for, never concurrently with itself;
 //! - other keys come and go meanwhile, so an empty place that was passed may fill up, but a key's own place never moves;
-//! - removal leaves a mark, which insertion re-uses, so a chain is never cut;
+//! - each place counts the keys that are behind it because it was taken when they came. A look-up ends where there are none.
+//!   Its own key has been counted there by the same thread, so it is found whatever others do; and who has gone leaves no
+//!   mark, so a key that is not there is soon known not to be;
 //! - a record is as new wherever there is no key.
 
 use crate::record::Record;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// How many threads can be attached at once.
 pub const CAPACITY: usize = 256;
 
 const EMPTY: usize = 0;
-const REMOVED: usize = 1;
 
 /// Why a key was not inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +49,12 @@ impl Place {
 
 /// A set of addresses, each with a record. Modules that are built apart share it.
 #[derive(Debug)]
-#[repr(transparent)]
-pub struct Table([Place; CAPACITY]);
+#[repr(C)]
+pub struct Table {
+    places: [Place; CAPACITY],
+    /// Of each place: the keys that were led past it. Apart, as nearly no look-up needs them.
+    passed: [AtomicU32; CAPACITY],
+}
 
 impl Default for Table {
     fn default() -> Self {
@@ -59,14 +65,15 @@ impl Default for Table {
 impl Table {
     /// An empty set.
     pub const fn new() -> Self {
-        Self(
-            [const {
+        Self {
+            places: [const {
                 Place {
                     key: AtomicUsize::new(EMPTY),
                     record: Record::new(),
                 }
             }; CAPACITY],
-        )
+            passed: [const { AtomicU32::new(0) }; CAPACITY],
+        }
     }
 
     #[inline]
@@ -76,29 +83,34 @@ impl Table {
         (key.wrapping_mul(0x61c8_8647) >> 24) % CAPACITY
     }
 
-    /// The places of `key`, in the order in which they are tried.
-    fn chain(&self, key: usize) -> impl Iterator<Item = &Place> {
-        let (before, after) = self.0.split_at(Self::start(key));
-        after.iter().chain(before)
+    /// The places of `key`, in the order in which they are tried, each with its count.
+    fn chain(&self, key: usize) -> impl Iterator<Item = (&Place, &AtomicU32)> {
+        let start = Self::start(key);
+        let (before, after) = self.places.split_at(start);
+        let (passed_before, passed_after) = self.passed.split_at(start);
+        let passed = passed_after.iter().chain(passed_before);
+        after.iter().chain(before).zip(passed)
+    }
+
+    /// Those of them at which `key` may be.
+    fn visited(&self, key: usize) -> impl Iterator<Item = &Place> {
+        let mut is_over = false;
+        self.chain(key).map_while(move |(place, passed)| {
+            let is_last = passed.load(Ordering::Relaxed) == 0;
+            (!core::mem::replace(&mut is_over, is_last)).then_some(place)
+        })
     }
 
     #[inline(never)]
     fn place(&self, key: usize) -> Option<&Place> {
-        for place in self.chain(key) {
-            match place.key.load(Ordering::Relaxed) {
-                found if found == key => return Some(place),
-                EMPTY => return None,
-                _ => {}
-            }
-        }
-        None
+        self.visited(key).find(|place| place.is_of(key))
     }
 
     /// The record of `key`, where it is there.
     #[inline(always)]
     pub fn get(&self, key: usize) -> Option<&Record> {
         // Nearly always in the first place, which the exchange calls need not search for.
-        let first = self.0.get(Self::start(key));
+        let first = self.places.get(Self::start(key));
         let place = match first {
             Some(place) if place.is_of(key) => first,
             _ => self.place(key),
@@ -106,7 +118,7 @@ impl Table {
         place.map(|place| &place.record)
     }
 
-    /// Adds `key`, an address that is not among the first few bytes.
+    /// Adds `key`, an address that is not 0.
     ///
     /// # Errors
     ///
@@ -115,38 +127,46 @@ impl Table {
         if self.get(key).is_some() {
             return Err(InsertError::Present);
         }
-        for place in self.chain(key) {
-            for free in [REMOVED, EMPTY] {
-                // Acquire: the record is as new, as who had the place before has left it.
-                if place
-                    .key
-                    .compare_exchange(free, key, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok()
-                {
-                    return Ok(());
-                }
+        for (place, passed) in self.chain(key) {
+            // Acquire: the record is as new, as who had the place before has left it.
+            if place
+                .key
+                .compare_exchange(EMPTY, key, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+            {
+                return Ok(());
             }
+            passed.fetch_add(1, Ordering::Relaxed);
         }
+        self.chain(key).for_each(|(_, passed)| uncount(passed));
         Err(InsertError::Full)
     }
 
     /// Removes `key`; whether it was there.
     pub fn remove(&self, key: usize) -> bool {
-        self.place(key)
-            .map(|place| {
-                place.record.clear();
-                place.key.store(REMOVED, Ordering::Release);
-            })
-            .is_some()
+        let Some(own) = self.place(key) else {
+            return false;
+        };
+        own.record.clear();
+        own.key.store(EMPTY, Ordering::Release);
+        self.chain(key)
+            .take_while(|(place, _)| !core::ptr::eq(*place, own))
+            .for_each(|(_, passed)| uncount(passed));
+        true
     }
 
     /// All places: what gives the key that is there at the moment, and the record. Keys come and go meanwhile.
     pub fn places(&self) -> impl Iterator<Item = (impl FnOnce() -> Option<usize> + '_, &Record)> {
-        self.0.iter().map(|place| {
-            let key = || Some(place.key.load(Ordering::Relaxed)).filter(|key| *key > REMOVED);
+        self.places.iter().map(|place| {
+            let key = || Some(place.key.load(Ordering::Relaxed)).filter(|key| *key != EMPTY);
             (key, &place.record)
         })
     }
+}
+
+/// Takes a key off a place's count.
+fn uncount(passed: &AtomicU32) {
+    passed.fetch_sub(1, Ordering::Relaxed);
 }
 
 #[cfg(test)]
@@ -156,6 +176,11 @@ mod tests {
 
     fn is_there(table: &Table, key: usize) -> bool {
         table.get(key).is_some()
+    }
+
+    /// Keys that are all looked for at the same place first.
+    fn same_start(n: usize) -> usize {
+        0x1000_0000 + n * (1 << 40)
     }
 
     #[test]
@@ -180,7 +205,6 @@ mod tests {
     #[test]
     fn keys_of_one_chain_do_not_hide_each_other() {
         let table = Table::new();
-        let same_start = |n: usize| 0x1000_0000 + n * (1 << 40);
         for n in 0..3 {
             assert_eq!(table.insert(same_start(n)), Ok(()));
         }
@@ -201,6 +225,29 @@ mod tests {
         assert!(table.remove(key(7)));
         assert_eq!(table.insert(key(CAPACITY)), Ok(()));
         assert!(!table.remove(key(7)));
+        // Who was refused has left nothing, either.
+        for n in 0..=CAPACITY {
+            assert_eq!(table.remove(key(n)), n != 7);
+        }
+        assert!((0..1_000).all(|n| table.visited(key(n)).count() == 1));
+    }
+
+    #[test]
+    fn who_has_gone_costs_later_look_ups_nothing() {
+        let table = Table::new();
+        let key = |n: usize| 0x1000_0000 + n * 0x1480;
+        // Some stay, so that others have to make room for them.
+        for n in 0..20 {
+            assert_eq!(table.insert(key(n)), Ok(()));
+        }
+        let looks = || (0..4_000).map(|n| table.visited(key(20 + n)).count()).max();
+        let before = looks();
+        assert!(before < Some(16), "{before:?}");
+        for n in 20..10_020 {
+            assert_eq!(table.insert(key(n)), Ok(()));
+            assert!(table.remove(key(n)));
+        }
+        assert_eq!(looks(), before);
     }
 
     #[test]
@@ -211,7 +258,11 @@ mod tests {
                 let table = &table;
                 scope.spawn(move || {
                     for turn in 0..20_000 {
-                        let key = (n * 7919 + turn % 64) * 64 + 0x10_0000 * n;
+                        // Now in each other's way, now not.
+                        let key = match turn % 2 {
+                            0 => same_start(n),
+                            _ => (n * 7919 + turn % 64) * 64 + 0x10_0000 * n,
+                        };
                         assert_eq!(table.insert(key), Ok(()));
                         assert!(is_there(table, key));
                         assert!(table.remove(key));
@@ -220,5 +271,6 @@ mod tests {
                 });
             }
         });
+        assert_eq!(table.visited(same_start(1)).count(), 1);
     }
 }

@@ -2,6 +2,8 @@
 
 //! Monotonic time in nanoseconds, 64 bits wide on every target.
 
+use crate::stage::Inband;
+
 /// A date on the core's monotonic clock, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
@@ -83,8 +85,8 @@ pub trait Timer {
     /// `period` is zero. The handler is told how many dates have passed without a call since the one before.
     fn start(&self, first: Instant, period: Ns);
 
-    /// Disarms the timer; on return no handler runs. In-band, with nothing held that the handler takes.
-    fn stop(&self);
+    /// Disarms the timer; on return no handler runs. With nothing held that the handler takes.
+    fn stop(&self, inband: &Inband<'_>);
 }
 
 impl<T: Timer + ?Sized> Timer for &T {
@@ -92,7 +94,7 @@ impl<T: Timer + ?Sized> Timer for &T {
         (**self).start(first, period);
     }
 
-    fn stop(&self) {
-        (**self).stop();
+    fn stop(&self, inband: &Inband<'_>) {
+        (**self).stop(inband);
     }
 }

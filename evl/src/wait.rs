@@ -12,13 +12,17 @@ pub enum WaitError {
     TimedOut,
     /// A signal came first, or the thread was forced out of the wait.
     Interrupted,
-    /// What was waited for is gone.
+    /// What was waited for is gone, or another thread has it.
     Closed,
 }
 
 /// A latched event with one waiter.
 ///
 /// `raise` before `wait_until` is not lost: the wait then returns at once. A successful wait consumes the latch.
+///
+/// To see to it that no second thread waits meanwhile is the user's task. One that does so nevertheless gets the event, if it
+/// is latched, or an error at once: so it must not just wait again. The first one's wait and deadline stay as they are. Only
+/// EVL's own flag lets both wait.
 pub trait Flag {
     /// Forgets an event that was raised and not waited for.
     fn clear(&self);
@@ -32,7 +36,7 @@ pub trait Flag {
     ///
     /// [`WaitError::TimedOut`] once `deadline` has passed and the event is not latched. An event that is latched wins
     /// over a deadline that has passed. Signals do not end the wait, but a request that the thread stop does, with
-    /// [`WaitError::Interrupted`].
+    /// [`WaitError::Interrupted`]. [`WaitError::Closed`], at once, where another thread waits.
     fn wait_until(&self, oob: &Oob<'_>, deadline: Instant) -> Result<(), WaitError>;
 }
 

@@ -6,8 +6,8 @@
 //!   call, in any context                   a worker, in-band           call_and_wait, an oob thread
 //!        |  asked? then no more to do        |                            |  a call, of run n
 //!        v                                   v                            v
-//!   [ asked ] ---the core's queue---> begin: run n, asked no more    sleeps until run n
-//!                                     end:   its result is kept ---> has ended, or was cancelled
+//!   [ asked ] ---the core's queue---> begin: run n, asked no more    sleeps until run n has ended or
+//!                                     end:   its result is kept ---> was cancelled, or to its deadline
 //! ```
 //!
 //! Rules:
@@ -15,8 +15,13 @@
 //!    the first one queues and the others have nothing to add.
 //! 2. Runs do not overlap: the core sees to that.
 //! 3. Who waits gets the result of its run, or of a later one; never of an earlier one.
+//! 4. What was called for and is cancelled before its run begins does not run, though the core may have queued it since:
+//!    a run begins only where one is asked for. A run that has begun is not touched.
+//! 5. A deadline or a signal ends a wait and takes no call back: the run takes place, once. A call before it begins is of that
+//!    same run, and may wait for its result; a result that nobody waits for is dropped.
 
 use crate::monitor::{Guarded, HardLock, Monitor, Threads};
+use crate::record::Wait;
 use crate::stage::Oob;
 use crate::time::Instant;
 use crate::wait::WaitError;
@@ -25,9 +30,10 @@ use crate::wait::WaitError;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Runs {
     is_asked: bool,
+    /// The last one that has begun or was cancelled.
     begun: u64,
-    /// The last one that has ended or was cancelled.
-    over: u64,
+    /// The one that has begun and not ended; 0 where there is none.
+    running: u64,
     /// The last one that has ended, and its result.
     ended: u64,
     result: i32,
@@ -40,12 +46,12 @@ impl Runs {
 
     /// Whether run `run` is over, and then how.
     fn outcome(&self, run: u64) -> Option<Result<i32, WaitError>> {
-        if self.over < run {
-            None
-        } else if self.ended < run {
-            Some(Err(WaitError::Closed))
-        } else {
+        if self.ended >= run {
             Some(Ok(self.result))
+        } else if self.begun < run || self.running == run {
+            None
+        } else {
+            Some(Err(WaitError::Closed))
         }
     }
 }
@@ -76,43 +82,51 @@ impl<L: HardLock<Guarded<Runs>>> Calls<L> {
         })
     }
 
-    /// A run begins; in the worker.
-    pub fn begin(&self) {
+    /// A run begins, if one is asked for; whether it does. In the worker.
+    pub fn begin(&self) -> bool {
         self.0.update(|runs: &mut Runs| {
-            runs.is_asked = false;
-            runs.begun = runs.next();
-        });
+            let is_asked = core::mem::replace(&mut runs.is_asked, false);
+            if is_asked {
+                runs.begun = runs.next();
+                runs.running = runs.begun;
+            }
+            is_asked
+        })
     }
 
     /// The run ends; in the worker.
     pub fn end(&self, threads: &impl Threads, result: i32) {
         self.0.update_and_wake_all(threads, |runs: &mut Runs| {
-            runs.over = runs.begun;
-            runs.ended = runs.begun;
+            runs.ended = core::mem::replace(&mut runs.running, 0);
             runs.result = result;
         });
     }
 
-    /// What was called for will not run: the core has taken the work out of its queue, and none runs.
+    /// What was called for and has not begun will not run. The core has taken the work out of its queue before, and need
+    /// not know whether it was queued again since.
     pub fn cancel(&self, threads: &impl Threads) {
         self.0.update_and_wake_all(threads, |runs: &mut Runs| {
             if core::mem::replace(&mut runs.is_asked, false) {
                 runs.begun = runs.next();
-                runs.over = runs.begun;
             }
         });
     }
 
-    /// Waits until run `run` is over; its result.
+    /// Waits until run `run` is over or `deadline` passes; its result.
     ///
     /// # Errors
     ///
-    /// [`WaitError::Interrupted`]: the run still takes place. [`WaitError::Closed`]: it was cancelled.
-    pub fn wait(&self, oob: &Oob<'_>, threads: &impl Threads, run: u64) -> Result<i32, WaitError> {
+    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: the run still takes place. [`WaitError::Closed`]: it was cancelled.
+    pub fn wait(
+        &self,
+        oob: &Oob<'_>,
+        threads: &impl Threads,
+        run: u64,
+        deadline: Instant,
+    ) -> Result<i32, WaitError> {
+        let outcome = |runs: &mut Runs| runs.outcome(run);
         self.0
-            .wait_until(oob, threads, Instant::NEVER, |runs: &mut Runs| {
-                runs.outcome(run)
-            })?
+            .wait_for(Wait::Work, oob, threads, deadline, outcome)?
     }
 }
 
@@ -124,7 +138,8 @@ mod tests {
 
     struct Lock(RefCell<Guarded<Runs>>);
 
-    impl HardLock<Guarded<Runs>> for Lock {
+    // SAFETY: a value of its own, borrowed exclusively.
+    unsafe impl HardLock<Guarded<Runs>> for Lock {
         fn with<R>(&self, f: impl FnOnce(&mut Guarded<Runs>) -> R) -> R {
             f(&mut self.0.borrow_mut())
         }
@@ -133,7 +148,8 @@ mod tests {
     /// A thread whose sleep is what a worker does meanwhile.
     struct Scripted<F>(F);
 
-    impl<F: Fn()> Park for Scripted<F> {
+    // SAFETY: `wake` touches no thread.
+    unsafe impl<F: Fn()> Park for Scripted<F> {
         fn current(&self) -> usize {
             2
         }
@@ -151,12 +167,13 @@ mod tests {
             Instant(0)
         }
 
-        fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+        unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
             f();
         }
     }
 
-    impl<F: Fn()> Threads for Scripted<F> {
+    // SAFETY: as above.
+    unsafe impl<F: Fn()> Threads for Scripted<F> {
         fn priority(&self) -> i32 {
             0
         }
@@ -173,13 +190,14 @@ mod tests {
     }
 
     fn run(calls: &Calls<Lock>, result: i32) {
-        calls.begin();
+        assert!(calls.begin());
         calls.end(&Scripted(|| ()), result);
     }
 
     fn wait(calls: &Calls<Lock>, run: u64, worker: impl Fn()) -> Result<i32, WaitError> {
         // SAFETY: nothing of a test's is atomic.
-        calls.wait(&unsafe { Oob::assume() }, &Scripted(worker), run)
+        let oob = unsafe { Oob::assume() };
+        calls.wait(&oob, &Scripted(worker), run, Instant::NEVER)
     }
 
     #[test]
@@ -188,7 +206,7 @@ mod tests {
         let call = |run, is_first| assert_eq!(calls.call(), Call { run, is_first });
         call(1, true);
         call(1, false);
-        calls.begin();
+        assert!(calls.begin());
         call(2, true);
         call(2, false);
         calls.end(&Scripted(|| ()), 0);
@@ -201,13 +219,13 @@ mod tests {
     fn who_calls_during_a_run_gets_the_next_ones_result() {
         let calls = calls();
         calls.call();
-        calls.begin();
+        assert!(calls.begin());
         let mine = calls.call().run;
         let results = RefCell::new(vec![8, 7]);
         let worker = || {
             let result = results.borrow_mut().pop().unwrap();
             if result == 8 {
-                calls.begin();
+                assert!(calls.begin());
             }
             calls.end(&Scripted(|| ()), result);
         };
@@ -233,6 +251,31 @@ mod tests {
         assert_eq!(wait(&calls, second.run, || unreachable!()), Ok(5));
         assert_eq!(
             wait(&calls, third, || unreachable!()),
+            Err(WaitError::Closed)
+        );
+    }
+
+    #[test]
+    fn a_call_that_is_queued_beside_a_cancel_does_not_run_once_it_was_told_so() {
+        let calls = calls();
+        let cancel = || calls.cancel(&Scripted(|| ()));
+        let late = calls.call().run;
+        cancel();
+        assert!(!calls.begin(), "queued, and taken back");
+        assert_eq!(
+            wait(&calls, late, || unreachable!()),
+            Err(WaitError::Closed)
+        );
+        // A run that has begun before that goes on, and the next call is not of it.
+        let begun = calls.call().run;
+        assert!(calls.begin());
+        let next = calls.call();
+        assert!(next.is_first);
+        cancel();
+        let end = || calls.end(&Scripted(|| ()), 6);
+        assert_eq!(wait(&calls, begun, end), Ok(6));
+        assert_eq!(
+            wait(&calls, next.run, || unreachable!()),
             Err(WaitError::Closed)
         );
     }

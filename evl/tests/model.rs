@@ -70,7 +70,8 @@ impl Me<'_> {
     }
 }
 
-impl Park for Me<'_> {
+// SAFETY: a number of a thread, which no `wake` in a process takes for an address.
+unsafe impl Park for Me<'_> {
     fn current(&self) -> usize {
         self.1
     }
@@ -93,14 +94,15 @@ impl Park for Me<'_> {
         Instant(self.0.date.load(Ordering::Relaxed))
     }
 
-    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
         if let Some(thread) = f() {
             self.0.wake(thread);
         }
     }
 }
 
-impl Threads for Me<'_> {
+// SAFETY: as above.
+unsafe impl Threads for Me<'_> {
     fn priority(&self) -> i32 {
         0
     }
@@ -240,9 +242,36 @@ fn a_deadline_loses_no_event_of_two() {
     check(Some(2), || late(2, SOON));
 }
 
+/// A second thread at the latch, which should not be there, takes neither the first one's wake-up nor its event for good.
+#[test]
+fn a_second_waiter_is_sent_away_and_loses_the_first_one_nothing() {
+    check(Some(3), || {
+        let event = Arc::new(Event::default());
+        let raiser = spawn(&event, |event| event.raise(0));
+        let second = spawn(&event, |event| {
+            let me = Me(&event.world, FIRST + 1);
+            match event.latch.wait_until(&me, PAST) {
+                Ok(()) => event.raise(1),
+                Err(error) => assert_ne!(error, WaitError::Interrupted),
+            }
+        });
+        match event.wait(NEVER) {
+            Err(error) => {
+                assert_eq!(error, WaitError::Closed);
+                second.join().unwrap();
+                event.wait(NEVER).unwrap();
+            }
+            Ok(()) => second.join().unwrap(),
+        }
+        assert!(event.marks[0].load(Ordering::Relaxed));
+        raiser.join().unwrap();
+    });
+}
+
 struct Lock<T>(Mutex<T>);
 
-impl<T> HardLock<T> for Lock<T> {
+// SAFETY: a mutex round a value of its own.
+unsafe impl<T> HardLock<T> for Lock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(&mut self.0.lock().unwrap())
     }

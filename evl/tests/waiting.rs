@@ -16,7 +16,8 @@ use std::time::Duration;
 
 struct Lock<T>(Mutex<T>);
 
-impl<T> HardLock<T> for Lock<T> {
+// SAFETY: a mutex round a value of its own.
+unsafe impl<T> HardLock<T> for Lock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(&mut self.0.lock().unwrap())
     }
@@ -48,7 +49,8 @@ fn entry(thread: usize) -> &'static Entry {
     ALL.read().unwrap()[thread - 2]
 }
 
-impl Park for Process {
+// SAFETY: a number of a thread, which no `wake` in a process takes for an address.
+unsafe impl Park for Process {
     fn current(&self) -> usize {
         ME.with(|me| {
             if me.get() == 0 {
@@ -79,14 +81,15 @@ impl Park for Process {
         Instant(u64::try_from(begin.elapsed().as_nanos()).unwrap())
     }
 
-    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
         if let Some(thread) = f() {
             entry(thread).thread.unpark();
         }
     }
 }
 
-impl Threads for Process {
+// SAFETY: as above.
+unsafe impl Threads for Process {
     fn priority(&self) -> i32 {
         PRIORITY.get()
     }
@@ -241,7 +244,8 @@ impl Default for Scripted<'_> {
     }
 }
 
-impl Park for Scripted<'_> {
+// SAFETY: as for `Process`.
+unsafe impl Park for Scripted<'_> {
     fn current(&self) -> usize {
         2
     }
@@ -263,12 +267,13 @@ impl Park for Scripted<'_> {
         self.is_stopped.get()
     }
 
-    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
         f();
     }
 }
 
-impl Threads for Scripted<'_> {
+// SAFETY: as above.
+unsafe impl Threads for Scripted<'_> {
     fn priority(&self) -> i32 {
         0
     }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory from the kernel's allocator. Everything here sleeps: in-band only, except dropping.
+//! Memory from the kernel's allocator, which may sleep: so making takes the in-band token. Giving back is for in-band,
+//! too, but nothing can make a drop take one.
 
 use crate::error::{Result, code};
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
+use inband::Inband;
 
 /// One value in memory of its own; its address never changes.
 ///
@@ -27,14 +29,14 @@ impl<T> KBox<T> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(value: T) -> Result<Self> {
+    pub fn new(_inband: &Inband<'_>, value: T) -> Result<Self> {
         const {
             assert!(
                 align_of::<T>() <= 8 || size_of::<T>().is_power_of_two(),
                 "kmalloc aligns to 8 only"
             )
         };
-        // SAFETY: allocation has no precondition but the in-band context, which this function's contract demands.
+        // SAFETY: in-band, by the token; allocation has no other precondition.
         let memory: *mut T = unsafe { bindings::kzalloc(size_of::<T>().max(1)) }.cast();
         let memory = NonNull::new(memory).ok_or(code::ENOMEM)?;
         // SAFETY: freshly allocated, large and aligned enough.
@@ -66,8 +68,8 @@ impl<T> KBox<MaybeUninit<T>> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn zeroed() -> Result<Self> {
-        Self::new(MaybeUninit::zeroed())
+    pub fn zeroed(inband: &Inband<'_>) -> Result<Self> {
+        Self::new(inband, MaybeUninit::zeroed())
     }
 }
 
@@ -111,7 +113,7 @@ impl VBytes {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn zeroed(len: usize) -> Result<Self> {
+    pub fn zeroed(_inband: &Inband<'_>, len: usize) -> Result<Self> {
         // SAFETY: as for `KBox::new`.
         let memory = NonNull::new(unsafe { bindings::vzalloc(len as u64) }).ok_or(code::ENOMEM)?;
         Ok(Self(NonNull::slice_from_raw_parts(memory.cast(), len)))
@@ -159,11 +161,9 @@ impl<T> KArc<T> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(value: T) -> Result<Self> {
-        let counted = KBox::new(Counted {
-            count: AtomicUsize::new(1),
-            value,
-        })?;
+    pub fn new(inband: &Inband<'_>, value: T) -> Result<Self> {
+        let count = AtomicUsize::new(1);
+        let counted = KBox::new(inband, Counted { count, value })?;
         // SAFETY: `into_raw` gives no null pointer.
         Ok(Self(unsafe {
             NonNull::new_unchecked(KBox::into_raw(counted))

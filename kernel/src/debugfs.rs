@@ -9,6 +9,7 @@ use core::ffi::{CStr, c_void};
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem;
+use inband::Inband;
 
 /// What a folder shows.
 pub trait Numbers: Sync {
@@ -47,7 +48,7 @@ impl<N: Numbers> Dir<N> {
     /// # Safety
     ///
     /// `numbers` outlives the result.
-    pub unsafe fn new(name: &CStr, numbers: *const N) -> Result<Self> {
+    pub unsafe fn new(inband: &Inband<'_>, name: &CStr, numbers: *const N) -> Result<Self> {
         const { assert!(N::FILES.len() <= FILES_MAX) };
         let first = b::oobkit_attribute {
             get: Some(get::<N>),
@@ -55,7 +56,7 @@ impl<N: Numbers> Dir<N> {
             context: numbers.cast(),
             index: 0,
         };
-        let mut attributes = KBox::new([first; FILES_MAX])?;
+        let mut attributes = KBox::new(inband, [first; FILES_MAX])?;
         for (index, attribute) in (0..).zip(attributes.iter_mut()) {
             attribute.index = index;
         }
@@ -104,12 +105,12 @@ impl fmt::Write for Seq<'_> {
 
 /// What a file of text shows.
 pub trait Show: Send + Sync + 'static {
-    /// Writes all of it; in-band.
+    /// Writes all of it.
     ///
     /// # Errors
     ///
     /// Those of `out`; the text then ends there.
-    fn show(&self, out: &mut Seq<'_>) -> fmt::Result;
+    fn show(&self, inband: &Inband<'_>, out: &mut Seq<'_>) -> fmt::Result;
 }
 
 #[repr(C)]
@@ -135,13 +136,11 @@ impl<S: Show> Text<S> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(folder: &CStr, file: &CStr, what: S) -> Result<Self> {
-        let shown = KBox::new(Shown {
-            text: b::oobkit_text {
-                show: Some(Self::show),
-            },
-            what,
-        })?;
+    pub fn new(inband: &Inband<'_>, folder: &CStr, file: &CStr, what: S) -> Result<Self> {
+        let text = b::oobkit_text {
+            show: Some(Self::show),
+        };
+        let shown = KBox::new(inband, Shown { text, what })?;
         let text = (&raw const *shown).cast_mut().cast::<b::oobkit_text>();
         // SAFETY: the name is copied; a null parent is the root.
         let dir = unsafe { b::debugfs_create_dir(folder.as_ptr(), core::ptr::null_mut()) };
@@ -154,8 +153,10 @@ impl<S: Show> Text<S> {
         const { assert!(mem::offset_of!(Shown<S>, text) == 0) };
         // SAFETY: the text is the first field of what `new` made, which outlives the folder.
         let shown = unsafe { &*text.cast::<Shown<S>>() };
+        // SAFETY: debugfs calls this in a read of the file.
+        let inband = unsafe { Inband::assume() };
         // What could not be written is missing, as it says.
-        let _ = shown.what.show(&mut Seq(out, PhantomData));
+        let _ = shown.what.show(&inband, &mut Seq(out, PhantomData));
     }
 }
 

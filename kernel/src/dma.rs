@@ -5,6 +5,7 @@
 use crate::error::{Result, code, to_result};
 use crate::mm::Vma;
 use core::ptr::NonNull;
+use inband::Inband;
 
 /// Coherent memory, zeroed.
 ///
@@ -35,7 +36,11 @@ impl Coherent {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub unsafe fn new(dev: *mut bindings::device, len: usize) -> Result<Self> {
+    pub unsafe fn new(
+        _inband: &Inband<'_>,
+        dev: *mut bindings::device,
+        len: usize,
+    ) -> Result<Self> {
         let mut bus = 0;
         // SAFETY: `dev` is live by contract; GFP_KERNEL as `___GFP_` bits differ between versions, so the helper takes it.
         let cpu = unsafe { bindings::dma_alloc_coherent(dev, len, &raw mut bus) };

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Files that a process has open, as the kernel's own code uses them. In-band only.
+//! Files that a process has open, as the kernel's own code uses them.
 
 use crate::error::{Result, code, to_result};
 use bindings as b;
 use core::ptr::NonNull;
+use inband::Inband;
 
 /// A file, open for as long as this value lives, whatever the process does with its descriptor.
 ///
@@ -25,7 +26,7 @@ impl OpenFile {
     /// # Errors
     ///
     /// `EBADF`: no such file, or not open for writing. `EINVAL`: one to which the kernel itself cannot write.
-    pub fn to_write(fd: u32) -> Result<Self> {
+    pub fn to_write(_inband: &Inband<'_>, fd: u32) -> Result<Self> {
         // SAFETY: task context of a process.
         let file = NonNull::new(unsafe { b::fget(fd) }).ok_or(code::EBADF)?;
         // INVARIANT: `fget` took the reference.
@@ -46,7 +47,7 @@ impl OpenFile {
     /// # Errors
     ///
     /// Those of the file; `ENOSPC` where it takes no more. A part may have been written.
-    pub fn write_all(&self, mut bytes: &[u8], position: &mut i64) -> Result {
+    pub fn write_all(&self, _inband: &Inband<'_>, mut bytes: &[u8], position: &mut i64) -> Result {
         while !bytes.is_empty() {
             let (from, len) = (bytes.as_ptr().cast(), bytes.len());
             // SAFETY: a live file, open for writing, and as many bytes.

@@ -6,7 +6,7 @@
 ///
 /// # Invariants
 ///
-/// `base` points to `len` bytes of mapped device memory, for as long as the device is bound.
+/// `base`, aligned as a register is, points to `len` bytes of mapped device memory, for as long as the device is bound.
 #[derive(Clone, Copy, Debug)]
 pub struct IoMem {
     base: *mut u32,
@@ -23,18 +23,18 @@ impl IoMem {
     ///
     /// # Safety
     ///
-    /// `base` points to `len` bytes of mapped device memory that stay mapped as long as the value is used.
+    /// `base` is a multiple of 4 and points to `len` bytes of mapped device memory that stay mapped as long as the value is used.
     pub const unsafe fn new(base: *mut u32, len: usize) -> Self {
         Self { base, len }
     }
 
-    /// Reads the register at byte `offset`, unordered against ordinary memory; all ones outside the window.
+    /// Reads the register at byte `offset`, unordered against ordinary memory; all ones outside the window and between registers.
     #[inline(always)]
     pub fn read(&self, offset: usize) -> u32 {
-        if offset.saturating_add(4) > self.len {
+        if !offset.is_multiple_of(4) || offset.saturating_add(4) > self.len {
             return u32::MAX;
         }
-        // SAFETY: inside the mapping, by the test above and the invariants.
+        // SAFETY: inside the mapping, and aligned, by the test above and the invariants.
         let register = unsafe { self.base.byte_add(offset) };
         #[cfg(target_arch = "aarch64")]
         {
@@ -52,13 +52,13 @@ impl IoMem {
         }
     }
 
-    /// Writes the register at byte `offset`, unordered against ordinary memory; nothing outside the window.
+    /// Writes the register at byte `offset`, unordered against ordinary memory; nothing outside the window and between registers.
     #[inline(always)]
     pub fn write(&self, offset: usize, value: u32) {
-        if offset.saturating_add(4) > self.len {
+        if !offset.is_multiple_of(4) || offset.saturating_add(4) > self.len {
             return;
         }
-        // SAFETY: inside the mapping, by the test above and the invariants.
+        // SAFETY: inside the mapping, and aligned, by the test above and the invariants.
         let register = unsafe { self.base.byte_add(offset) };
         #[cfg(target_arch = "aarch64")]
         // SAFETY: a store to a mapped register, in the one addressing form that hypervisors can emulate.

@@ -10,8 +10,8 @@
 //!   module.rs of each crate  ->  kernel  ->  bindings  ->  the running kernel
 //! ```
 //!
-//! Rules: what allocates or sleeps says so in its first line; what can fail returns [`error::Result`]; a panic is a BUG
-//! with its message.
+//! Rules: what allocates, may sleep or is in-band's own takes the in-band token, but for what `docs/stage.md`, section 2, lists,
+//! dropping above all, which is for in-band, too; what can fail returns [`error::Result`]; a panic is a BUG with its message.
 #![no_std]
 
 pub mod alloc;

@@ -29,18 +29,19 @@ use core::marker::PhantomData;
 use core::mem;
 #[cfg(oob_core_evl)]
 use core::mem::MaybeUninit;
+use inband::Inband;
 
 /// One open file of a device.
 pub trait File: Sized + Send + Sync + 'static {
     /// What the device's registration owns and every open sees.
     type Device: Send + Sync + 'static;
 
-    /// Opens; in-band.
+    /// Opens.
     ///
     /// # Errors
     ///
     /// Any; the open fails with it.
-    fn open(device: &Self::Device) -> Result<Self>;
+    fn open(inband: &Inband<'_>, device: &Self::Device) -> Result<Self>;
 
     /// An exchange call: `None` where `command` is none, and where the calling thread is not of the out-of-band stage but
     /// is served in-band. On EVL it comes out-of-band by `oob_ioctl`, and only so; elsewhere by `ioctl`.
@@ -52,8 +53,13 @@ pub trait File: Sized + Send + Sync + 'static {
 
     /// The same call of a thread that is not of the out-of-band stage, for devices that serve it in-band, too; `None`
     /// where `command` is none. Any other device refuses it with `EPERM`.
-    fn exchange_inband(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
-        let _ = (command, argument);
+    fn exchange_inband(
+        &self,
+        inband: &Inband<'_>,
+        command: u32,
+        argument: UserPtr,
+    ) -> Option<Result<i32>> {
+        let _ = (inband, command, argument);
         None
     }
 
@@ -64,13 +70,13 @@ pub trait File: Sized + Send + Sync + 'static {
         Some(Err(code::EINVAL))
     }
 
-    /// The same of a thread that is not of the out-of-band stage, in-band; `EPERM` where the device does not serve it.
+    /// The same of a thread that is not of the out-of-band stage; `EPERM` where the device does not serve it.
     ///
     /// # Errors
     ///
     /// Any.
-    fn inband_read(&self, buffer: UserSlice) -> Result<usize> {
-        let _ = buffer;
+    fn inband_read(&self, inband: &Inband<'_>, buffer: UserSlice) -> Result<usize> {
+        let _ = (inband, buffer);
         Err(code::EPERM)
     }
 
@@ -85,8 +91,8 @@ pub trait File: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// Any.
-    fn inband_write(&self, buffer: UserSlice) -> Result<usize> {
-        let _ = buffer;
+    fn inband_write(&self, inband: &Inband<'_>, buffer: UserSlice) -> Result<usize> {
+        let _ = (inband, buffer);
         Err(code::EPERM)
     }
 
@@ -97,25 +103,25 @@ pub trait File: Sized + Send + Sync + 'static {
         poll::IN | poll::OUT
     }
 
-    /// Any other ioctl; in-band.
+    /// Any other ioctl.
     ///
     /// # Errors
     ///
     /// Any.
-    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32>;
+    fn ioctl(&self, inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32>;
 
-    /// `process` closed one of its descriptors of this file; see [`crate::task::current_process`]. In-band.
-    fn flush(&self, process: u64) {
-        let _ = process;
+    /// `process` closed one of its descriptors of this file; see [`crate::task::current_process`].
+    fn flush(&self, inband: &Inband<'_>, process: u64) {
+        let _ = (inband, process);
     }
 
-    /// Maps; in-band.
+    /// Maps.
     ///
     /// # Errors
     ///
     /// Any.
-    fn mmap(&self, vma: &Vma<'_>) -> Result {
-        let _ = vma;
+    fn mmap(&self, inband: &Inband<'_>, vma: &Vma<'_>) -> Result {
+        let _ = (inband, vma);
         Err(code::ENODEV)
     }
 }
@@ -146,14 +152,15 @@ impl<F: File> Registration<F> {
     /// # Errors
     ///
     /// `EINVAL` for a name that is too long, `ENOMEM`, and those of `misc_register`.
-    pub fn new(name: &[u8], path: &[u8], device: F::Device) -> Result<Self> {
+    pub fn new(inband: &Inband<'_>, name: &[u8], path: &[u8], device: F::Device) -> Result<Self> {
         // SAFETY: a miscdevice of zeroes is an empty one.
         let misc: b::miscdevice = unsafe { mem::zeroed() };
-        let mut inner = KBox::new(Inner {
+        let inner = Inner {
             misc,
             device,
             names: [c_name(name)?, c_name(path)?],
-        })?;
+        };
+        let mut inner = KBox::new(inband, inner)?;
         let [name, path] = &inner.names;
         let (name, path) = (name.as_ptr().cast(), path.as_ptr().cast());
         inner.misc.minor = b::MISC_DYNAMIC_MINOR.cast_signed();
@@ -218,6 +225,16 @@ impl<F> Opened<F> {
     }
 }
 
+/// The token of a call that has come in-band.
+///
+/// # Safety
+///
+/// The caller is a function of the table, other than those of exchange calls and `poll`.
+const unsafe fn token<'a>() -> Inband<'a> {
+    // SAFETY: the kernel makes these calls in task context, with nothing held that a sleeper may not hold.
+    unsafe { Inband::assume() }
+}
+
 struct Ops<F>(PhantomData<F>);
 
 impl<F: File> Ops<F> {
@@ -258,7 +275,10 @@ impl<F: File> Ops<F> {
         let inner = unsafe { misc.byte_sub(mem::offset_of!(Inner<F>, misc)) }.cast::<Inner<F>>();
         // SAFETY: as above; only shared references are made while registered.
         let device = unsafe { &(*inner).device };
-        let opened = F::open(device).and_then(|opened| KBox::new(Opened::new(opened)));
+        // SAFETY: `->open`.
+        let inband = unsafe { token() };
+        let opened = F::open(&inband, device);
+        let opened = opened.and_then(|opened| KBox::new(&inband, Opened::new(opened)));
         from_result(opened.and_then(|opened| {
             // SAFETY: the file has no descriptor yet; what EVL keeps lives until `release` has taken it back.
             #[cfg(oob_core_evl)]
@@ -307,8 +327,10 @@ impl<F: File> Ops<F> {
     /// By itself, so that an exchange call saves no registers for it.
     #[inline(never)]
     fn inband(opened: &F, command: c_uint, argument: UserPtr) -> c_long {
-        let exchanged = opened.exchange_inband(command, argument);
-        let done = exchanged.unwrap_or_else(|| opened.ioctl(command, argument));
+        // SAFETY: the rest of `->unlocked_ioctl`.
+        let inband = unsafe { token() };
+        let exchanged = opened.exchange_inband(&inband, command, argument);
+        let done = exchanged.unwrap_or_else(|| opened.ioctl(&inband, command, argument));
         c_long::from(from_result(done))
     }
 
@@ -325,7 +347,9 @@ impl<F: File> Ops<F> {
         if let Some(result) = opened.oob_read(buffer()) {
             return from_count(result);
         }
-        from_count(opened.inband_read(buffer()))
+        // SAFETY: `->read`.
+        let inband = unsafe { token() };
+        from_count(opened.inband_read(&inband, buffer()))
     }
 
     unsafe extern "C" fn write(
@@ -341,7 +365,9 @@ impl<F: File> Ops<F> {
         if let Some(result) = opened.oob_write(buffer()) {
             return from_count(result);
         }
-        from_count(opened.inband_write(buffer()))
+        // SAFETY: `->write`.
+        let inband = unsafe { token() };
+        from_count(opened.inband_write(&inband, buffer()))
     }
 
     unsafe extern "C" fn poll(file: *mut b::file, table: *mut b::poll_table_struct) -> b::__poll_t {
@@ -397,7 +423,9 @@ impl<F: File> Ops<F> {
 
     unsafe extern "C" fn flush(file: *mut b::file, process: b::fl_owner_t) -> c_int {
         // SAFETY: as above.
-        unsafe { Self::opened(file) }.flush(process.addr() as u64);
+        let opened = unsafe { Self::opened(file) };
+        // SAFETY: `->flush`.
+        opened.flush(&unsafe { token() }, process.addr() as u64);
         0
     }
 
@@ -406,6 +434,8 @@ impl<F: File> Ops<F> {
         let opened = unsafe { Self::opened(file) };
         // SAFETY: the running ->mmap's own argument.
         let vma = unsafe { Vma::new(vma) };
-        from_result(opened.mmap(&vma).map(|()| 0))
+        // SAFETY: `->mmap`.
+        let inband = unsafe { token() };
+        from_result(opened.mmap(&inband, &vma).map(|()| 0))
     }
 }

@@ -5,8 +5,9 @@
 use crate::alloc::KArc;
 use core::ffi::c_void;
 use core::marker::PhantomData;
+use inband::Inband;
 
-/// A mapping that its file's `mmap` is setting up.
+/// A mapping that its file's `mmap` is setting up; who has one is in that call, in-band.
 #[derive(Debug)]
 pub struct Vma<'a>(*mut bindings::vm_area_struct, PhantomData<&'a ()>);
 
@@ -70,13 +71,13 @@ unsafe impl Send for Mm {}
 
 impl Mm {
     /// The calling process's. For system calls, whose threads have one.
-    pub fn current() -> Self {
+    pub fn current(_inband: &Inband<'_>) -> Self {
         // SAFETY: task context of a process.
         Self(unsafe { bindings::mmgrab_current() })
     }
 
     /// Waits until every change of the mappings that is under way is done. Sleeps; not from within such a change.
-    pub fn pass(&self) {
+    pub fn pass(&self, _inband: &Inband<'_>) {
         // SAFETY: kept by the count.
         unsafe { bindings::mmap_pass(self.0) };
     }
@@ -102,7 +103,7 @@ impl Node {
     /// # Safety
     ///
     /// Somebody still maps the node, or holds it open.
-    pub unsafe fn unmap(&self) {
+    pub unsafe fn unmap(&self, _inband: &Inband<'_>) {
         // SAFETY: alive by contract.
         unsafe { bindings::unmap_mapping(self.0) };
     }

@@ -10,8 +10,9 @@ use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::ptr::NonNull;
+use inband::Inband;
 
-/// A platform device that a driver is being, or has been, bound to.
+/// A platform device that a driver is being bound to; who has one is in its `probe`, in-band.
 #[derive(Debug)]
 pub struct Device<'a>(*mut b::platform_device, PhantomData<&'a ()>);
 
@@ -73,11 +74,15 @@ impl Device<'_> {
     ///
     /// `EINVAL` where there is no such window, or a shorter one; those of `devm_platform_ioremap_resource`, `EBUSY` where
     /// another driver has the window.
-    pub fn io(&self, index: u32, len: usize) -> Result<IoMem> {
+    ///
+    /// # Safety
+    ///
+    /// The registers are not used any more once the driver is unbound.
+    pub unsafe fn io(&self, index: u32, len: usize) -> Result<IoMem> {
         self.window(index, len)?;
         // SAFETY: live by construction, and being bound.
         let base = from_err_ptr(unsafe { b::devm_platform_ioremap_resource(self.0, index) })?;
-        // SAFETY: mapped until unbound, from the window's start, and the window has `len` bytes.
+        // SAFETY: mapped until unbound, and not used later by contract; from the window's start, which has `len` bytes.
         Ok(unsafe { IoMem::new(base.cast(), len) })
     }
 
@@ -87,14 +92,18 @@ impl Device<'_> {
     /// # Errors
     ///
     /// `EINVAL` where there is no such window, or a shorter one; `ENOMEM`.
-    pub fn io_within(&self, index: u32, len: usize) -> Result<IoMem> {
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::io`].
+    pub unsafe fn io_within(&self, index: u32, len: usize) -> Result<IoMem> {
         let start = self.window(index, len)?;
         // SAFETY: live by construction, and being bound.
         let base = unsafe { b::devm_ioremap(self.as_device(), start, len as u64) };
         if base.is_null() {
             return Err(code::ENOMEM);
         }
-        // SAFETY: `len` bytes, mapped until unbound.
+        // SAFETY: `len` bytes, mapped until unbound, and not used later by contract.
         Ok(unsafe { IoMem::new(base.cast(), len) })
     }
 
@@ -143,8 +152,8 @@ unsafe impl Send for Clock {}
 unsafe impl Sync for Clock {}
 
 impl Clock {
-    /// Its rate in Hz.
-    pub fn rate(&self) -> u64 {
+    /// Its rate in Hz. Sleeps.
+    pub fn rate(&self, _inband: &Inband<'_>) -> u64 {
         // SAFETY: valid since `Device::clock`.
         unsafe { b::clk_get_rate(self.0) }
     }
@@ -164,12 +173,12 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// `compatible` strings; empty where the driver serves no device tree.
     const COMPATIBLE: &'static [&'static CStr];
 
-    /// Binds to a device; in-band.
+    /// Binds to a device.
     ///
     /// # Errors
     ///
     /// Any; the device stays unbound.
-    fn probe(device: &Device<'_>) -> Result<KBox<Self>>;
+    fn probe(inband: &Inband<'_>, device: &Device<'_>) -> Result<KBox<Self>>;
 }
 
 /// Most `compatible` strings of a driver.
@@ -198,14 +207,12 @@ impl<D: Driver> Registration<D> {
     /// # Errors
     ///
     /// `ENOMEM`, and those of `platform_driver_register`.
-    pub fn new() -> Result<Self> {
+    pub fn new(inband: &Inband<'_>) -> Result<Self> {
         const { assert!(D::COMPATIBLE.len() <= COMPATIBLE_MAX) };
         // SAFETY: entries of zeroes are the table's end marks.
         let of_table = unsafe { mem::zeroed() };
-        let mut inner = KBox::new(Inner {
-            driver: MaybeUninit::zeroed(),
-            of_table,
-        })?;
+        let driver = MaybeUninit::zeroed();
+        let mut inner = KBox::new(inband, Inner { driver, of_table })?;
         for (entry, compatible) in inner.of_table.iter_mut().zip(D::COMPATIBLE) {
             for (to, from) in entry.compatible.iter_mut().zip(compatible.to_bytes()) {
                 *to = core::ffi::c_char::from_ne_bytes([*from]);
@@ -233,7 +240,9 @@ impl<D: Driver> Registration<D> {
 
     unsafe extern "C" fn probe(pdev: *mut b::platform_device) -> c_int {
         let device = Device(pdev, PhantomData);
-        from_result(D::probe(&device).map(|bound| {
+        // SAFETY: the driver core probes in task context, with nothing held that a sleeper may not hold.
+        let inband = unsafe { Inband::assume() };
+        from_result(D::probe(&inband, &device).map(|bound| {
             // SAFETY: the device is being bound to this driver, whose data this is.
             unsafe { b::platform_set_drvdata(pdev, KBox::into_raw(bound).cast::<c_void>()) };
             0
@@ -276,7 +285,13 @@ impl OwnDevice {
     /// # Errors
     ///
     /// Those of `platform_device_register_full`.
-    pub fn new<T: Copy>(name: &'static CStr, id: i32, data: &T, dma_bits: u32) -> Result<Self> {
+    pub fn new<T: Copy>(
+        _inband: &Inband<'_>,
+        name: &'static CStr,
+        id: i32,
+        data: &T,
+        dma_bits: u32,
+    ) -> Result<Self> {
         let mask = u64::MAX >> 64_u32.saturating_sub(dma_bits).min(63);
         let data: *const T = data;
         // SAFETY: the name is static; the data are copied.

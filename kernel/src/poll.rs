@@ -19,6 +19,7 @@ use core::ffi::{CStr, c_void};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
+use inband::Inband;
 
 /// There is something to read.
 pub const IN: u32 = b::POLLIN | b::POLLRDNORM;
@@ -100,19 +101,20 @@ static CLASS: LockClass = LockClass::new();
 static NAME: &CStr = c"oob poll";
 
 impl PollHead {
-    /// Nobody polls yet. Allocates; in-band.
+    /// Nobody polls yet. Allocates.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new() -> Result<Self> {
-        let inner = KBox::new(Inner {
+    pub fn new(inband: &Inband<'_>) -> Result<Self> {
+        let inner = Inner {
             work: UnsafeCell::new(MaybeUninit::zeroed()),
             queue: UnsafeCell::new(MaybeUninit::zeroed()),
             #[cfg(oob_core_evl)]
             evl: UnsafeCell::new(MaybeUninit::zeroed()),
             events: AtomicU32::new(0),
-        })?;
+        };
+        let inner = KBox::new(inband, inner)?;
         let queue = inner.queue.get().cast();
         // SAFETY: the memory is there until `drop`, name and class for ever.
         unsafe { b::init_waitqueue_head(queue, NAME.as_ptr(), CLASS.key()) };
@@ -140,9 +142,9 @@ impl PollHead {
         unsafe { b::poll_wait(table.file, self.0.queue.get().cast(), table.table) };
     }
 
-    /// Sleeps in-band until `condition` holds, which is looked at whenever somebody signals; false where a signal to the
+    /// Sleeps until `condition` holds, which is looked at whenever somebody signals; false where a signal to the
     /// process came first, or the calling kernel thread is to stop.
-    pub fn wait<F: FnMut() -> bool>(&self, mut condition: F) -> bool {
+    pub fn wait<F: FnMut() -> bool>(&self, _inband: &Inband<'_>, mut condition: F) -> bool {
         let (queue, argument) = (self.0.queue.get().cast(), (&raw mut condition).cast());
         // SAFETY: the queue was initialised in `new`; `holds` and `argument` belong together.
         unsafe { b::wait_event_interruptible(queue, Some(holds::<F>), argument) == 0 }

@@ -12,6 +12,7 @@ use core::ffi::{CStr, c_ulong, c_void};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
+use inband::Inband;
 
 /// What lockdep tells locks apart by; one static for each place that makes locks.
 #[repr(transparent)]
@@ -35,7 +36,8 @@ impl LockClass {
 }
 
 /// A lock that masks interrupts and never sleeps, on PREEMPT_RT too: the only one that hard interrupt code may take. On
-/// EVL it is a hard spinlock, which both stages may take.
+/// EVL it is a hard spinlock, which both stages may take. Nothing may sleep while it is held, and no type sees to that: who has
+/// a token keeps it.
 pub struct RawSpinLock<T> {
     lock: KBox<UnsafeCell<MaybeUninit<bindings::oobkit_spinlock_t>>>,
     data: UnsafeCell<T>,
@@ -52,8 +54,13 @@ impl<T> RawSpinLock<T> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(data: T, name: &'static CStr, class: &'static LockClass) -> Result<Self> {
-        let lock = KBox::new(UnsafeCell::new(MaybeUninit::zeroed()))?;
+    pub fn new(
+        inband: &Inband<'_>,
+        data: T,
+        name: &'static CStr,
+        class: &'static LockClass,
+    ) -> Result<Self> {
+        let lock = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
         // SAFETY: the memory is there for as long as the lock, name and class for ever.
         unsafe { bindings::raw_spin_lock_init(lock.get().cast(), name.as_ptr(), class.key()) };
         Ok(Self {
@@ -125,8 +132,13 @@ impl<T> Mutex<T> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(data: T, name: &'static CStr, class: &'static LockClass) -> Result<Self> {
-        let lock = KBox::new(UnsafeCell::new(MaybeUninit::zeroed()))?;
+    pub fn new(
+        inband: &Inband<'_>,
+        data: T,
+        name: &'static CStr,
+        class: &'static LockClass,
+    ) -> Result<Self> {
+        let lock = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
         // SAFETY: the memory is there for as long as the lock, name and class for ever.
         unsafe { bindings::mutex_init(lock.get().cast(), name.as_ptr(), class.key()) };
         Ok(Self {
@@ -136,7 +148,7 @@ impl<T> Mutex<T> {
     }
 
     /// Takes the lock; sleeps.
-    pub fn lock(&self) -> MutexGuard<'_, T> {
+    pub fn lock(&self, _inband: &Inband<'_>) -> MutexGuard<'_, T> {
         // SAFETY: initialised in `new`.
         unsafe { bindings::mutex_lock(self.lock.get().cast()) };
         MutexGuard {
@@ -189,15 +201,24 @@ impl WaitQueue {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(name: &'static CStr, class: &'static LockClass) -> Result<Self> {
-        let queue = KBox::new(UnsafeCell::new(MaybeUninit::zeroed()))?;
+    pub fn new(
+        inband: &Inband<'_>,
+        name: &'static CStr,
+        class: &'static LockClass,
+    ) -> Result<Self> {
+        let queue = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
         // SAFETY: the memory is there for as long as the queue, name and class for ever.
         unsafe { bindings::init_waitqueue_head(queue.get().cast(), name.as_ptr(), class.key()) };
         Ok(Self(queue))
     }
 
     /// Sleeps until `condition` holds, at most `ms`; whether it held. No signal ends it earlier.
-    pub fn wait<F: FnMut() -> bool>(&self, ms: u32, mut condition: F) -> bool {
+    pub fn wait<F: FnMut() -> bool>(
+        &self,
+        _inband: &Inband<'_>,
+        ms: u32,
+        mut condition: F,
+    ) -> bool {
         unsafe extern "C" fn call<F: FnMut() -> bool>(argument: *mut c_void) -> bool {
             // SAFETY: `wait` passes its own `condition`, which outlives the call and is used by nobody else meanwhile.
             (unsafe { &mut *argument.cast::<F>() })()
@@ -226,8 +247,8 @@ impl WaitQueue {
         }
     }
 
-    /// Wakes all; in-band context only (the queue's lock sleeps on PREEMPT_RT).
-    pub fn wake_all(&self) {
+    /// Wakes all; the queue's lock sleeps on PREEMPT_RT.
+    pub fn wake_all(&self, _inband: &Inband<'_>) {
         // SAFETY: initialised in `new`.
         unsafe { bindings::wake_up_all(self.0.get().cast()) };
     }

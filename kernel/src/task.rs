@@ -4,6 +4,7 @@
 
 use bindings::task_struct;
 use core::mem::MaybeUninit;
+use inband::Inband;
 
 /// The calling thread's task; valid while that thread runs.
 #[inline(always)]
@@ -27,7 +28,7 @@ pub fn current_effective_priority() -> i32 {
 }
 
 /// Whether the calling thread holds `CAP_SYS_NICE`.
-pub fn capable_sys_nice() -> bool {
+pub fn capable_sys_nice(_inband: &Inband<'_>) -> bool {
     // SAFETY: task context.
     unsafe { bindings::capable(bindings::CAP_SYS_NICE as i32) }
 }
@@ -91,7 +92,10 @@ fn text<const N: usize>(bytes: &[core::ffi::c_char; N]) -> &str {
 ///
 /// What `find` gives, called inside an RCU read-side section, is a task whose memory is given back a grace period later at
 /// the earliest.
-pub unsafe fn describe(find: impl FnOnce() -> Option<*mut task_struct>) -> Option<Description> {
+pub unsafe fn describe(
+    _inband: &Inband<'_>,
+    find: impl FnOnce() -> Option<*mut task_struct>,
+) -> Option<Description> {
     let mut described = MaybeUninit::zeroed();
     // SAFETY: always allowed.
     unsafe { bindings::rcu_read_lock() };

@@ -10,6 +10,7 @@ use crate::error::Result;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU64, Ordering};
+use inband::Inband;
 
 /// `CLOCK_MONOTONIC`, in nanoseconds.
 #[cfg(not(oob_core_evl))]
@@ -41,9 +42,16 @@ pub fn monotonic_ns() -> u64 {
     unsafe { bindings::ktime_get_mono_fast_ns() }
 }
 
-/// Sleeps for `min_us` to `max_us`; in-band.
-pub fn sleep_us(min_us: u32, max_us: u32) {
-    // SAFETY: the in-band context is the caller's promise, as for every function that says it sleeps.
+/// Whether timers expire at their dates, and not at the next tick only. Where they do not, the machine may lack a clock that
+/// goes on while interrupts are off, too, so that whoever spins there for a date spins for ever.
+pub fn is_high_resolution() -> bool {
+    // SAFETY: always allowed.
+    unsafe { bindings::hrtimer_resolution() == 1 }
+}
+
+/// Sleeps for `min_us` to `max_us`.
+pub fn sleep_us(_inband: &Inband<'_>, min_us: u32, max_us: u32) {
+    // SAFETY: in-band, by the token.
     unsafe { bindings::usleep_range(min_us.into(), max_us.into()) };
 }
 
@@ -53,8 +61,9 @@ pub type HardTimer<H> = HrTimer<H>;
 #[cfg(oob_core_evl)]
 pub use evl::EvlTimer as HardTimer;
 
-/// What a timer calls, in hard interrupt context; on EVL in its out-of-band tick.
-pub trait TimerHandler: Sync {
+/// What a timer calls, in hard interrupt context; on EVL in its out-of-band tick. It borrows nothing, as a timer that is
+/// forgotten stays armed.
+pub trait TimerHandler: Sync + 'static {
     /// The timer has expired. `missed`: how many of its dates have passed without a call of their own and without a call
     /// having been told; so calls and missed dates together are all dates that have passed. Where a call comes a period
     /// late or more, it may be the next one that is told.
@@ -88,13 +97,14 @@ impl<H: TimerHandler> HrTimer<H> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(handler: H) -> Result<Self> {
-        let inner = KBox::new(Inner {
+    pub fn new(inband: &Inband<'_>, handler: H) -> Result<Self> {
+        let inner = Inner {
             timer: UnsafeCell::new(MaybeUninit::zeroed()),
             period: AtomicU64::new(0),
             missed: AtomicU64::new(0),
             handler,
-        })?;
+        };
+        let inner = KBox::new(inband, inner)?;
         // SAFETY: the memory stays until `drop`; `expire` gets a pointer into an `Inner<H>`.
         unsafe { bindings::hrtimer_setup(inner.timer.get().cast(), Some(Self::expire)) };
         Ok(Self(inner))
@@ -122,9 +132,19 @@ impl<H: TimerHandler> HrTimer<H> {
         };
     }
 
-    /// Disarms, and waits until no handler runs any more. In task context, and not from the handler.
+    /// Disarms, and waits until no handler runs any more.
+    pub fn cancel(&self, _inband: &Inband<'_>) {
+        // SAFETY: in-band task context, by the token.
+        unsafe { self.cancel_spinning() };
+    }
+
+    /// The same for what is out-of-band on this core alone: a task, which spins while the handler runs, and never sleeps.
+    ///
+    /// # Safety
+    ///
+    /// In task context, with nothing held that the handler takes.
     #[inline]
-    pub fn cancel(&self) {
+    pub unsafe fn cancel_spinning(&self) {
         self.0.period.store(0, Ordering::Relaxed);
         // SAFETY: initialised in `new`.
         unsafe { bindings::hrtimer_cancel(self.0.timer.get().cast()) };
@@ -163,6 +183,7 @@ impl<H: TimerHandler> Inner<H> {
 
 impl<H: TimerHandler> Drop for HrTimer<H> {
     fn drop(&mut self) {
-        self.cancel();
+        // SAFETY: in-band, as for every drop of what sleeps.
+        unsafe { self.cancel_spinning() };
     }
 }

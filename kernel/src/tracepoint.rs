@@ -6,6 +6,7 @@ use crate::error::{Result, code, to_result};
 use bindings as b;
 use core::ffi::{CStr, c_void};
 use core::ptr;
+use inband::Inband;
 
 /// A probe on a tracepoint, found by name because few of them are exported.
 ///
@@ -34,7 +35,11 @@ impl Probe {
     /// # Errors
     ///
     /// `ENOENT` where the kernel has no such tracepoint; those of `tracepoint_probe_register`.
-    pub unsafe fn new(name: &'static CStr, function: *mut c_void) -> Result<Self> {
+    pub unsafe fn new(
+        _inband: &Inband<'_>,
+        name: &'static CStr,
+        function: *mut c_void,
+    ) -> Result<Self> {
         let mut search = Search {
             name,
             found: ptr::null_mut(),

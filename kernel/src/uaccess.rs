@@ -7,9 +7,12 @@
 //!   exchange calls:   read_oob, write_oob --------> copy, page faults off --page missing--> counted; copy, with page faults
 //! ```
 //!
-//! A program that has locked its memory never sleeps in the second way.
+//! A program that has locked its memory does not sleep in the second way, but where a page is locked and yet not to be had at
+//! once: one to write to that a `fork` has made copy-on-write, one that compaction is just moving.
 
 use crate::error::{Result, code};
+use core::marker::PhantomData;
+use inband::Inband;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 #[cfg(not(oob_core_evl))]
@@ -71,14 +74,14 @@ mod core_copies {
     pub(super) use bindings::{raw_copy_from_user as from_user, raw_copy_to_user as to_user};
 }
 
-/// An address that a user gave; nothing is known of it.
+/// An address that a user gave; nothing is known of it. It stays in the call that it was given to: no handler can keep it.
 #[derive(Clone, Copy, Debug)]
-pub struct UserPtr(usize);
+pub struct UserPtr(usize, PhantomData<*mut ()>);
 
 impl UserPtr {
     /// Wraps the argument of a system call.
-    pub const fn new(address: usize) -> Self {
-        Self(address)
+    pub(crate) const fn new(address: usize) -> Self {
+        Self(address, PhantomData)
     }
 
     /// Reads a `T`; may fault pages in.
@@ -86,7 +89,7 @@ impl UserPtr {
     /// # Errors
     ///
     /// `EFAULT`.
-    pub fn read<T: FromBytes + IntoBytes>(self) -> Result<T> {
+    pub fn read<T: FromBytes + IntoBytes>(self, _inband: &Inband<'_>) -> Result<T> {
         let mut value = T::new_zeroed();
         let to = (&raw mut value).cast();
         // SAFETY: `value` has that many bytes, any content is valid for it; the user's side is checked by the call.
@@ -145,7 +148,7 @@ impl UserPtr {
     /// # Errors
     ///
     /// `EFAULT`.
-    pub fn write<T: IntoBytes + Immutable>(self, value: &T) -> Result {
+    pub fn write<T: IntoBytes + Immutable>(self, _inband: &Inband<'_>, value: &T) -> Result {
         let from = value.as_bytes();
         // SAFETY: `from` has that many initialised bytes; the user's side is checked by the call.
         let left = unsafe {
@@ -155,17 +158,18 @@ impl UserPtr {
     }
 }
 
-/// The buffer of a `read` or `write`; each part of it is used once, from the beginning on.
+/// The buffer of a `read` or `write`; each part of it is used once, from the beginning on. It stays in its call, too.
 #[derive(Debug)]
 pub struct UserSlice {
-    address: usize,
+    next: UserPtr,
     len: usize,
 }
 
 impl UserSlice {
     /// Wraps the arguments of a system call.
-    pub const fn new(address: usize, len: usize) -> Self {
-        Self { address, len }
+    pub(crate) const fn new(address: usize, len: usize) -> Self {
+        let next = UserPtr::new(address);
+        Self { next, len }
     }
 
     /// Bytes that are left.
@@ -179,10 +183,10 @@ impl UserSlice {
     }
 
     fn advance(&mut self, by: usize) -> Result<UserPtr> {
-        let at = UserPtr::new(self.address);
+        let at = self.next;
         self.len = self.len.checked_sub(by).ok_or(code::EFAULT)?;
         // An address that goes round is no user's: the copy refuses it.
-        self.address = self.address.wrapping_add(by);
+        self.next = UserPtr::new(at.0.wrapping_add(by));
         Ok(at)
     }
 

@@ -120,12 +120,15 @@ pub trait Channel {
 
     /// Writes `transfer` into `slot` of `memory`. Touches no register.
     ///
-    /// The caller does not prepare a slot again while a transfer from it is under way.
-    ///
     /// # Errors
     ///
     /// See [`PrepareError`].
-    fn prepare(
+    ///
+    /// # Safety
+    ///
+    /// Whenever the transfer is pulsed, the device may read or write the memory that it names, and the slot still holds it:
+    /// a slot is not prepared again while a transfer from it is under way.
+    unsafe fn prepare(
         &self,
         memory: &DescriptorMemory,
         slot: usize,

@@ -65,8 +65,8 @@ pub trait Env: Clock {
     /// Sleeps for about 100 us.
     fn nap(&self, inband: &Inband<'_>);
 
-    /// The gate may let an in-band message through now: wake those who wait. Called in-band.
-    fn gate_opened(&self);
+    /// The gate may let an in-band message through now: wake those who wait.
+    fn gate_opened(&self, inband: &Inband<'_>);
 }
 
 /// Memory that the kernel edge made for a chip select.

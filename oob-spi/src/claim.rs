@@ -86,6 +86,11 @@ impl Snapshot {
         self.0 & WANTED != 0 || self.phase() == Phase::Inband
     }
 
+    /// Whether a stop frame waits to be sent.
+    pub(crate) const fn owes_stop(self) -> bool {
+        self.0 & STOPS != 0
+    }
+
     #[inline]
     const fn with(self, phase: Phase) -> Self {
         let bits = match phase {

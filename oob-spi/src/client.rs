@@ -8,6 +8,7 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use evl::stage::Inband;
 use kernel::alloc::KBox;
 use kernel::bindings as b;
 use kernel::error::{Result, from_err_ptr, to_result};
@@ -56,7 +57,7 @@ impl Handle {
         unsafe { oobkit_spi_interrupt(self.0.as_ptr(), call::<F>, argument.cast_mut().cast()) }
     }
 
-    /// Begins an in-band message: waits while oob mode is on. Sleeps.
+    /// Begins an in-band message: waits while oob mode is on.
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ impl Handle {
     /// # Safety
     ///
     /// The registration that gave the handle is alive.
-    pub unsafe fn enter_inband(&self) -> Result {
+    pub unsafe fn enter_inband(&self, _inband: &Inband<'_>) -> Result {
         // SAFETY: the bus is alive by contract.
         to_result(unsafe { oobkit_spi_enter_inband(self.0.as_ptr()) }).map(|_| ())
     }
@@ -116,7 +117,7 @@ impl<C: Controller> Table<C> {
 }
 
 impl<C: Controller + Send> Registration<C> {
-    /// Registers a bus, without nodes as yet. Sleeps.
+    /// Registers a bus, without nodes as yet.
     ///
     /// # Safety
     ///
@@ -125,7 +126,11 @@ impl<C: Controller + Send> Registration<C> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub unsafe fn new(device: *mut b::device, controller: KBox<UnsafeCell<C>>) -> Result<Self> {
+    pub unsafe fn new(
+        _inband: &Inband<'_>,
+        device: *mut b::device,
+        controller: KBox<UnsafeCell<C>>,
+    ) -> Result<Self> {
         // SAFETY: table and controller fit; the box outlives the bus, which `drop` unregisters.
         let bus = from_err_ptr(unsafe {
             oobkit_spi_register(device, Table::<C>::OPS, controller.get().cast())
@@ -138,18 +143,18 @@ impl<C: Controller + Send> Registration<C> {
         })
     }
 
-    /// Makes the nodes `/dev/oob/spidev<bus_num>.<chip select>`; once. Sleeps.
+    /// Makes the nodes `/dev/oob/spidev<bus_num>.<chip select>`; once.
     ///
     /// # Errors
     ///
     /// Those of `misc_register`.
-    pub fn publish(&mut self, bus_num: u32) -> Result {
+    pub fn publish(&mut self, _inband: &Inband<'_>, bus_num: u32) -> Result {
         // SAFETY: registered since `new`.
         to_result(unsafe { oobkit_spi_publish(self.bus.0.as_ptr(), bus_num) }).map(|_| ())
     }
 
-    /// Ends oob mode everywhere, for good: the controller is in-band's alone from here on. Sleeps.
-    pub fn gone(&self) {
+    /// Ends oob mode everywhere, for good: the controller is in-band's alone from here on.
+    pub fn gone(&self, _inband: &Inband<'_>) {
         // SAFETY: registered since `new`.
         unsafe { oobkit_spi_gone(self.bus.0.as_ptr()) };
     }

@@ -45,7 +45,7 @@ pub struct Limits {
     pub min_speed_hz: u32,
     /// Highest clock, in Hz; a faster request is capped to it.
     pub max_speed_hz: u32,
-    /// Bit `n - 1` is set where words of `n` bits are possible.
+    /// Bit `n - 1` is set where words of `n` bits are possible. A word takes 1, 2 or 4 bytes of the frame.
     pub word_bits: u32,
     /// The `MODE_*` bits that may be set.
     pub modes: u32,
@@ -87,7 +87,8 @@ pub struct Setup {
     pub speed_hz: u32,
     /// Bits per word.
     pub bits_per_word: u8,
-    /// Bytes per frame, at least 1.
+    /// Bytes per frame, at least 1: whole words, which the framework sees to for whatever [`Limits::word_bits`] a controller
+    /// has.
     pub frame_len: u32,
     /// Delays round the chip select.
     pub delays: Delays,
@@ -156,7 +157,7 @@ pub enum PrepareError {
     Speed,
     /// DMA is needed and no channel, or no memory for its descriptors, can be had.
     NoDma,
-    /// The chip select is to be active high, which the controller cannot do for frames that go by DMA.
+    /// The chip select is to be active high, which the controller cannot do for frames that go by DMA, or beside them.
     ActiveHigh,
 }
 
@@ -246,7 +247,12 @@ pub trait Controller {
     /// # Errors
     ///
     /// See [`PrepareError`].
-    fn prepare(
+    ///
+    /// # Safety
+    ///
+    /// The memory is as `memory` says, for processor and device, until [`Self::terminate`]; nothing but the two of them, and
+    /// user space, reads or writes it meanwhile.
+    unsafe fn prepare(
         &mut self,
         inband: &Inband<'_>,
         setup: &Setup,

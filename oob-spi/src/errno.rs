@@ -119,7 +119,7 @@ errors! {
         FrameEmpty = ENODATA,
         /// frames longer than the controller or a buffer can have.
         FrameTooLong = EMSGSIZE,
-        /// frames that are not whole words.
+        /// frames that are not whole words; never where the controller's words are single bytes, as BCM2835's are.
         FrameNotWords = EBADMSG,
         /// the controller has no such word.
         BitsPerWord = EPROTONOSUPPORT,
@@ -139,7 +139,7 @@ errors! {
         NoMemory = ENOMEM,
         /// no DMA channel or descriptors.
         NoDma = EIO,
-        /// a chip select that is active high, for frames by DMA, on a controller that cannot do that.
+        /// a chip select that is active high, for frames by DMA or beside them, on a controller that cannot do that.
         ActiveHigh = EOPNOTSUPP,
         /// no such chip select.
         NoSuch = ECHRNG,

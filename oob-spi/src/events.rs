@@ -25,7 +25,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let now = self.env.now();
         match slot.state() {
             State::On if slot.is_timer_driven() => slot.counters.overruns.add(missed),
-            State::Stopped => return self.serve(),
+            State::Stopped => return self.serve(chip_select, slot),
             _ => return,
         }
         let Ok(hold) = self.claim_now() else {
@@ -58,8 +58,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let now = self.env.now();
         match slot.state() {
             State::On => {}
-            State::Stopped => return self.serve(),
+            State::Stopped => return self.serve(chip_select, slot),
             _ => return,
+        }
+        // An owner that waits for a timer's frame is in its call, however late the timer is.
+        if slot.has_waiter() {
+            slot.last_call.store(now.0, Ordering::Relaxed);
         }
         let last = slot.last_call.load(Ordering::Relaxed);
         if last != slot.watch_seen.load(Ordering::Relaxed) {

@@ -13,13 +13,13 @@
 //! - A frame that is overdue is ended by its waiter, or, where it flies solo, by whoever next finds it in the way.
 //! - `release` sends the stop frames that were asked for while the claim was held.
 
-use crate::bus::{Bus, Env};
+use crate::bus::{Bus, Env, Flight};
 use crate::claim::{Hold, Next, Phase, Snapshot};
 use crate::controller::{Controller, Outcome, Path, Pulse, TransferError, Wait, Which};
 use crate::errno::RunError;
 use crate::slot::{Slot, State, StopFrame};
 use crate::sync::Ordering;
-use evl::time::{Instant, Ns};
+use evl::time::{Instant, Ns, Timer};
 use evl::wait::Flag;
 
 pub(crate) type Ended = Result<(), TransferError>;
@@ -36,18 +36,28 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     #[cold]
     fn claim_from(&self, seen: Snapshot) -> Result<Hold, Snapshot> {
-        match seen.is_inband() {
-            true => Err(seen),
-            false => self.take_overdue(seen, self.env.now()).ok_or(seen),
+        if seen.is_inband() {
+            return Err(seen);
         }
+        let hold = self.take_overdue(seen, self.env.now()).ok_or(seen)?;
+        if !self.claim.read().owes_stop() {
+            return Ok(hold);
+        }
+        // Stop frames go first: frames of another chip select that hang one after the other must not keep them back.
+        self.release(hold);
+        self.claim.claim()
     }
 
     /// Takes the claim from a frame that flies solo and is overdue.
     pub(crate) fn take_overdue(&self, seen: Snapshot, now: Instant) -> Option<Hold> {
-        if seen.phase() != Phase::Solo || now.0 <= self.flight.until.load(Ordering::Relaxed) {
+        self.take_solo(seen, |flight| now.0 > flight.until.load(Ordering::Relaxed))
+    }
+
+    fn take_solo(&self, seen: Snapshot, give_up: impl FnOnce(&Flight) -> bool) -> Option<Hold> {
+        if seen.phase() != Phase::Solo || !give_up(&self.flight) {
             return None;
         }
-        // The date belongs to the frame of `seen`, or another generation is in flight and the claim is not taken.
+        // What was read belongs to the frame of `seen`, or another generation is in flight and the claim is not taken.
         let mut hold = self.claim.steal(seen)?;
         self.end_solo(&mut hold, Outcome::TimedOut);
         Some(hold)
@@ -331,13 +341,28 @@ impl<C: Controller, E: Env> Bus<C, E> {
         self.env.flag(chip_select).raise();
         // After the state: whoever serves the request finds Stopped, and whoever claims the bus later sends no frame.
         self.claim.request_stop(chip_select);
-        self.serve();
+        // Nobody waits for a frame of this chip select any more, but for the stop frame, which may fly already.
+        let is_vain = |flight: &Flight| {
+            flight.chip_select.load(Ordering::Relaxed) == chip_select
+                && flight.is_stop.load(Ordering::Relaxed) == 0
+        };
+        match self.take_solo(self.claim.read(), is_vain) {
+            Some(hold) => self.release(hold),
+            None => self.serve(chip_select, slot),
+        }
     }
 
-    /// Sends what was asked for, unless the claim's holder is about to.
-    pub(crate) fn serve(&self) {
-        if let Ok(hold) = self.claim_now() {
-            self.release(hold);
+    /// Sends what was asked for, unless the claim's holder is about to, or makes sure that it is not forgotten.
+    pub(crate) fn serve(&self, chip_select: u8, slot: &Slot) {
+        match self.claim_now() {
+            Ok(hold) => self.release(hold),
+            // Another chip select's frame, which may hang; the watch-dog, where there is one, looks again anyway.
+            Err(seen) if seen.phase() == Phase::Solo && !slot.is_watched() => {
+                let until = Instant(self.flight.until.load(Ordering::Relaxed));
+                let timer = self.env.watch_timer(chip_select);
+                timer.start(until.after(Ns(1)), Ns(0));
+            }
+            Err(_) => {}
         }
     }
 }

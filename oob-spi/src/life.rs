@@ -75,7 +75,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
             .ok_or(EnableError::NoMemory)
             .and_then(|block| self.switch_on(inband, slot, &plan, block, is_first));
         if on.is_err() && is_first {
-            self.leave_gate();
+            self.leave_gate(inband);
         }
         on.map(|()| abi::Enable {
             iobuf_len: plan.layout.iobuf_len,
@@ -90,7 +90,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         while !self.gate.try_enter_oob() {
             if self.env.now() >= end {
                 if self.gate.give_up_oob() {
-                    self.env.gate_opened();
+                    self.env.gate_opened(inband);
                 }
                 return Err(EnableError::BusHeld);
             }
@@ -99,9 +99,9 @@ impl<C: Controller, E: Env> Bus<C, E> {
         Ok(())
     }
 
-    fn leave_gate(&self) {
+    fn leave_gate(&self, inband: &Inband<'_>) {
         if self.gate.exit_oob() {
-            self.env.gate_opened();
+            self.env.gate_opened(inband);
         }
     }
 
@@ -116,7 +116,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let frames = frame_memory(&plan.layout, block).ok_or(EnableError::FrameTooLong)?;
         let mut hold = self.claim_inband(inband);
         let prepared = self.controller(&mut hold, |controller| {
-            let prepared = controller.prepare(inband, &plan.setup, &frames)?;
+            // SAFETY: the block is there until oob mode has ended, by `enable`'s contract, and that is after `terminate`.
+            let prepared = unsafe { controller.prepare(inband, &plan.setup, &frames) }?;
             if prepared.wire > validate::MAX_WIRE {
                 controller.terminate(inband, plan.setup.chip_select);
                 return Err(EnableError::TooSlow);
@@ -188,8 +189,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
         with_stop: bool,
     ) {
         let owes_stop = slot.replace_state(during) == State::Stopped || with_stop;
-        self.env.trigger_timer(chip_select).stop();
-        self.env.watch_timer(chip_select).stop();
+        self.env.trigger_timer(chip_select).stop(inband);
+        self.env.watch_timer(chip_select).stop(inband);
         self.send_waiter_away(inband, chip_select, slot);
         let mut hold = self.claim_inband(inband);
         if owes_stop && slot.stop() == StopFrame::Armed {
@@ -222,7 +223,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         }
         self.release(hold);
         if is_last {
-            self.leave_gate();
+            self.leave_gate(inband);
         }
     }
 
@@ -261,7 +262,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         slot.admit()?;
         self.is_owner(owner)?;
         validate::check_stop(args, slot.wire(), slot.spin())?;
-        self.env.watch_timer(chip_select).stop();
+        self.env.watch_timer(chip_select).stop(inband);
         let mut hold = self.claim_inband(inband);
         // The fail-safe may have tripped just now; its stop frame is not to be replaced.
         let admitted = slot.admit();
@@ -314,15 +315,14 @@ impl<C: Controller, E: Env> Bus<C, E> {
         self.is_owner(owner)?;
         let trigger = validate::check_trigger(args, slot.wire(), slot.spin())?;
         let timer = self.env.trigger_timer(chip_select);
-        timer.stop();
+        timer.stop(inband);
         // Claimed first, so that no call takes the flag from the thread that is sent away.
         let hold = self.claim_inband(inband);
         // It waits for the old timer's frames; it sees that its trigger is off and leaves.
         slot.trigger_period.store(0, Ordering::Release);
         self.send_waiter_away(inband, chip_select, slot);
         let admitted = slot.admit();
-        if let (Ok(()), Trigger::Timer { first, period }) = (admitted, trigger) {
-            slot.trigger_first.store(first.0, Ordering::Relaxed);
+        if let (Ok(()), Trigger::Timer { period, .. }) = (admitted, trigger) {
             slot.trigger_period.store(period.0, Ordering::Release);
         }
         self.release(hold);

@@ -64,16 +64,16 @@ struct Line {
 }
 
 impl Line {
-    fn new(chip_select: u8) -> Result<Self> {
+    fn new(inband: &Inband<'_>, chip_select: u8) -> Result<Self> {
         let tick = |call| Tick {
             bus: AtomicPtr::new(core::ptr::null_mut()),
             chip_select,
             call,
         };
         Ok(Self {
-            flag: TaskFlag::new()?,
-            trigger: HardTimer::new(tick(CoreBus::trigger_tick))?,
-            watch: HardTimer::new(tick(CoreBus::watch_tick))?,
+            flag: TaskFlag::new(inband)?,
+            trigger: HardTimer::new(inband, tick(CoreBus::trigger_tick))?,
+            watch: HardTimer::new(inband, tick(CoreBus::watch_tick))?,
         })
     }
 
@@ -137,12 +137,12 @@ impl Env for KernelEnv {
         kernel::task::signal_pending()
     }
 
-    fn nap(&self, _inband: &Inband<'_>) {
-        sleep_us(100, 200);
+    fn nap(&self, inband: &Inband<'_>) {
+        sleep_us(inband, 100, 200);
     }
 
-    fn gate_opened(&self) {
-        self.gate.wake_all();
+    fn gate_opened(&self, inband: &Inband<'_>) {
+        self.gate.wake_all(inband);
     }
 }
 
@@ -191,32 +191,35 @@ struct Shared {
 impl Shared {
     /// In a frame of its own: the bus passes over the stack, which is scarce in a kernel.
     #[inline(never)]
-    fn new(controller: Remote, device: *mut b::device) -> Result<KArc<Self>> {
+    fn new(inband: &Inband<'_>, controller: Remote, device: *mut b::device) -> Result<KArc<Self>> {
         static INBAND: LockClass = LockClass::new();
         static GATE: LockClass = LockClass::new();
         let env = KernelEnv {
             lines: [
-                Line::new(0)?,
-                Line::new(1)?,
-                Line::new(2)?,
-                Line::new(3)?,
-                Line::new(4)?,
-                Line::new(5)?,
-                Line::new(6)?,
-                Line::new(7)?,
+                Line::new(inband, 0)?,
+                Line::new(inband, 1)?,
+                Line::new(inband, 2)?,
+                Line::new(inband, 3)?,
+                Line::new(inband, 4)?,
+                Line::new(inband, 5)?,
+                Line::new(inband, 6)?,
+                Line::new(inband, 7)?,
             ],
-            gate: WaitQueue::new(c"oob_spi gate", &GATE)?,
+            gate: WaitQueue::new(inband, c"oob_spi gate", &GATE)?,
         };
         let state = InbandState {
             settings: [Settings::default(); MAX_CHIP_SELECTS],
             sessions: Sessions::default(),
             buffers: Buffers::new(device),
         };
-        let inband = Mutex::new(state, c"oob_spi inband", &INBAND)?;
-        let shared = KArc::new(Self {
-            bus: Bus::new(controller, env),
+        let state = Mutex::new(inband, state, c"oob_spi inband", &INBAND)?;
+        let shared = KArc::new(
             inband,
-        })?;
+            Self {
+                bus: Bus::new(controller, env),
+                inband: state,
+            },
+        )?;
         let address = (&raw const *shared).cast_mut();
         for timer in shared.bus.env().lines.iter().flat_map(Line::timers) {
             timer.handler().bus.store(address, Ordering::Release);
@@ -227,8 +230,10 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        // SAFETY: in-band, as for every drop of what sleeps.
+        let inband = unsafe { Inband::assume() };
         for timer in self.bus.env().lines.iter().flat_map(Line::timers) {
-            timer.cancel();
+            timer.cancel(&inband);
         }
     }
 }
@@ -278,20 +283,22 @@ impl Name {
     }
 }
 
-fn register(device: *mut b::device, controller: Remote) -> Result<KBox<Registered>> {
+fn register(
+    inband: &Inband<'_>,
+    device: *mut b::device,
+    controller: Remote,
+) -> Result<KBox<Registered>> {
     static NODES: LockClass = LockClass::new();
-    let shared = Shared::new(controller, device)?;
+    let shared = Shared::new(inband, controller, device)?;
     let none = [const { None }; MAX_CHIP_SELECTS];
-    KBox::new(Registered {
-        shared,
-        nodes: Mutex::new(none, c"oob_spi nodes", &NODES)?,
-    })
+    let nodes = Mutex::new(inband, none, c"oob_spi nodes", &NODES)?;
+    KBox::new(inband, Registered { shared, nodes })
 }
 
 impl Registered {
-    fn publish(&self, bus_num: u32) -> Result {
+    fn publish(&self, inband: &Inband<'_>, bus_num: u32) -> Result {
         let chip_selects = self.shared.bus.limits().chip_selects;
-        let mut nodes = self.nodes.lock();
+        let mut nodes = self.nodes.lock(inband);
         for (chip_select, node) in (0..chip_selects).zip(nodes.iter_mut()) {
             let name = Name::of("oob-spidev", bus_num, chip_select)?;
             let path = Name::of("oob/spidev", bus_num, chip_select)?;
@@ -300,6 +307,7 @@ impl Registered {
                 chip_select,
             };
             *node = Some(miscdevice::Registration::new(
+                inband,
                 name.bytes(),
                 path.bytes(),
                 device,
@@ -308,27 +316,30 @@ impl Registered {
         Ok(())
     }
 
-    /// Ends oob mode for good. In-band.
-    fn gone(&self) {
-        let state = self.shared.inband.lock();
-        // SAFETY: called from the controller's removal only.
-        self.shared.bus.gone(&unsafe { Inband::assume() });
+    /// Ends oob mode for good.
+    fn gone(&self, inband: &Inband<'_>) {
+        let state = self.shared.inband.lock(inband);
+        self.shared.bus.gone(inband);
         drop(state);
         // No mmap begins any more that gets a buffer. Those under way hold their process's lock, and want ours.
         loop {
-            let Some(process) = self.shared.inband.lock().buffers.take_process() else {
+            let mut state = self.shared.inband.lock(inband);
+            let Some(process) = state.buffers.take_process(inband) else {
                 break;
             };
-            process.pass();
+            drop(state);
+            process.pass(inband);
         }
-        self.shared.inband.lock().buffers.revoke();
+        self.shared.inband.lock(inband).buffers.revoke(inband);
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        *self.nodes.lock() = [const { None }; MAX_CHIP_SELECTS];
-        self.gone();
+        // SAFETY: in-band, as for every drop of what sleeps.
+        let inband = unsafe { Inband::assume() };
+        *self.nodes.lock(&inband) = [const { None }; MAX_CHIP_SELECTS];
+        self.gone(&inband);
     }
 }
 
@@ -342,7 +353,9 @@ unsafe extern "C" fn oobkit_spi_register(
     let ops = unsafe { *ops };
     // SAFETY: `client::Registration` passes a controller that fits the table and lives until it unregisters.
     let remote = unsafe { Remote::new(ops, controller) };
-    match register(device, remote) {
+    // SAFETY: and has an in-band token.
+    let inband = unsafe { Inband::assume() };
+    match register(&inband, device, remote) {
         Ok(registered) => KBox::into_raw(registered).cast(),
         Err(error) => core::ptr::without_provenance_mut(error.to_errno() as isize as usize),
     }
@@ -352,13 +365,17 @@ unsafe extern "C" fn oobkit_spi_register(
 unsafe extern "C" fn oobkit_spi_publish(bus: *mut c_void, bus_num: c_uint) -> c_int {
     // SAFETY: the caller's registration is alive.
     let registered = unsafe { &*bus.cast_const().cast::<Registered>() };
-    from_result(registered.publish(bus_num).map(|()| 0))
+    // SAFETY: the caller has an in-band token.
+    let inband = unsafe { Inband::assume() };
+    from_result(registered.publish(&inband, bus_num).map(|()| 0))
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn oobkit_spi_gone(bus: *mut c_void) {
     // SAFETY: the caller's registration is alive.
-    unsafe { &*bus.cast_const().cast::<Registered>() }.gone();
+    let registered = unsafe { &*bus.cast_const().cast::<Registered>() };
+    // SAFETY: the caller has an in-band token.
+    registered.gone(&unsafe { Inband::assume() });
 }
 
 #[unsafe(no_mangle)]
@@ -395,7 +412,10 @@ unsafe extern "C" fn oobkit_spi_enter_inband(bus: *mut c_void) -> c_int {
     let limit = unsafe { (&raw const oobkit_spi_inband_wait_ms).read_volatile() };
     // Not even a fatal signal ends this: who waits may be a file system that writes back for a process that is dying, and
     // drivers take an SPI transfer for one that no signal disturbs. The limit bounds it.
-    let entered = bus.env().gate.wait(limit, || bus.gate().try_enter_inband());
+    // SAFETY: the caller has an in-band token.
+    let inband = unsafe { Inband::assume() };
+    let gate = &bus.env().gate;
+    let entered = gate.wait(&inband, limit, || bus.gate().try_enter_inband());
     if entered { 0 } else { code::EBUSY.to_errno() }
 }
 

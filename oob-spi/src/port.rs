@@ -143,7 +143,8 @@ unsafe extern "C" fn prepare<C: Controller>(
     let setup = unsafe { &*setup };
     // SAFETY: the table's contract.
     let memory = unsafe { &*memory };
-    match controller.prepare(&inband, setup, memory) {
+    // SAFETY: the table's contract.
+    match unsafe { controller.prepare(&inband, setup, memory) } {
         Ok(prepared) => {
             // SAFETY: the table's contract.
             unsafe { out.write(prepared) };
@@ -249,14 +250,14 @@ impl Controller for Remote {
         unsafe { out.assume_init() }
     }
 
-    fn prepare(
+    unsafe fn prepare(
         &mut self,
         _inband: &Inband<'_>,
         setup: &Setup,
         memory: &FrameMemory,
     ) -> Result<Prepared, PrepareError> {
         let mut out = MaybeUninit::uninit();
-        // SAFETY: by the invariants; in-band by the token.
+        // SAFETY: by the invariants; in-band by the token; of the memory by contract.
         match unsafe { (self.ops.prepare)(self.controller, setup, memory, out.as_mut_ptr()) } {
             // SAFETY: written by the call.
             OK => Ok(unsafe { out.assume_init() }),

@@ -114,7 +114,6 @@ pub(crate) struct Slot {
     limit: AtomicU64,
     /// Of the timer that starts frames; 0 where the exchange call does.
     pub(crate) trigger_period: AtomicU64,
-    pub(crate) trigger_first: AtomicU64,
     pub(crate) miss_limit: AtomicU32,
     /// Deadlines missed in a row.
     pub(crate) streak: AtomicU32,
@@ -145,7 +144,6 @@ impl Slot {
             spin: AtomicU64::new(0),
             limit: AtomicU64::new(0),
             trigger_period: AtomicU64::new(0),
-            trigger_first: AtomicU64::new(0),
             miss_limit: AtomicU32::new(0),
             streak: AtomicU32::new(0),
             watch_period: AtomicU64::new(0),

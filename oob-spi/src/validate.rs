@@ -373,15 +373,5 @@ mod tests {
                 prop_assert!(stop.miss_limit == 0 || spin <= MAX_SPIN.0);
             }
         }
-
-        #[test]
-        fn a_lists_entries_are_as_many_as_it_says(count in 0_u32..20) {
-            let mut list = abi::RunList { count, ..abi::RunList::default() };
-            match check_list(&mut list) {
-                Ok(entries) => prop_assert_eq!(entries.len(), count as usize),
-                Err(ListRefused::Empty) => prop_assert_eq!(count, 0),
-                Err(_) => prop_assert!(count > 16),
-            }
-        }
     }
 }

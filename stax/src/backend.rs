@@ -54,9 +54,10 @@ pub trait Sleep<S: Stage>: Backend {
     fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End;
 }
 
-/// A sleep for contexts that cannot: [`Sleep::sleep`] of a lock whose in-band side spins.
+/// A sleep for contexts that cannot: [`Sleep::sleep`] with an [`Atomic`](crate::Atomic).
 ///
-/// Not to be interrupted. Ends only when the other stage lets go, so the thread inside must not need this processor.
+/// Not to be interrupted. Ends when the other stage lets go or at the deadline, so without one the thread inside must not
+/// need this processor.
 pub fn spin(clock: &impl Clock, deadline: Instant, ready: impl Fn() -> bool) -> End {
     while !ready() {
         if deadline != Instant::NEVER && clock.now() >= deadline {

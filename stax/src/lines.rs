@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The lock in a kernel module: the threads of each stage sleep in a line of their own.
+//! The lock in a kernel module: the threads of each stage sleep in a line of their own, and who cannot sleep spins.
 
-use crate::backend::{Backend, End, Sleep};
+use crate::backend::{Backend, End, Sleep, spin};
 use crate::queue::Queue;
-use crate::stage::{Side, Stage};
-use evl::kcore::{Monitor, Tasks, guarded};
+use crate::stage::{Atomic, Side, Stage};
+use evl::kcore::{Monitor, Monotonic, Tasks, guarded};
 use evl::monitor::HardLock;
-use evl::stage::MayWait;
+use evl::record::Wait;
+use evl::stage::{Inband, MayWait};
 use evl::time::Instant;
 use evl::wait::WaitError;
 use kernel::error::Result;
@@ -28,11 +29,11 @@ impl Lines {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new() -> Result<Self> {
+    pub fn new(inband: &Inband<'_>) -> Result<Self> {
         Ok(Self {
-            queue: RawSpinLock::new(Queue::new(), c"stax queue", &CLASS)?,
-            oob: Monitor::new(guarded(())?),
-            inband: Monitor::new(guarded(())?),
+            queue: RawSpinLock::new(inband, Queue::new(), c"stax queue", &CLASS)?,
+            oob: Monitor::new(guarded(inband, ())?),
+            inband: Monitor::new(guarded(inband, ())?),
         })
     }
 
@@ -57,10 +58,17 @@ impl Backend for Lines {
 impl<S: Stage + MayWait> Sleep<S> for Lines {
     fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End {
         let line = self.line(S::SIDE);
-        match line.wait_until(stage, &Tasks, deadline, |()| ready().then_some(())) {
+        let ready = |(): &mut ()| ready().then_some(());
+        match line.wait_for(Wait::StageLock, stage, &Tasks, deadline, ready) {
             Ok(()) | Err(WaitError::Closed) => End::Woken,
             Err(WaitError::TimedOut) => End::TimedOut,
             Err(WaitError::Interrupted) => End::Interrupted,
         }
+    }
+}
+
+impl Sleep<Atomic<'_>> for Lines {
+    fn sleep(&self, _: &Atomic<'_>, deadline: Instant, ready: impl Fn() -> bool) -> End {
+        spin(&Monotonic, deadline, ready)
     }
 }

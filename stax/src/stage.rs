@@ -35,7 +35,7 @@ impl Side {
 
 /// Proof of running in-band where sleeping is *not* allowed: preemption or bottom halves are off, or a spinlock is held.
 ///
-/// A lock whose in-band side sleeps cannot be waited for with this token; see [`crate::spin`].
+/// Waiting with it is spinning, where the lock's backend has that; see [`crate::spin`].
 #[derive(Debug)]
 pub struct Atomic<'a>(PhantomData<(&'a (), *mut ())>);
 
@@ -44,8 +44,8 @@ impl Atomic<'_> {
     ///
     /// # Safety
     ///
-    /// For the token's whole lifetime the caller is in-band and not in a hard interrupt, and spinning does not keep a
-    /// thread of the other stage that may be inside from running on this processor.
+    /// For the token's whole lifetime the caller is in-band and not in a hard interrupt. Where its spinning could keep a
+    /// thread of the other stage that may be inside from running on this processor, it waits with deadlines only.
     pub const unsafe fn assume() -> Self {
         Self(PhantomData)
     }

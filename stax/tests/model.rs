@@ -7,9 +7,11 @@
 //! ```
 //!
 //! With 1 + 1 and 2 + 1 threads, 1 + 1 and one that destroys, 1 + 1 and one that tries: every interleaving. With 2 + 1
-//! threads that nest, spin, or have deadlines: up to 3 preemptions. With 2 + 2: up to 2. What is checked everywhere: loom
-//! finds two stages at one cell at once, a stage that does not see what the other wrote before it, and threads that sleep
-//! for ever. A deadline that has passed stands for one that passes at any moment; which moment, loom tries out.
+//! threads that nest, have deadlines or get signals: up to 3 preemptions; that spin, or beside one that destroys: up to 2; those with
+//! deadlines and those that spin also without a bound, where ignored tests are run. With 2 + 2: up to 2, or 1 where one nests and one
+//! has a deadline. What is checked everywhere: loom finds two stages at one cell at once, a stage that does not see what the other
+//! wrote before it, and threads that sleep for ever. A deadline that has passed stands for one that passes at any moment; which
+//! moment, loom tries out. A signal is a deadline by another name here.
 #![cfg(loom)]
 
 use evl::stage::{Inband, Oob};
@@ -22,8 +24,9 @@ use stax::{Atomic, Backend, End, LockError, Side, Sleep, Stage, Stax, TryLockErr
 use std::sync::atomic::{AtomicU64 as Runs, Ordering as Untracked};
 use std::sync::{Arc, Mutex as Plain};
 
-/// A deadline that has passed, and none.
+/// A deadline that has passed, one that a signal comes before, and none.
 const PAST: Instant = Instant(0);
+const SIGNAL: Instant = Instant(1);
 const NEVER: Instant = Instant::NEVER;
 
 /// Sleeps by parking; a thread that spins yields. The list of sleepers is none of loom's business: it only looks.
@@ -42,8 +45,10 @@ impl Threads {
             if ready() {
                 break End::Woken;
             }
-            if deadline == PAST {
-                break End::TimedOut;
+            match deadline {
+                PAST => break End::TimedOut,
+                SIGNAL => break End::Interrupted,
+                _ => {}
             }
             thread::park();
         };
@@ -234,11 +239,13 @@ fn check(preemptions: Option<usize>, oob: &'static [Job], inband: &'static [Job]
         let all = || oob.iter().chain(inband);
         let destroyed = all().any(|job| matches!(job, Destroy));
         let limited = all().any(|job| matches!(job, Once(PAST)));
+        let signalled = all().any(|job| matches!(job, Once(SIGNAL)));
         for result in results {
             let fine = match result {
                 Ok(_) => true,
                 Err(LockError::Dead) => destroyed,
                 Err(LockError::TimedOut) => limited,
+                Err(LockError::Interrupted) => signalled,
                 Err(_) => false,
             };
             assert!(fine, "{result:?}");
@@ -273,6 +280,13 @@ fn one_and_one_twice() {
 fn one_and_one_with_deadlines() {
     check(None, &[Once(PAST)], &[Once(PAST)]);
     check(None, &[Twice], &[Once(PAST)]);
+}
+
+#[test]
+fn one_and_one_with_signals() {
+    check(None, &[Once(SIGNAL)], &[Once(SIGNAL)]);
+    check(None, &[Twice], &[Once(SIGNAL)]);
+    check(None, &[Once(SIGNAL)], &[Twice]);
 }
 
 #[test]
@@ -320,8 +334,27 @@ fn two_and_one_with_deadlines() {
 }
 
 #[test]
+fn two_and_one_with_signals() {
+    check(Some(3), &[Once(NEVER), Once(SIGNAL)], &[Once(NEVER)]);
+    check(Some(3), BOTH, &[Once(SIGNAL)]);
+}
+
+#[test]
 fn two_and_one_spinning() {
     check(Some(2), BOTH, &[Spin]);
+}
+
+#[test]
+#[ignore = "takes four minutes"]
+fn two_and_one_with_deadlines_in_full() {
+    check(None, &[Once(NEVER), Once(PAST)], &[Once(NEVER)]);
+    check(None, BOTH, &[Once(PAST)]);
+}
+
+#[test]
+#[ignore = "takes four minutes"]
+fn two_and_one_spinning_in_full() {
+    check(None, BOTH, &[Spin]);
 }
 
 #[test]

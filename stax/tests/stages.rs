@@ -28,7 +28,10 @@ impl Lines {
         Self {
             host: host.clone(),
             queue: HostLock::new(host, Queue::new()),
-            lines: [host.monitor(()), host.monitor(())],
+            lines: [
+                host.monitor(&host.inband(), ()),
+                host.monitor(&host.inband(), ()),
+            ],
             looks_in_line: true,
         }
     }

@@ -8,6 +8,7 @@
 //!     STAX_DESTROY  ends the lock
 //!     STAX_TOTAL    what was counted inside
 //!     STAX_LOSE     wakes nobody where it should, once: so that a test sees that it would see that
+//!     write         plants a defect, for the debug kernel to see: module/plants.rs
 //!   open /dev/oob/trial-files --> files.rs
 //!     services.rs   one scene for each promise of the stage's other services
 //! ```
@@ -38,6 +39,10 @@ pub const STAX_TOTAL: u32 = ioc::ior::<Total>(b'T', 3);
 /// Has the next wake-up of the lock's not happen, whoever it is for.
 pub const STAX_LOSE: u32 = ioc::io(b'T', 4);
 
+/// As [`STAX_HAMMER`], in-band, where it cannot sleep: with a spinlock held it spins for some 100 us at most. What is counted as
+/// busy is entered later, by spinning.
+pub const STAX_SPIN: u32 = ioc::iowr::<Hammer>(b'T', 5);
+
 /// Argument of [`STAX_HAMMER`]: what to do, and what was done.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
@@ -48,6 +53,8 @@ pub struct Hammer {
     pub seed: u64,
     /// In: date on `CLOCK_MONOTONIC`.
     pub until_ns: u64,
+    /// In: how long to stay inside, once, unless a signal comes; 0: again and again, at random.
+    pub hold_ns: u64,
     /// Times that this thread entered, nested entries not counted.
     pub entered: u64,
     /// Times that it entered once more from inside.

@@ -8,7 +8,7 @@ mod bench;
 mod bench {
     //! What is measured are instructions, beside mainline's ways: nothing for EVL.
 
-    pub(super) const fn init() -> kernel::error::Result {
+    pub(super) const fn init(_inband: &evl::stage::Inband<'_>) -> kernel::error::Result {
         Ok(())
     }
 
@@ -17,6 +17,8 @@ mod bench {
 mod files;
 mod interrupt;
 mod mutex;
+mod plants;
+mod pool;
 mod relay;
 mod stax;
 mod support;
@@ -26,10 +28,11 @@ mod work;
 
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicPtr, Ordering};
+use evl::stage::Inband;
 use kernel::alloc::KBox;
 use kernel::error::{Result, code, from_result};
 use kernel::miscdevice::{File, Registration};
-use kernel::uaccess::UserPtr;
+use kernel::uaccess::{UserPtr, UserSlice};
 
 static DEVICE: AtomicPtr<Registration<Trial>> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -45,7 +48,9 @@ impl Trial {
     fn scene(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         // SAFETY: in an out-of-band call, nothing held.
         unsafe { kernel::bindings::evl_leave_oob() };
-        Some(self.ioctl(command, argument))
+        // SAFETY: it has just gone in-band, in a call.
+        let inband = unsafe { Inband::assume() };
+        Some(self.ioctl(&inband, command, argument))
     }
 
     /// The call goes on to the in-band ones.
@@ -58,10 +63,10 @@ impl Trial {
 impl File for Trial {
     type Device = ();
 
-    fn open(_device: &()) -> Result<Self> {
+    fn open(inband: &Inband<'_>, _device: &()) -> Result<Self> {
         Ok(Self {
-            stax: stax::Trial::new()?,
-            thread: thread::Trial::new()?,
+            stax: stax::Trial::new(inband)?,
+            thread: thread::Trial::new(inband)?,
         })
     }
 
@@ -71,14 +76,24 @@ impl File for Trial {
         exchanged.or_else(|| self.scene(command, argument))
     }
 
-    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+    /// What is written names a defect that is planted, in-band.
+    fn oob_write(&self, _buffer: UserSlice) -> Option<Result<usize>> {
+        support::with_oob(|_| Err(code::EPERM))
+    }
+
+    fn inband_write(&self, inband: &Inband<'_>, buffer: UserSlice) -> Result<usize> {
+        plants::write(inband, buffer)
+    }
+
+    fn ioctl(&self, inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32> {
         let services: &[&dyn Fn() -> Result<i32>] = &[
-            &|| self.stax.ioctl(command, argument),
-            &|| mutex::ioctl(command, argument),
-            &|| self.thread.ioctl(command, argument),
-            &|| work::ioctl(command, argument),
-            &|| timer::ioctl(command, argument),
-            &|| interrupt::ioctl(command, argument),
+            &|| self.stax.ioctl(inband, command, argument),
+            &|| mutex::ioctl(inband, command, argument),
+            &|| self.thread.ioctl(inband, command, argument),
+            &|| work::ioctl(inband, command, argument),
+            &|| timer::ioctl(inband, command, argument),
+            &|| pool::ioctl(inband, command, argument),
+            &|| interrupt::ioctl(inband, command, argument),
         ];
         let mut answers = services.iter().map(|service| service());
         let answer = answers.find(|answer| *answer != Err(code::ENOTTY));
@@ -88,13 +103,16 @@ impl File for Trial {
 
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_trial_init() -> c_int {
-    from_result(init().map(|()| 0))
+    // SAFETY: the kernel initialises modules in task context, with nothing held.
+    let inband = unsafe { Inband::assume() };
+    from_result(init(&inband).map(|()| 0))
 }
 
-fn init() -> Result {
-    let device = KBox::new(Registration::new(b"oob-trial", b"oob/trial", ())?)?;
-    bench::init()?;
-    files::init().inspect_err(|_| bench::exit())?;
+fn init(inband: &Inband<'_>) -> Result {
+    let device = Registration::new(inband, b"oob-trial", b"oob/trial", ())?;
+    let device = KBox::new(inband, device)?;
+    bench::init(inband)?;
+    files::init(inband).inspect_err(|_| bench::exit())?;
     DEVICE.store(KBox::into_raw(device), Ordering::Relaxed);
     Ok(())
 }

@@ -168,6 +168,8 @@ pub struct Work {
     pub from_interrupt: u32,
     /// In: how long a run takes, in ns.
     pub takes_ns: u64,
+    /// In: the date to which the call waits.
+    pub until_ns: u64,
     /// In: what a run gives; out, what the call gave.
     pub result: i32,
     /// How the waits ended: an [`End`].
@@ -220,9 +222,10 @@ pub const INTERRUPT: u32 = ioc::iowr::<Interrupts>(b'T', 0x50);
 )]
 #[repr(C)]
 pub struct Interrupts {
-    /// In: the line, on which the kernel then injects interrupts; -1: a line of the trial's own, on which a timer's handler
-    /// plays the controller.
+    /// In: the line; -1: one of the trial's own, on which a timer's handler plays the controller.
     pub line: i32,
+    /// In: the I/O port of the printer port that has the line.
+    pub port: u32,
     /// In: what the handler says: 0 not mine, 1 done, 2 forward.
     pub says: u32,
     /// In: how many interrupts.
@@ -233,4 +236,31 @@ pub struct Interrupts {
     pub inband: u32,
     /// Runs of the in-band part in the thread that interrupted, or beside another one.
     pub astray: u32,
+}
+
+/// A pool's blocks go round between a timer's handler, a thread of the out-of-band stage and an in-band one.
+pub const POOL_SHARED: u32 = ioc::iowr::<Shared>(b'T', 0x60);
+
+/// Argument of [`POOL_SHARED`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Shared {
+    /// In: how many blocks.
+    pub count: u32,
+    /// In: bytes of each.
+    pub size: u32,
+    /// In: how many calls of the handler to wait for.
+    pub calls: u32,
+    /// Blocks that the handler sent.
+    pub sent: u32,
+    /// Blocks that the thread received.
+    pub received: u32,
+    /// Calls of the handler that found none free.
+    pub exhausted: u32,
+    /// Blocks that came in another order, or were not as they had been left.
+    pub spoilt: u32,
+    /// Blocks that could be taken in the end.
+    pub blocks: u32,
 }

@@ -103,7 +103,7 @@ struct oobkit_spi_info {
 	uint32_t effective_hz;
 	uint32_t path;		/* OOBKIT_SPI_PATH_* */
 	uint64_t wire_ns;
-	uint64_t limit_ns;
+	uint64_t limit_ns;	/* from a frame's start until it is given up */
 };
 
 struct oobkit_spi_stats {

@@ -10,7 +10,9 @@
 //!
 //! The numbers and layouts are those of EVL's ABI level 32 (uapi/evl/*.h, uapi/asm-generic/dovetail.h).
 
-use oobkit_abi::evl::OOB_IOCTL;
+use oobkit_abi::evl::{
+    CLONE, CLONE_THREAD, CONTROL, CloneRequest, OOB_IOCTL, SET_SCHEDPARAM, SchedAttrs,
+};
 use oobkit_abi::ioc;
 use rustix::io::Errno;
 use std::fs::File;
@@ -21,8 +23,6 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::sys;
 
-const CONTROL: &str = "/dev/evl/control";
-const CLONE_THREAD: &str = "/dev/evl/thread/clone";
 const CLOCK: &str = "/dev/evl/clock/monotonic";
 
 /// The ABI that this file speaks.
@@ -39,27 +39,6 @@ struct CoreInfo {
     shm_size: u64,
 }
 
-/// `struct evl_clone_req`.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes)]
-#[repr(C)]
-struct CloneRequest {
-    name: u64,
-    attributes: u64,
-    flags: u32,
-    ids: [u32; 3],
-    fd: u32,
-    pad: u32,
-}
-
-/// `struct evl_sched_attrs`; what follows the priority is for policies not used here.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes)]
-#[repr(C)]
-struct SchedAttrs {
-    policy: i32,
-    priority: i32,
-    rest: [u64; 2],
-}
-
 /// `struct __evl_timespec`.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes)]
 #[repr(C)]
@@ -69,8 +48,6 @@ struct Timespec {
 }
 
 const GET_COREINFO: u32 = ioc::ior::<CoreInfo>(b'C', 0);
-const CLONE: u32 = ioc::iowr::<CloneRequest>(b'f', 0);
-const SET_SCHEDPARAM: u32 = ioc::iow::<SchedAttrs>(b'T', 1);
 const DETACH_SELF: u32 = ioc::io(b'T', 7);
 const SLEEP: u32 = ioc::iow::<Timespec>(b'c', 0);
 

@@ -13,7 +13,7 @@
 //!          |                                        session.run_until(next_date)
 //!          |                                        session.read_rx(&mut status)
 //!          v                                    }
-//!   drop: unmaps, leaves oob mode, closes
+//!   .disable(): an orderly end     drop, as by `?` or a panic: the stop frame is sent
 //! ```
 //!
 //! Rules:

@@ -3,9 +3,11 @@
 //! Out-of-band SPI: fixed-size full-duplex frames through `/dev/oob/spidev<bus>.<chip select>`.
 //!
 //! ```text
-//!   Device --- enable ---> Session --- drop or disable ---> closed
-//!     mode, bits,            write_tx, read_rx      copies, no system call
-//!     speed, delays          run, run_until, run_list       the exchange calls: attached threads only
+//!   Device --- enable ---> Session --- disable: an orderly end --------------> closed
+//!     mode, bits,            |    '--- drop, by `?`, a panic: stop frame ----> closed
+//!     speed, delays          |
+//!                            write_tx, read_rx      copies, no system call
+//!                            run, run_until, run_list       the exchange calls: attached threads only
 //!                            set_stop, set_trigger, stats, info
 //! ```
 //!
@@ -152,18 +154,15 @@ impl Device {
         };
         sys::exchange::<{ abi::ENABLE_OOB_MODE }, _>(&self.file, &mut setup)
             .map_err(EnableError::from_errno)?;
-        // From here on a failure leaves oob mode again, by the drop of `on`.
-        let on = On {
-            file: self.file,
-            way: Way::here(),
-            active: true,
-        };
+        // From here on a failure leaves oob mode again, since the file is closed.
         let layout = Layout::new(&setup).ok_or(EnableError::Layout)?;
-        let mapping = Mapping::new(&on.file, layout.buffer_len).map_err(EnableError::from_errno)?;
+        let mapping =
+            Mapping::new(&self.file, layout.buffer_len).map_err(EnableError::from_errno)?;
         Ok(Session {
             mapping,
             layout,
-            on,
+            way: Way::here(),
+            file: self.file,
         })
     }
 }
@@ -197,32 +196,17 @@ impl Layout {
     }
 }
 
-/// An open device that leaves oob mode when dropped.
-#[derive(Debug)]
-struct On {
-    file: File,
-    way: Way,
-    active: bool,
-}
-
-impl Drop for On {
-    fn drop(&mut self) {
-        if self.active {
-            // The close that follows does the same, so a failure changes nothing.
-            let _ = sys::command::<{ abi::DISABLE_OOB_MODE }>(&self.file);
-        }
-    }
-}
-
 /// An SPI device in oob mode, with its frame buffer.
 ///
-/// Dropping it unmaps the buffer, leaves oob mode and closes the device.
+/// Dropping it unmaps the buffer and closes the device, which leaves oob mode and sends the stop frame, where one is set: who goes
+/// without a word has failed. An orderly end is [`Session::disable`], which sends none.
 #[derive(Debug)]
 pub struct Session {
-    // The order matters: the mapping goes first.
     mapping: Mapping,
     layout: Layout,
-    on: On,
+    way: Way,
+    // And no `Drop` that calls DISABLE: the close alone has the stop frame sent.
+    file: File,
 }
 
 impl Session {
@@ -263,15 +247,15 @@ impl Session {
         }
     }
 
-    /// Exchanges one frame, within the driver's own time limit ([`Info::limit_ns`]).
+    /// Exchanges one frame, within the driver's own time limit ([`Info::limit_ns`]); where a timer starts the frames, waits
+    /// for the next one's end.
     ///
     /// # Errors
     ///
     /// [`RunError`]; the received frame is not to be used then.
     pub fn run(&mut self) -> Result<(), RunError> {
-        self.on
-            .way
-            .command::<{ abi::RUN_OOB_XFER }>(&self.on.file)
+        self.way
+            .command::<{ abi::RUN_OOB_XFER }>(&self.file)
             .map_err(RunError::from_errno)
     }
 
@@ -285,9 +269,8 @@ impl Session {
             deadline_ns: deadline.as_nanos(),
             reserved: 0,
         };
-        self.on
-            .way
-            .exchange::<{ abi::RUN_UNTIL }, _>(&self.on.file, &mut request)
+        self.way
+            .exchange::<{ abi::RUN_UNTIL }, _>(&self.file, &mut request)
             .map_err(RunError::from_errno)
     }
 
@@ -298,9 +281,8 @@ impl Session {
     /// [`RunError`] of the first failure; [`List::results`] tells each entry's own.
     pub fn run_list(&mut self, list: &mut List, deadline: Option<Instant>) -> Result<(), RunError> {
         list.0.deadline_ns = deadline.map_or(0, Instant::as_nanos);
-        self.on
-            .way
-            .exchange::<{ abi::RUN_LIST }, _>(&self.on.file, &mut list.0)
+        self.way
+            .exchange::<{ abi::RUN_LIST }, _>(&self.file, &mut list.0)
             .map_err(RunError::from_errno)
     }
 
@@ -322,8 +304,7 @@ impl Session {
                 period_ns: nanos(period),
             },
         };
-        sys::set::<{ abi::SET_TRIGGER }, _>(&self.on.file, request)
-            .map_err(TriggerError::from_errno)
+        sys::set::<{ abi::SET_TRIGGER }, _>(&self.file, request).map_err(TriggerError::from_errno)
     }
 
     /// Sets the stop frame, which brings the device to rest when its owner fails, and when it is sent.
@@ -340,7 +321,7 @@ impl Session {
             reserved: 0,
             period_ns: nanos(policy.watch),
         };
-        sys::set::<{ abi::SET_STOP }, _>(&self.on.file, request).map_err(StopError::from_errno)
+        sys::set::<{ abi::SET_STOP }, _>(&self.file, request).map_err(StopError::from_errno)
     }
 
     /// The counters since oob mode was entered.
@@ -349,7 +330,7 @@ impl Session {
     ///
     /// [`QueryError`].
     pub fn stats(&self) -> Result<Stats, QueryError> {
-        sys::get::<{ abi::GET_STATS }, Stats>(&self.on.file).map_err(QueryError::from_errno)
+        sys::get::<{ abi::GET_STATS }, Stats>(&self.file).map_err(QueryError::from_errno)
     }
 
     /// What entering oob mode settled on: the real clock, the wire time, FIFO or DMA.
@@ -358,21 +339,18 @@ impl Session {
     ///
     /// [`QueryError`].
     pub fn info(&self) -> Result<Info, QueryError> {
-        sys::get::<{ abi::GET_INFO }, Info>(&self.on.file).map_err(QueryError::from_errno)
+        sys::get::<{ abi::GET_INFO }, Info>(&self.file).map_err(QueryError::from_errno)
     }
 
-    /// Leaves oob mode and closes the device, as a drop does, but says whether it worked.
+    /// Leaves oob mode and closes the device, without the stop frame, unless the fail-safe owes it already.
     ///
     /// # Errors
     ///
     /// [`DisableError`]; the device is closed all the same.
     pub fn disable(self) -> Result<(), DisableError> {
-        let Self {
-            mapping, mut on, ..
-        } = self;
+        let Self { mapping, file, .. } = self;
         drop(mapping);
-        on.active = false;
-        sys::command::<{ abi::DISABLE_OOB_MODE }>(&on.file).map_err(DisableError::from_errno)
+        sys::command::<{ abi::DISABLE_OOB_MODE }>(&file).map_err(DisableError::from_errno)
     }
 }
 

@@ -110,7 +110,7 @@ operation_error! {
     AttachError, "attach the thread", {
         NoCore = ENOENT: "/dev/oob/ctl is missing; load the kit's core module",
         NoAccess = EACCES: "no access to /dev/oob/ctl; run as root or change the node's owner",
-        NoCapability = EPERM: "the thread needs CAP_SYS_NICE",
+        NoCapability = EPERM: "the thread needs CAP_SYS_NICE; run as root or give the program that capability",
         WrongPolicy = EINVAL: "the thread must be SCHED_FIFO with priority 1 to 98; call Realtime::apply first",
         Already = EBUSY: "the thread is attached already",
         Abi = EPROTO: "this kernel's EVL speaks another ABI than this library, which knows level 32",
@@ -239,6 +239,11 @@ mod tests {
             AttachError::WrongPolicy
                 .to_string()
                 .contains("SCHED_FIFO with priority 1 to 98")
+        );
+        assert!(
+            AttachError::NoCapability
+                .to_string()
+                .contains("CAP_SYS_NICE; run as root")
         );
     }
 }

@@ -23,6 +23,7 @@ use crate::slave::{Sockets, Unconnected};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use evl::board::{Child, Table, WINDOW_SPI0};
+use evl::stage::Inband;
 use evl::time::Instant;
 use kernel::alloc::{KBox, VBytes};
 use kernel::debugfs::Dir;
@@ -38,7 +39,8 @@ const CORE_MHZ: u32 = 250;
 const DMA_CHANNELS: [u32; 2] = [4, 5];
 const LINES: usize = 15;
 /// What a register read takes of the board's time, as a processor waits for its bus. No document gives the figure: it was
-/// chosen so that a polling loop does not come round so often that the model's cost outgrows the frame's.
+/// chosen so that a polling loop does not come round so often that the model's cost outgrows the frame's. See
+/// `docs/benchmarks.md` for what was measured on silicon, and what depends on it.
 const READ_NS: u64 = 160;
 /// What one entry of the model costs at most. What takes longer is an emulated processor that was held up, and meanwhile
 /// the board's time went on: else its frames would end that much later, behind the driver's time limit.
@@ -137,9 +139,9 @@ fn stamp_ns() -> u64 {
 impl Vboard {
     /// In a frame of its own: the state passes over the stack, which is scarce in a kernel.
     #[inline(never)]
-    fn new() -> Result<KBox<Self>> {
+    fn new(inband: &Inband<'_>) -> Result<KBox<Self>> {
         static CLASS: LockClass = LockClass::new();
-        let mut storage = VBytes::zeroed(FLASH_LEN)?;
+        let mut storage = VBytes::zeroed(inband, FLASH_LEN)?;
         storage.as_mut().fill(0xff);
         let slaves = Sockets(Motor::new(), Flash::new(storage), Unconnected);
         let state = State {
@@ -151,10 +153,9 @@ impl Vboard {
             accesses: 0,
             stamp_ns: stamp_ns(),
         };
-        KBox::new(Self {
-            state: RawSpinLock::new(state, c"vboard", &CLASS)?,
-            timer: HardTimer::new(Tick)?,
-        })
+        let state = RawSpinLock::new(inband, state, c"vboard", &CLASS)?;
+        let timer = HardTimer::new(inband, Tick)?;
+        KBox::new(inband, Self { state, timer })
     }
 
     /// Runs `f` on the model at the board's present date, and sees to what follows from it. `bus` of what that takes is
@@ -275,8 +276,10 @@ unsafe extern "C" fn disconnect(context: *const c_void, line: u32) {
     if let Some(place) = board.state.lock().connections.get_mut(line as usize) {
         *place = None;
     }
+    // SAFETY: the table's contract: a driver goes in-band.
+    let inband = unsafe { Inband::assume() };
     // Waits for a handler that runs; the next access arms the timer again.
-    board.timer.cancel();
+    board.timer.cancel(&inband);
     board.state.lock().armed = None;
 }
 
@@ -317,19 +320,19 @@ static CHILDREN: Children = Children([
     },
 ]);
 
-fn init() -> Result {
-    let board = KBox::into_raw(Vboard::new()?);
+fn init(inband: &Inband<'_>) -> Result {
+    let board = KBox::into_raw(Vboard::new(inband)?);
     BOARD.store(board, Ordering::Release);
-    let module = new_module(board)
-        .and_then(KBox::new)
-        .inspect_err(|_| free_board())?;
+    let module = new_module(inband, board)
+        .and_then(|module| KBox::new(inband, module))
+        .inspect_err(|_| free_board(inband))?;
     MODULE.store(KBox::into_raw(module), Ordering::Relaxed);
     Ok(())
 }
 
-fn new_module(board: *const Vboard) -> Result<Module> {
+fn new_module(inband: &Inband<'_>, board: *const Vboard) -> Result<Module> {
     // SAFETY: the board outlives the module's parts.
-    let numbers = unsafe { Dir::new(c"vboard", board) }?;
+    let numbers = unsafe { Dir::new(inband, c"vboard", board) }?;
     let table = Table {
         context: board.cast(),
         now,
@@ -343,7 +346,7 @@ fn new_module(board: *const Vboard) -> Result<Module> {
         dma_channels: DMA_CHANNELS,
         children: CHILDREN.0.as_ptr(),
     };
-    let device = OwnDevice::new(c"oobkit-bcm2835-spi", -1, &table, 32)?;
+    let device = OwnDevice::new(inband, c"oobkit-bcm2835-spi", -1, &table, 32)?;
     Ok(Module {
         _device: device,
         _numbers: numbers,
@@ -351,9 +354,9 @@ fn new_module(board: *const Vboard) -> Result<Module> {
 }
 
 /// Nothing calls the board any more, but its own timer.
-fn free_board() {
+fn free_board(inband: &Inband<'_>) {
     if let Some(board) = board() {
-        board.timer.cancel();
+        board.timer.cancel(inband);
     }
     let board = BOARD.swap(core::ptr::null_mut(), Ordering::Relaxed);
     // SAFETY: `init` put a box's pointer there; its device, its numbers and its timer are done with it.
@@ -362,7 +365,9 @@ fn free_board() {
 
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_vboard_init() -> c_int {
-    from_result(init().map(|()| 0))
+    // SAFETY: the kernel initialises modules in task context, with nothing held.
+    let inband = unsafe { Inband::assume() };
+    from_result(init(&inband).map(|()| 0))
 }
 
 #[unsafe(no_mangle)]
@@ -370,5 +375,6 @@ extern "C" fn oobkit_vboard_exit() {
     let module = MODULE.swap(core::ptr::null_mut(), Ordering::Relaxed);
     // SAFETY: `init` put a box's pointer there; this runs once, after a successful `init`.
     drop(unsafe { KBox::from_raw(module) });
-    free_board();
+    // SAFETY: as in `init`.
+    free_board(&unsafe { Inband::assume() });
 }

@@ -10,6 +10,7 @@ use crate::support::{accepted, eventually, refused};
 use crate::{Guest, On, Test};
 use anyhow::{Result, ensure};
 use motor_frame::{Command, DRIVE_FULL, FLAG_BRAKE, FLAG_ENABLE};
+use oobkit::spi;
 use oobkit_abi::spi as abi;
 use rustix::io::Errno;
 use std::thread;
@@ -64,6 +65,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "fail-safe: DISABLE sends none; without a stop frame nothing does",
         on: On::Vboard,
         run: none,
+    },
+    Test {
+        name: "fail-safe: dropping the library's session sends the stop frame, its disable none",
+        on: On::Vboard,
+        run: library,
     },
     Test {
         name: "fail-safe: the program cannot spoil the stop frame once it is set",
@@ -277,6 +283,36 @@ fn none(_: &Guest) -> Result<()> {
         );
         Ok(())
     })
+}
+
+fn library(_: &Guest) -> Result<()> {
+    let driven = |speed| {
+        let mut session = spi::Device::open(0, motor::CHIP_SELECT)?.enable(16, speed)?;
+        let stop = Command::new(0, FLAG_BRAKE, 0);
+        session.set_stop(stop.as_bytes(), spi::StopPolicy::default())?;
+        session.write_tx(Command::new(1, FLAG_ENABLE, DRIVE_FULL / 4).as_bytes())?;
+        session.run()?;
+        ensure!(motor::flags()? == FLAG_ENABLE, "the motor is not driven");
+        anyhow::Ok(session)
+    };
+    let stops = || anyhow::Ok(Device::open(motor::CHIP_SELECT)?.stats()?.stops);
+    for speed in SPEEDS {
+        task::oob(|| {
+            drop(driven(speed)?);
+            brakes()?;
+            let sent = stops()?;
+            ensure!(sent == 1, "{sent} stop frames");
+            driven(speed)?.disable()?;
+            ensure!(
+                motor::flags()? == FLAG_ENABLE,
+                "disable sent the stop frame"
+            );
+            let sent = stops()?;
+            ensure!(sent == 0, "{sent} stop frames");
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 fn out_of_reach(_: &Guest) -> Result<()> {

@@ -8,11 +8,11 @@ use crate::support::motor::{DMA_HZ, FIFO_HZ, Motor, status};
 use crate::support::task::{self, date};
 use crate::support::{Random, accepted, refused};
 use crate::{Guest, On, Test};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Error, Result, bail, ensure};
 use motor_frame::FLAG_ENABLE;
 use oobkit_abi::spi as abi;
 use rustix::io::Errno;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -291,15 +291,19 @@ fn two_threads(guest: &Guest) -> Result<()> {
     // 33 ms on the wire, where there is a wire; spun out, where there is no DMA.
     let long = Frames::on(0, 4096, 1_000_000)?;
     let short = Frames::on(1, 16, 0)?;
-    let (busy_here, busy_there) = (AtomicBool::new(false), AtomicBool::new(false));
-    let over = || busy_here.load(Ordering::Relaxed) && busy_there.load(Ordering::Relaxed);
+    let rejected = |frames: &Frames| Ok::<_, Error>(frames.device.stats()?.rejected);
+    let before = [rejected(&long)?, rejected(&short)?];
+    let (busy_here, busy_there) = (AtomicU64::new(0), AtomicU64::new(0));
+    let over = || busy_here.load(Ordering::Relaxed) > 0 && busy_there.load(Ordering::Relaxed) > 0;
     let start = std::time::Instant::now();
-    let hammer = |device: &Device, busy: &AtomicBool| -> Result<()> {
+    let hammer = |device: &Device, busy: &AtomicU64| -> Result<()> {
         let _attached = task::become_oob(cpu)?;
         while !over() && start.elapsed() < Duration::from_secs(20) {
             match device.run() {
                 Ok(()) => {}
-                Err(Errno::ALREADY) => busy.store(true, Ordering::Relaxed),
+                Err(Errno::ALREADY) => {
+                    busy.fetch_add(1, Ordering::Relaxed);
+                }
                 Err(errno) => bail!("RUN: {errno}"),
             }
             // The threads may have to share a processor.
@@ -324,6 +328,9 @@ fn two_threads(guest: &Guest) -> Result<()> {
         stats.timeouts + other.timeouts == 0 && stats.frames > 0,
         "{stats:?} {other:?}"
     );
+    let told = [busy_here.into_inner(), busy_there.into_inner()];
+    let counted = [stats.rejected - before[0], other.rejected - before[1]];
+    ensure!(counted == told, "told and counted: {told:?} {counted:?}");
     Ok(())
 }
 

@@ -233,6 +233,18 @@ fn during_wait(guest: &Guest) -> Result<()> {
 }
 
 fn in_frame(guest: &Guest) -> Result<()> {
+    on_the_wire(unbind, |device| {
+        bind_to(&device)?;
+        load_all(guest.board)
+    })?;
+    works()
+}
+
+/// What is under way when the device goes comes to its end, and what follows finds none.
+pub(crate) fn on_the_wire<T>(
+    go: impl FnOnce() -> Result<T>,
+    come_back: impl FnOnce(T) -> Result<()>,
+) -> Result<()> {
     let frames = Frames::on(2, 65_000, 1_000_000)?;
     frames.must_be_dma()?;
     let spot = Spot::default();
@@ -244,9 +256,11 @@ fn in_frame(guest: &Guest) -> Result<()> {
             refused("the next one", frames.device.run(), Errno::NODEV)
         });
         spot.asleep()?;
-        unbound(guest, || task::join(runner))
-    })?;
-    works()
+        let gone = go();
+        let ran = task::join(runner);
+        come_back(gone?)?;
+        ran
+    })
 }
 
 /// Messages through spidev, opened again whenever it is gone, until `over`; how many there were.

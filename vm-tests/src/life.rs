@@ -223,10 +223,17 @@ fn mapping_outlives(_: &Guest) -> Result<()> {
         mapping, device, ..
     } = frames;
     drop(device);
+    // Memory that is free is given to whoever asks for as much next, as zeroes.
+    let (one, two) = (Frames::on(0, 4000, 0)?, Frames::on(1, 4000, 0)?);
     let mut seen = vec![0; pattern.len()];
     mapping.read(0, &mut seen);
     ensure!(seen == pattern, "the mapping lost its content");
     mapping.write(0, &vec![7; pattern.len()]);
+    for other in [one, two] {
+        other.mapping.read(0, &mut seen);
+        let untouched = seen.iter().all(|byte| *byte == 0);
+        ensure!(untouched, "the mapping reaches another buffer");
+    }
     Ok(())
 }
 

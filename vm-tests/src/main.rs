@@ -28,6 +28,7 @@ mod owner;
 mod refused_pointers;
 mod refused_run;
 mod refused_setup;
+mod refused_trigger;
 mod runner;
 mod stage_evl;
 mod stage_files;
@@ -35,6 +36,8 @@ mod stage_interrupt;
 mod stage_kthread;
 mod stage_lock;
 mod stage_mutex;
+mod stage_pool;
+mod stage_program32;
 mod stage_relay;
 mod stage_threads;
 mod stage_timer;
@@ -64,6 +67,8 @@ pub(crate) enum On {
     Shim,
     /// Wherever software can drive an interrupt line.
     DrivenLine,
+    /// A PC, which has a printer port and its serial lines.
+    PrinterPort,
     /// Wherever EVL is the core.
     Evl,
     /// Any board with an SPI bus in the kit's hands, where the shim is the core.
@@ -99,11 +104,13 @@ impl Guest {
 /// Every promise, in the order in which they are tested. The flash on raspi3b answers commands until it streams its
 /// content, which nothing ends: so that comes last. No test before it sends anything but zeroes there, which are no command.
 fn tests() -> Vec<&'static Test> {
-    let themes: [&[Test]; 29] = [
+    let themes: [&[Test]; 32] = [
         attach::TESTS,
         stage_threads::TESTS,
         stage_files::TESTS,
+        stage_program32::TESTS,
         stage_evl::TESTS,
+        stage_pool::TESTS,
         stage_relay::TESTS,
         stage_lock::TESTS,
         stage_mutex::TESTS,
@@ -114,6 +121,7 @@ fn tests() -> Vec<&'static Test> {
         life::TESTS,
         owner::TESTS,
         refused_setup::TESTS,
+        refused_trigger::TESTS,
         refused_pointers::TESTS,
         refused_run::TESTS,
         frames::TESTS,

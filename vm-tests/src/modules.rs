@@ -2,7 +2,7 @@
 
 //! Loading and unloading: never under somebody's feet, always possible otherwise.
 
-use crate::gone::traffic;
+use crate::gone::{on_the_wire, traffic};
 use crate::support::board::Board;
 use crate::support::device::{Device, Frames, is_evl};
 use crate::support::modules::{is_loaded, load_all, names, try_unload, unload};
@@ -38,6 +38,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: in_run,
     },
     Test {
+        name: "modules: the controller's module goes while a frame is on the wire, which comes to its end",
+        on: On::Vboard,
+        run: in_frame,
+    },
+    Test {
         name: "modules: a thread that was attached to the former core is not to the next",
         on: On::ShimSpi,
         run: former_core,
@@ -69,11 +74,7 @@ fn unload_controllers(board: Board) -> Result<()> {
     users.try_for_each(unload)
 }
 
-fn works(board: Board) -> Result<()> {
-    if board == Board::Bare {
-        become_fifo()?;
-        return task::in_child(|| accepted("ATTACH", try_attach()?));
-    }
+fn works() -> Result<()> {
     let frames = Frames::on(0, 16, 0)?;
     task::oob(|| (0..20).try_for_each(|_| accepted("RUN", frames.device.run())))
 }
@@ -102,7 +103,7 @@ fn in_use(guest: &Guest) -> Result<()> {
     drop(device);
     unload_all(guest.board)?;
     load_all(guest.board)?;
-    works(guest.board)
+    works()
 }
 
 fn again(guest: &Guest) -> Result<()> {
@@ -112,7 +113,7 @@ fn again(guest: &Guest) -> Result<()> {
             ensure!(!is_loaded(name), "{name} is still there");
         }
         load_all(guest.board)?;
-        works(guest.board)?;
+        works()?;
     }
     Ok(())
 }
@@ -131,7 +132,7 @@ fn again_in_traffic(guest: &Guest) -> Result<()> {
         ensure!(task::join(thread)? > 0, "there was no traffic");
         result
     })?;
-    works(guest.board)
+    works()
 }
 
 fn in_run(guest: &Guest) -> Result<()> {
@@ -160,9 +161,17 @@ fn in_run(guest: &Guest) -> Result<()> {
             unloaded.and(ran)
         })?;
         drop(frames);
-        works(guest.board)?;
+        works()?;
     }
     Ok(())
+}
+
+fn in_frame(guest: &Guest) -> Result<()> {
+    on_the_wire(
+        || unload_controllers(guest.board),
+        |()| load_all(guest.board),
+    )?;
+    works()
 }
 
 fn former_core(guest: &Guest) -> Result<()> {

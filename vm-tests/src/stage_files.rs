@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Files of the stage: reading, writing, polling, calls of either stage, programs of 32 bits.
+//! Files of the stage: reading, writing, polling, calls of either stage.
 
 use crate::support::device::Device;
-use crate::support::program32::{Arg, Program, nr};
-use crate::support::task::{self, PRIORITY, date};
+use crate::support::task::{self, date};
 use crate::support::{accepted, refused};
 use crate::{Guest, On, Test};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use oob_trial::files::{
     ARM, Arm, ECHO, Echo, FROM_TIMER, INBAND, LETTER, OOB, PATH, PAUSE, Pause, SEMAPHORE,
 };
-use oobkit_abi::{ctl, spi};
 use rustix::io::Errno;
-use rustix::process::getpid;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,16 +49,6 @@ pub(crate) const TESTS: &[Test] = &[
         name: "stage: files that are polled and closed a thousand times leave nothing behind",
         on: On::Any,
         run: polled_and_closed,
-    },
-    Test {
-        name: "stage: a program of 32 bits attaches, reads, writes, polls and makes exchange calls",
-        on: On::Compat,
-        run: program32,
-    },
-    Test {
-        name: "stage: a program of 32 bits exchanges frames, with dates of 64 bits",
-        on: On::Compat,
-        run: frames32,
     },
 ];
 
@@ -128,11 +115,9 @@ fn interrupted(_: &Guest) -> Result<()> {
             spot.here();
             refused("read", trial.read(&mut [0; 4]), Errno::INTR)
         });
-        let process = getpid().as_raw_nonzero().get();
         let number = spot.number()?;
         while !reader.is_finished() {
-            // SAFETY: names a thread of this process, or none any more.
-            unsafe { libc::tgkill(process, number, libc::SIGUSR1) };
+            task::interrupt(number);
             thread::sleep(Duration::from_millis(5));
         }
         task::join(reader)
@@ -141,12 +126,15 @@ fn interrupted(_: &Guest) -> Result<()> {
 
 fn unimplemented(_: &Guest) -> Result<()> {
     task::oob(|| {
-        let other = Device::open_path(oob_trial::PATH)?;
-        refused("read", other.read(&mut [0; 4]), Errno::INVAL)?;
-        refused("write", other.write(&[0; 4]), Errno::INVAL)?;
-        refused("a call", other.call(ECHO, 0), Errno::NOTTY)?;
+        let calls_only = Device::open(0)?;
+        refused("read", calls_only.read(&mut [0; 4]), Errno::INVAL)?;
+        refused("write", calls_only.write(&[0; 4]), Errno::INVAL)?;
         // No poll: always ready.
-        ensure!(poll(&other, libc::POLLIN | libc::POLLOUT, 0)? == libc::POLLIN | libc::POLLOUT);
+        ensure!(
+            poll(&calls_only, libc::POLLIN | libc::POLLOUT, 0)? == libc::POLLIN | libc::POLLOUT
+        );
+        let other = Device::open_path(oob_trial::PATH)?;
+        refused("a call", other.call(ECHO, 0), Errno::NOTTY)?;
         let trial = open()?;
         refused("an unknown call", trial.call(ECHO + 100, 0), Errno::NOTTY)?;
         let read_only = Device::of(std::fs::File::open(PATH)?);
@@ -325,105 +313,5 @@ fn polled_and_closed(guest: &Guest) -> Result<()> {
         drop(trial);
         epoll.wait(0)?;
     }
-    Ok(())
-}
-
-/// A program that attaches itself first, if it can.
-fn attached32() -> (Program, [crate::support::program32::Call; 2]) {
-    let mut program = Program::new();
-    let control = program.open(ctl::PATH);
-    let parameter = program.put(&i32::from(PRIORITY));
-    let policy = [libc::SCHED_FIFO as u32, parameter.0];
-    let scheduled = program.call(nr::SCHED_SETSCHEDULER, Arg::Value(0), policy);
-    let argument = program.put(&ctl::Attach::default());
-    let attached = program.call(nr::IOCTL, control, [ctl::ATTACH, argument.0]);
-    (program, [scheduled, attached])
-}
-
-fn program32(_: &Guest) -> Result<()> {
-    let (mut program, set_up) = attached32();
-    let trial = program.open(PATH);
-    let value = 0x1234_5678_9abc_def0_u64;
-    let args = program.put(&Echo {
-        value,
-        ..Echo::default()
-    });
-    let echo = program.call(nr::IOCTL, trial, [ECHO, args.0]);
-    let bad = program.call(nr::IOCTL, trial, [ECHO, u32::MAX - 7]);
-    let pause = program.put(&Pause {
-        what: SEMAPHORE,
-        reserved: 0,
-        until_ns: date(Duration::from_millis(20)),
-    });
-    let paused = program.call(nr::IOCTL, trial, [PAUSE, pause.0]);
-    let text = program.put(b"from 32 bits");
-    let wrote = program.call(nr::WRITE, trial, [text.0, 12]);
-    // struct pollfd: descriptor, events, what is ready. The descriptor is the third file's that it opens, after 0 to 2.
-    let polled = program.put(&[4_u16, 0, libc::POLLIN as u16, 0]);
-    let ready = program.call(nr::POLL, Arg::Value(polled.0), [1, 0]);
-    let copy = program.put(&[0_u8; LETTER]);
-    let read = program.call(nr::READ, trial, [copy.0, LETTER as u32]);
-    let unready = program.put(&[4_u16, 0, libc::POLLIN as u16, 0]);
-    let not_ready = program.call(nr::POLL, Arg::Value(unready.0), [1, 0]);
-    let left = program.run()?;
-    for call in set_up {
-        ensure!(left.result(call)? == 0, "set-up: {}", left.result(call)?);
-    }
-    ensure!(left.result(echo)? == 0, "ECHO: {}", left.result(echo)?);
-    let answer: Echo = left.data(args)?;
-    ensure!(
-        answer.value == value + 1 && answer.stage == OOB,
-        "{answer:?}"
-    );
-    ensure!(left.result(bad)? == -libc::EFAULT, "{}", left.result(bad)?);
-    ensure!(
-        left.result(paused)? == -libc::ETIMEDOUT
-            && date(Duration::ZERO) > left.data::<Pause>(pause)?.until_ns,
-        "PAUSE: {}",
-        left.result(paused)?
-    );
-    ensure!(left.result(wrote)? == 12, "write: {}", left.result(wrote)?);
-    ensure!(left.result(ready)? == 1, "poll: {}", left.result(ready)?);
-    ensure!(left.result(read)? == 12, "read: {}", left.result(read)?);
-    let copy: [u8; 12] = left.data(copy)?;
-    ensure!(&copy == b"from 32 bits", "read {copy:?}");
-    ensure!(left.result(not_ready)? == 0, "poll of nothing");
-    Ok(())
-}
-
-fn frames32(_: &Guest) -> Result<()> {
-    let (mut program, set_up) = attached32();
-    let device = program.open("/dev/oob/spidev0.0");
-    let setup = program.put(&spi::Enable {
-        frame_len: 16,
-        ..spi::Enable::default()
-    });
-    let enabled = program.call(nr::IOCTL, device, [spi::ENABLE_OOB_MODE, setup.0]);
-    let run = program.call(nr::IOCTL, device, [spi::RUN_OOB_XFER, 0]);
-    let mut until = |deadline_ns| {
-        let args = program.put(&spi::RunUntil {
-            deadline_ns,
-            reserved: 0,
-        });
-        program.call(nr::IOCTL, device, [spi::RUN_UNTIL, args.0])
-    };
-    let far = until(date(Duration::from_secs(1_000_000)));
-    let past = until(date(Duration::ZERO));
-    let stats = program.put(&spi::Stats::default());
-    let told = program.call(nr::IOCTL, device, [spi::GET_STATS, stats.0]);
-    let disabled = program.call(nr::IOCTL, device, [spi::DISABLE_OOB_MODE, 0]);
-    let left = program.run()?;
-    let good = [set_up[0], set_up[1], enabled, run, far, told, disabled];
-    for (place, call) in good.into_iter().enumerate() {
-        let result = left.result(call)?;
-        ensure!(result == 0, "call {place}: {result}");
-    }
-    let past = left.result(past)?;
-    ensure!(
-        past == -libc::ESTALE,
-        "RUN_UNTIL a date that has passed: {past}"
-    );
-    let setup: spi::Enable = left.data(setup).context("ENABLE")?;
-    ensure!(setup.iobuf_len > 0, "{setup:?}");
     Ok(())
 }

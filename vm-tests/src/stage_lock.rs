@@ -4,15 +4,14 @@
 
 use crate::support::device::Device;
 use crate::support::task::{self, PRIORITY};
-use crate::support::{Random, accepted};
+use crate::support::{Random, accepted, eventually};
 use crate::{Guest, On, Test};
 use anyhow::{Result, ensure};
-use oob_trial::{Hammer, PATH, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_TOTAL, Total};
+use oob_trial::{Hammer, PATH, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_SPIN, STAX_TOTAL, Total};
 use oobkit::thread::Realtime;
 use oobkit::time::Instant;
-use rustix::process::getpid;
 use rustix::thread::gettid;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -25,6 +24,16 @@ pub(crate) const TESTS: &[Test] = &[
         name: "stage lock: four threads of each stage, with deadlines and signals; every entry counted",
         on: On::Any,
         run: both_stages,
+    },
+    Test {
+        name: "stage lock: a signal ends the wait for it, on either side",
+        on: On::Any,
+        run: signalled,
+    },
+    Test {
+        name: "stage lock: who cannot sleep spins, beside threads that do, and gives up at its deadline",
+        on: On::Any,
+        run: spinning,
     },
     Test {
         name: "stage lock: a wake-up that is lost would be seen",
@@ -89,12 +98,6 @@ struct Outcome {
 /// How long after their time the threads may still be at it: no more than a few sections each.
 const GRACE: Duration = Duration::from_secs(20);
 
-fn signal(number: i32) {
-    let process = getpid().as_raw_nonzero().get();
-    // SAFETY: names a thread of this process, or none any more.
-    unsafe { libc::tgkill(process, number, libc::SIGUSR1) };
-}
-
 /// Has the threads hammer for `span`. `meanwhile` is called with their numbers; what it does not interrupt with signals has
 /// to come to an end without any within `grace`.
 fn hammer_all(
@@ -104,8 +107,7 @@ fn hammer_all(
     grace: Duration,
     meanwhile: impl FnOnce(&[i32]) -> Result<()>,
 ) -> Result<Outcome> {
-    // SAFETY: a handler that does nothing.
-    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(_) as usize) };
+    task::take_interrupts();
     let numbers = Mutex::new(Vec::new());
     let start = Barrier::new(2 * EACH + 1);
     let over = AtomicUsize::new(0);
@@ -148,7 +150,7 @@ fn hammer_all(
         }
         let has_ended = all_over();
         while !all_over() {
-            numbers.iter().copied().for_each(signal);
+            numbers.iter().copied().for_each(task::interrupt);
             thread::sleep(Duration::from_millis(10));
         }
         let join = |threads: Vec<_>| threads.into_iter().map(task::join).collect::<Result<_>>();
@@ -157,17 +159,35 @@ fn hammer_all(
     })
 }
 
-extern "C" fn nothing(_: libc::c_int) {}
+/// What is to happen on each side: nested entries, `try_lock` that finds it busy, waits ended by a deadline. Whether one of
+/// the signals meets a wait is chance, on a slow machine a small one.
+type Happened = [[u64; 3]; 2];
+
+/// How often the threads hammer at most, until all of it has happened.
+const ROUNDS: u64 = 6;
 
 fn both_stages(guest: &Guest) -> Result<()> {
     let span = Duration::from_secs(guest.count(10, 60).into());
+    let mut happened = Happened::default();
+    for round in 0..ROUNDS {
+        counted(round, span, &mut happened)?;
+        if happened.as_flattened().iter().all(|times| *times > 0) {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("not everything happened: {happened:?}")
+}
+
+/// Hammers for `span`: every entry is counted, and nobody waits for ever.
+fn counted(round: u64, span: Duration, happened: &mut Happened) -> Result<()> {
     let trial = open()?;
     // For half of the time: a signal would end a wait that nothing else ends any more.
     let signals = date(span / 2);
-    let Outcome { sums, has_ended } = hammer_all(&trial, 1, span, GRACE, |numbers| {
-        let mut random = Random::new(7);
+    let seed = 1 + round * 2 * EACH as u64;
+    let Outcome { sums, has_ended } = hammer_all(&trial, seed, span, GRACE, |numbers| {
+        let mut random = Random::new(7 + round);
         while Instant::now().as_nanos() < signals {
-            signal(numbers[random.below(numbers.len() as u64) as usize]);
+            task::interrupt(numbers[random.below(numbers.len() as u64) as usize]);
             thread::sleep(Duration::from_millis(1 + random.below(5)));
         }
         Ok(())
@@ -177,21 +197,137 @@ fn both_stages(guest: &Guest) -> Result<()> {
     ensure!(total.violations == 0, "both stages were inside: {total:?}");
     ensure!(total.inside == 0, "somebody is still inside: {total:?}");
     let [oob, inband] = &sums;
-    for (side, counted) in [(oob, total.oob), (inband, total.inband)] {
+    let sides = [(oob, total.oob), (inband, total.inband)];
+    for ((side, counted), happened) in sides.into_iter().zip(happened) {
         let sum: u64 = side.iter().map(|hammer| hammer.entered).sum();
         ensure!(sum == counted, "entered {sum} times, counted {counted}");
         for hammer in side {
             ensure!(hammer.entered > 0, "one never entered: {side:?}");
+            let times = [hammer.nested, hammer.busy, hammer.timed_out];
+            for (all, times) in happened.iter_mut().zip(times) {
+                *all += times;
+            }
         }
-        let of = |field: fn(&Hammer) -> u64| side.iter().map(field).sum::<u64>();
-        let (nested, busy) = (of(|h| h.nested), of(|h| h.busy));
-        let (timed_out, interrupted) = (of(|h| h.timed_out), of(|h| h.interrupted));
-        ensure!(
-            nested > 0 && busy > 0 && timed_out > 0 && interrupted > 0,
-            "not everything happened: {side:?}"
-        );
     }
     Ok(())
+}
+
+/// Holds the lock once; what was counted.
+fn hold(trial: &Device, span: Duration) -> Result<Hammer> {
+    let mut args = Hammer {
+        hold_ns: span.as_nanos() as u64,
+        ..Hammer::default()
+    };
+    accepted("STAX_HAMMER", trial.exchange(STAX_HAMMER, &mut args))?;
+    Ok(args)
+}
+
+/// The same by a thread of a stage, which leaves its number.
+fn hold_as(trial: &Device, is_oob: bool, number: &AtomicI32, span: Duration) -> Result<Hammer> {
+    let _attached = match is_oob {
+        true => Some(task::become_oob(task::home()?)?),
+        false => None,
+    };
+    number.store(gettid().as_raw_nonzero().get(), Ordering::Release);
+    hold(trial, span)
+}
+
+fn signalled(_: &Guest) -> Result<()> {
+    task::take_interrupts();
+    for is_oob in [true, false] {
+        let trial = open()?;
+        let numbers = [AtomicI32::new(0), AtomicI32::new(0)];
+        let [holders, waiters] = &numbers;
+        thread::scope(|scope| {
+            let holder = scope.spawn(|| hold_as(&trial, is_oob, holders, Duration::from_secs(600)));
+            let inside = eventually("the lock is held", Duration::from_secs(20), || {
+                Ok(total(&trial)?.inside == 1)
+            });
+            let waiter = scope.spawn(|| hold_as(&trial, !is_oob, waiters, Duration::from_nanos(1)));
+            // Only a signal ends this wait; those that come before it are lost.
+            let is_over = eventually("the wait is over", Duration::from_secs(20), || {
+                task::interrupt(waiters.load(Ordering::Acquire));
+                Ok(waiter.is_finished())
+            });
+            while !holder.is_finished() || !waiter.is_finished() {
+                task::interrupt(holders.load(Ordering::Acquire));
+                thread::sleep(Duration::from_millis(10));
+            }
+            inside.and(is_over)?;
+            let (held, waited) = (task::join(holder)?, task::join(waiter)?);
+            ensure!(held.entered == 1, "the holder: {held:?}");
+            ensure!(
+                waited.interrupted == 1 && waited.entered == 0,
+                "the waiter: {waited:?}"
+            );
+            let total = total(&trial)?;
+            ensure!(
+                total.inside == 0 && total.violations == 0,
+                "afterwards: {total:?}"
+            );
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn spinning(_: &Guest) -> Result<()> {
+    let trial = open()?;
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // So that the lock is busy for most of the time, however slow the machine.
+        let holder = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            while !is_over.load(Ordering::Acquire) {
+                hold(&trial, Duration::from_millis(5))?;
+                thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        });
+        let spun = (0..ROUNDS).try_fold([0; 2], |sum, round| match sum.contains(&0) {
+            true => spin(&trial, round, sum),
+            false => Ok(sum),
+        });
+        is_over.store(true, Ordering::Release);
+        task::join(holder)?;
+        let happened = spun?;
+        let left = total(&trial)?;
+        ensure!(left.inside == 0, "somebody is still inside: {left:?}");
+        ensure!(
+            !happened.contains(&0),
+            "nobody spun until it could enter, or until its deadline: {happened:?}"
+        );
+        Ok(())
+    })
+}
+
+/// A thread spins beside those that sleep; adds to `sum` how often it spun until it could enter and until its deadline.
+fn spin(trial: &Device, round: u64, sum: [u64; 2]) -> Result<[u64; 2]> {
+    let before = total(trial)?.inband;
+    let span = Duration::from_secs(2);
+    let mut spinner = Hammer {
+        seed: 31 + round,
+        ..Hammer::default()
+    };
+    let seed = 41 + round * 2 * EACH as u64;
+    let outcome = hammer_all(trial, seed, span, GRACE, |_| {
+        // Not before the threads are there, which takes a slow machine longer than that.
+        spinner.until_ns = date(span);
+        accepted("STAX_SPIN", trial.exchange(STAX_SPIN, &mut spinner)).map(drop)
+    })?;
+    ensure!(outcome.has_ended, "a thread waited for ever");
+    let total = total(trial)?;
+    ensure!(total.violations == 0, "both stages were inside: {total:?}");
+    let [_, inband] = &outcome.sums;
+    let slept: u64 = inband.iter().map(|hammer| hammer.entered).sum();
+    ensure!(
+        slept + spinner.entered == total.inband - before,
+        "entered {slept} and {} times, counted {}",
+        spinner.entered,
+        total.inband - before
+    );
+    let [entered, gave_up] = sum;
+    Ok([entered + spinner.busy, gave_up + spinner.timed_out])
 }
 
 fn lost(_: &Guest) -> Result<()> {

@@ -11,7 +11,6 @@ use oob_trial::PATH;
 use oob_trial::services::{
     End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_PLACES, MUTEX_TWICE, Places, Twice,
 };
-use rustix::process::getpid;
 use rustix::thread::gettid;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -97,24 +96,19 @@ fn recursion(_: &Guest) -> Result<()> {
     Ok(())
 }
 
-extern "C" fn nothing(_: libc::c_int) {}
-
 fn interrupted(_: &Guest) -> Result<()> {
-    // SAFETY: a handler that does nothing.
-    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(_) as usize) };
+    task::take_interrupts();
     let trial = Device::open_path(PATH)?;
     let over = AtomicBool::new(false);
     let end = task::oob(|| {
-        let (process, me) = (getpid(), gettid());
+        let me = gettid().as_raw_nonzero().get();
         thread::scope(|scope| {
             let over = &over;
             // Not one signal: it may come before the thread is in the kernel.
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
                     thread::sleep(Duration::from_millis(100));
-                    let (process, me) = (process.as_raw_nonzero(), me.as_raw_nonzero());
-                    // SAFETY: names a thread of this process, or none any more.
-                    unsafe { libc::tgkill(process.get(), me.get(), libc::SIGUSR1) };
+                    task::interrupt(me);
                 }
             });
             let end = accepted("MUTEX_KEPT", trial.call(MUTEX_KEPT, 0));

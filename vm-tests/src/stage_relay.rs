@@ -10,7 +10,6 @@ use anyhow::{Context, Result, ensure};
 use oob_trial::files::PATH;
 use oob_trial::relay::{FLUSH, LOST, MESSAGE, OPEN, Open, WRITE, Write};
 use rustix::io::Errno;
-use rustix::process::getpid;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -228,11 +227,9 @@ fn flush_interrupted(_: &Guest) -> Result<()> {
             spot.here();
             refused("FLUSH", trial.call(FLUSH, 0), Errno::INTR)
         });
-        let process = getpid().as_raw_nonzero().get();
         let number = spot.number()?;
         while !flusher.is_finished() {
-            // SAFETY: names a thread of this process, or none any more.
-            unsafe { libc::tgkill(process, number, libc::SIGUSR1) };
+            task::interrupt(number);
             thread::sleep(Duration::from_millis(5));
         }
         task::join(flusher)
@@ -311,8 +308,13 @@ fn bad_arguments(_: &Guest) -> Result<()> {
         Errno::INVAL,
     )?;
     refused(
-        "OPEN of too many",
+        "OPEN of more than can be counted",
         set(file.as_raw_fd(), u32::MAX),
+        Errno::INVAL,
+    )?;
+    refused(
+        "OPEN of more than there is memory for",
+        set(file.as_raw_fd(), u32::MAX - 1),
         Errno::NOMEM,
     )?;
     accepted("OPEN", set(file.as_raw_fd(), 4))?;

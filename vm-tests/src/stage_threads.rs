@@ -8,6 +8,8 @@ use crate::support::{accepted, eventually, refused};
 use crate::{Guest, On, Test};
 use anyhow::{Context, Result, ensure};
 use oob_trial::files::{ECHO, FLAG, MONITOR, PATH, PAUSE, Pause, SEMAPHORE};
+use oob_trial::services::{MUTEX_KEPT, WORK_WAIT, Work};
+use oob_trial::{Hammer, STAX_DESTROY, STAX_HAMMER};
 use oobkit_abi::ctl;
 use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, ProtFlags, mlockall, munlockall};
@@ -15,6 +17,7 @@ use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -31,6 +34,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "stage: the list of threads tells what each one waits for, and how often it has",
         on: On::Shim,
         run: waits,
+    },
+    Test {
+        name: "stage: the list of threads knows waits for a mutex, for work and for the stage lock",
+        on: On::Shim,
+        run: other_waits,
     },
     Test {
         name: "stage: a call's missing page is a stage switch, one that is there is none",
@@ -180,6 +188,72 @@ fn waits(_: &Guest) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// An attached thread makes `call`, during which the list has to show that it waits for `name`. Then `end` is called with its
+/// number, until the call is over.
+fn is_shown(
+    name: &str,
+    call: impl FnOnce() -> Result<()> + Send,
+    end: impl Fn(i32) + Sync,
+) -> Result<()> {
+    let (spot, over) = (task::Spot::default(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            spot.here();
+            let called = call();
+            let line = my_line();
+            over.store(true, Ordering::Release);
+            called.and(line)
+        });
+        let pid = spot.number()?;
+        let shown = eventually(&format!("the list shows a {name}"), SOON, || {
+            Ok(line_of(pid)?.is_some_and(|line| line.waits_for == name))
+        });
+        while !over.load(Ordering::Acquire) {
+            end(pid);
+            thread::sleep(Duration::from_millis(10));
+        }
+        let line = task::join(waiter)?;
+        ensure!(line.waits > 0 && line.waits_for == "none", "{line:?}");
+        shown
+    })
+}
+
+fn other_waits(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(oob_trial::PATH)?;
+    task::take_interrupts();
+    let kept = || accepted("MUTEX_KEPT", trial.call(MUTEX_KEPT, 0)).map(drop);
+    is_shown("mutex", kept, task::interrupt)?;
+    let mut work = Work {
+        takes_ns: 2_000_000_000,
+        until_ns: u64::MAX,
+        ..Work::default()
+    };
+    let waited = || accepted("WORK_WAIT", trial.exchange(WORK_WAIT, &mut work)).map(drop);
+    is_shown("work", waited, |_| ())?;
+    let hammer = |seed| {
+        let mut args = Hammer {
+            seed,
+            until_ns: u64::MAX,
+            ..Hammer::default()
+        };
+        accepted("STAX_HAMMER", trial.exchange(STAX_HAMMER, &mut args)).map(drop)
+    };
+    thread::scope(|scope| {
+        let inband = [1, 3, 5].map(|seed| scope.spawn(move || hammer(seed)));
+        let shown = is_shown(
+            "stage-lock",
+            || hammer(7),
+            |_| {
+                // Ends them all.
+                let _ = trial.call(STAX_DESTROY, 0);
+            },
+        );
+        inband.into_iter().try_for_each(task::join)?;
+        shown
+    })
 }
 
 fn switches(_: &Guest) -> Result<()> {

@@ -9,7 +9,6 @@ use anyhow::{Result, ensure};
 use oob_trial::PATH;
 use oob_trial::services::{End, WORK_CALLS, WORK_CANCEL, WORK_DROP, WORK_DURING, WORK_WAIT, Work};
 use rustix::io::Errno;
-use rustix::process::getpid;
 use rustix::thread::gettid;
 use std::thread;
 use std::time::Duration;
@@ -34,6 +33,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "stage: work: a signal ends the wait, not the work",
         on: On::Any,
         run: interrupted,
+    },
+    Test {
+        name: "stage: work: a deadline ends the wait, not the work",
+        on: On::Any,
+        run: timed_out,
     },
     Test {
         name: "stage: work: cancelling waits for the run, tells who waits for the next, and bars no later call",
@@ -92,6 +96,7 @@ const WAITED_FOR: Work = Work {
     calls: 0,
     from_interrupt: 0,
     takes_ns: 1_000_000,
+    until_ns: u64::MAX,
     result: -42,
     end: End::None as u32,
     first_calls: 0,
@@ -119,21 +124,14 @@ fn waited_for(_: &Guest) -> Result<()> {
     )
 }
 
-extern "C" fn nothing(_: libc::c_int) {}
-
 fn interrupted(_: &Guest) -> Result<()> {
-    // SAFETY: a handler that does nothing.
-    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(_) as usize) };
+    task::take_interrupts();
     let seen = task::oob(|| {
-        let (process, me) = (
-            getpid().as_raw_nonzero().get(),
-            gettid().as_raw_nonzero().get(),
-        );
+        let me = gettid().as_raw_nonzero().get();
         thread::scope(|scope| {
             scope.spawn(move || {
                 thread::sleep(Duration::from_millis(300));
-                // SAFETY: names a thread of this process, or none any more.
-                unsafe { libc::tgkill(process, me, libc::SIGUSR1) };
+                task::interrupt(me);
             });
             let takes_ns = 1_000_000_000;
             play(
@@ -152,6 +150,29 @@ fn interrupted(_: &Guest) -> Result<()> {
         ..Work::default()
     };
     ensure!(seen == expected, "{seen:?}");
+    Ok(())
+}
+
+fn timed_out(_: &Guest) -> Result<()> {
+    // In the middle of the run; and before it can have begun, which then is pending.
+    for (takes_ns, ahead) in [(1_000_000_000, 300), (100_000_000, 0)] {
+        let seen = task::oob(|| {
+            let until_ns = task::date(Duration::from_millis(ahead));
+            play(
+                WORK_WAIT,
+                Work {
+                    takes_ns,
+                    until_ns,
+                    ..WAITED_FOR
+                },
+            )
+        })?;
+        // It runs once, and to its end.
+        ensure!(
+            (seen.end, seen.result, seen.ended) == (End::TimedOut as u32, 0, 1),
+            "{seen:?}"
+        );
+    }
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The path of RUN, traced: it allocates nothing and faults nowhere; a short frame never gives the processor away, one that
-//! takes its time, by DMA or for want of it, once, in the kit's own wait.
+//! takes its time, by DMA or for want of it, once, in the kit's own wait. What a timer sends allocates nothing, either.
 
+use crate::support::accepted;
 use crate::support::board::Board;
 use crate::support::device::{Device, Frames, is_evl};
-use crate::support::motor::FIFO_HZ;
+use crate::support::motor::{DMA_HZ, FIFO_HZ};
 use crate::support::task::{self, Spot, switches_and_faults};
 use crate::support::tracefs::{Event, Events, Tracing};
 use crate::{Guest, On, Test};
@@ -14,7 +15,7 @@ use oobkit_abi::spi as abi;
 use rustix::io::Errno;
 use rustix::mm::ProtFlags;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
@@ -42,10 +43,18 @@ pub(crate) const TESTS: &[Test] = &[
         on: On::Spi,
         run: others,
     },
+    Test {
+        name: "trace: frames that a timer sends do not allocate or fault",
+        on: On::ShimSpi,
+        run: by_timer,
+    },
 ];
 
 /// Clock at which a frame takes 5 ms: long enough for its thread to come to sleep.
 const SLOW_HZ: u32 = 25_600;
+
+/// Of the timer that sends frames.
+const PERIOD_NS: u64 = 2_000_000;
 
 /// Which exchange call.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +105,7 @@ fn control(_: &Guest) -> Result<()> {
             allocations,
             faults,
             sleeps,
+            ..
         } = events;
         ensure!(!allocations.is_empty(), "no allocation was seen");
         ensure!(!faults.is_empty(), "no fault was seen");
@@ -258,6 +268,7 @@ fn stays_out_of_band(device: &Device, call: Call, count: usize) -> Result<()> {
             allocations,
             faults,
             sleeps,
+            ..
         } = events;
         for (what, seen) in [("allocations", allocations), ("faults", faults)] {
             ensure!(seen.is_empty(), "{} {what}: {}", seen.len(), first(&seen));
@@ -279,6 +290,52 @@ fn others(guest: &Guest) -> Result<()> {
     for call in [Call::RunUntil, Call::RunList] {
         path(guest, FIFO_HZ, call)?;
         path(guest, SLOW_HZ, call)?;
+    }
+    Ok(())
+}
+
+/// The timers expire where they were set, in the thread that is traced: it computes meanwhile.
+fn by_timer(guest: &Guest) -> Result<()> {
+    let speeds: &[u32] = match guest.board {
+        Board::Vboard => &[FIFO_HZ, DMA_HZ],
+        _ => &[FIFO_HZ],
+    };
+    for speed in speeds {
+        let frames = Frames::on(0, 16, *speed)?;
+        if *speed == DMA_HZ {
+            frames.must_be_dma()?;
+        }
+        let device = &frames.device;
+        let periods = guest.count(100, 1000);
+        task::oob(|| {
+            let tracing = Tracing::new()?.with_timers()?;
+            accepted("SET_TRIGGER", device.set_timer(0, PERIOD_NS))?;
+            // Once for what is done at first use.
+            tracing.of(|| compute(PERIOD_NS))?;
+            let before = device.stats()?;
+            let ((), events) = tracing.of(|| compute(PERIOD_NS * u64::from(periods)))?;
+            let after = device.stats()?;
+            accepted("SET_TRIGGER", device.set_trigger(abi::Trigger::default()))?;
+            let sent = after.frames - before.frames;
+            let seen = events.timers.iter();
+            let seen = seen.filter(|event| event.is_about("oob_spi")).count();
+            ensure!(
+                sent > 10 && seen > 10,
+                "{speed} Hz: {sent} frames, {seen} expirations of their timer here"
+            );
+            for seen in [&events.allocations, &events.faults] {
+                ensure!(seen.is_empty(), "{speed} Hz: {}", first(seen));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn compute(span_ns: u64) -> Result<()> {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_nanos(span_ns) {
+        std::hint::spin_loop();
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::support::motor::{DMA_HZ, FIFO_HZ, Motor};
 use crate::support::task::{self, Spot, date};
 use crate::support::{accepted, eventually, refused};
 use crate::{Guest, On, Test};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use oobkit_abi::spi as abi;
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -71,7 +71,8 @@ fn frames_of_a_timer(speed: u32) -> Result<()> {
         accepted("SET_TRIGGER", device.set_timer(first, PERIOD_NS))?;
         for n in 0..40 {
             motor.frames.spoil(0);
-            accepted("RUN", motor.frames.device.run())?;
+            accepted("RUN", motor.frames.device.run())
+                .with_context(|| format!("frame {n}, {:?}", device.stats()))?;
             motor.status()?;
             let earliest = first + n * PERIOD_NS;
             ensure!(

@@ -123,7 +123,7 @@ impl<M: Mmio> oob_dma::Channel for Channel<M> {
 
     const ABORT_MAX: Ns = ABORT_WAIT;
 
-    fn prepare(
+    unsafe fn prepare(
         &self,
         memory: &DescriptorMemory,
         slot: usize,

@@ -161,20 +161,16 @@ impl<H: Hw> Link<H> {
     }
 }
 
-/// The in-band token of the SPI core's callbacks.
-fn inband<'a>() -> Inband<'a> {
-    // SAFETY: made in callbacks of the message pump and of spi_setup: task context, sleeping allowed.
-    unsafe { Inband::assume() }
-}
-
 unsafe extern "C" fn prepare_message<H: Hw>(
     ctlr: *mut b::spi_controller,
     _message: *mut b::spi_message,
 ) -> c_int {
     // SAFETY: the SPI core passes the controller that this was registered with.
     let link = unsafe { link::<H>(ctlr) };
+    // SAFETY: of the message pump: task context, sleeping allowed.
+    let inband = unsafe { Inband::assume() };
     // SAFETY: the bus is registered while the controller is.
-    from_result(unsafe { link.bus.enter_inband() }.map(|()| {
+    from_result(unsafe { link.bus.enter_inband(&inband) }.map(|()| {
         link.in_message.store(true, Ordering::Relaxed);
         0
     }))
@@ -210,10 +206,12 @@ unsafe extern "C" fn set_cs<H: Hw>(spi: *mut b::spi_device, high: bool) {
     // SAFETY: the gate was entered here or by the message.
     let controller = unsafe { link.controller() };
     let chip_select = u8::try_from(chip_select).unwrap_or(u8::MAX);
+    // SAFETY: of the message pump or spi_setup: task context, sleeping allowed.
+    let inband = unsafe { Inband::assume() };
     // A chip select that there is not was refused by the SPI core.
     let _ = controller
         .spi
-        .set_cs_inband(&inband(), chip_select, mode, active);
+        .set_cs_inband(&inband, chip_select, mode, active);
     if !in_message {
         // SAFETY: entered above.
         unsafe { link.bus.exit_inband() };
@@ -223,9 +221,9 @@ unsafe extern "C" fn set_cs<H: Hw>(spi: *mut b::spi_device, high: bool) {
 struct Usleep;
 
 impl Sleep for Usleep {
-    fn sleep(&self, _inband: &Inband<'_>, span: Ns) {
+    fn sleep(&self, inband: &Inband<'_>, span: Ns) {
         let us = u32::try_from(span.0 / 1000).unwrap_or(u32::MAX);
-        kernel::time::sleep_us(us, us.saturating_add(us / 8).saturating_add(10));
+        kernel::time::sleep_us(inband, us, us.saturating_add(us / 8).saturating_add(10));
     }
 }
 
@@ -268,9 +266,11 @@ unsafe extern "C" fn transfer_one<H: Hw>(
         mode,
         speed_hz: transfer.speed_hz,
     };
+    // SAFETY: of the message pump: task context, sleeping allowed.
+    let inband = unsafe { Inband::assume() };
     match controller
         .spi
-        .transfer_inband(&inband(), &setup, buffers, &Usleep)
+        .transfer_inband(&inband, &setup, buffers, &Usleep)
     {
         Ok(hz) => {
             transfer.effective_speed_hz = hz;

@@ -53,7 +53,7 @@ impl<H: Hw> Controller for Reaching<H> {
         self.spi.limits()
     }
 
-    fn prepare(
+    unsafe fn prepare(
         &mut self,
         inband: &Inband<'_>,
         setup: &Setup,
@@ -69,8 +69,8 @@ impl<H: Hw> Controller for Reaching<H> {
                 _ => return Err(PrepareError::NoDma),
             }
         }
-        self.spi
-            .prepare(inband, setup, memory)
+        // SAFETY: by this function's own contract.
+        unsafe { self.spi.prepare(inband, setup, memory) }
             .inspect_err(|_| self.unmap(setup.chip_select))
     }
 
@@ -122,9 +122,13 @@ pub(super) struct Descriptors {
 }
 
 impl Descriptors {
-    pub(super) fn new(device: &platform::Device<'_>, board: Option<Table>) -> Result<Self> {
+    pub(super) fn new(
+        inband: &Inband<'_>,
+        device: &platform::Device<'_>,
+        board: Option<Table>,
+    ) -> Result<Self> {
         // SAFETY: the device is bound to this driver for as long as the value lives.
-        let memory = unsafe { Coherent::new(device.as_device(), DESCRIPTORS) }?;
+        let memory = unsafe { Coherent::new(inband, device.as_device(), DESCRIPTORS) }?;
         if let Some(board) = &board {
             // SAFETY: the board outlives its device; the memory is there until `drop`.
             to_result(unsafe {

@@ -65,6 +65,12 @@ impl<M: Mmio, C: Clock, L: CsLine> Bus<M, C, L> {
         }
     }
 
+    /// Whether a native line is active high.
+    pub(super) fn is_active_high(&self, chip_select: u8) -> bool {
+        let bit = 1u32.checked_shl(chip_select.into()).unwrap_or(0);
+        self.polarity.active_high() & bit != 0
+    }
+
     /// CS at rest, polarity included, with nothing selected or to be cleared.
     #[inline]
     fn word(&self, idle: Cs) -> Cs {

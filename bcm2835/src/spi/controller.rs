@@ -54,7 +54,11 @@ impl Areas {
 
 impl<D: Channel> Dma<D> {
     /// Writes the three descriptors of a chip select.
-    fn prepare(
+    ///
+    /// # Safety
+    ///
+    /// The areas are there for the device until the last pulse of one of them has ended, and none is under way.
+    unsafe fn prepare(
         &self,
         chip_select: u8,
         areas: &Areas,
@@ -78,11 +82,12 @@ impl<D: Channel> Dma<D> {
         };
         let slot = |index: usize| base.saturating_add(index);
         Ok(Descriptors {
-            rx: self.rx.prepare(&self.memory, slot(0), &receive)?,
-            tx: self.tx.prepare(&self.memory, slot(1), &send(areas.tx.1))?,
-            stop: self
-                .tx
-                .prepare(&self.memory, slot(2), &send(areas.stop.1))?,
+            // SAFETY: by contract, and the slots are this chip select's own.
+            rx: unsafe { self.rx.prepare(&self.memory, slot(0), &receive) }?,
+            // SAFETY: as above.
+            tx: unsafe { self.tx.prepare(&self.memory, slot(1), &send(areas.tx.1)) }?,
+            // SAFETY: as above.
+            stop: unsafe { self.tx.prepare(&self.memory, slot(2), &send(areas.stop.1)) }?,
         })
     }
 
@@ -124,6 +129,13 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
         } else {
             Path::SlowFifo
         }
+    }
+
+    /// Whether another chip select has a job that is `so`.
+    fn beside(&self, chip_select: u8, so: impl Fn(u8, &Job<D::Descriptor>) -> bool) -> bool {
+        (0..)
+            .zip(&self.jobs)
+            .any(|(cs, job)| cs != chip_select && job.as_ref().is_some_and(|job| so(cs, job)))
     }
 
     /// Sends a frame, or starts it. `pause` passes the waits that are too long to be spun; `by_thread`: it sleeps.
@@ -202,7 +214,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
 
     /// As the trait says; [`PrepareError::ActiveHigh`]: see the module's rule on chip selects. A set-up outside [`Controller::limits`], which the framework does not pass on, and frame
     /// memory that is too small or not aligned (see the module) are `NoDma`: there is no memory to do it with.
-    fn prepare(
+    unsafe fn prepare(
         &mut self,
         _inband: &Inband<'_>,
         setup: &Setup,
@@ -218,7 +230,12 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         let path = self.path(len, time, &setup.delays);
         let on_line = self.bus.line(cs).is_some() && setup.mode & MODE_NO_CS == 0;
         let high = setup.mode & MODE_CS_HIGH != 0 && !on_line;
-        if path == Path::Dma && high && setup.mode & MODE_NO_CS == 0 {
+        let own = high && setup.mode & MODE_NO_CS == 0;
+        let refused = match path {
+            Path::Dma => own || self.beside(cs, |cs, _| self.bus.is_active_high(cs)),
+            Path::Fifo | Path::SlowFifo => own && self.beside(cs, |_, job| job.dma.is_some()),
+        };
+        if refused {
             return Err(PrepareError::ActiveHigh);
         }
         let reach = match path {
@@ -227,10 +244,11 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         };
         let areas = Areas::new(memory, len, reach).ok_or(PrepareError::NoDma)?;
         let dma = match (&self.dma, path) {
-            (Some(dma), Path::Dma) => Some(
-                dma.prepare(cs, &areas, reach)
-                    .map_err(|_| PrepareError::NoDma)?,
-            ),
+            (Some(dma), Path::Dma) => {
+                // SAFETY: by this function's own contract; nothing is under way while the framework prepares.
+                let prepared = unsafe { dma.prepare(cs, &areas, reach) };
+                Some(prepared.map_err(|_| PrepareError::NoDma)?)
+            }
             _ => None,
         };
         let delays = setup.delays.sum();

@@ -35,7 +35,8 @@
 //!   overwritten.
 //! - **Chip select** is a native line, asserted by TA, or a [`CsLine`] where one is given; then, and for
 //!   `MODE_NO_CS`, no native line is selected. A native line is active low in DMA mode: its polarity bits have been
-//!   measured to do nothing there, so frames by DMA with `MODE_CS_HIGH` are refused.
+//!   measured to do nothing there. So frames by DMA are refused for an active-high line, and beside one whose chip
+//!   select is in oob mode, too: they would select it.
 
 mod bus;
 mod controller;

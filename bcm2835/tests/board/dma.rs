@@ -278,7 +278,6 @@ fn a_signal_that_is_not_this_frames_own_does_not_end_it() {
 #[test]
 fn frame_memory_that_dma_cannot_reach_is_refused() {
     let mut rig = Rig::new(FULL);
-    let inband = rig.host.inband();
     let frame = rig.frame(200);
     let good = frame.layout;
     let cases = [
@@ -302,21 +301,18 @@ fn frame_memory_that_dma_cannot_reach_is_refused() {
     ];
     let wanted = setup(0, 199, 10_000_000);
     for memory in cases {
-        let prepared = rig.spi.prepare(&inband, &wanted, &memory);
+        let prepared = rig.try_prepare(&wanted, &memory);
         assert_eq!(prepared, Err(PrepareError::NoDma));
     }
     let long = setup(0, 65_533, 10_000_000);
-    assert_eq!(
-        rig.spi.prepare(&inband, &long, &good),
-        Err(PrepareError::NoDma)
-    );
+    assert_eq!(rig.try_prepare(&long, &good), Err(PrepareError::NoDma));
     let pulse = rig.spi.pulse(0, Which::Regular);
     assert_eq!(pulse, Err(TransferError::NotPrepared));
     assert_eq!(
         rig.spi.finish(0, Outcome::Signalled, &Wait::SPIN),
         Err(TransferError::NotPrepared)
     );
-    rig.spi.prepare(&inband, &wanted, &good).unwrap();
+    rig.try_prepare(&wanted, &good).unwrap();
 }
 
 #[test]
@@ -359,11 +355,10 @@ fn an_active_high_native_line_is_refused_by_dma_and_nowhere_else() {
     let mut rig = Rig::with_line(FULL, Some(1));
     let mut prepare = |wanted: &Setup| {
         let frame = rig.frame(wanted.frame_len as usize);
-        let prepared = rig.spi.prepare(&rig.host.inband(), wanted, &frame.layout);
+        let prepared = rig.try_prepare(wanted, &frame.layout);
         prepared.map(|prepared| prepared.path)
     };
     assert_eq!(prepare(&high(0, 200)), Err(PrepareError::ActiveHigh));
-    assert_eq!(prepare(&high(0, 16)), Ok(Path::Fifo));
     // A line of its own knows its polarity, and no chip select has none.
     assert_eq!(prepare(&high(1, 200)), Ok(Path::Dma));
     let none = Setup {
@@ -371,4 +366,27 @@ fn an_active_high_native_line_is_refused_by_dma_and_nowhere_else() {
         ..high(0, 200)
     };
     assert_eq!(prepare(&none), Ok(Path::Dma));
+}
+
+#[test]
+fn dma_frames_do_not_go_beside_an_active_high_native_line() {
+    let high = |cs| Setup {
+        mode: MODE_CS_HIGH,
+        ..setup(cs, 16, 10_000_000)
+    };
+    let mut rig = Rig::new(FULL);
+    let frames = [16, 200].map(|len| rig.frame(len));
+    let long = setup(1, 200, 10_000_000);
+    assert!(rig.try_prepare(&high(0), &frames[0].layout).is_ok());
+    let refused = Err(PrepareError::ActiveHigh);
+    let beside = rig.try_prepare(&long, &frames[1].layout);
+    assert_eq!(beside.map(|prepared| prepared.path), refused);
+    // The other way round.
+    let low = setup(0, 16, 10_000_000);
+    assert!(rig.try_prepare(&low, &frames[0].layout).is_ok());
+    assert!(rig.try_prepare(&long, &frames[1].layout).is_ok());
+    let beside = rig.try_prepare(&high(0), &frames[0].layout);
+    assert_eq!(beside.map(|prepared| prepared.path), refused);
+    rig.spi.terminate(&rig.host.inband(), 1);
+    assert!(rig.try_prepare(&high(0), &frames[0].layout).is_ok());
 }

@@ -3,6 +3,7 @@
 //! The controllers on the simulated board, in virtual time.
 
 mod channel;
+mod chip_select;
 mod dma;
 mod fifo;
 mod inband;

@@ -16,7 +16,8 @@ use evl::time::{Clock, Instant, Ns};
 use evl::wait::Flag;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
-    Controller, Delays, FrameMemory, Outcome, Prepared, Pulse, Setup, TransferError, Wait, Which,
+    Controller, Delays, FrameMemory, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,
+    Wait, Which,
 };
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
@@ -170,6 +171,7 @@ pub(crate) struct Rig {
     pub(crate) line: Rc<RefCell<Vec<(Instant, bool)>>>,
     pub(crate) flag: Rc<HostFlag>,
     pub(crate) spi: Controlled,
+    channels: Option<(u8, u8)>,
 }
 
 /// Which DMA channels the controller gets: TX and RX.
@@ -204,7 +206,7 @@ impl Rig {
                 slave
             })
             .collect();
-        let flag = Rc::new(host.flag());
+        let flag = Rc::new(host.flag(&host.inband()));
         let started = Rc::default();
         let window = |channel: u8| Window {
             inner: board.mmio(Block::Dma),
@@ -266,6 +268,7 @@ impl Rig {
             line: changes,
             flag,
             spi,
+            channels,
         }
     }
 
@@ -290,11 +293,18 @@ impl Rig {
 
     pub(crate) fn prepare(&mut self, setup: &Setup) -> (Frame, Prepared) {
         let frame = self.frame(setup.frame_len as usize);
-        let prepared = self
-            .spi
-            .prepare(&self.host.inband(), setup, &frame.layout)
-            .unwrap();
+        let prepared = self.try_prepare(setup, &frame.layout).unwrap();
         (frame, prepared)
+    }
+
+    /// With memory that may be none that is taken.
+    pub(crate) fn try_prepare(
+        &mut self,
+        setup: &Setup,
+        memory: &FrameMemory,
+    ) -> Result<Prepared, PrepareError> {
+        // SAFETY: tests change a frame's layout only to what is refused, and keep frames that are used.
+        unsafe { self.spi.prepare(&self.host.inband(), setup, memory) }
     }
 
     pub(crate) fn start(&mut self) {
@@ -372,11 +382,17 @@ impl Rig {
         self.at_rest();
     }
 
-    /// What is true between frames: nobody selected, FIFOs empty, DONE and TA down, no byte ever lost or garbled.
+    /// What is true between frames: nobody selected, FIFOs empty, DONE and TA down, no channel with anything left to do, no
+    /// byte ever lost or garbled.
     pub(crate) fn at_rest(&self) {
         assert!(self.slaves.iter().all(|slave| !slave.borrow().selected));
         let cs = self.board.mmio(Block::Spi0).read(0);
         assert_eq!(cs & (1 << 7 | 1 << 8 | 1 << 16 | 1 << 17), 0, "CS {cs:#x}");
+        for channel in self.channels.into_iter().flat_map(<[u8; 2]>::from) {
+            let offset = usize::from(channel) * 0x100 + 0x04;
+            let block = self.board.mmio(Block::Dma).read(offset);
+            assert_eq!(block, 0, "channel {channel} is armed");
+        }
         let counts = self.board.spi_counts();
         assert_eq!((counts.overruns, counts.underruns), (0, 0));
         assert_eq!((counts.garbled, counts.control_words), (0, 0));

@@ -72,7 +72,8 @@ fn main() {
         .unwrap_or_else(|error| panic!("the kernel's headers could not be read: {error}"));
     let out = Path::new(out);
     update(&out.join("bindings.rs"), &bindings.to_string());
-    update(&out.join("layout.rs"), &layout_asserts(Path::new(layout)));
+    let layout = fs::read_to_string(layout).unwrap_or_else(|error| panic!("{layout}: {error}"));
+    update(&out.join("layout.rs"), &layout_asserts(&layout));
 }
 
 fn update(path: &Path, text: &str) {
@@ -117,11 +118,9 @@ fn c_flags(all: &str, arch: &str) -> Vec<String> {
 
 /// Lines `->size STRUCT N` and `->offset STRUCT FIELD N` become compile-time assertions, the others what crate `bindings`
 /// reads by.
-fn layout_asserts(assembly: &Path) -> String {
-    let text = fs::read_to_string(assembly)
-        .unwrap_or_else(|error| panic!("{}: {error}", assembly.display()));
+fn layout_asserts(assembly: &str) -> String {
     let mut out = String::new();
-    for line in text.lines() {
+    for line in assembly.lines() {
         let Some((_, fact)) = line.split_once("->") else {
             continue;
         };
@@ -131,12 +130,17 @@ fn layout_asserts(assembly: &Path) -> String {
             .collect();
         match words[..] {
             ["size", name, n] => {
-                writeln!(out, "const _: () = assert!(size_of::<{name}>() == {n});")
+                writeln!(
+                    out,
+                    "const _: () = assert!(size_of::<{name}>() == {n}, \
+                     \"struct {name}: the C compiler gives it {n} bytes, bindgen does not\");"
+                )
             }
             ["offset", name, field, n] => {
                 writeln!(
                     out,
-                    "const _: () = assert!(core::mem::offset_of!({name}, {field}) == {n});"
+                    "const _: () = assert!(core::mem::offset_of!({name}, {field}) == {n}, \
+                     \"struct {name}: the C compiler has {field} at {n}, bindgen does not\");"
                 )
             }
             ["private", n] => {
@@ -152,4 +156,51 @@ fn layout_asserts(assembly: &Path) -> String {
     }
     assert!(!out.is_empty(), "layout.c yielded no facts");
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_flags_that_decide_what_a_declaration_means_are_kept() {
+        let flags = "-Wall -nostdinc -I./include -I ./arch -include ./kconfig.h -Wp,-MMD,x.d -std=gnu11 -mno-sse \
+                     -fshort-wchar -falign-functions=16 -DKBUILD_MODNAME='\"m\"' -D__KERNEL__ -UMODULE -O2";
+        assert_eq!(
+            c_flags(flags, "x86").join(" "),
+            "--target=x86_64-linux-gnu -Wno-everything -D__BINDGEN__ -nostdinc -I./include -I ./arch \
+             -include ./kconfig.h -std=gnu11 -fshort-wchar -DKBUILD_MODNAME=\"m\" -D__KERNEL__ -UMODULE"
+        );
+        assert_eq!(c_flags("", "arm64")[0], "--target=aarch64-linux-gnu");
+    }
+
+    /// As gcc writes them for x86_64 (`$`) and for arm64 (none), between its own lines.
+    #[test]
+    fn facts_become_assertions_and_constants() {
+        let text = layout_asserts(
+            "\t.text\n\t.ascii \"->size file $232\"\n\t.ascii \"->offset file f_mode 12\"\n#NO_APP\n\
+             \t.ascii \"->private $32\"\n\t.ascii \"->current pcpu_hot $0\"\n",
+        );
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        assert!(lines[0].contains("size_of::<file>() == 232,"), "{text}");
+        assert!(
+            lines[1].contains("offset_of!(file, f_mode) == 12,"),
+            "{text}"
+        );
+        assert_eq!(lines[2], "pub(crate) const FILE_PRIVATE_DATA: usize = 32;");
+        assert!(lines[3].contains("gs:[rip + pcpu_hot + 0]"), "{text}");
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot read")]
+    fn a_fact_of_no_known_kind_stops_the_build() {
+        layout_asserts("->sise file 232\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "no facts")]
+    fn assembly_without_facts_stops_the_build() {
+        layout_asserts("\t.text\n");
+    }
 }

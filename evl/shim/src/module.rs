@@ -6,14 +6,15 @@
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicPtr, Ordering};
+use evl::stage::Inband;
 use evl::table::{InsertError, Table};
 use kernel::alloc::KBox;
 use kernel::debugfs::{Seq, Show, Text};
 use kernel::error::{Result, code, from_result};
 use kernel::miscdevice::{File, Registration};
-use kernel::task;
 use kernel::tracepoint::Probe;
 use kernel::uaccess::UserPtr;
+use kernel::{task, time};
 use oobkit_abi::ctl::{ATTACH, Attach, DETACH};
 
 /// Which the kit's other modules look up their callers in.
@@ -35,13 +36,13 @@ struct Ctl;
 impl File for Ctl {
     type Device = ();
 
-    fn open(_device: &()) -> Result<Self> {
+    fn open(_inband: &Inband<'_>, _device: &()) -> Result<Self> {
         Ok(Self)
     }
 
-    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+    fn ioctl(&self, inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32> {
         match command {
-            ATTACH => attach(argument),
+            ATTACH => attach(inband, argument),
             DETACH if ATTACHED.remove(task::current().addr()) => Ok(0),
             DETACH => Err(code::ESRCH),
             _ => Err(code::ENOTTY),
@@ -49,11 +50,11 @@ impl File for Ctl {
     }
 }
 
-fn attach(argument: UserPtr) -> Result<i32> {
-    if !task::capable_sys_nice() {
+fn attach(inband: &Inband<'_>, argument: UserPtr) -> Result<i32> {
+    if !task::capable_sys_nice(inband) {
         return Err(code::EPERM);
     }
-    let request: Attach = argument.read()?;
+    let request: Attach = argument.read(inband)?;
     if request != Attach::default() || !(1..=98).contains(&task::current_fifo_priority()) {
         return Err(code::EINVAL);
     }
@@ -78,13 +79,13 @@ extern "C" fn oobkit_evl_shim_switched() {
 struct Threads;
 
 impl Show for Threads {
-    fn show(&self, out: &mut Seq<'_>) -> fmt::Result {
+    fn show(&self, inband: &Inband<'_>, out: &mut Seq<'_>) -> fmt::Result {
         writeln!(out, "PID PRIORITY CPUS WAITS-FOR WAITS STAGE-SWITCHES NAME")?;
         for (key, record) in ATTACHED.places() {
             let task = || key().map(core::ptr::with_exposed_provenance_mut);
             // SAFETY: a thread leaves the table before it ends, so a task that is found there is given back a grace
             // period later at the earliest.
-            let Some(task) = (unsafe { task::describe(task) }) else {
+            let Some(task) = (unsafe { task::describe(inband, task) }) else {
                 continue;
             };
             write!(
@@ -114,21 +115,28 @@ unsafe extern "C" fn thread_leaves(_data: *mut c_void, task: *mut kernel::bindin
 /// Entry of the module.
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_evl_shim_init() -> c_int {
-    from_result(init().map(|()| 0))
+    // SAFETY: the kernel initialises modules in task context, with nothing held.
+    let inband = unsafe { Inband::assume() };
+    from_result(init(&inband).map(|()| 0))
 }
 
-fn init() -> Result {
+fn init(inband: &Inband<'_>) -> Result {
+    if !time::is_high_resolution() {
+        kernel::pr_err!("evl_shim: this machine has no high-resolution timers now");
+        return Err(code::ENODEV);
+    }
     let leaves = thread_leaves as unsafe extern "C" fn(_, _) as *mut c_void;
-    let mut module = KBox::new(Module {
+    let module = Module {
         ctl: None,
         // SAFETY: the tracepoint's prototype is `(struct task_struct *)`; later kernels append arguments, which is harmless.
-        _exit: unsafe { Probe::new(c"sched_process_exit", leaves) }?,
+        _exit: unsafe { Probe::new(inband, c"sched_process_exit", leaves) }?,
         // SAFETY: here it is that and two more, which is as harmless.
-        _exec: unsafe { Probe::new(c"sched_process_exec", leaves) }?,
-        _threads: Text::new(c"evl_shim", c"threads", Threads)?,
-    })?;
+        _exec: unsafe { Probe::new(inband, c"sched_process_exec", leaves) }?,
+        _threads: Text::new(inband, c"evl_shim", c"threads", Threads)?,
+    };
+    let mut module = KBox::new(inband, module)?;
     // Last: an init that failed afterwards would not wait for who has opened it.
-    module.ctl = Some(Registration::new(b"oob-ctl", b"oob/ctl", ())?);
+    module.ctl = Some(Registration::new(inband, b"oob-ctl", b"oob/ctl", ())?);
     MODULE.store(KBox::into_raw(module), Ordering::Relaxed);
     Ok(())
 }

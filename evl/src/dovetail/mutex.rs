@@ -6,6 +6,7 @@
 //! that was brought in-band while it holds the lock goes back to give it up, where it can.
 
 use crate::mutex::{self, LockError, RawMutex};
+use crate::stage::Inband;
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -29,8 +30,8 @@ unsafe impl Send for EvlMutex {}
 const DEADLOCK: i32 = b::EDEADLK.cast_signed().wrapping_neg();
 
 impl EvlMutex {
-    fn new() -> Result<Self> {
-        let lock = KBox::new(UnsafeCell::new(MaybeUninit::zeroed()))?;
+    fn new(inband: &Inband<'_>) -> Result<Self> {
+        let lock = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
         let lock = Self(lock);
         // SAFETY: the memory is there until `drop`.
         unsafe { b::evl_init_kmutex(lock.as_ptr()) };
@@ -97,7 +98,12 @@ impl<T> Mutex<T> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(value: T, _name: &'static CStr, _class: &'static LockClass) -> Result<Self> {
-        Ok(Self::over(EvlMutex::new()?, value))
+    pub fn new(
+        inband: &Inband<'_>,
+        value: T,
+        _name: &'static CStr,
+        _class: &'static LockClass,
+    ) -> Result<Self> {
+        Ok(Self::over(EvlMutex::new(inband)?, value))
     }
 }

@@ -102,7 +102,7 @@ impl Thread {
     /// `EINVAL`: no such priority, or no such processor is online and EVL's. `EEXIST`: EVL has a thread of that name.
     /// `ENOMEM`, and those of creating a thread.
     pub fn run<F>(
-        _inband: &Inband<'_>,
+        inband: &Inband<'_>,
         name: &CStr,
         priority: i32,
         cpu: Option<u32>,
@@ -117,14 +117,13 @@ impl Thread {
         let cpu = cpu
             .map_or(Ok(-1), i32::try_from)
             .map_err(|_| code::EINVAL)?;
-        let body = KBox::new(Body {
-            head: Head {
-                thread: UnsafeCell::new(MaybeUninit::zeroed()),
-                is_to_stop: AtomicBool::new(false),
-                has_returned: AtomicBool::new(false),
-            },
-            f: UnsafeCell::new(body),
-        })?;
+        let head = Head {
+            thread: UnsafeCell::new(MaybeUninit::zeroed()),
+            is_to_stop: AtomicBool::new(false),
+            has_returned: AtomicBool::new(false),
+        };
+        let f = UnsafeCell::new(body);
+        let body = KBox::new(inband, Body { head, f })?;
         let head = NonNull::new(KBox::into_raw(body)).ok_or(code::ENOMEM)?;
         let head = head.cast::<Head>();
         // SAFETY: in-band; `enter` and the body belong together, and it stays until the thread has been joined.
@@ -166,7 +165,8 @@ impl Drop for Thread {
         while !head.has_returned.load(Ordering::Acquire) {
             // SAFETY: a thread that has not been joined.
             unsafe { b::evl_unblock_kthread(thread_of(self.head)) };
-            sleep_us(200, 500);
+            // SAFETY: in-band, as for every drop of what sleeps.
+            sleep_us(&unsafe { Inband::assume() }, 200, 500);
         }
         // SAFETY: as above; in-band, as for every drop of what sleeps.
         unsafe { b::evl_join_kthread(thread_of(self.head)) };

@@ -16,6 +16,7 @@
 use crate::kcore::Monotonic;
 use crate::latch::Park;
 use crate::monitor::{self, Guarded, HardLock, Threads};
+use crate::record::Wait;
 use crate::semaphore::{self, Overflow};
 use crate::stage::{MayWait, Oob};
 use crate::time::{Clock, Instant};
@@ -30,7 +31,8 @@ use kernel::task;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tasks;
 
-impl<T> HardLock<T> for RawSpinLock<T> {
+// SAFETY: a spinlock round a value in its own box, which only its own guards reach.
+unsafe impl<T> HardLock<T> for RawSpinLock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         let result = f(&mut self.lock());
         // SAFETY: always allowed; does nothing where interrupts are off, as inside another hard lock.
@@ -82,15 +84,10 @@ impl Seat {
     }
 }
 
-/// Wakes who sits on the seat at this address.
-fn wake(f: impl FnOnce() -> Option<usize>) {
-    if let Some(seat) = f() {
-        // SAFETY: a thread in a line sits on its seat until it has left the line, which takes the lock held here.
-        unsafe { b::evl_seat_wake(core::ptr::with_exposed_provenance_mut(seat)) };
-    }
-}
-
-impl Park for Seat {
+// SAFETY: `current` is the seat itself, on which a thread sits until it has left its wait. There is no other implementation in
+// a module, and nobody waits for a latch on a seat, which is this crate's own: a flag here is EVL's. So whoever leaves, leaves a
+// line, and only after its lock was released.
+unsafe impl Park for Seat {
     fn current(&self) -> usize {
         self.as_ptr().expose_provenance()
     }
@@ -126,12 +123,16 @@ impl Park for Seat {
         Monotonic.now()
     }
 
-    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
-        wake(f);
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+        if let Some(seat) = f() {
+            // SAFETY: a thread in a line sits on its seat until it has left the line, which takes the lock held here.
+            unsafe { b::evl_seat_wake(core::ptr::with_exposed_provenance_mut(seat)) };
+        }
     }
 }
 
-impl Threads for Seat {
+// SAFETY: as above; this `wake_waiter` is `wake`.
+unsafe impl Threads for Seat {
     fn priority(&self) -> i32 {
         if !self.is_oob() {
             return task::current_effective_priority();
@@ -170,12 +171,28 @@ impl<T> Monitor<T> {
     pub fn wait_until<S: MayWait, R>(
         &self,
         stage: &S,
+        tasks: &Tasks,
+        deadline: Instant,
+        ready: impl FnMut(&mut T) -> Option<R>,
+    ) -> core::result::Result<R, WaitError> {
+        self.wait_for(Wait::Monitor, stage, tasks, deadline, ready)
+    }
+
+    /// See [`monitor::Monitor::wait_for`].
+    ///
+    /// # Errors
+    ///
+    /// See [`monitor::Monitor::wait_until`].
+    pub fn wait_for<S: MayWait, R>(
+        &self,
+        what: Wait,
+        stage: &S,
         _: &Tasks,
         deadline: Instant,
         ready: impl FnMut(&mut T) -> Option<R>,
     ) -> core::result::Result<R, WaitError> {
         Seat::with(stage, |seat| {
-            self.0.wait_until(stage, seat, deadline, ready)
+            self.0.wait_for(what, stage, seat, deadline, ready)
         })
     }
 

@@ -4,7 +4,7 @@
 
 use super::Host;
 use crate::latch::Latch;
-use crate::stage::Oob;
+use crate::stage::{Inband, Oob};
 use crate::time::Instant;
 use crate::wait::{Flag, WaitError};
 
@@ -17,7 +17,7 @@ pub struct HostFlag {
 
 impl Host {
     /// A flag that is waited on in this machine's time.
-    pub fn flag(&self) -> HostFlag {
+    pub fn flag(&self, _inband: &Inband<'_>) -> HostFlag {
         HostFlag {
             host: self.clone(),
             latch: Latch::new(),

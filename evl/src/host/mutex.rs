@@ -13,6 +13,7 @@
 use super::Host;
 use super::threads::{FIRST, Prepared, Slot};
 use crate::mutex::{self, LockError, RawMutex};
+use crate::stage::Inband;
 use crate::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -28,7 +29,7 @@ pub type MutexGuard<'a, T> = mutex::MutexGuard<'a, T, Inheriting>;
 
 impl<T> Mutex<T> {
     /// A free one.
-    pub fn new(host: &Host, value: T) -> Self {
+    pub fn new(host: &Host, _inband: &Inband<'_>, value: T) -> Self {
         Self::over(Inheriting::new(host, true), value)
     }
 

@@ -7,13 +7,14 @@ use super::threads::Prepared;
 use crate::latch::Park;
 use crate::monitor::{self, Guarded, HardLock, Threads};
 use crate::semaphore;
-use crate::stage::MayWait;
+use crate::stage::{Inband, MayWait};
 use crate::time::{Clock, Instant};
 use crate::wait::WaitError;
 use std::cell::RefCell;
 use std::fmt;
 
-impl Park for Host {
+// SAFETY: a number of a thread, which no `wake` in a process takes for an address.
+unsafe impl Park for Host {
     fn current(&self) -> usize {
         self.waiter().number
     }
@@ -45,7 +46,7 @@ impl Park for Host {
         self.waiter().stopping.get()
     }
 
-    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
         if let Some(thread) = f() {
             self.wake_slot(&self.0.stages.slot(thread));
         }
@@ -53,7 +54,8 @@ impl Park for Host {
     }
 }
 
-impl Threads for Host {
+// SAFETY: as above.
+unsafe impl Threads for Host {
     fn priority(&self) -> i32 {
         self.waiter().priority.get()
     }
@@ -116,12 +118,12 @@ impl Host {
     }
 
     /// A value under a hard lock, and the threads that wait until it suits them.
-    pub fn monitor<T>(&self, value: T) -> Monitor<T> {
+    pub fn monitor<T>(&self, _inband: &Inband<'_>, value: T) -> Monitor<T> {
         monitor::Monitor::new(HostLock::new(self, Guarded::new(value)))
     }
 
     /// A counting semaphore.
-    pub fn semaphore(&self, count: u32) -> Semaphore {
+    pub fn semaphore(&self, _inband: &Inband<'_>, count: u32) -> Semaphore {
         semaphore::Semaphore::new(HostLock::new(self, Guarded::new(count)))
     }
 }
@@ -154,7 +156,8 @@ impl<T> fmt::Debug for HostLock<T> {
     }
 }
 
-impl<T> HardLock<T> for HostLock<T> {
+// SAFETY: a value of its own, borrowed exclusively; `RefCell` sees to that.
+unsafe impl<T> HardLock<T> for HostLock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         self.host.point();
         let locks = &self.host.0.stages.hard_locks;

@@ -5,7 +5,7 @@
 use super::Host;
 use crate::latch::Park;
 use crate::monitor::Threads;
-use crate::stage::MayWait;
+use crate::stage::{Inband, MayWait};
 use crate::time::Instant;
 use crate::wait::WaitError;
 use std::cell::RefCell;
@@ -27,7 +27,7 @@ impl fmt::Debug for PollHead {
 
 impl PollHead {
     /// Nobody polls yet.
-    pub fn new(host: &Host) -> Self {
+    pub fn new(host: &Host, _inband: &Inband<'_>) -> Self {
         Self {
             host: host.clone(),
             watchers: RefCell::default(),

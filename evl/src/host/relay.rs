@@ -30,14 +30,9 @@ impl Host {
     /// # Errors
     ///
     /// [`BadSize`].
-    pub fn pool(&self, count: u32, size: usize) -> Result<Pool, BadSize> {
-        let (lists, memory) = self.blocks(count, size)?;
-        Pool::new(lists, memory, size)
-    }
-
-    fn blocks(&self, count: u32, size: usize) -> Result<(HostLock<Lists>, Vec<u8>), BadSize> {
+    pub fn pool(&self, _inband: &Inband<'_>, count: u32, size: usize) -> Result<Pool, BadSize> {
         let len = memory_for(count, size).ok_or(BadSize)?;
-        Ok((HostLock::new(self, Lists::new()), vec![0; len]))
+        Pool::new(HostLock::new(self, Lists::new()), vec![0; len], size)
     }
 }
 
@@ -73,15 +68,14 @@ impl Relay {
     /// [`BadSize`].
     pub fn new(
         host: &Host,
-        _inband: &Inband<'_>,
+        inband: &Inband<'_>,
         count: u32,
         longest: usize,
         mut file: impl FnMut(&Inband<'_>, &[u8]) -> bool + 'static,
     ) -> Result<Self, BadSize> {
-        let (lists, memory) = host.blocks(count, longest)?;
         let inner = Rc::new(Inner {
-            lines: relay::Relay::new(lists, memory, longest)?,
-            head: PollHead::new(host),
+            lines: relay::Relay::new(host.pool(inband, count, longest)?),
+            head: PollHead::new(host, inband),
         });
         let (of_task, host_) = (inner.clone(), host.clone());
         let body = move |inband: &Inband<'_>, me: &Running<'_>| {

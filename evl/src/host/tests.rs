@@ -7,10 +7,12 @@ mod inheritance;
 use super::*;
 use crate::time::Timer;
 use crate::wait::{Flag, WaitError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 #[test]
 fn a_raise_before_the_wait_is_not_lost() {
     let host = Host::new();
-    let flag = host.flag();
+    let flag = host.flag(&host.inband());
     flag.raise();
     assert_eq!(flag.wait_until(&host.oob(), host.now()), Ok(()));
     assert_eq!(
@@ -22,7 +24,7 @@ fn a_raise_before_the_wait_is_not_lost() {
 #[test]
 fn a_wait_ends_at_its_deadline_or_its_event_whichever_is_first() {
     let host = Host::new();
-    let flag = Rc::new(host.flag());
+    let flag = Rc::new(host.flag(&host.inband()));
     let raised = flag.clone();
     host.at(Instant(5_000), move || raised.raise());
     assert_eq!(
@@ -37,7 +39,7 @@ fn a_wait_ends_at_its_deadline_or_its_event_whichever_is_first() {
 #[test]
 fn what_fell_due_while_the_processor_was_busy_still_beats_the_deadline() {
     let host = Host::new();
-    let flag = Rc::new(host.flag());
+    let flag = Rc::new(host.flag(&host.inband()));
     let raised = flag.clone();
     host.at(Instant(1_500), move || raised.raise());
     host.elapse(Ns(5_000));
@@ -50,10 +52,43 @@ fn a_periodic_timer_keeps_its_grid_and_stops() {
     let host = Host::new();
     let dates = Rc::new(RefCell::new(Vec::new()));
     let (seen, clock) = (dates.clone(), host.clone());
-    let timer = host.timer(move |_| seen.borrow_mut().push(clock.now().0));
+    let timer = host.timer(&host.inband(), move |_| {
+        seen.borrow_mut().push(clock.now().0)
+    });
     timer.start(Instant(2_000), Ns(500));
     host.run_until(Instant(3_100));
-    timer.stop();
+    timer.stop(&host.inband());
     host.run_until(Instant(9_000));
     assert_eq!(*dates.borrow(), [2_000, 2_500, 3_000]);
+}
+
+#[test]
+fn a_token_is_had_on_its_own_stage_only() {
+    let host = Host::new();
+    // Which ones are given where this is called.
+    let given = |host: Host| {
+        let oob = catch_unwind(AssertUnwindSafe(|| _ = host.oob()));
+        let inband = catch_unwind(AssertUnwindSafe(|| _ = host.inband()));
+        (oob.is_ok(), inband.is_ok())
+    };
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let note = |place| {
+        let (host, seen) = (host.clone(), seen.clone());
+        move || seen.borrow_mut().push((place, given(host)))
+    };
+    let (in_oob, in_task, in_handler) = (note("oob"), note("task"), note("handler"));
+    let body = |_: &Oob<'_>, _: &Running<'_>| in_oob();
+    Thread::run(&host, &host.inband(), c"oob", 20, body).unwrap();
+    Task::run(&host, &host.inband(), c"task", |_, _| in_task());
+    host.at(Instant(50_000), in_handler);
+    host.finish(Instant(100_000)).unwrap();
+    host.run_until(Instant(100_000));
+    note("outside")();
+    let expected = [
+        ("oob", (true, false)),
+        ("task", (false, true)),
+        ("handler", (false, false)),
+        ("outside", (true, true)),
+    ];
+    assert_eq!(*seen.borrow(), expected);
 }

@@ -3,6 +3,7 @@
 //! What falls due at a date: timers, and whatever else has a handler to be called.
 
 use super::Host;
+use crate::stage::Inband;
 use crate::time::{Clock, Instant, Ns, Timer};
 use std::fmt;
 use std::rc::Rc;
@@ -40,21 +41,21 @@ impl Timer for HostTimer {
             .arm(self.id, first, period, Rc::clone(&self.handler));
     }
 
-    fn stop(&self) {
+    fn stop(&self, _inband: &Inband<'_>) {
         self.host.disarm(self.id);
     }
 }
 
 impl Drop for HostTimer {
     fn drop(&mut self) {
-        self.stop();
+        self.host.disarm(self.id);
     }
 }
 
 impl Host {
     /// A timer that calls `handler` with the number of periods that it missed since the last call: whole periods for
     /// which interrupts were off.
-    pub fn timer(&self, handler: impl Fn(u64) + 'static) -> HostTimer {
+    pub fn timer(&self, _inband: &Inband<'_>, handler: impl Fn(u64) + 'static) -> HostTimer {
         HostTimer {
             host: self.clone(),
             id: self.id(),

@@ -61,11 +61,15 @@ impl fmt::Debug for Work {
 
 impl Work {
     /// Work that is not called yet.
-    pub fn new(host: &Host, f: impl FnMut(&Inband<'_>) -> i32 + 'static) -> Self {
+    pub fn new(
+        host: &Host,
+        inband: &Inband<'_>,
+        f: impl FnMut(&Inband<'_>) -> i32 + 'static,
+    ) -> Self {
         Self(Rc::new(Inner {
             host: host.clone(),
             calls: Calls::new(HostLock::new(host, Guarded::new(Runs::default()))),
-            state: host.monitor(State::default()),
+            state: host.monitor(inband, State::default()),
             f: RefCell::new(Box::new(f)),
         }))
     }
@@ -76,14 +80,15 @@ impl Work {
         self.ask().is_first
     }
 
-    /// As [`Self::call`], and waits for that run; what the function gave, then or in a later run.
+    /// As [`Self::call`], and waits for that run until `deadline`; what the function gave, then or in a later run.
     ///
     /// # Errors
     ///
-    /// [`WaitError::Interrupted`]: it still runs. [`WaitError::Closed`]: it was cancelled.
-    pub fn call_and_wait(&self, oob: &Oob<'_>) -> Result<i32, WaitError> {
+    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: it still runs, once; a call before it begins gets its result,
+    /// else nobody does. [`WaitError::Closed`]: it was cancelled.
+    pub fn call_and_wait(&self, oob: &Oob<'_>, deadline: Instant) -> Result<i32, WaitError> {
         let run = self.ask().run;
-        self.0.calls.wait(oob, &self.0.host, run)
+        self.0.calls.wait(oob, &self.0.host, run, deadline)
     }
 
     /// Waits until what was called for has run.
@@ -130,9 +135,10 @@ impl Inner {
             is_mine
         });
         if is_mine {
-            self.calls.begin();
-            let result = (self.f.borrow_mut())(inband);
-            self.calls.end(&self.host, result);
+            if self.calls.begin() {
+                let result = (self.f.borrow_mut())(inband);
+                self.calls.end(&self.host, result);
+            }
             self.state
                 .update_and_wake_all(&self.host, |state| state.is_running = false);
         }
@@ -154,7 +160,8 @@ impl Drop for Work {
 /// Threads whose waits neither a signal nor a stop ends.
 pub(super) struct Undisturbed<'a>(pub(super) &'a Host);
 
-impl Park for Undisturbed<'_> {
+// SAFETY: as for the host, which does it.
+unsafe impl Park for Undisturbed<'_> {
     fn current(&self) -> usize {
         self.0.current()
     }
@@ -175,12 +182,14 @@ impl Park for Undisturbed<'_> {
         Park::now(self.0)
     }
 
-    fn wake(&self, f: impl FnOnce() -> Option<usize>) {
-        self.0.wake(f);
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+        // SAFETY: by contract.
+        unsafe { self.0.wake(f) };
     }
 }
 
-impl Threads for Undisturbed<'_> {
+// SAFETY: as above.
+unsafe impl Threads for Undisturbed<'_> {
     fn priority(&self) -> i32 {
         self.0.priority()
     }

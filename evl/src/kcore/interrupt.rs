@@ -50,14 +50,14 @@ impl<H: Handler + Send + Sync> Interrupt<H> {
     /// # Errors
     ///
     /// `ENOMEM`, and those of `request_irq`: `EBUSY` where another driver has the line.
-    pub fn new(_inband: &Inband<'_>, irq: c_uint, name: &'static CStr, handler: H) -> Result<Self> {
-        let handler = KArc::new(handler)?;
+    pub fn new(inband: &Inband<'_>, irq: c_uint, name: &'static CStr, handler: H) -> Result<Self> {
+        let handler = KArc::new(inband, handler)?;
         let forwarded = handler.clone();
-        let rest = Work::new(move |inband: &Inband<'_>| {
+        let rest = Work::new(inband, move |inband: &Inband<'_>| {
             forwarded.inband(inband);
             0
         })?;
-        let inner = KBox::new(Inner { handler, rest })?;
+        let inner = KBox::new(inband, Inner { handler, rest })?;
         let cookie = (&raw const *inner).cast_mut().cast::<c_void>();
         // SAFETY: `call` and the cookie belong together; the box outlives the registration.
         let requested = to_result(unsafe {

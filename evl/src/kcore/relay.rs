@@ -10,7 +10,8 @@
 //! A thread of its own, because a file such as a pipe may have its writer wait as long as it likes: closing the relay ends
 //! that wait, which nothing could do to a worker of the kernel's.
 
-use crate::pool::{Lists, memory_for};
+use super::pool::pool;
+use crate::pool::Lists;
 use crate::relay::{self, RelayError};
 use crate::stage::{Inband, Oob};
 use crate::wait::WaitError;
@@ -21,7 +22,7 @@ use kernel::bindings as b;
 use kernel::error::{Result, code, from_err_ptr};
 use kernel::file::OpenFile;
 use kernel::poll::{self, PollHead};
-use kernel::sync::{LockClass, RawSpinLock};
+use kernel::sync::RawSpinLock;
 use kernel::task::is_stopped;
 
 type Lines = relay::Relay<RawSpinLock<Lists>, VBytes>;
@@ -48,7 +49,6 @@ unsafe impl Send for Relay {}
 // SAFETY: as above.
 unsafe impl Sync for Relay {}
 
-static LISTS: LockClass = LockClass::new();
 static NAME: &CStr = c"oob relay";
 
 impl Relay {
@@ -56,19 +56,11 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// `EINVAL`: none, or too much. `ENOMEM`, and those of creating a kthread.
-    pub fn new(_inband: &Inband<'_>, file: OpenFile, count: u32, longest: usize) -> Result<Self> {
-        let len = memory_for(count, longest).ok_or(code::EINVAL)?;
-        if len == 0 {
-            return Err(code::EINVAL);
-        }
-        let lists = RawSpinLock::new(Lists::new(), NAME, &LISTS)?;
-        let lines = Lines::new(lists, VBytes::zeroed(len)?, longest).map_err(|_| code::EINVAL)?;
-        let inner = KBox::new(Inner {
-            lines,
-            file,
-            head: PollHead::new()?,
-        })?;
+    /// Those of [`pool`], and those of creating a kthread.
+    pub fn new(inband: &Inband<'_>, file: OpenFile, count: u32, longest: usize) -> Result<Self> {
+        let lines = Lines::new(pool(inband, count, longest)?);
+        let head = PollHead::new(inband)?;
+        let inner = KBox::new(inband, Inner { lines, file, head })?;
         let argument = (&raw const *inner).cast_mut().cast::<c_void>();
         // SAFETY: in-band; `run` gets what stays until the thread has been stopped.
         let thread = from_err_ptr(unsafe { b::kthread_create(Some(run), argument, NAME.as_ptr()) });
@@ -101,10 +93,10 @@ impl Relay {
     /// # Errors
     ///
     /// [`WaitError::Interrupted`].
-    pub fn flush(&self, _inband: &Inband<'_>) -> core::result::Result<(), WaitError> {
+    pub fn flush(&self, inband: &Inband<'_>) -> core::result::Result<(), WaitError> {
         let Inner { lines, head, .. } = &*self.inner;
         let goal = lines.written();
-        match head.wait(|| lines.drained() >= goal) {
+        match head.wait(inband, || lines.drained() >= goal) {
             true => Ok(()),
             false => Err(WaitError::Interrupted),
         }
@@ -130,14 +122,14 @@ unsafe extern "C" fn run(argument: *mut c_void) -> c_int {
     loop {
         // Looked at first: what was taken before the relay's end is drained after it.
         let is_over = is_stopped();
-        while lines.drain(&inband, |_, message| {
-            file.write_all(message, &mut position).is_ok()
+        while lines.drain(&inband, |inband, message| {
+            file.write_all(inband, message, &mut position).is_ok()
         }) {
             head.signal(poll::OUT);
         }
         if is_over {
             return 0;
         }
-        head.wait(|| !lines.is_empty() || is_stopped());
+        head.wait(&inband, || !lines.is_empty() || is_stopped());
     }
 }

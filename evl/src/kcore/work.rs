@@ -13,6 +13,7 @@
 use super::Seat;
 use crate::monitor::Guarded;
 use crate::stage::{Inband, Oob};
+use crate::time::Instant;
 use crate::wait::WaitError;
 use crate::work::{Calls, Runs};
 use core::cell::UnsafeCell;
@@ -65,19 +66,19 @@ impl Work {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new<F>(f: F) -> Result<Self>
+    pub fn new<F>(inband: &Inband<'_>, f: F) -> Result<Self>
     where
         F: FnMut(&Inband<'_>) -> i32 + Send + 'static,
     {
-        let body = KBox::new(Body {
-            head: Head {
-                work: UnsafeCell::new(MaybeUninit::zeroed()),
-                calls: Calls::new(crate::kcore::guarded(Runs::default())?),
-                run: run::<F>,
-                free: free::<F>,
-            },
-            f: UnsafeCell::new(f),
-        })?;
+        let runs = crate::kcore::guarded(inband, Runs::default())?;
+        let head = Head {
+            work: UnsafeCell::new(MaybeUninit::zeroed()),
+            calls: Calls::new(runs),
+            run: run::<F>,
+            free: free::<F>,
+        };
+        let f = UnsafeCell::new(f);
+        let body = KBox::new(inband, Body { head, f })?;
         let head = NonNull::new(KBox::into_raw(body)).ok_or(code::ENOMEM)?;
         let work = Self(head.cast());
         // SAFETY: the memory stays until `drop`; `execute` knows what the work lies in.
@@ -109,14 +110,19 @@ impl Work {
         self.ask().is_first
     }
 
-    /// As [`Self::call`], and waits for that run; what the function gave, then or in a later run.
+    /// As [`Self::call`], and waits for that run until `deadline`; what the function gave, then or in a later run.
     ///
     /// # Errors
     ///
-    /// [`WaitError::Interrupted`]: it still runs. [`WaitError::Closed`]: it was cancelled.
-    pub fn call_and_wait(&self, oob: &Oob<'_>) -> core::result::Result<i32, WaitError> {
+    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: it still runs, once; a call before it begins gets its result,
+    /// else nobody does. [`WaitError::Closed`]: it was cancelled.
+    pub fn call_and_wait(
+        &self,
+        oob: &Oob<'_>,
+        deadline: Instant,
+    ) -> core::result::Result<i32, WaitError> {
         let run = self.ask().run;
-        Seat::with(oob, |seat| self.head().calls.wait(oob, seat, run))
+        Seat::with(oob, |seat| self.head().calls.wait(oob, seat, run, deadline))
     }
 
     /// Waits until what was called for before has run. Not from the function itself.
@@ -150,7 +156,9 @@ unsafe extern "C" fn execute(work: *mut b::oobkit_work_t) {
     };
     // SAFETY: the work is the first field of a head, which stays until `drop` has waited for this.
     let Head { calls, run, .. } = unsafe { head.as_ref() };
-    calls.begin();
+    if !calls.begin() {
+        return;
+    }
     // SAFETY: a worker of the kernel's: task context, nothing held.
     let inband = unsafe { Inband::assume() };
     // SAFETY: the function that belongs to this head; the workqueue does not run one work twice at a time.

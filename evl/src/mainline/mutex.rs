@@ -3,6 +3,7 @@
 //! The kernel's own lock with priority inheritance. It has no wait with a deadline that modules could call.
 
 use crate::mutex::{self, LockError, RawMutex};
+use crate::stage::Inband;
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -24,8 +25,8 @@ unsafe impl Sync for RtMutex {}
 unsafe impl Send for RtMutex {}
 
 impl RtMutex {
-    fn new(name: &'static CStr, class: &'static LockClass) -> Result<Self> {
-        let lock = KBox::new(UnsafeCell::new(MaybeUninit::zeroed()))?;
+    fn new(inband: &Inband<'_>, name: &'static CStr, class: &'static LockClass) -> Result<Self> {
+        let lock = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
         let lock = Self(lock);
         // SAFETY: the memory is there for as long as the lock, name and class for ever.
         unsafe { b::__rt_mutex_init(lock.as_ptr(), name.as_ptr(), class.key()) };
@@ -74,7 +75,12 @@ impl<T> Mutex<T> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(value: T, name: &'static CStr, class: &'static LockClass) -> Result<Self> {
-        Ok(Self::over(RtMutex::new(name, class)?, value))
+    pub fn new(
+        inband: &Inband<'_>,
+        value: T,
+        name: &'static CStr,
+        class: &'static LockClass,
+    ) -> Result<Self> {
+        Ok(Self::over(RtMutex::new(inband, name, class)?, value))
     }
 }

@@ -77,7 +77,7 @@ impl Thread {
     ///
     /// `EINVAL`: no such priority, or no such processor is online. `ENOMEM`, and those of creating a kthread.
     pub fn run<F>(
-        _inband: &Inband<'_>,
+        inband: &Inband<'_>,
         name: &CStr,
         priority: i32,
         cpu: Option<u32>,
@@ -91,7 +91,7 @@ impl Thread {
         if !(1..=98).contains(&priority) || !cpu.is_none_or(is_online) {
             return Err(code::EINVAL);
         }
-        let body = KBox::new(UnsafeCell::new(body))?;
+        let body = KBox::new(inband, UnsafeCell::new(body))?;
         // SAFETY: in-band; `enter` and the cell belong together, and the cell stays until the thread has ended.
         let task = unsafe {
             b::kthread_create(

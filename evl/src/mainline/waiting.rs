@@ -8,7 +8,8 @@ use kernel::bindings as b;
 use kernel::sync::RawSpinLock;
 use kernel::task;
 
-impl Threads for Tasks {
+// SAFETY: `current` is the task itself, which `wake_waiter` here takes; there is no other implementation in a module.
+unsafe impl Threads for Tasks {
     #[inline]
     fn priority(&self) -> i32 {
         task::current_effective_priority()
@@ -26,14 +27,15 @@ impl Threads for Tasks {
     }
 
     #[inline]
-    fn wake_waiter(&self, thread: usize) {
+    unsafe fn wake_waiter(&self, thread: usize) {
         let thread = core::ptr::with_exposed_provenance_mut(thread);
-        // SAFETY: a task in `wait_until`, which it cannot leave while the line's lock is held.
+        // SAFETY: by contract a task in a line, which it cannot leave while that one's lock is held.
         unsafe { b::wake_up_process(thread) };
     }
 }
 
-impl<T> HardLock<T> for RawSpinLock<T> {
+// SAFETY: a spinlock round a value in its own box, which only its own guards reach.
+unsafe impl<T> HardLock<T> for RawSpinLock<T> {
     #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(&mut self.lock())

@@ -16,9 +16,9 @@ const TURNS: u64 = 8;
 fn run(seed: u64, interference: Interference, turns: u64) -> (Ns, Instant) {
     let host = Host::seeded(seed);
     host.disturb(interference);
-    let flag = Rc::new(host.flag());
+    let flag = Rc::new(host.flag(&host.inband()));
     let raised = flag.clone();
-    let timer = host.timer(move |_| raised.raise());
+    let timer = host.timer(&host.inband(), move |_| raised.raise());
     timer.start(Instant(20_000), PERIOD);
     let (host_, late) = (host.clone(), log());
     let of_thread = late.clone();
@@ -30,7 +30,6 @@ fn run(seed: u64, interference: Interference, turns: u64) -> (Ns, Instant) {
             // A third of the processor.
             host_.compute(Ns(PERIOD.0 / 3));
         }
-        timer.stop();
     });
     (0..3).for_each(|_| hog(&host, 60, Ns(500)));
     host.finish(END).unwrap();

@@ -38,7 +38,8 @@ struct LooksFirst {
 impl Flagged for LooksFirst {
     fn raise(&self, host: &Host) {
         self.is_raised.set(true);
-        host.wake(|| self.waiter.get());
+        // SAFETY: any number will do for a host's thread.
+        unsafe { host.wake(|| self.waiter.get()) };
     }
 
     fn wait(&self, host: &Host) {

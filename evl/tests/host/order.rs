@@ -23,9 +23,10 @@ fn every_way_to_wait_ends_at_its_date_exactly() {
         host.disturb(NOISY);
         let (host_, done) = (host.clone(), Rc::new(Cell::new(false)));
         let of_thread = done.clone();
+        let inband = &host.inband();
+        let (flag, sem) = (host.flag(inband), host.semaphore(inband, 0));
+        let monitor = host.monitor(inband, ());
         oob(host, 50, move |oob, me| {
-            let (flag, sem) = (host_.flag(), host_.semaphore(0));
-            let monitor = host_.monitor(());
             for step in [1, 77, 1_000, 12_345] {
                 let date = |n: u64| host_.now().after(Ns(n));
                 let first = date(step);
@@ -58,7 +59,7 @@ fn every_way_to_wait_ends_at_its_date_exactly() {
 fn who_waits_is_woken_by_priority_and_among_equals_in_order_of_coming() {
     explore(0..200, |host| {
         host.disturb(NOISY);
-        let (sem, order) = (Rc::new(host.semaphore(0)), log());
+        let (sem, order) = (Rc::new(host.semaphore(&host.inband(), 0)), log());
         // In the order of their coming, which is that of their dates.
         let priorities = [30, 98, 10, 30, 1, 98, 30];
         for (nth, priority) in priorities.into_iter().enumerate() {
@@ -135,7 +136,7 @@ fn priorities_end_at_98_and_a_thread_that_never_ends_is_told() {
         let thread = Thread::run(&host, &host.inband(), c"", priority, |_, _| {});
         assert_eq!(thread.err(), Some(RunError::Priority));
     }
-    let (host_, flag) = (host.clone(), host.flag());
+    let (host_, flag) = (host.clone(), host.flag(&host.inband()));
     oob(&host, 1, move |oob, _| {
         let _keep = host_;
         _ = evl::wait::Flag::wait_until(&flag, oob, Instant::NEVER);

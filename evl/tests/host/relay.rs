@@ -117,9 +117,9 @@ fn a_signal_ends_a_flush_and_the_relays_end_writes_what_is_under_way() {
 #[test]
 fn a_pool_gives_as_many_blocks_as_it_has_in_a_handler_too() {
     let host = Host::new();
-    assert_eq!(host.pool(0, 8).err(), Some(BadSize));
-    assert_eq!(host.pool(8, 0).err(), Some(BadSize));
-    let pool = Rc::new(host.pool(2, 8).unwrap());
+    assert_eq!(host.pool(&host.inband(), 0, 8).err(), Some(BadSize));
+    assert_eq!(host.pool(&host.inband(), 8, 0).err(), Some(BadSize));
+    let pool = Rc::new(host.pool(&host.inband(), 2, 8).unwrap());
     let (of_handler, seen) = (pool.clone(), log());
     let of_seen = seen.clone();
     let held = pool.take().unwrap();

@@ -28,7 +28,7 @@ fn run(seed: u64, processors: usize) -> (u64, Instant) {
         stall: Ns(900),
         hard_off: Ns(50),
     });
-    let ups = Rc::new(host.semaphore(0));
+    let ups = Rc::new(host.semaphore(&host.inband(), 0));
     let line = Interrupt::new(&host, &host.inband(), Up(ups.clone(), host.clone()));
     line.anywhere(6);
     for priority in [10, 10, 40] {
@@ -112,7 +112,7 @@ fn a_run_that_fails() {
 #[test]
 fn a_machine_whose_thread_panicked_is_left_standing() {
     let host = Host::new();
-    let (host_, flag) = (host.clone(), host.flag());
+    let (host_, flag) = (host.clone(), host.flag(&host.inband()));
     oob(&host, 50, move |_, me| {
         assert!(me.should_stop(), "as it is meant to");
     });

@@ -42,23 +42,31 @@ fn a_thread_is_stopped_out_of_its_wait_and_joined() {
 
 #[test]
 fn a_stop_ends_every_kind_of_wait_and_the_ones_to_come() {
-    type Wait = fn(&Host, &Oob<'_>) -> bool;
-    let waits: [Wait; 4] = [
-        |host, oob| host.flag().wait_until(oob, END) == Err(WaitError::Interrupted),
-        |host, oob| host.semaphore(0).down_until(oob, host, END) == Err(WaitError::Interrupted),
-        |host, oob| host.sleep_until_date(oob, END) == Err(WaitError::Interrupted),
-        |host, oob| {
-            let head = PollHead::new(host);
-            poll(host, oob, &[&head], 1, END, || 0) == Err(WaitError::Interrupted)
+    type Wait = Box<dyn Fn(&Host, &Oob<'_>) -> Result<(), WaitError>>;
+    let waits: [fn(&Host) -> Wait; 4] = [
+        |host| {
+            let flag = host.flag(&host.inband());
+            Box::new(move |_, oob| flag.wait_until(oob, END))
+        },
+        |host| {
+            let semaphore = host.semaphore(&host.inband(), 0);
+            Box::new(move |host, oob| semaphore.down_until(oob, host, END))
+        },
+        |_| Box::new(|host, oob| host.sleep_until_date(oob, END)),
+        |host| {
+            let head = PollHead::new(host, &host.inband());
+            Box::new(move |host, oob| poll(host, oob, &[&head], 1, END, || 0).map(drop))
         },
     ];
     for wait in waits {
         let host = Host::new();
         let (host_, ends) = (host.clone(), Rc::new(Cell::new(0)));
         let of_thread = ends.clone();
+        let wait = wait(&host);
         let body = move |oob: &Oob<'_>, _: &Running<'_>| {
             for _ in 0..2 {
-                of_thread.set(of_thread.get() + u32::from(wait(&host_, oob)));
+                let is_over = wait(&host_, oob) == Err(WaitError::Interrupted);
+                of_thread.set(of_thread.get() + u32::from(is_over));
             }
         };
         let thread = Thread::run(&host, &host.inband(), c"waiter", 20, body).unwrap();
@@ -112,7 +120,7 @@ fn work_runs_in_band_once_per_call_and_its_result_is_waited_for() {
     explore(0..200, |host| {
         let runs = Rc::new(Cell::new(0));
         let (host_, of_work) = (host.clone(), runs.clone());
-        let work = Rc::new(Work::new(host, move |_| {
+        let work = Rc::new(Work::new(host, &host.inband(), move |_| {
             // The token would be refused anywhere else.
             let _ = host_.inband();
             host_.compute(Ns(2_000));
@@ -125,11 +133,11 @@ fn work_runs_in_band_once_per_call_and_its_result_is_waited_for() {
             // In-band has not had the processor since.
             assert!(!of_thread.call());
             assert_eq!(of_runs.get(), 0);
-            let result = of_thread.call_and_wait(oob).unwrap();
+            let result = of_thread.call_and_wait(oob, Instant::NEVER).unwrap();
             assert_eq!(result, of_runs.get());
             // A run that began before the call would not do.
             let before = of_runs.get();
-            assert!(of_thread.call_and_wait(oob).unwrap() > before);
+            assert!(of_thread.call_and_wait(oob, Instant::NEVER).unwrap() > before);
         });
         hog(host, 10, Ns(300));
         Task::run(host, &host.inband(), c"closer", move |inband, me| {
@@ -159,7 +167,7 @@ fn cancelled_work_ends_the_wait_for_it_and_does_not_run() {
     explore(0..100, |host| {
         let (runs, end) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
         let of_work = runs.clone();
-        let work = Work::new(host, move |_| {
+        let work = Work::new(host, &host.inband(), move |_| {
             of_work.set(of_work.get() + 1);
             7
         });
@@ -167,7 +175,7 @@ fn cancelled_work_ends_the_wait_for_it_and_does_not_run() {
         let (of_thread, of_task) = (work.clone(), work.clone());
         let result = end.clone();
         oob(host, 60, move |oob, _| {
-            result.set(Some(of_thread.call_and_wait(oob)));
+            result.set(Some(of_thread.call_and_wait(oob, Instant::NEVER)));
         });
         Task::run(host, &host.inband(), c"owner", move |inband, _| {
             of_task.cancel(inband);
@@ -185,11 +193,80 @@ fn cancelled_work_ends_the_wait_for_it_and_does_not_run() {
 }
 
 #[test]
+fn a_call_beside_a_cancel_is_of_a_run_and_told_so_or_of_none() {
+    let ends = log();
+    explore(0..300, |host| {
+        host.set_processors(2);
+        let (runs, told) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let of_work = runs.clone();
+        let work = Work::new(host, &host.inband(), move |_| {
+            of_work.set(of_work.get() + 1);
+            0
+        });
+        let work = Rc::new(work);
+        let (of_thread, of_told) = (work.clone(), told.clone());
+        oob(host, 60, move |oob, _| {
+            for _ in 0..3 {
+                let end = of_thread.call_and_wait(oob, Instant::NEVER);
+                of_told.set(of_told.get() + i32::from(end.is_ok()));
+            }
+        });
+        Task::run(host, &host.inband(), c"owner", move |inband, _| {
+            (0..3).for_each(|_| work.cancel(inband));
+        });
+        host.finish(END).unwrap();
+        assert_eq!(told, runs);
+        ends.borrow_mut().push(told.get());
+    });
+    assert!((1..3).all(|told| ends.borrow().contains(&told)));
+}
+
+#[test]
+fn a_deadline_ends_the_wait_for_work_and_not_the_work() {
+    let host = Host::new();
+    let (begun, ended) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let (host_, begun_, ended_) = (host.clone(), begun.clone(), ended.clone());
+    let work = Work::new(&host, &host.inband(), move |_| {
+        begun_.set(begun_.get() + 1);
+        host_.compute(Ns(10_000));
+        ended_.set(ended_.get() + 1);
+        begun_.get()
+    });
+    let work = Rc::new(work);
+    let (of_thread, host_) = (work.clone(), host.clone());
+    let (begun_, ended_) = (begun.clone(), ended.clone());
+    oob(&host, 60, move |oob, _| {
+        let late = Err(WaitError::TimedOut);
+        let seen = || (begun_.get(), ended_.get());
+        // In-band has not had the processor since: it is pending, and stays so.
+        assert_eq!(of_thread.call_and_wait(oob, host_.now()), late);
+        assert!(!of_thread.call());
+        assert_eq!(seen(), (0, 0));
+        // A later call is of the run that the first one asked for. This one ends in the middle of it.
+        let date = host_.now().after(Ns(5_000));
+        assert_eq!(of_thread.call_and_wait(oob, date), late);
+        assert_eq!((host_.now(), seen()), (date, (1, 0)));
+        // From here on it is the next run that a call asks for, and nobody gets what the first one gave.
+        assert_eq!(of_thread.call_and_wait(oob, host_.now()), late);
+        let end = Instant(1_000_000);
+        assert_eq!(of_thread.call_and_wait(oob, end), Ok(2));
+        assert_eq!(seen(), (2, 2));
+        assert!(host_.now() < end);
+    });
+    host.finish(END).unwrap();
+    assert_eq!((begun.get(), ended.get()), (2, 2));
+    // Its result is nobody's, and it is not run again.
+    assert!(work.call());
+    host.finish(END).unwrap();
+    assert_eq!((begun.get(), ended.get()), (3, 3));
+}
+
+#[test]
 fn a_run_is_over_when_in_band_has_done_what_it_was_asked_for() {
     let host = Host::new();
     let (host_, date) = (host.clone(), Rc::new(Cell::new(None)));
     let of_work = date.clone();
-    let work = Work::new(&host, move |inband| {
+    let work = Work::new(&host, &host.inband(), move |inband| {
         host_.sleep_until_date(inband, Instant(5_000)).unwrap();
         of_work.set(Some(host_.now()));
         0
@@ -264,7 +341,9 @@ fn a_timer_tells_the_periods_that_it_missed_and_keeps_its_grid() {
     let host = Host::new();
     let seen = log();
     let (host_, of_timer) = (host.clone(), seen.clone());
-    let timer = host.timer(move |missed| of_timer.borrow_mut().push((host_.now(), missed)));
+    let timer = host.timer(&host.inband(), move |missed| {
+        of_timer.borrow_mut().push((host_.now(), missed))
+    });
     timer.start(Instant(2_000), Ns(1_000));
     let host_ = host.clone();
     hog(&host, 20, Ns(1_000));
@@ -290,7 +369,10 @@ fn poll_sees_what_is_signalled_on_any_head_and_only_what_it_wants() {
     const IN: u32 = 1;
     const OUT: u32 = 4;
     explore(0..200, |host| {
-        let heads = Rc::new([PollHead::new(host), PollHead::new(host)]);
+        let heads = Rc::new([
+            PollHead::new(host, &host.inband()),
+            PollHead::new(host, &host.inband()),
+        ]);
         let state = Rc::new(Cell::new(0));
         let (host_, of_thread, ready) = (host.clone(), heads.clone(), state.clone());
         oob(host, 50, move |oob, me| {

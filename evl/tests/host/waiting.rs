@@ -7,7 +7,7 @@ use evl::host::{
     Handled, Handler, Host, Interference, Interrupt, Semaphore, Task, Thread, explore,
 };
 use evl::time::{Clock, Instant, Ns};
-use evl::wait::WaitError;
+use evl::wait::{Flag, WaitError};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -36,7 +36,7 @@ fn a_semaphore_counts_what_interrupts_and_both_stages_do_to_it() {
                 stall: Ns(300),
                 hard_off: Ns(30),
             });
-            let sem = Rc::new(host.semaphore(0));
+            let sem = Rc::new(host.semaphore(&host.inband(), 0));
             let (ups, downs) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
             let up = Up {
                 sem: sem.clone(),
@@ -92,7 +92,7 @@ fn a_semaphore_counts_what_interrupts_and_both_stages_do_to_it() {
 fn a_bounded_buffer_of_a_monitor_passes_everything_on_in_order() {
     explore(0..300, |host| {
         host.set_processors(2);
-        let buffer = Rc::new(host.monitor(Vec::new()));
+        let buffer = Rc::new(host.monitor(&host.inband(), Vec::new()));
         let (host_, of_task) = (host.clone(), buffer.clone());
         Task::run(host, &host.inband(), c"producer", move |inband, _| {
             for item in 0..8 {
@@ -116,4 +116,33 @@ fn a_bounded_buffer_of_a_monitor_passes_everything_on_in_order() {
         host.finish(END).unwrap();
         assert_eq!(*got.borrow(), (0..8).collect::<Vec<_>>());
     });
+}
+
+#[test]
+fn a_second_thread_at_a_flag_is_sent_away_and_disturbs_nobody() {
+    let ends = crate::log();
+    explore(0..300, |host| {
+        host.set_processors(2);
+        let (flag, results) = (Rc::new(host.flag(&host.inband())), crate::log());
+        for deadline in [Instant::NEVER, Instant(3_000)] {
+            let (flag, results) = (flag.clone(), results.clone());
+            oob(host, 50, move |oob, _| {
+                let end = flag.wait_until(oob, deadline);
+                results.borrow_mut().push((deadline, end));
+            });
+        }
+        let raised = flag.clone();
+        host.at(Instant(5_000), move || raised.raise());
+        assert_eq!(host.finish(END), Ok(()));
+        let results = results.take();
+        let end_of = |wanted| results.iter().find(|(date, _)| *date == wanted).unwrap().1;
+        let pair = (end_of(Instant::NEVER), end_of(Instant(3_000)));
+        match pair {
+            (Ok(()), Err(WaitError::Closed)) => {}
+            (Err(WaitError::Closed), Err(WaitError::TimedOut)) => {}
+            pair => panic!("{pair:?}"),
+        }
+        ends.borrow_mut().push(pair.0.is_ok());
+    });
+    assert!(ends.borrow().contains(&true) && ends.borrow().contains(&false));
 }

@@ -12,6 +12,7 @@ use crate::error::Result;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use inband::Inband;
 
 #[repr(C)]
 struct Inner<H> {
@@ -42,14 +43,15 @@ impl<H: TimerHandler> EvlTimer<H> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(handler: H) -> Result<Self> {
-        let inner = KBox::new(Inner {
+    pub fn new(inband: &Inband<'_>, handler: H) -> Result<Self> {
+        let inner = Inner {
             timer: UnsafeCell::new(MaybeUninit::zeroed()),
             cancelling: AtomicU32::new(0),
             due: AtomicU64::new(0),
             period: AtomicU64::new(0),
             handler,
-        })?;
+        };
+        let inner = KBox::new(inband, inner)?;
         // SAFETY: the memory stays until `drop`; `expire` gets a pointer into an `Inner<H>`.
         unsafe { bindings::evl_init_timer(inner.timer.get().cast(), Some(Self::expire)) };
         Ok(Self(inner))
@@ -75,14 +77,14 @@ impl<H: TimerHandler> EvlTimer<H> {
         unsafe { bindings::evl_stop_timer(self.0.timer.get().cast()) };
     }
 
-    /// Disarms, and waits until no handler runs any more. In-band only, and not from the handler.
-    pub fn cancel(&self) {
+    /// Disarms, and waits until no handler runs any more.
+    pub fn cancel(&self, _inband: &Inband<'_>) {
         self.0.cancelling.fetch_add(1, Ordering::SeqCst);
         // The first turn outlasts the handlers that armed again because they had not seen the number; the second, the
         // ones that this brought about.
         for _ in 0..2 {
             self.stop();
-            // SAFETY: in-band task context.
+            // SAFETY: in-band task context, by the token.
             unsafe { bindings::kick_all_cpus_sync() };
         }
         self.0.cancelling.fetch_sub(1, Ordering::Release);
@@ -110,6 +112,7 @@ impl<H: TimerHandler> EvlTimer<H> {
 
 impl<H: TimerHandler> Drop for EvlTimer<H> {
     fn drop(&mut self) {
-        self.cancel();
+        // SAFETY: in-band, as for every drop of what sleeps.
+        self.cancel(&unsafe { Inband::assume() });
     }
 }

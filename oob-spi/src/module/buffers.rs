@@ -16,6 +16,7 @@
 use crate::bus::{Block, MAX_CHIP_SELECTS};
 use crate::errno::MapError;
 use crate::layout::Layout;
+use evl::stage::Inband;
 use kernel::alloc::KArc;
 use kernel::bindings as b;
 use kernel::dma::Coherent;
@@ -61,7 +62,12 @@ impl Buffers {
     }
 
     /// Makes the current buffer of a chip select, whose last one is not in use any more.
-    pub(super) fn make(&mut self, chip_select: u8, layout: &Layout) -> Option<Block> {
+    pub(super) fn make(
+        &mut self,
+        inband: &Inband<'_>,
+        chip_select: u8,
+        layout: &Layout,
+    ) -> Option<Block> {
         static CLASS: LockClass = LockClass::new();
         let device = self.device;
         let slot = self.slot(chip_select)?;
@@ -69,7 +75,7 @@ impl Buffers {
         // The current buffer is the first one.
         let free = slot.iter().position(Option::is_none)?;
         // SAFETY: the device is bound to the controller's driver, whose removal revokes.
-        let coherent = unsafe { Coherent::new(device, layout.total as usize) }.ok()?;
+        let coherent = unsafe { Coherent::new(inband, device, layout.total as usize) }.ok()?;
         let block = Block {
             cpu: coherent.cpu(),
             bus: coherent.bus(),
@@ -79,7 +85,8 @@ impl Buffers {
             node: None,
             mm: None,
         };
-        let buffer = KArc::new(Buffer(Mutex::new(memory, c"oob_spi buffer", &CLASS).ok()?)).ok()?;
+        let memory = Mutex::new(inband, memory, c"oob_spi buffer", &CLASS).ok()?;
+        let buffer = KArc::new(inband, Buffer(memory)).ok()?;
         *slot.get_mut(free)? = Some(buffer);
         slot.swap(0, free);
         Some(block)
@@ -99,11 +106,16 @@ impl Buffers {
     /// Whether the current buffer is mapped through another node than `vma`'s.
     ///
     /// Revoking finds the mappings of one node only; another node of the same number is root's own making.
-    pub(super) fn check_node(&mut self, chip_select: u8, vma: &Vma<'_>) -> Checked {
+    pub(super) fn check_node(
+        &mut self,
+        inband: &Inband<'_>,
+        chip_select: u8,
+        vma: &Vma<'_>,
+    ) -> Checked {
         let Some(buffer) = self.current(chip_select) else {
             return Ok(());
         };
-        let first = buffer.0.lock().node;
+        let first = buffer.0.lock(inband).node;
         match first.is_some_and(|first| first != vma.node()) && !KArc::is_unique(buffer) {
             true => Err(MapError::OtherNode),
             false => Ok(()),
@@ -111,33 +123,33 @@ impl Buffers {
     }
 
     /// Maps the current buffer, for which `check_node` said yes.
-    pub(super) fn map(&mut self, chip_select: u8, vma: &Vma<'_>) -> Result {
+    pub(super) fn map(&mut self, inband: &Inband<'_>, chip_select: u8, vma: &Vma<'_>) -> Result {
         let buffer = self.current(chip_select).ok_or(code::ENODEV)?;
-        let mut memory = buffer.0.lock();
+        let mut memory = buffer.0.lock(inband);
         let node = vma.node();
         memory.coherent.as_ref().ok_or(code::ENODEV)?.mmap(vma)?;
         memory.node = Some(node);
-        memory.mm = Some(Mm::current());
+        memory.mm = Some(Mm::current(inband));
         vma.hold(buffer.clone());
         Ok(())
     }
 
     /// One of the processes that mapped a buffer, each time another one.
-    pub(super) fn take_process(&mut self) -> Option<Mm> {
+    pub(super) fn take_process(&mut self, inband: &Inband<'_>) -> Option<Mm> {
         let mut buffers = self.slots.iter().flatten().flatten();
-        buffers.find_map(|buffer| buffer.0.lock().mm.take())
+        buffers.find_map(|buffer| buffer.0.lock(inband).mm.take())
     }
 
     /// Takes all memory away from the processes that map it, and frees it.
-    pub(super) fn revoke(&mut self) {
+    pub(super) fn revoke(&mut self, inband: &Inband<'_>) {
         for entry in self.slots.iter_mut().flatten() {
             let Some(buffer) = entry.take() else { continue };
-            let mut memory = buffer.0.lock();
+            let mut memory = buffer.0.lock(inband);
             if let Some(node) = memory.node.take()
                 && !KArc::is_unique(&buffer)
             {
                 // SAFETY: another owner is a mapping of this node.
-                unsafe { node.unmap() };
+                unsafe { node.unmap(inband) };
             }
             memory.coherent = None;
         }

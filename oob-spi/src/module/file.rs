@@ -51,12 +51,6 @@ fn caller() -> Owner {
     Owner(current_process())
 }
 
-/// The in-band token of a system call.
-fn inband<'a>() -> Inband<'a> {
-    // SAFETY: made in ioctl, mmap, flush and release only: task context, nothing held that forbids sleeping.
-    unsafe { Inband::assume() }
-}
-
 fn geometry() -> Geometry {
     // SAFETY: constants of the kernel.
     let align = unsafe { b::l1_cache_bytes() };
@@ -74,13 +68,20 @@ impl SpiFile {
         errno(error)
     }
 
-    fn read<T: FromBytes + IntoBytes>(&self, argument: UserPtr) -> Result<T> {
-        argument.read().map_err(|_| self.rejected(CallError::Fault))
+    fn read<T: FromBytes + IntoBytes>(&self, inband: &Inband<'_>, argument: UserPtr) -> Result<T> {
+        argument
+            .read(inband)
+            .map_err(|_| self.rejected(CallError::Fault))
     }
 
-    fn write<T: IntoBytes + Immutable>(&self, argument: UserPtr, value: &T) -> Result<i32> {
+    fn write<T: IntoBytes + Immutable>(
+        &self,
+        inband: &Inband<'_>,
+        argument: UserPtr,
+        value: &T,
+    ) -> Result<i32> {
         argument
-            .write(value)
+            .write(inband, value)
             .map(|()| 0)
             .map_err(|_| self.rejected(CallError::Fault))
     }
@@ -109,8 +110,8 @@ impl SpiFile {
         }
     }
 
-    fn settings(&self) -> Settings {
-        let state = self.shared.inband.lock();
+    fn settings(&self, inband: &Inband<'_>) -> Settings {
+        let state = self.shared.inband.lock(inband);
         state
             .settings
             .get(usize::from(self.chip_select))
@@ -118,8 +119,8 @@ impl SpiFile {
             .unwrap_or_default()
     }
 
-    fn change(&self, change: Change) -> Result<i32> {
-        let mut state = self.shared.inband.lock();
+    fn change(&self, inband: &Inband<'_>, change: Change) -> Result<i32> {
+        let mut state = self.shared.inband.lock(inband);
         let Some(settings) = state.settings.get_mut(usize::from(self.chip_select)) else {
             return Ok(0);
         };
@@ -130,18 +131,18 @@ impl SpiFile {
             .map_err(errno)
     }
 
-    fn enable(&self, argument: UserPtr) -> Result<i32> {
-        let args: abi::Enable = self.read(argument)?;
-        let answer = self.try_enable(&args)?;
+    fn enable(&self, inband: &Inband<'_>, argument: UserPtr) -> Result<i32> {
+        let args: abi::Enable = self.read(inband, argument)?;
+        let answer = self.try_enable(inband, &args)?;
         // A program that cannot learn where its buffer lies must not be left with the bus.
-        self.write(argument, &answer).inspect_err(|_| {
-            let _ = self.disable();
+        self.write(inband, argument, &answer).inspect_err(|_| {
+            let _ = self.disable(inband);
         })
     }
 
-    fn try_enable(&self, args: &abi::Enable) -> Result<abi::Enable> {
+    fn try_enable(&self, inband: &Inband<'_>, args: &abi::Enable) -> Result<abi::Enable> {
         let owner = caller();
-        let mut state = self.shared.inband.lock();
+        let mut state = self.shared.inband.lock(inband);
         let state = &mut *state;
         // SAFETY: a module parameter, which may change at any time.
         let wait_ms = unsafe { (&raw const super::oobkit_spi_enable_wait_ms).read_volatile() };
@@ -159,7 +160,7 @@ impl SpiFile {
         let mut made = false;
         let buffers = &mut state.buffers;
         let memory = |layout: &_| {
-            let block = buffers.make(self.chip_select, layout);
+            let block = buffers.make(inband, self.chip_select, layout);
             made = block.is_some();
             block
         };
@@ -167,7 +168,7 @@ impl SpiFile {
         let enabled = unsafe {
             self.shared
                 .bus
-                .enable(&inband(), self.chip_select, &request, memory)
+                .enable(inband, self.chip_select, &request, memory)
         };
         if enabled.is_ok() {
             let session = state.sessions.begin(self.chip_select);
@@ -179,11 +180,11 @@ impl SpiFile {
         enabled.map_err(errno)
     }
 
-    fn disable(&self) -> Result<i32> {
-        let mut state = self.shared.inband.lock();
+    fn disable(&self, inband: &Inband<'_>) -> Result<i32> {
+        let mut state = self.shared.inband.lock(inband);
         self.shared
             .bus
-            .disable(&inband(), self.chip_select, caller())
+            .disable(inband, self.chip_select, caller())
             .map_err(errno)?;
         state.buffers.retire(self.chip_select);
         state.sessions.end(self.chip_select);
@@ -191,15 +192,15 @@ impl SpiFile {
     }
 
     /// Ends oob mode for its owner, with the stop frame.
-    fn end(&self, owner: u64) {
-        let mut state = self.shared.inband.lock();
+    fn end(&self, inband: &Inband<'_>, owner: u64) {
+        let mut state = self.shared.inband.lock(inband);
         let session = self.session.load(Ordering::Relaxed);
         if state.sessions.is_on(self.chip_select, session)
             && self.owner.load(Ordering::Relaxed) == owner
         {
             self.shared
                 .bus
-                .close(&inband(), self.chip_select, Owner(owner));
+                .close(inband, self.chip_select, Owner(owner));
             state.buffers.retire(self.chip_select);
             state.sessions.end(self.chip_select);
         }
@@ -207,10 +208,11 @@ impl SpiFile {
 
     fn in_band<X: Errno>(
         &self,
-        call: impl FnOnce(&Inband<'_>) -> core::result::Result<(), X>,
+        inband: &Inband<'_>,
+        call: impl FnOnce() -> core::result::Result<(), X>,
     ) -> Result<i32> {
-        let _one_at_a_time = self.shared.inband.lock();
-        call(&inband()).map(|()| 0).map_err(errno)
+        let _one_at_a_time = self.shared.inband.lock(inband);
+        call().map(|()| 0).map_err(errno)
     }
 
     /// In a frame of its own: it is large.
@@ -229,7 +231,7 @@ impl SpiFile {
 impl File for SpiFile {
     type Device = Node;
 
-    fn open(node: &Node) -> Result<Self> {
+    fn open(_inband: &Inband<'_>, node: &Node) -> Result<Self> {
         Ok(Self {
             shared: node.shared.clone(),
             chip_select: node.chip_select,
@@ -253,31 +255,44 @@ impl File for SpiFile {
 
     /// In a frame of its own, apart from that of the exchange calls: it is large.
     #[inline(never)]
-    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+    fn ioctl(&self, inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32> {
         let (bus, cs) = (&self.shared.bus, self.chip_select);
         match command {
-            abi::ENABLE_OOB_MODE => self.enable(argument),
-            abi::DISABLE_OOB_MODE => self.disable(),
+            abi::ENABLE_OOB_MODE => self.enable(inband, argument),
+            abi::DISABLE_OOB_MODE => self.disable(inband),
             abi::SET_TRIGGER => {
-                let args: abi::Trigger = self.read(argument)?;
-                self.in_band(|inband| bus.set_trigger(inband, cs, caller(), &args))
+                let args: abi::Trigger = self.read(inband, argument)?;
+                self.in_band(inband, || bus.set_trigger(inband, cs, caller(), &args))
             }
             abi::SET_STOP => {
-                let args: abi::Stop = self.read(argument)?;
-                self.in_band(|inband| bus.set_stop(inband, cs, caller(), &args))
+                let args: abi::Stop = self.read(inband, argument)?;
+                self.in_band(inband, || bus.set_stop(inband, cs, caller(), &args))
             }
-            abi::SET_DELAYS => self.change(Change::Delays(self.read(argument)?)),
-            abi::GET_STATS => self.write(argument, &bus.stats(cs)),
-            abi::GET_INFO => self.write(argument, &bus.info(cs).map_err(errno)?),
-            abi::WR_MODE => self.change(Change::Mode(u32::from(self.read::<u8>(argument)?))),
-            abi::WR_MODE32 => self.change(Change::Mode(self.read(argument)?)),
-            abi::WR_BITS_PER_WORD => self.change(Change::BitsPerWord(self.read(argument)?)),
-            abi::WR_MAX_SPEED_HZ => self.change(Change::Speed(self.read(argument)?)),
+            abi::SET_DELAYS => self.change(inband, Change::Delays(self.read(inband, argument)?)),
+            abi::GET_STATS => self.write(inband, argument, &bus.stats(cs)),
+            abi::GET_INFO => self.write(inband, argument, &bus.info(cs).map_err(errno)?),
+            abi::WR_MODE => self.change(
+                inband,
+                Change::Mode(u32::from(self.read::<u8>(inband, argument)?)),
+            ),
+            abi::WR_MODE32 => self.change(inband, Change::Mode(self.read(inband, argument)?)),
+            abi::WR_BITS_PER_WORD => {
+                self.change(inband, Change::BitsPerWord(self.read(inband, argument)?))
+            }
+            abi::WR_MAX_SPEED_HZ => {
+                self.change(inband, Change::Speed(self.read(inband, argument)?))
+            }
             // spidev's 8-bit call shows the lowest 8 bits.
-            abi::RD_MODE => self.write(argument, &self.settings().mode.to_le_bytes()[0]),
-            abi::RD_MODE32 => self.write(argument, &self.settings().mode),
-            abi::RD_BITS_PER_WORD => self.write(argument, &self.settings().bits_per_word),
-            abi::RD_MAX_SPEED_HZ => self.write(argument, &self.settings().speed_hz),
+            abi::RD_MODE => self.write(
+                inband,
+                argument,
+                &self.settings(inband).mode.to_le_bytes()[0],
+            ),
+            abi::RD_MODE32 => self.write(inband, argument, &self.settings(inband).mode),
+            abi::RD_BITS_PER_WORD => {
+                self.write(inband, argument, &self.settings(inband).bits_per_word)
+            }
+            abi::RD_MAX_SPEED_HZ => self.write(inband, argument, &self.settings(inband).speed_hz),
             // On EVL: in-band, where they are not served.
             abi::RUN_OOB_XFER | abi::RUN_UNTIL | abi::RUN_LIST => {
                 Err(self.rejected(CallError::NotAttached))
@@ -286,34 +301,36 @@ impl File for SpiFile {
         }
     }
 
-    fn flush(&self, process: u64) {
-        self.end(process);
+    fn flush(&self, inband: &Inband<'_>, process: u64) {
+        self.end(inband, process);
     }
 
-    fn mmap(&self, vma: &Vma<'_>) -> Result {
+    fn mmap(&self, inband: &Inband<'_>, vma: &Vma<'_>) -> Result {
         let mapping = Mapping {
             offset: (vma.page_offset() as u64).saturating_mul(u64::from(geometry().page)),
             len: vma.len() as u64,
             shared: vma.is_shared(),
         };
-        let mut state = self.shared.inband.lock();
+        let mut state = self.shared.inband.lock(inband);
         self.shared
             .bus
             .check_map(self.chip_select, caller(), &mapping)
             .map_err(errno)?;
         state
             .buffers
-            .check_node(self.chip_select, vma)
+            .check_node(inband, self.chip_select, vma)
             .map_err(|error| {
                 self.shared.bus.reject(self.chip_select);
                 errno(error)
             })?;
-        state.buffers.map(self.chip_select, vma)
+        state.buffers.map(inband, self.chip_select, vma)
     }
 }
 
 impl Drop for SpiFile {
     fn drop(&mut self) {
-        self.end(self.owner.load(Ordering::Relaxed));
+        // SAFETY: in-band, as for every drop of what sleeps: in `release`, or where `open` failed.
+        let inband = unsafe { Inband::assume() };
+        self.end(&inband, self.owner.load(Ordering::Relaxed));
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Twelve known defects of published out-of-band SPI drivers, and the tests that keep them out: below where the defect
-//! could lie in this layer, else where the table says. Each test below says how the code was changed to see it fail.
+//! could lie in this layer, else where the table says. Each test was seen to fail with the code changed as said.
 //!
 //! | no. | defect | test | seen to fail with |
 //! | --- | --- | --- | --- |
@@ -9,14 +9,14 @@
 //! | 2 | RUN has no time limit | `defect_2_*` (two) | no end of the wait; any completion ending any frame |
 //! | 3 | DMA is prepared before the bus is claimed, and undone on channels in use | `defect_3_*` | the gate's refusal ignored |
 //! | 4 | the bus's lock word is cleared outside of its lock | `tests/model`: the gate's test, by loom | a plain store of the word |
-//! | 5 | a mapping outlives the memory that DISABLE frees | `vm-tests`, theme `life`: "a mapping outlives DISABLE" | not tried |
+//! | 5 | a mapping outlives the memory that DISABLE frees | `vm-tests`, theme `life`: "a mapping outlives DISABLE" | a mapping that does not own the buffer |
 //! | 6 | mmap ignores its offset | `defect_6_*` | no look at the offset |
 //! | 7 | a second open starts the shared state anew | `defect_7_*`; `life`: "a second open changes nothing" | every caller taken for the owner |
-//! | 8 | what copying user memory left over is the errno, or is ignored | `vm-tests`, theme `refused`: "arguments at bad addresses", "ENABLE whose answer cannot be written" | not tried |
+//! | 8 | what copying user memory left over is the errno, or is ignored | `vm-tests`, theme `refused`: "arguments at bad addresses", "ENABLE whose answer cannot be written", "RUN_LIST whose statuses cannot be written" | what is left over ignored, in-band and out-of-band; given back as the errno |
 //! | 9 | an in-band call blocks with a lock held that DISABLE needs | `defect_9_*` | the gate's opening told to nobody |
-//! | 10 | nobody drives the chip select | `defect_10_*`; `bcm2835`: `a_line_of_its_own_takes_the_native_ones_place`, `modes_and_polarities_reach_the_register` | the delays dropped; the latter two: not tried |
-//! | 11 | RX stays armed where TX cannot be started | `defect_11_*`; `bcm2835`: `a_tx_request_that_never_comes_is_survived` | the claim kept after a failure; the latter: not tried |
-//! | 12 | a channel stays prepared where the other's preparation fails | `defect_12_*`; `bcm2835`: `set_ups_that_cannot_be_are_refused_and_change_nothing` | the gate kept after a failure; the latter: not tried |
+//! | 10 | nobody drives the chip select | `defect_10_*`; `bcm2835`: `a_line_of_its_own_takes_the_native_ones_place`, `modes_and_polarities_reach_the_register` | the delays dropped; the line never driven; the native one never selected |
+//! | 11 | RX stays armed where TX cannot be started | `defect_11_*`; `bcm2835`: `a_tx_request_that_never_comes_is_survived` | the claim kept after a failure; the RX channel not aborted |
+//! | 12 | a channel stays prepared where the other's preparation fails | `defect_12_*`; `bcm2835`: `set_ups_that_cannot_be_are_refused_and_change_nothing`, `frame_memory_that_dma_cannot_reach_is_refused` | the gate kept after a failure; the former set-up dropped before the checks; a chip select prepared without its descriptors |
 
 use crate::rig::*;
 use evl::time::{Clock, Instant, Ns};

@@ -209,6 +209,60 @@ fn a_frame_that_sleeps_is_given_up_when_the_fail_safe_trips() {
 }
 
 #[test]
+fn a_timers_own_frame_is_given_up_when_the_fail_safe_trips() {
+    let rig = Rig::on(Path::Dma);
+    rig.set_stop(1, Ns(0));
+    rig.set_timer(0, Instant(2_000_000), Ns(3_600_000_000_000));
+    rig.script([Frame::Stuck]);
+    assert_eq!(rig.run_for(Ns(3_000_000)), Err(RunError::Late));
+    rig.pass(WIRE);
+    let stats = rig.stats();
+    assert_eq!((stats.stops, stats.timeouts), (1, 1));
+    assert_eq!(rig.hardware.pulses().last(), Some(&STOP));
+}
+
+#[test]
+fn a_stop_frame_waits_for_a_stuck_frame_of_another_chip_select_until_its_limit() {
+    let rig = Rig::on(Path::Dma);
+    rig.enable(1).unwrap();
+    rig.set_stop(1, Ns(0));
+    rig.set_timer(1, Instant(2_000_000), Ns(3_600_000_000_000));
+    rig.script([Frame::Stuck]);
+    rig.host.run_until(Instant(3_000_000));
+    assert_eq!(rig.run_for(Ns(0)), Err(RunError::TooLate));
+    // Nobody calls any more, and the timer's next date is far away.
+    rig.host
+        .run_until(Instant(2_000_000 + 10_256_001).after(WIRE));
+    assert_eq!(rig.stats().stops, 1);
+    assert_eq!(rig.bus.stats(1).timeouts, 1);
+}
+
+#[test]
+fn a_stop_frame_comes_before_the_next_frame_of_another_chip_select() {
+    let rig = Rig::on(Path::Dma);
+    rig.enable(1).unwrap();
+    rig.set_stop(1, Ns(3_600_000_000_000));
+    rig.set_timer(1, Instant(2_000_000), Ns(20_000_000));
+    rig.script([Frame::Stuck]);
+    rig.host.run_until(Instant(3_000_000));
+    assert_eq!(rig.run_for(Ns(0)), Err(RunError::TooLate));
+    rig.host.run_until(Instant(22_000_001));
+    assert_eq!(rig.hardware.pulses(), [(1, Which::Regular), STOP]);
+}
+
+#[test]
+fn an_owner_that_waits_for_a_timers_frame_is_not_silent() {
+    let rig = Rig::on(Path::Dma);
+    rig.set_stop(3, PERIOD);
+    rig.set_timer(0, Instant(20_000_000), PERIOD);
+    rig.run().unwrap();
+    assert_eq!((rig.stats().missed, rig.stats().stops), (0, 0));
+    // From then on it is.
+    rig.pass(Ns(5_000_000));
+    assert_eq!((rig.stats().missed, rig.stats().stops), (3, 1));
+}
+
+#[test]
 fn a_timers_good_frames_do_not_speak_for_the_owner() {
     let rig = Rig::on(Path::Dma);
     rig.set_stop(3, PERIOD);

@@ -3,6 +3,7 @@
 //! The bus on the host core: every operation, every refusal, every way a frame can end.
 #![cfg(not(loom))]
 
+mod arguments;
 mod defects;
 mod exchange;
 mod failsafe;

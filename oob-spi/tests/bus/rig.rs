@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A bus on the host core with a scripted controller: what each frame does is said beforehand, what was done is logged.
+//! A bus on the host core with a scripted controller.
+
+mod hardware;
 
 use evl::host::{Host, HostFlag, HostTimer};
 use evl::stage::{Inband, Oob};
@@ -12,9 +14,11 @@ use oob_spi::layout::{Geometry, Layout};
 use oob_spi::validate::Settings;
 use oobkit_abi::spi as abi;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
 use std::ptr::NonNull;
 use std::rc::Rc;
+
+use hardware::byte_at;
+pub(crate) use hardware::{Did, Frame, Hardware, Scripted};
 
 pub(crate) const ME: Owner = Owner(7);
 pub(crate) const GEOMETRY: Geometry = Geometry {
@@ -32,227 +36,6 @@ pub(crate) const LIMITS: Limits = Limits {
 /// A frame that all tests but those of the limits use: 16 bytes at 1 MHz, 128 us on the wire.
 pub(crate) const FRAME: u32 = 16;
 pub(crate) const WIRE: Ns = Ns(128_000);
-
-/// How long a stuck frame on the FIFO path lets a thread sleep.
-const STUCK: Ns = Ns(10_000_000);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Did {
-    Prepare(u8),
-    Start,
-    Pulse(u8, Which),
-    Finish(u8, Outcome),
-    Terminate(u8),
-    Stop,
-}
-
-/// What a frame does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Frame {
-    /// Ends after its time on the wire.
-    Good,
-    /// DMA: its completion interrupt comes before `pulse` returns.
-    AtOnce,
-    /// Never ends.
-    Stuck,
-    /// Never ends by itself; its completion interrupt comes this long after the start, whatever has happened since.
-    Ghost(Ns),
-    /// `pulse` fails.
-    Refused(TransferError),
-    /// Ends, and `finish` finds an error.
-    Broken(TransferError),
-}
-
-pub(crate) struct Hardware {
-    host: Host,
-    pub(crate) log: RefCell<Vec<Did>>,
-    pub(crate) script: RefCell<VecDeque<Frame>>,
-    pub(crate) path: Cell<Path>,
-    pub(crate) prepare: Cell<Option<PrepareError>>,
-    pub(crate) dates: RefCell<Vec<Instant>>,
-    pub(crate) memory: RefCell<[Option<FrameMemory>; 3]>,
-    pub(crate) stopped_with: RefCell<Vec<Vec<u8>>>,
-    /// Runs inside the next `prepare`.
-    pub(crate) during_prepare: RefCell<Option<Box<dyn FnOnce()>>>,
-    pub(crate) setups: RefCell<Vec<Setup>>,
-    /// The completion status that the interrupt handler reads and acknowledges.
-    pub(crate) done: Cell<bool>,
-    /// Counts frames, so that a scheduled completion knows whether its frame was aborted.
-    frame: Cell<u32>,
-    current: Cell<Frame>,
-    pub(crate) interrupt: RefCell<Option<Rc<dyn Fn()>>>,
-}
-
-impl Hardware {
-    fn did(&self, what: Did) {
-        self.log.borrow_mut().push(what);
-    }
-
-    pub(crate) fn pulses(&self) -> Vec<(u8, Which)> {
-        let log = self.log.borrow();
-        let pulses = log.iter().filter_map(|did| match did {
-            Did::Pulse(chip_select, which) => Some((*chip_select, *which)),
-            _ => None,
-        });
-        pulses.collect()
-    }
-
-    fn fire(&self) {
-        let interrupt = self.interrupt.borrow().clone().unwrap();
-        interrupt();
-    }
-
-    /// What is received is what was sent, inverted.
-    fn loop_back(&self, chip_select: u8, which: Which) {
-        let memory = self.memory.borrow()[usize::from(chip_select)].unwrap();
-        let from = match which {
-            Which::Regular => memory.tx_offset,
-            Which::Stop => memory.stop_offset,
-        };
-        let mut sent = Vec::new();
-        for i in 0..FRAME as usize {
-            // SAFETY: the rig's block is as long as the layout says.
-            let byte = unsafe { byte_at(&memory, from + i).read() };
-            sent.push(byte);
-            // SAFETY: as above.
-            unsafe { byte_at(&memory, memory.rx_offset + i).write(!byte) };
-        }
-        if which == Which::Stop {
-            self.stopped_with.borrow_mut().push(sent);
-        }
-    }
-}
-
-fn byte_at(memory: &FrameMemory, offset: usize) -> *mut u8 {
-    memory.cpu.as_ptr().wrapping_add(offset)
-}
-
-pub(crate) struct Scripted(pub(crate) Rc<Hardware>);
-
-impl Controller for Scripted {
-    fn limits(&self) -> Limits {
-        LIMITS
-    }
-
-    fn prepare(
-        &mut self,
-        _: &Inband<'_>,
-        setup: &Setup,
-        memory: &FrameMemory,
-    ) -> Result<Prepared, PrepareError> {
-        let hardware = &self.0;
-        hardware.did(Did::Prepare(setup.chip_select));
-        hardware.setups.borrow_mut().push(*setup);
-        if let Some(hook) = hardware.during_prepare.take() {
-            hook();
-        }
-        if let Some(error) = hardware.prepare.get() {
-            return Err(error);
-        }
-        hardware.memory.borrow_mut()[usize::from(setup.chip_select)] = Some(*memory);
-        let wire = Ns(u64::from(setup.frame_len) * 8_000_000_000 / u64::from(setup.speed_hz));
-        Ok(Prepared {
-            effective_hz: setup.speed_hz,
-            wire,
-            spin: match hardware.path.get() {
-                Path::Dma => setup.delays.sum(),
-                _ => wire,
-            },
-            path: hardware.path.get(),
-        })
-    }
-
-    fn start(&mut self, _: &Inband<'_>) {
-        self.0.did(Did::Start);
-    }
-
-    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
-        self.pulse_slowly(chip_select, which, &Wait::SPIN)
-    }
-
-    fn pulse_slowly(
-        &mut self,
-        chip_select: u8,
-        which: Which,
-        wait: &Wait<'_>,
-    ) -> Result<Pulse, TransferError> {
-        let hardware = self.0.clone();
-        hardware.did(Did::Pulse(chip_select, which));
-        hardware.dates.borrow_mut().push(hardware.host.now());
-        let frame = hardware
-            .script
-            .borrow_mut()
-            .pop_front()
-            .unwrap_or(Frame::Good);
-        hardware.current.set(frame);
-        hardware.frame.set(hardware.frame.get() + 1);
-        if let Frame::Refused(error) = frame {
-            return Err(error);
-        }
-        if hardware.path.get() != Path::Dma {
-            let end = hardware.host.now().after(WIRE);
-            if !wait.pass(if frame == Frame::Stuck { STUCK } else { WIRE }) {
-                return Err(TransferError::Stuck);
-            }
-            // Spinning: other processors' timers fire meanwhile.
-            hardware.host.run_until(end);
-            hardware.loop_back(chip_select, which);
-            return match frame {
-                Frame::Stuck | Frame::Ghost(_) => Err(TransferError::Stuck),
-                Frame::Broken(error) => Err(error),
-                _ => Ok(Pulse::Done),
-            };
-        }
-        let mine = hardware.frame.get();
-        let complete = {
-            let hardware = hardware.clone();
-            move || {
-                if hardware.frame.get() == mine {
-                    hardware.loop_back(chip_select, which);
-                    hardware.done.set(true);
-                }
-                hardware.fire();
-            }
-        };
-        let host = hardware.host.clone();
-        match frame {
-            Frame::AtOnce => complete(),
-            Frame::Good | Frame::Broken(_) => host.at(host.now().after(WIRE), complete),
-            Frame::Ghost(after) => {
-                let hardware = hardware.clone();
-                host.at(host.now().after(after), move || hardware.fire());
-            }
-            _ => {}
-        }
-        Ok(Pulse::InFlight)
-    }
-
-    fn finish(
-        &mut self,
-        chip_select: u8,
-        outcome: Outcome,
-        _: &Wait<'_>,
-    ) -> Result<(), TransferError> {
-        let hardware = &self.0;
-        hardware.did(Did::Finish(chip_select, outcome));
-        hardware.done.set(false);
-        hardware.frame.set(hardware.frame.get() + 1);
-        match (outcome, hardware.current.get()) {
-            (Outcome::TimedOut, _) => Err(TransferError::Stuck),
-            (_, Frame::Broken(error)) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn terminate(&mut self, _: &Inband<'_>, chip_select: u8) {
-        self.0.did(Did::Terminate(chip_select));
-        self.0.memory.borrow_mut()[usize::from(chip_select)] = None;
-    }
-
-    fn stop(&mut self, _: &Inband<'_>) {
-        self.0.did(Did::Stop);
-    }
-}
 
 pub(crate) struct HostEnv {
     host: Host,
@@ -298,7 +81,7 @@ impl Env for HostEnv {
         let _ = self.host.sleep_until_date(inband, date);
     }
 
-    fn gate_opened(&self) {
+    fn gate_opened(&self, _: &Inband<'_>) {
         self.opened.set(self.opened.get() + 1);
     }
 }
@@ -346,7 +129,7 @@ impl Rig {
         });
         let env = HostEnv {
             host: host.clone(),
-            flags: (0..3).map(|_| host.flag()).collect(),
+            flags: (0..3).map(|_| host.flag(&host.inband())).collect(),
             triggers: Default::default(),
             watches: Default::default(),
             opened: Cell::new(0),
@@ -356,10 +139,10 @@ impl Rig {
         for cs in 0..3 {
             let weak = Rc::downgrade(&bus);
             let tick = move |missed| weak.upgrade().unwrap().trigger_tick(cs, missed);
-            let _ = bus.env().triggers[usize::from(cs)].set(host.timer(tick));
+            let _ = bus.env().triggers[usize::from(cs)].set(host.timer(&host.inband(), tick));
             let weak = Rc::downgrade(&bus);
             let tick = move |missed| weak.upgrade().unwrap().watch_tick(cs, missed);
-            let _ = bus.env().watches[usize::from(cs)].set(host.timer(tick));
+            let _ = bus.env().watches[usize::from(cs)].set(host.timer(&host.inband(), tick));
         }
         let (weak, status) = (Rc::downgrade(&bus), Rc::downgrade(&hardware));
         *hardware.interrupt.borrow_mut() = Some(Rc::new(move || {

@@ -89,6 +89,31 @@ fn a_timers_frame_whose_completion_is_lost_is_ended_by_a_later_tick() {
 }
 
 #[test]
+fn a_thread_that_waits_learns_of_a_stuck_frame_before_the_timers_next_date() {
+    let rig = Rig::on(Path::Dma);
+    rig.set_timer(0, Instant(2_000_000), Ns(3_600_000_000_000));
+    rig.script([Frame::Stuck]);
+    assert_eq!(rig.run(), Err(RunError::Stuck));
+    // The frame's limit, and what passes until the thread looks again.
+    assert!(rig.host.now() <= Instant(2_000_000 + 10_256_000 + 50_000_000 + 1));
+    assert_eq!(rig.stats().timeouts, 1);
+}
+
+#[test]
+fn a_processor_that_is_held_up_is_no_fault_of_the_hardwares() {
+    let rig = ticking(Path::Dma);
+    let host = &rig.host;
+    let machine = rig.clone();
+    Thread::run(host, &host.inband(), c"stall", 98, move |oob, me| {
+        me.sleep_until(oob, Instant(1_500_000)).unwrap();
+        machine.host.elapse(Ns(60_000_000));
+    })
+    .unwrap();
+    rig.run().unwrap();
+    assert_eq!((rig.stats().frames, rig.stats().timeouts), (1, 0));
+}
+
+#[test]
 fn a_stuck_frame_of_a_timer_does_not_keep_disable_or_others_out() {
     let rig = Rig::on(Path::Dma);
     rig.enable(1).unwrap();

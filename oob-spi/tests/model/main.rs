@@ -203,6 +203,81 @@ fn an_overdue_frame_is_ended_once() {
     });
 }
 
+/// The thread that waits for a timer's frame finds it overdue, beside its late completion and the timer's next tick.
+#[test]
+fn an_overdue_frame_is_ended_once_where_a_thread_waits_for_it() {
+    check(3, || {
+        let rig = Rig::on(Path::Dma, 1);
+        rig.set_timer();
+        rig.bus.trigger_tick(0, 0);
+        rig.bus.env().now.fetch_add(20_000_000, Untracked::Relaxed);
+        let (ticker, handler) = (rig.clone(), rig.clone());
+        let ticker = thread::spawn(move || ticker.bus.trigger_tick(0, 0));
+        let handler = thread::spawn(move || handler.complete());
+        let result = rig.run();
+        let fine = matches!(
+            result,
+            Ok(()) | Err(RunError::Stuck | RunError::Interrupted)
+        );
+        assert!(fine, "{result:?}");
+        ticker.join().unwrap();
+        handler.join().unwrap();
+        rig.complete();
+        let (stats, hardware) = (rig.bus.stats(0), rig.hardware.lock().unwrap());
+        assert_eq!(stats.frames + stats.timeouts, u64::from(hardware.regular));
+        assert_eq!(stats.overruns, 2 - u64::from(hardware.regular));
+    });
+}
+
+/// The same while oob mode ends, or another trigger is chosen.
+#[test]
+fn an_overdue_frame_is_ended_once_while_oob_mode_ends() {
+    for disable in [true, false] {
+        check(3, move || {
+            let rig = Rig::on(Path::Dma, 1);
+            rig.set_timer();
+            rig.bus.trigger_tick(0, 0);
+            rig.bus.env().now.fetch_add(20_000_000, Untracked::Relaxed);
+            let runner = rig.clone();
+            let run = thread::spawn(move || runner.run());
+            if disable {
+                rig.bus.disable(&inband(), 0, ME).unwrap();
+            } else {
+                rig.set_call();
+            }
+            use RunError::*;
+            let result = run.join().unwrap();
+            let fine = match result {
+                // A call that comes after the change.
+                Err(Busy) | Ok(()) => !disable,
+                Err(Stuck | Interrupted | SettingUp | Closing | Off) => true,
+                _ => false,
+            };
+            assert!(fine, "{result:?}");
+            assert!(rig.bus.stats(0).timeouts >= 1);
+        });
+    }
+}
+
+/// The fail-safe trips while a timer's own frame flies: it is given up, or lands, once; and the stop frame follows.
+#[test]
+fn a_trip_against_the_completion_of_a_timers_frame() {
+    check(3, || {
+        let rig = Rig::on(Path::Dma, 1_000_000);
+        rig.set_stop(1, 1_000_000);
+        rig.set_timer();
+        rig.bus.trigger_tick(0, 0);
+        let handler = rig.clone();
+        let handler = thread::spawn(move || handler.complete());
+        rig.bus.watch_tick(0, 0);
+        handler.join().unwrap();
+        rig.complete();
+        let (stats, hardware) = (rig.bus.stats(0), rig.hardware.lock().unwrap());
+        assert_eq!((hardware.regular, hardware.stops, stats.stops), (1, 1, 1));
+        assert_eq!(stats.frames + stats.timeouts, 1);
+    });
+}
+
 #[test]
 fn run_and_trigger_and_completion() {
     check(2, || {

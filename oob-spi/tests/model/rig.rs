@@ -49,7 +49,7 @@ impl Controller for Model {
         }
     }
 
-    fn prepare(
+    unsafe fn prepare(
         &mut self,
         _: &Inband<'_>,
         _: &Setup,
@@ -155,7 +155,7 @@ pub(crate) struct NoTimer;
 impl Timer for NoTimer {
     fn start(&self, _: Instant, _: Ns) {}
 
-    fn stop(&self) {}
+    fn stop(&self, _: &Inband<'_>) {}
 }
 
 pub(crate) struct LoomEnv {
@@ -200,7 +200,7 @@ impl Env for LoomEnv {
         thread::yield_now();
     }
 
-    fn gate_opened(&self) {}
+    fn gate_opened(&self, _: &Inband<'_>) {}
 }
 
 #[derive(Clone)]

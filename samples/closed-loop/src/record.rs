@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The figures as JSON: benchmark records of the project, two for each rate (cycle time and wake-up lateness), with
-//! what only a loop has beside them.
+//! their histograms and what else only a loop has beside them.
 
 use crate::figures::Figures;
 use crate::outcome::{Outcome, Way};
@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use inband_load::Rates;
 use oobkit::thread::Core;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Serialize)]
@@ -19,6 +20,7 @@ struct Record {
     kernel: String,
     core: &'static str,
     unit: &'static str,
+    rate_hz: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     kit: Option<Column>,
     peers: BTreeMap<&'static str, Column>,
@@ -41,12 +43,18 @@ struct Column {
     tracking_max: f64,
     model_ns: Option<u64>,
     load: Option<Rates>,
+    /// Of each bin that is not empty the largest time in it, and how many times are in it. On one line.
+    histogram: Box<RawValue>,
 }
 
 impl Column {
-    fn new(outcome: &Outcome, histogram: &Histogram<u64>) -> Self {
+    fn new(outcome: &Outcome, histogram: &Histogram<u64>) -> serde_json::Result<Self> {
         let figures = &outcome.figures;
-        Self {
+        let bins: Vec<_> = histogram
+            .iter_recorded()
+            .map(|bin| (bin.value_iterated_to(), bin.count_at_value()))
+            .collect();
+        Ok(Self {
             n: histogram.len(),
             p50: histogram.value_at_quantile(0.5),
             p99: histogram.value_at_quantile(0.99),
@@ -61,7 +69,8 @@ impl Column {
             tracking_max: figures.tracking.max(),
             model_ns: outcome.model_ns,
             load: outcome.load,
-        }
+            histogram: to_raw_value(&bins)?,
+        })
     }
 }
 
@@ -85,6 +94,7 @@ pub(crate) fn json(outcomes: &[Outcome]) -> serde_json::Result<String> {
                     .iter()
                     .find(|outcome| outcome.rate_hz == rate && outcome.way == way)
                     .map(|outcome| Column::new(outcome, quantity(&outcome.figures)))
+                    .transpose()
             };
             records.push(Record {
                 case: format!(
@@ -95,8 +105,9 @@ pub(crate) fn json(outcomes: &[Outcome]) -> serde_json::Result<String> {
                 kernel: system::kernel(),
                 core: Core::here().name(),
                 unit: "ns",
-                kit: column(Way::Oob),
-                peers: column(Way::Inband)
+                rate_hz: rate,
+                kit: column(Way::Oob)?,
+                peers: column(Way::Inband)?
                     .map(|peer| ("spidev", peer))
                     .into_iter()
                     .collect(),
@@ -119,6 +130,7 @@ mod tests {
         assert_eq!(value[0]["case"], "loop-10kHz");
         assert_eq!(value[1]["case"], "loop-10kHz-wake");
         assert_eq!(value[0]["unit"], "ns");
+        assert_eq!(value[0]["rate_hz"], 10_000);
         assert_eq!(value[0]["core"], Core::here().name());
         assert_eq!(value[0]["kit"]["n"], 10_000);
         assert_eq!(value[0]["kit"]["missed"], 0);
@@ -129,6 +141,30 @@ mod tests {
                 <= value[0]["peers"]["spidev"]["max"].as_u64()
         );
         assert!(value[0]["kit"]["load"]["idle_percent"].is_number());
+    }
+
+    #[test]
+    fn the_quantiles_are_those_of_the_histogram_beside_them() {
+        let text = json(&[outcome("oob"), outcome("in-band")]).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for record in value.as_array().unwrap() {
+            for column in [&record["kit"], &record["peers"]["spidev"]] {
+                let bins = column["histogram"].clone();
+                let bins: Vec<(u64, u64)> = serde_json::from_value(bins).unwrap();
+                assert!(bins.len() > 100 && bins.is_sorted_by(|a, b| a.0 < b.0));
+                let n: u64 = bins.iter().map(|(_, count)| count).sum();
+                assert_eq!(column["n"], n);
+                assert_eq!(column["max"], bins.last().unwrap().0);
+                let mut below = 0;
+                let half = bins.iter().find(|(_, count)| {
+                    below += count;
+                    below * 2 >= n
+                });
+                assert_eq!(column["p50"], half.unwrap().0);
+            }
+        }
+        // A bin a line would bury the figures.
+        assert!(text.lines().count() < 150, "{text}");
     }
 
     #[test]

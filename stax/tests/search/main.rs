@@ -90,7 +90,7 @@ fn load_and_swap_apart_of_up_to_four() {
 }
 
 #[test]
-#[ignore = "a minute, and 1 GiB"]
+#[ignore = "four minutes, and 1.7 GB"]
 fn load_and_swap_apart_of_five() {
     load_and_swap_apart(&[(3, 2), (2, 3)]);
 }

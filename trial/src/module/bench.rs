@@ -47,48 +47,45 @@ struct Bench {
 impl File for Bench {
     type Device = ();
 
-    fn open(_device: &()) -> Result<Self> {
+    fn open(inband: &Inband<'_>, _device: &()) -> Result<Self> {
         Ok(Self {
-            locks: Locks::new()?,
-            services: Services::new()?,
-            peers: Peers::new()?,
-            alone: Mutex::new((), c"oob bench", &CLASS)?,
+            locks: Locks::new(inband)?,
+            services: Services::new(inband)?,
+            peers: Peers::new(inband)?,
+            alone: Mutex::new(inband, (), c"oob bench", &CLASS)?,
         })
     }
 
     #[inline(always)]
     fn exchange(&self, command: u32, _argument: UserPtr) -> Option<Result<i32>> {
         let done = match command {
-            CALL => with_oob(|_| Ok(0)),
             UP => with_oob(|_| self.services.up()),
             DOWN => with_oob(|oob| self.services.down(oob)),
+            CALL => with_oob(|_| Ok(0)),
             _ => return None,
         };
         Some(done.unwrap_or(Err(code::EPERM)))
     }
 
-    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+    fn ioctl(&self, inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32> {
         if command == INBAND_CALL {
             return Ok(0);
         }
-        let mut round: Round = argument.read()?;
+        let mut round: Round = argument.read(inband)?;
         let (locks, peers) = (&self.locks, &self.peers);
         let took = with_oob(|oob| locks.round(oob, peers, command, round.times));
-        let took = took.unwrap_or_else(|| {
-            // SAFETY: a system call of a thread that is not attached: task context, nothing held.
-            locks.round(&unsafe { Inband::assume() }, peers, command, round.times)
-        });
+        let took = took.unwrap_or_else(|| locks.round(inband, peers, command, round.times));
         round.took = match took? {
             Some(took) => took,
-            None => self.alone(command, &round)?,
+            None => self.alone(inband, command, &round)?,
         };
-        argument.write(&round).map(|()| 0)
+        argument.write(inband, &round).map(|()| 0)
     }
 }
 
 impl Bench {
-    fn alone(&self, command: u32, round: &Round) -> Result<u64> {
-        let _alone = self.alone.lock();
+    fn alone(&self, inband: &Inband<'_>, command: u32, round: &Round) -> Result<u64> {
+        let _alone = self.alone.lock(inband);
         if let Some(took) = self.peers.round(command, round) {
             return Ok(took);
         }
@@ -98,9 +95,12 @@ impl Bench {
 }
 
 /// Makes the device's node.
-pub(super) fn init() -> Result {
-    let device = Registration::new(b"oob-bench", b"oob/bench", ())?;
-    DEVICE.store(KBox::into_raw(KBox::new(device)?), Ordering::Relaxed);
+pub(super) fn init(inband: &Inband<'_>) -> Result {
+    let device = Registration::new(inband, b"oob-bench", b"oob/bench", ())?;
+    DEVICE.store(
+        KBox::into_raw(KBox::new(inband, device)?),
+        Ordering::Relaxed,
+    );
     Ok(())
 }
 

@@ -10,8 +10,7 @@ use crate::module::relay::Slot;
 use crate::relay;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use evl::kcore::{Monitor, Semaphore, TaskFlag, Tasks, guarded};
-use evl::stage::Inband;
-use evl::stage::Oob;
+use evl::stage::{Inband, Oob};
 use evl::time::Instant;
 use evl::wait::{Flag, WaitError};
 use kernel::alloc::{KArc, KBox};
@@ -104,17 +103,18 @@ fn errno(error: WaitError) -> Error {
 impl File for Files {
     type Device = ();
 
-    fn open(_device: &()) -> Result<Self> {
-        let letter_box = KArc::new(LetterBox {
-            letter: Monitor::new(guarded(None)?),
-            head: PollHead::new()?,
-        })?;
+    fn open(inband: &Inband<'_>, _device: &()) -> Result<Self> {
+        let letter_box = LetterBox {
+            letter: Monitor::new(guarded(inband, None)?),
+            head: PollHead::new(inband)?,
+        };
+        let letter_box = KArc::new(inband, letter_box)?;
         Ok(Self {
-            timer: HardTimer::new(Postman(letter_box.clone()))?,
+            timer: HardTimer::new(inband, Postman(letter_box.clone()))?,
             letter_box,
-            flag: TaskFlag::new()?,
-            monitor: Monitor::new(guarded(())?),
-            semaphore: Semaphore::new(guarded(0)?),
+            flag: TaskFlag::new(inband)?,
+            monitor: Monitor::new(guarded(inband, ())?),
+            semaphore: Semaphore::new(guarded(inband, 0)?),
             relay: Slot::new(),
         })
     }
@@ -132,7 +132,12 @@ impl File for Files {
         }
     }
 
-    fn exchange_inband(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+    fn exchange_inband(
+        &self,
+        _inband: &Inband<'_>,
+        command: u32,
+        argument: UserPtr,
+    ) -> Option<Result<i32>> {
         match command {
             ECHO => Some(echo(argument, INBAND)),
             PAUSE | crate::relay::WRITE => Some(Err(code::EPERM)),
@@ -150,7 +155,7 @@ impl File for Files {
         })
     }
 
-    fn inband_read(&self, buffer: UserSlice) -> Result<usize> {
+    fn inband_read(&self, _inband: &Inband<'_>, buffer: UserSlice) -> Result<usize> {
         let letter = self.letter_box.letter.update(Option::take);
         let letter = letter.ok_or(code::EAGAIN)?;
         self.letter_box.deliver(&letter, buffer)
@@ -174,18 +179,16 @@ impl File for Files {
         }
     }
 
-    fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
-        // SAFETY: a system call served in-band: task context, nothing held.
-        let inband = unsafe { Inband::assume() };
+    fn ioctl(&self, inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32> {
         match command {
             ARM => {
-                let args: Arm = argument.read()?;
+                let args: Arm = argument.read(inband)?;
                 self.timer.start(args.at_ns, 0);
                 Ok(0)
             }
-            relay::OPEN => self.relay.open(&inband, &argument.read()?),
-            relay::FLUSH => self.relay.flush(&inband),
-            relay::LOST => argument.write(&self.relay.lost()?).map(|()| 0),
+            relay::OPEN => self.relay.open(inband, &argument.read(inband)?),
+            relay::FLUSH => self.relay.flush(inband),
+            relay::LOST => argument.write(inband, &self.relay.lost()?).map(|()| 0),
             _ => Err(code::ENOTTY),
         }
     }
@@ -219,9 +222,12 @@ impl Files {
 }
 
 /// Makes the device.
-pub(super) fn init() -> Result {
-    let device = Registration::new(b"oob-trial-files", b"oob/trial-files", ())?;
-    DEVICE.store(KBox::into_raw(KBox::new(device)?), Ordering::Relaxed);
+pub(super) fn init(inband: &Inband<'_>) -> Result {
+    let device = Registration::new(inband, b"oob-trial-files", b"oob/trial-files", ())?;
+    DEVICE.store(
+        KBox::into_raw(KBox::new(inband, device)?),
+        Ordering::Relaxed,
+    );
     Ok(())
 }
 

@@ -3,11 +3,11 @@
 //! Interrupt lines: the handler, and its in-band part.
 //!
 //! ```text
-//!   line of the machine's   the kernel's own injection: the processor takes the line's vector
+//!   line of the machine's   a printer port raises it
 //!   line of the trial's     a timer's handler, in hard interrupt context, does what the controller's entry would
 //! ```
 
-use super::support::{Cell, Idle, inband};
+use super::support::{Cell, Idle};
 use crate::services::{INTERRUPT, Interrupts};
 use core::ffi::c_uint;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -60,8 +60,8 @@ impl Handler for Line {
 struct OwnLine(c_uint);
 
 impl OwnLine {
-    fn new() -> Result<Self> {
-        // SAFETY: in-band.
+    fn new(_inband: &Inband<'_>) -> Result<Self> {
+        // SAFETY: in-band, by the token.
         let line = to_result(unsafe { b::soft_irq_line() })?;
         Ok(Self(u32::try_from(line)?))
     }
@@ -84,23 +84,23 @@ impl TimerHandler for Controller {
     }
 }
 
-pub(super) fn ioctl(command: u32, argument: UserPtr) -> Result<i32> {
+pub(super) fn ioctl(inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32> {
     if command != INTERRUPT {
         return Err(code::ENOTTY);
     }
-    let args: Interrupts = argument.read()?;
-    let own = (args.line < 0).then(OwnLine::new).transpose()?;
+    let args: Interrupts = argument.read(inband)?;
+    let own = (args.line < 0).then(|| OwnLine::new(inband)).transpose()?;
     let line = match &own {
         Some(OwnLine(line)) => *line,
         None => u32::try_from(args.line)?,
     };
-    argument.write(&play(line, own.is_some(), args)?)?;
-    Ok(0)
+    let played = play(inband, line, own.is_some(), args)?;
+    argument.write(inband, &played).map(|()| 0)
 }
 
-fn play(line: c_uint, is_own: bool, args: Interrupts) -> Result<Interrupts> {
-    let inband = &inband();
-    let seen = KArc::new(Seen::default())?;
+fn play(inband: &Inband<'_>, line: c_uint, is_own: bool, args: Interrupts) -> Result<Interrupts> {
+    let seen = KArc::new(inband, Seen::default())?;
+    let port = args.port.try_into()?;
     let handler = Line {
         seen: seen.clone(),
         says: match args.says {
@@ -108,16 +108,16 @@ fn play(line: c_uint, is_own: bool, args: Interrupts) -> Result<Interrupts> {
             1 => Handled::Yes,
             _ => Handled::Forward,
         },
-        idle: Idle::new()?,
+        idle: Idle::new(inband)?,
         caller: task::current().addr(),
     };
     let interrupt = Interrupt::new(inband, line, c"oob_trial", handler)?;
-    let controller = HardTimer::new(Controller(line))?;
+    let controller = HardTimer::new(inband, Controller(line))?;
     for n in 1..=args.times {
         match is_own {
             true => controller.start(Monotonic.now().after(Ns(100_000)).0, 0),
-            // SAFETY: a line that was requested above; in-band.
-            false => to_result(unsafe { b::inject_interrupt(line) }).map(drop)?,
+            // SAFETY: a port whose line, requested above, no driver has.
+            false => to_result(unsafe { b::printer_interrupt(port) }).map(drop)?,
         }
         seen.handled.reaches(inband, n)?;
         if args.says == 2 {

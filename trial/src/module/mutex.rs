@@ -10,13 +10,13 @@
 //!
 //! All on one processor. Where low inherits high's priority, middle begins only after high has the lock.
 
-use super::support::{Cell, Idle, by_oob, compute_preempted, inband};
+use super::support::{Cell, Idle, by_oob, compute_preempted};
 use crate::services::{
     End, Inversion, MUTEX_INVERSION, MUTEX_KEPT, MUTEX_PLACES, MUTEX_TWICE, Places, Twice,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use evl::kcore::{Monotonic, Mutex, Semaphore, Tasks, Thread, guarded};
-use evl::stage::Oob;
+use evl::stage::{Inband, Oob};
 use evl::time::{Clock, Instant, Ns};
 use kernel::alloc::KArc;
 use kernel::error::{Result, code};
@@ -25,21 +25,27 @@ use kernel::uaccess::UserPtr;
 
 static CLASS: LockClass = LockClass::new();
 
-fn new<T>(value: T) -> Result<Mutex<T>> {
-    Mutex::new(value, c"trial mutex", &CLASS)
+fn new<T>(inband: &Inband<'_>, value: T) -> Result<Mutex<T>> {
+    Mutex::new(inband, value, c"trial mutex", &CLASS)
 }
 
-pub(super) fn ioctl(command: u32, argument: UserPtr) -> Result<i32> {
+pub(super) fn ioctl(inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32> {
     match command {
-        MUTEX_INVERSION => argument.write(&inversion(argument.read()?)?).map(|()| 0),
-        MUTEX_PLACES => argument.write(&places(argument.read()?)?).map(|()| 0),
+        MUTEX_INVERSION => {
+            let seen = inversion(inband, argument.read(inband)?)?;
+            argument.write(inband, &seen).map(|()| 0)
+        }
+        MUTEX_PLACES => {
+            let seen = places(inband, argument.read(inband)?)?;
+            argument.write(inband, &seen).map(|()| 0)
+        }
         MUTEX_TWICE => {
-            let mutex = new(())?;
+            let mutex = new(inband, ())?;
             let report = by_oob(|oob| twice(oob, &mutex))?;
-            argument.write(&report).map(|()| 0)
+            argument.write(inband, &report).map(|()| 0)
         }
         MUTEX_KEPT => {
-            let kept = Kept::new()?;
+            let kept = Kept::new(inband)?;
             let end = by_oob(|oob| kept.want(oob))?;
             Ok(end as i32)
         }
@@ -67,18 +73,18 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new() -> Result<Self> {
-        let mutex = KArc::new(new(())?)?;
-        let (held, idle) = (KArc::new(Cell::default())?, Idle::new()?);
+    pub(super) fn new(inband: &Inband<'_>) -> Result<Self> {
+        let mutex = KArc::new(inband, new(inband, ())?)?;
+        let (held, idle) = (KArc::new(inband, Cell::default())?, Idle::new(inband)?);
         let shared = (mutex.clone(), held.clone());
-        let keeper = Thread::run(&inband(), c"oob-trial-keep", 10, None, move |oob, _| {
+        let keeper = Thread::run(inband, c"oob-trial-keep", 10, None, move |oob, _| {
             let (mutex, held) = &shared;
             let guard = mutex.lock(oob);
             held.set(1);
             idle.until(oob, Instant::NEVER);
             drop(guard);
         })?;
-        held.reaches(&inband(), 1)?;
+        held.reaches(inband, 1)?;
         Ok(Self {
             mutex,
             _keeper: keeper,
@@ -104,10 +110,10 @@ struct Scene {
 }
 
 impl Scene {
-    fn new() -> Result<Self> {
-        let semaphore = |count| guarded(count).map(Semaphore::new);
+    fn new(inband: &Inband<'_>) -> Result<Self> {
+        let semaphore = |count| guarded(inband, count).map(Semaphore::new);
         Ok(Self {
-            mutex: new(())?,
+            mutex: new(inband, ())?,
             semaphore: semaphore(1)?,
             high_may: semaphore(0)?,
             middle_may: semaphore(0)?,
@@ -164,10 +170,9 @@ impl Scene {
     }
 }
 
-fn inversion(args: Inversion) -> Result<Inversion> {
-    let inband = &inband();
+fn inversion(inband: &Inband<'_>, args: Inversion) -> Result<Inversion> {
     let (cpu, is_mutex) = (Some(args.cpu), args.is_mutex != 0);
-    let scene = KArc::new(Scene::new()?)?;
+    let scene = KArc::new(inband, Scene::new(inband)?)?;
     let mine = scene.clone();
     let high = move |oob: &Oob<'_>, _: &_| mine.high(oob, is_mutex);
     let _high = Thread::run(inband, c"oob-trial-high", 30, cpu, high)?;
@@ -207,18 +212,19 @@ impl Line {
 }
 
 /// The one that gives is the lowest: it runs when all others wait.
-fn places(args: Places) -> Result<Places> {
-    let (inband, cpu) = (&inband(), Some(args.cpu));
-    let semaphore = || guarded(0).map(Semaphore::new);
-    let scene = KArc::new(Line {
-        mutex: new(())?,
+fn places(inband: &Inband<'_>, args: Places) -> Result<Places> {
+    let cpu = Some(args.cpu);
+    let semaphore = || guarded(inband, 0).map(Semaphore::new);
+    let line = Line {
+        mutex: new(inband, ())?,
         line: semaphore()?,
         high_may: semaphore()?,
         ready: Cell::default(),
         woken: Cell::default(),
         low: Cell::default(),
         middle: Cell::default(),
-    })?;
+    };
+    let scene = KArc::new(inband, line)?;
     let mine = scene.clone();
     let _high = Thread::run(inband, c"oob-trial-high", 30, cpu, move |oob, _| {
         mine.ready.add();

@@ -28,9 +28,9 @@ impl Slot {
     }
 
     pub(super) fn open(&self, inband: &Inband<'_>, args: &Open) -> Result<i32> {
-        let file = OpenFile::to_write(args.fd)?;
+        let file = OpenFile::to_write(inband, args.fd)?;
         let relay = Relay::new(inband, file, args.count, MESSAGE)?;
-        let relay = KBox::into_raw(KBox::new(relay)?);
+        let relay = KBox::into_raw(KBox::new(inband, relay)?);
         let null = core::ptr::null_mut();
         let exchanged = self
             .0

@@ -3,17 +3,18 @@
 //! The stage lock: threads of both stages enter and leave at random, and count who is inside.
 
 use super::support::with_oob;
-use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_TOTAL, Total};
+use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_SPIN, STAX_TOTAL, Total};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use evl::kcore::{Monitor, Monotonic, Tasks, guarded};
 use evl::stage::{Inband, MayWait};
 use evl::time::{Clock, Instant, Ns};
 use kernel::alloc::KArc;
 use kernel::error::{Result, code};
+use kernel::sync::{LockClass, RawSpinLock};
 use kernel::task;
 use kernel::uaccess::UserPtr;
 use stax::queue::Queue;
-use stax::{Backend, End, Guard, Lines, LockError, Side, Sleep, Stage, Stax, TryLockError};
+use stax::{Atomic, Backend, End, Guard, Lines, LockError, Side, Sleep, Stage, Stax, TryLockError};
 
 type Lock = Stax<KArc<Inside>, Lossy>;
 
@@ -35,7 +36,10 @@ impl Backend for Lossy {
     }
 }
 
-impl<S: Stage + MayWait> Sleep<S> for Lossy {
+impl<S: Stage> Sleep<S> for Lossy
+where
+    Lines: Sleep<S>,
+{
     fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End {
         self.lines.sleep(stage, deadline, ready)
     }
@@ -56,7 +60,11 @@ pub(super) struct Trial {
     inside: KArc<Inside>,
     /// Nothing ever comes of waiting here but time.
     idle: Monitor<()>,
+    /// Whoever holds it cannot sleep.
+    awake: RawSpinLock<()>,
 }
+
+static AWAKE: LockClass = LockClass::new();
 
 impl Inside {
     fn all(counters: &[AtomicU64; 2], side: Side) -> &AtomicU64 {
@@ -97,18 +105,19 @@ impl Random {
 }
 
 impl Trial {
-    pub(super) fn new() -> Result<Self> {
-        let inside = KArc::new(Inside::default())?;
+    pub(super) fn new(inband: &Inband<'_>) -> Result<Self> {
+        let inside = KArc::new(inband, Inside::default())?;
         Ok(Self {
             lock: Stax::new(
                 inside.clone(),
                 Lossy {
-                    lines: Lines::new()?,
+                    lines: Lines::new(inband)?,
                     loses: AtomicBool::new(false),
                 },
             ),
             inside,
-            idle: Monitor::new(guarded(())?),
+            idle: Monitor::new(guarded(inband, ())?),
+            awake: RawSpinLock::new(inband, (), c"trial awake", &AWAKE)?,
         })
     }
 
@@ -120,10 +129,14 @@ impl Trial {
         with_oob(|stage| self.hammer(stage, argument))
     }
 
-    pub(super) fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+    pub(super) fn ioctl(
+        &self,
+        inband: &Inband<'_>,
+        command: u32,
+        argument: UserPtr,
+    ) -> Result<i32> {
         match command {
-            // SAFETY: an ordinary system call: task context, nothing held.
-            STAX_HAMMER => self.hammer(&unsafe { Inband::assume() }, argument),
+            STAX_HAMMER => self.hammer(inband, argument),
             STAX_DESTROY => {
                 self.lock.destroy();
                 Ok(0)
@@ -132,7 +145,12 @@ impl Trial {
                 self.lock.backend().loses.store(true, Ordering::Relaxed);
                 Ok(0)
             }
-            STAX_TOTAL => argument.write(&self.total()).map(|()| 0),
+            STAX_SPIN => {
+                let mut args: Hammer = argument.read(inband)?;
+                self.spin_and_leave(inband, &mut args);
+                argument.write(inband, &args).map(|()| 0)
+            }
+            STAX_TOTAL => argument.write(inband, &self.total()).map(|()| 0),
             _ => Err(code::ENOTTY),
         }
     }
@@ -172,8 +190,28 @@ impl Trial {
         Lossy: Sleep<S>,
     {
         let mut args: Hammer = argument.read_oob()?;
-        self.enter_and_leave(stage, &mut args);
+        match args.hold_ns {
+            0 => self.enter_and_leave(stage, &mut args),
+            _ => self.hold_once(stage, &mut args),
+        }
         argument.write_oob(&args).map(|()| 0)
+    }
+
+    fn hold_once<S: Stage + MayWait>(&self, stage: &S, args: &mut Hammer)
+    where
+        Lossy: Sleep<S>,
+    {
+        match self.lock.lock(stage) {
+            Ok(guard) => {
+                args.entered = 1;
+                guard.come(S::SIDE);
+                self.sleep(stage, Ns(args.hold_ns));
+                guard.go(S::SIDE);
+            }
+            Err(LockError::Interrupted) => args.interrupted = 1,
+            Err(LockError::TimedOut) => args.timed_out = 1,
+            Err(LockError::Dead | LockError::Overflow) => args.dead = 1,
+        }
     }
 
     fn enter_and_leave<S: Stage + MayWait>(&self, stage: &S, args: &mut Hammer)
@@ -215,6 +253,41 @@ impl Trial {
             }
             // Attached threads would keep the others from the processors.
             self.sleep(stage, Ns(random.below(200_000).saturating_add(50_000)));
+        }
+    }
+
+    fn spin_and_leave(&self, inband: &Inband<'_>, args: &mut Hammer) {
+        let mut random = Random(args.seed | 1);
+        while Monotonic.now().0 < args.until_ns && !task::signal_pending() && args.dead == 0 {
+            let awake = self.awake.lock();
+            self.spin_once(args, &mut random);
+            drop(awake);
+            self.sleep(inband, Ns(random.below(200_000).saturating_add(50_000)));
+        }
+    }
+
+    /// With the spinlock held.
+    fn spin_once(&self, args: &mut Hammer, random: &mut Random) {
+        // SAFETY: in-band, in a system call, with interrupts off; waits with a deadline.
+        let atomic = unsafe { Atomic::assume() };
+        let entered = match self.lock.try_lock(&atomic) {
+            Ok(guard) => Ok((guard, 0)),
+            Err(_) => {
+                let deadline = Monotonic.now().after(Ns(random.below(200_000)));
+                let waited = self.lock.lock_until(&atomic, deadline);
+                waited.map(|guard| (guard, 1))
+            }
+        };
+        match entered {
+            Ok((guard, busy)) => {
+                args.entered = args.entered.wrapping_add(1);
+                args.busy = args.busy.wrapping_add(busy);
+                guard.come(Side::Inband);
+                Monotonic.spin_until(Monotonic.now().after(Ns(random.below(10_000))));
+                guard.go(Side::Inband);
+            }
+            Err(LockError::TimedOut) => args.timed_out = args.timed_out.wrapping_add(1),
+            Err(_) => args.dead = 1,
         }
     }
 

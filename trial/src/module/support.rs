@@ -14,7 +14,7 @@ use kernel::time::sleep_us;
 
 /// No scene takes longer where all is well.
 const PATIENCE: Ns = Ns(20_000_000_000);
-const ETIMEDOUT: Error = Error::from_errno(kernel::bindings::ETIMEDOUT);
+pub(super) const ETIMEDOUT: Error = Error::from_errno(kernel::bindings::ETIMEDOUT);
 
 impl From<core::result::Result<(), WaitError>> for End {
     fn from(result: core::result::Result<(), WaitError>) -> Self {
@@ -55,28 +55,22 @@ impl Cell {
     }
 
     /// Waits until it is `value` at least.
-    pub(super) fn reaches(&self, _inband: &Inband<'_>, value: u32) -> Result {
+    pub(super) fn reaches(&self, inband: &Inband<'_>, value: u32) -> Result {
         let end = Monotonic.now().after(PATIENCE);
         while self.get() < value {
             if Monotonic.now() > end {
                 return Err(ETIMEDOUT);
             }
-            sleep_us(200, 400);
+            sleep_us(inband, 200, 400);
         }
         Ok(())
     }
 }
 
-/// The calling thread of a system call: in-band.
-pub(super) fn inband() -> Inband<'static> {
-    // SAFETY: every user is in a system call, in task context, with nothing held.
-    unsafe { Inband::assume() }
-}
-
 /// Calls `f` with the token of a system call whose thread is of the out-of-band stage.
 #[inline(always)]
 pub(super) fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
-    // SAFETY: every user is in a system call, in task context, with nothing held.
+    // SAFETY: every user is in a system call, in task context, with nothing held, and uses no in-band token in it.
     unsafe { evl::kcore::with_oob(f) }
 }
 
@@ -112,8 +106,8 @@ pub(super) fn by_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Result<R> {
 pub(super) struct Idle(Monitor<()>);
 
 impl Idle {
-    pub(super) fn new() -> Result<Self> {
-        Ok(Self(Monitor::new(guarded(())?)))
+    pub(super) fn new(inband: &Inband<'_>) -> Result<Self> {
+        Ok(Self(Monitor::new(guarded(inband, ())?)))
     }
 
     pub(super) fn sleep(&self, stage: &impl MayWait, span: Ns) -> End {

@@ -3,10 +3,10 @@
 //! Kernel threads: they wait for ever, and are stopped.
 
 use super::mutex::Kept;
-use super::support::{Cell, Idle, compute_preempted, inband};
+use super::support::{Cell, Idle, compute_preempted};
 use crate::services::{End, Place, Start, Stopped, THREAD_START, THREAD_STOP};
 use evl::kcore::{Monotonic, Running, Semaphore, TaskFlag, Tasks, Thread, guarded};
-use evl::stage::Oob;
+use evl::stage::{Inband, Oob};
 use evl::time::{Clock, Instant, Ns};
 use evl::wait::Flag;
 use kernel::alloc::KArc;
@@ -28,12 +28,12 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(place: u32) -> Result<Self> {
-        let kept = (place == Place::Mutex as u32).then(Kept::new);
+    fn new(inband: &Inband<'_>, place: u32) -> Result<Self> {
+        let kept = (place == Place::Mutex as u32).then(|| Kept::new(inband));
         Ok(Self {
-            idle: Idle::new()?,
-            semaphore: Semaphore::new(guarded(0)?),
-            flag: TaskFlag::new()?,
+            idle: Idle::new(inband)?,
+            semaphore: Semaphore::new(guarded(inband, 0)?),
+            flag: TaskFlag::new(inband)?,
             kept: kept.transpose()?,
             waits: Cell::default(),
             first: Cell::default(),
@@ -76,26 +76,30 @@ impl Scene {
 pub(super) struct Trial(Mutex<Option<(Thread, KArc<Scene>)>>);
 
 impl Trial {
-    pub(super) fn new() -> Result<Self> {
+    pub(super) fn new(inband: &Inband<'_>) -> Result<Self> {
         static CLASS: LockClass = LockClass::new();
-        Mutex::new(None, c"trial thread", &CLASS).map(Self)
+        Mutex::new(inband, None, c"trial thread", &CLASS).map(Self)
     }
 
-    pub(super) fn ioctl(&self, command: u32, argument: UserPtr) -> Result<i32> {
+    pub(super) fn ioctl(
+        &self,
+        inband: &Inband<'_>,
+        command: u32,
+        argument: UserPtr,
+    ) -> Result<i32> {
         match command {
-            THREAD_START => self.start(argument.read()?).map(|()| 0),
-            THREAD_STOP => argument.write(&self.stop()?).map(|()| 0),
+            THREAD_START => self.start(inband, argument.read(inband)?).map(|()| 0),
+            THREAD_STOP => argument.write(inband, &self.stop(inband)?).map(|()| 0),
             _ => Err(code::ENOTTY),
         }
     }
 
-    fn start(&self, args: Start) -> Result {
-        let mut slot = self.0.lock();
+    fn start(&self, inband: &Inband<'_>, args: Start) -> Result {
+        let mut slot = self.0.lock(inband);
         if slot.is_some() {
             return Err(code::EBUSY);
         }
-        let inband = &inband();
-        let scene = KArc::new(Scene::new(args.place)?)?;
+        let scene = KArc::new(inband, Scene::new(inband, args.place)?)?;
         let mine = scene.clone();
         let body = move |oob: &Oob<'_>, running: &Running| mine.body(oob, running, args.place);
         let cpu = u32::try_from(args.cpu).ok();
@@ -103,16 +107,16 @@ impl Trial {
         if args.at_once == 0 {
             scene.waits.reaches(inband, 1)?;
             // It tells that it is about to wait.
-            sleep_us(20_000, 30_000);
+            sleep_us(inband, 20_000, 30_000);
         }
         *slot = Some((thread, scene));
         Ok(())
     }
 
-    fn stop(&self) -> Result<Stopped> {
-        let (thread, scene) = self.0.lock().take().ok_or(code::ESRCH)?;
+    fn stop(&self, inband: &Inband<'_>) -> Result<Stopped> {
+        let (thread, scene) = self.0.lock(inband).take().ok_or(code::ESRCH)?;
         let begin = Monotonic.now();
-        thread.stop(&inband());
+        thread.stop(inband);
         let Ns(took_ns) = Monotonic.now().since(begin);
         Ok(Stopped {
             took_ns,

@@ -2,10 +2,11 @@
 
 //! Timers: their dates, and those that they miss.
 
-use super::support::{Cell, compute, inband};
+use super::support::{Cell, compute};
 use crate::services::{Dates, TIMER_DATES};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use evl::kcore::Monotonic;
+use evl::stage::Inband;
 use evl::time::{Clock, Instant, Ns};
 use kernel::error::{Result, code};
 use kernel::time::{HardTimer, TimerHandler};
@@ -58,13 +59,13 @@ impl TimerHandler for Seen {
     }
 }
 
-pub(super) fn ioctl(command: u32, argument: UserPtr) -> Result<i32> {
+pub(super) fn ioctl(inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32> {
     if command != TIMER_DATES {
         return Err(code::ENOTTY);
     }
-    let args: Dates = argument.read()?;
+    let args: Dates = argument.read(inband)?;
     let first = Monotonic.now().0.saturating_sub(args.ago_ns);
-    let timer = HardTimer::new(Seen {
+    let seen = Seen {
         args,
         first,
         calls: Cell::default(),
@@ -73,19 +74,20 @@ pub(super) fn ioctl(command: u32, argument: UserPtr) -> Result<i32> {
         missed_next: AtomicU64::new(0),
         passed: AtomicU64::new(0),
         astray: AtomicU64::new(0),
-    })?;
+    };
+    let timer = HardTimer::new(inband, seen)?;
     let seen = timer.handler();
     timer.start(first, args.period_ns);
-    let waited = seen.calls.reaches(&inband(), args.calls);
-    timer.cancel();
+    let waited = seen.calls.reaches(inband, args.calls);
+    timer.cancel(inband);
     waited?;
-    argument.write(&Dates {
+    let dates = Dates {
         calls: seen.calls.get(),
         missed: seen.missed.load(Relaxed),
         missed_first: seen.missed_first.load(Relaxed),
         missed_next: seen.missed_next.load(Relaxed),
         astray: seen.astray.load(Relaxed),
         ..args
-    })?;
-    Ok(0)
+    };
+    argument.write(inband, &dates).map(|()| 0)
 }

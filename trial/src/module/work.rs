@@ -2,7 +2,7 @@
 
 //! Work handed to in-band: who runs it, how often, and what ends it.
 
-use super::support::{Cell, Idle, by_oob, inband};
+use super::support::{Cell, Idle, by_oob};
 use crate::services::{self as abi, End};
 use crate::services::{WORK_CALLS, WORK_CANCEL, WORK_DROP, WORK_DURING, WORK_WAIT};
 use evl::kcore::{Monotonic, Semaphore, Tasks, Thread, Work, guarded};
@@ -32,10 +32,10 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(takes: Ns, result: i32) -> Result<Self> {
-        let seen = KArc::new(Seen::default())?;
-        let (mine, idle, caller) = (seen.clone(), Idle::new()?, task::current().addr());
-        let work = Work::new(move |inband: &Inband<'_>| {
+    fn new(inband: &Inband<'_>, takes: Ns, result: i32) -> Result<Self> {
+        let seen = KArc::new(inband, Seen::default())?;
+        let (mine, idle, caller) = (seen.clone(), Idle::new(inband)?, task::current().addr());
+        let work = Work::new(inband, move |inband: &Inband<'_>| {
             mine.begun.add();
             idle.sleep(inband, takes);
             if task::current().addr() == caller {
@@ -79,26 +79,26 @@ impl TimerHandler for Caller {
     }
 }
 
-pub(super) fn ioctl(command: u32, argument: UserPtr) -> Result<i32> {
+pub(super) fn ioctl(inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32> {
     let report = match command {
-        WORK_CALLS => calls(&argument.read()?),
-        WORK_DURING => during(),
-        WORK_WAIT => wait(&argument.read()?),
-        WORK_CANCEL => cancel(),
-        WORK_DROP => dropped(),
+        WORK_CALLS => calls(inband, &argument.read(inband)?),
+        WORK_DURING => during(inband),
+        WORK_WAIT => wait(inband, &argument.read(inband)?),
+        WORK_CANCEL => cancel(inband),
+        WORK_DROP => dropped(inband),
         _ => Err(code::ENOTTY),
     }?;
-    argument.write(&report).map(|()| 0)
+    argument.write(inband, &report).map(|()| 0)
 }
 
-fn calls(args: &abi::Work) -> Result<abi::Work> {
-    let inband = &inband();
-    let scene = KArc::new(Scene::new(Ns(args.takes_ns), 0)?)?;
-    let timer = HardTimer::new(Caller {
+fn calls(inband: &Inband<'_>, args: &abi::Work) -> Result<abi::Work> {
+    let scene = KArc::new(inband, Scene::new(inband, Ns(args.takes_ns), 0)?)?;
+    let caller = Caller {
         scene: scene.clone(),
         called: Cell::default(),
         first_calls: Cell::default(),
-    })?;
+    };
+    let timer = HardTimer::new(inband, caller)?;
     let caller = timer.handler();
     for n in 1..=args.calls {
         match args.from_interrupt {
@@ -114,9 +114,8 @@ fn calls(args: &abi::Work) -> Result<abi::Work> {
     })
 }
 
-fn during() -> Result<abi::Work> {
-    let inband = &inband();
-    let scene = Scene::new(A_WHILE, 0)?;
+fn during(inband: &Inband<'_>) -> Result<abi::Work> {
+    let scene = Scene::new(inband, A_WHILE, 0)?;
     let mut first_calls = u32::from(scene.work.call());
     scene.seen.begun.reaches(inband, 1)?;
     for _ in 0..2 {
@@ -129,27 +128,28 @@ fn during() -> Result<abi::Work> {
     })
 }
 
-fn wait(args: &abi::Work) -> Result<abi::Work> {
-    let scene = Scene::new(Ns(args.takes_ns), args.result)?;
-    let waited = by_oob(|oob| scene.work.call_and_wait(oob))?;
+fn wait(inband: &Inband<'_>, args: &abi::Work) -> Result<abi::Work> {
+    let scene = Scene::new(inband, Ns(args.takes_ns), args.result)?;
+    let until = Instant(args.until_ns);
+    let waited = by_oob(|oob| scene.work.call_and_wait(oob, until))?;
     let report = abi::Work {
         result: waited.unwrap_or(0),
         end: End::from(waited.map(drop)) as u32,
         ..scene.report()
     };
-    // A signal does not keep it from running.
-    scene.work.flush(&inband());
+    // Neither a signal nor a deadline keeps it from running.
+    scene.work.flush(inband);
     Ok(abi::Work {
         ended: scene.report().ended,
         ..report
     })
 }
 
-fn cancel() -> Result<abi::Work> {
-    let inband = &inband();
-    let scene = KArc::new(Scene::new(A_WHILE, 0)?)?;
-    let (about, end) = (KArc::new(Cell::default())?, KArc::new(Cell::default())?);
-    let may = KArc::new(Semaphore::new(guarded(0)?))?;
+fn cancel(inband: &Inband<'_>) -> Result<abi::Work> {
+    let scene = KArc::new(inband, Scene::new(inband, A_WHILE, 0)?)?;
+    let cell = || KArc::new(inband, Cell::default());
+    let (about, end) = (cell()?, cell()?);
+    let may = KArc::new(inband, Semaphore::new(guarded(inband, 0)?))?;
     let shared = (scene.clone(), may.clone(), about.clone(), end.clone());
     let waiter = Thread::run(
         inband,
@@ -160,7 +160,7 @@ fn cancel() -> Result<abi::Work> {
             let (scene, may, about, end) = &shared;
             let _ = may.down_until(oob, &Tasks, Instant::NEVER);
             about.set(1);
-            let waited = scene.work.call_and_wait(oob).map(drop);
+            let waited = scene.work.call_and_wait(oob, Instant::NEVER).map(drop);
             end.set(End::from(waited) as u32);
         },
     )?;
@@ -170,7 +170,7 @@ fn cancel() -> Result<abi::Work> {
     let _ = may.up(&Tasks);
     about.reaches(inband, 1)?;
     // It has told that it is about to call.
-    kernel::time::sleep_us(10_000, 20_000);
+    kernel::time::sleep_us(inband, 10_000, 20_000);
     scene.work.cancel(inband);
     let report = scene.report();
     end.reaches(inband, 1)?;
@@ -186,10 +186,10 @@ fn cancel() -> Result<abi::Work> {
     })
 }
 
-fn dropped() -> Result<abi::Work> {
-    let Scene { work, seen } = Scene::new(A_WHILE, 0)?;
+fn dropped(inband: &Inband<'_>) -> Result<abi::Work> {
+    let Scene { work, seen } = Scene::new(inband, A_WHILE, 0)?;
     work.call();
-    seen.begun.reaches(&inband(), 1)?;
+    seen.begun.reaches(inband, 1)?;
     work.call();
     drop(work);
     Ok(abi::Work {

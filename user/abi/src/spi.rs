@@ -22,7 +22,7 @@
 //! | `RUN_UNTIL`, `RUN_LIST` | `ESTALE` the deadline had passed before the frame: not sent; `ETIME` it passed during the frame: exchanged, but late |
 //! | `RUN_LIST` | `ENODATA` no entries; `E2BIG` too many; `EOPNOTSUPP` an entry's frames are started by a timer |
 //! | frames that fail | `ETIMEDOUT` not finished in [`Info::limit_ns`]; `EREMOTEIO` bus error |
-//! | `ENABLE_OOB_MODE` | `ENODATA` frame_len 0; `EMSGSIZE` too long; `EBADMSG` not whole words; `EPROTONOSUPPORT` bits per word; `EPROTOTYPE` mode; `ERANGE` speed too low; `EOVERFLOW` a frame takes more than 2 s on the wire; `EBUSY` on already; `ETIME` an in-band message held the bus too long; `ENOMEM` no memory; `EIO` no DMA; `EOPNOTSUPP` an active-high chip select for frames that go by DMA, on a controller that cannot do that |
+//! | `ENABLE_OOB_MODE` | `ENODATA` frame_len 0; `EMSGSIZE` too long; `EBADMSG` not whole words; `EPROTONOSUPPORT` bits per word; `EPROTOTYPE` mode; `ERANGE` speed too low; `EOVERFLOW` a frame takes more than 2 s on the wire; `EBUSY` on already; `ETIME` an in-band message held the bus too long; `ENOMEM` no memory; `EIO` no DMA; `EOPNOTSUPP` an active-high chip select for frames that go by DMA, or beside them, on a controller that cannot do that |
 //! | `WR_*`, `SET_DELAYS` | `EBUSY` oob mode on; `EPROTOTYPE`, `EPROTONOSUPPORT`, `ERANGE` as above; `EDOM` a delay above 1 ms |
 //! | `SET_TRIGGER` | `ENXIO`, `ESHUTDOWN`, `EOWNERDEAD` as above; `EOPNOTSUPP` kind; `ERANGE` period; `EOVERFLOW` first date; `E2BIG` the timer's handler could spin for more than 200 us: the frame (FIFO, with a gap between its bytes) and the chip-select delays take longer, or (DMA) the delays and 60 us do |
 //! | `SET_STOP` | the same but `EOPNOTSUPP` and `EOVERFLOW`, `E2BIG` (for whichever handler sends the stop frame) with a miss limit only; `EDOM` a period without a miss limit |
@@ -145,7 +145,8 @@ pub struct ListEntry {
 
 /// [`Trigger::kind`]: the exchange call starts the frame.
 pub const TRIGGER_CALL: u32 = 0;
-/// [`Trigger::kind`]: a timer starts the frame, and the exchange call waits for the next one that ends.
+/// [`Trigger::kind`]: a timer starts the frame, and the exchange call waits for the next one that ends, however late the
+/// timer is. A frame that the hardware does not finish is told within 50 ms after [`Info::limit_ns`].
 pub const TRIGGER_TIMER: u32 = 1;
 
 /// Argument of [`SET_TRIGGER`].
@@ -176,7 +177,9 @@ pub struct Stop {
     /// Zero.
     pub reserved: u32,
     /// A deadline counts as missed, too, each time no exchange call comes for this long, in ns; 0: not watched. It has
-    /// the bounds of [`Trigger::period_ns`]. The stop frame goes out at most one such period after the last miss.
+    /// the bounds of [`Trigger::period_ns`]. The stop frame goes out at most one such period after the last miss, and after
+    /// the frame of another chip select that is under way then. A call that waits for a timer's frame counts as one that
+    /// comes all the time.
     pub period_ns: u64,
 }
 
@@ -213,7 +216,8 @@ pub struct Info {
     pub path: u32,
     /// Time of one frame on the wire at that clock, in ns.
     pub wire_ns: u64,
-    /// Longest time an exchange call waits for one frame, in ns.
+    /// How long the hardware has for a frame from its start, in ns; one that is not finished then is given up. This bounds a
+    /// call that starts its frame itself; one that waits for a timer's frame waits for the timer first, however late that is.
     pub limit_ns: u64,
 }
 

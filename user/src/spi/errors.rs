@@ -21,7 +21,6 @@ operation_error! {
         Bits = EPROTONOSUPPORT: "the controller cannot do words of so many bits",
         Speed = ERANGE: "the clock is below the controller's lowest; ask for a faster one",
         Delay = EDOM: "a delay is above 1 ms",
-        TooSlow = EOVERFLOW: "a frame takes more than 2 s on the wire; ask for a faster clock or a shorter frame",
         Reserved = EINVAL: "a reserved field is not zero; the library and the module differ in version",
         On = EBUSY: "oob mode is on; leave it first",
         NotOwner = EACCES: "oob mode belongs to another process; end its session first",
@@ -39,13 +38,14 @@ operation_error! {
         Mode = EPROTOTYPE: "the controller cannot do this mode",
         Bits = EPROTONOSUPPORT: "the controller cannot do words of so many bits",
         Speed = ERANGE: "the clock is below the controller's lowest; ask for a faster one",
+        TooSlow = EOVERFLOW: "a frame takes more than 2 s on the wire; ask for a faster clock or a shorter frame",
         Reserved = EINVAL: "a reserved field is not zero; the library and the module differ in version",
         On = EBUSY: "oob mode is on already; end the other session first",
         NotOwner = EACCES: "oob mode belongs to another process; end its session first",
         BusHeld = ETIME: "an in-band message held the bus too long; try again",
         NoMemory = ENOMEM: "no memory for the frame buffer",
         NoDma = EIO: "so long a frame needs DMA, and there is no channel; free one or shorten the frame",
-        ActiveHigh = EOPNOTSUPP: "frames that go by DMA cannot have a chip select that is active high; shorten the frame or invert the line",
+        ActiveHigh = EOPNOTSUPP: "frames that go by DMA cannot be on a bus with a chip select that is active high; shorten the frame or invert the line",
         Layout = EPROTO: "the driver's buffer layout makes no sense; the library and the module differ in version",
         NoSuch = ECHRNG: "the controller has no such chip select",
         Gone = ENODEV: "the controller has been unbound",
@@ -65,6 +65,7 @@ operation_error! {
         Late = ETIME: "the frame was exchanged, but after its deadline",
         TimedOut = ETIMEDOUT: "the hardware did not finish the frame; the next exchange may go on",
         Bus = EREMOTEIO: "the controller reported a bus error; the next exchange may go on",
+        Interrupted = EINTR: "a signal came during the wait for a timer's frame; the next exchange may go on",
         Cancelled = ECANCELED: "an earlier entry of the list failed",
         Timed = EOPNOTSUPP: "an entry's frames are started by a timer; take it from the list",
         Reserved = EINVAL: "a reserved field is not zero; the library and the module differ in version",
@@ -84,6 +85,7 @@ impl RunError {
                 | Self::Late
                 | Self::TimedOut
                 | Self::Bus
+                | Self::Interrupted
                 | Self::Cancelled
         )
     }

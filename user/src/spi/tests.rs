@@ -56,6 +56,7 @@ fn the_errors_carry_the_documented_errnos() {
     assert_eq!(EnableError::Bits.errno(), libc::EPROTONOSUPPORT);
     assert_eq!(EnableError::Mode.errno(), libc::EPROTOTYPE);
     assert_eq!(EnableError::Speed.errno(), libc::ERANGE);
+    assert_eq!(EnableError::TooSlow.errno(), libc::EOVERFLOW);
     assert_eq!(EnableError::Reserved.errno(), libc::EINVAL);
     assert_eq!(EnableError::On.errno(), libc::EBUSY);
     assert_eq!(RunError::Off.errno(), libc::ENXIO);
@@ -64,6 +65,7 @@ fn the_errors_carry_the_documented_errnos() {
     assert_eq!(RunError::Stopped.errno(), libc::EOWNERDEAD);
     assert_eq!(RunError::TimedOut.errno(), libc::ETIMEDOUT);
     assert_eq!(RunError::Bus.errno(), libc::EREMOTEIO);
+    assert_eq!(RunError::Interrupted.errno(), libc::EINTR);
     assert_eq!(RunError::Closing.errno(), libc::ESHUTDOWN);
     assert_eq!(RunError::Gone.errno(), libc::ENODEV);
 }

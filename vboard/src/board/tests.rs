@@ -3,6 +3,7 @@
 //! Tests of the board by itself: registers in, registers out, dates chosen by hand.
 
 mod dma;
+mod dma_frames;
 mod faults;
 mod random;
 mod spi;
@@ -250,4 +251,10 @@ fn pattern(len: usize) -> Vec<u8> {
 
 fn complement(data: &[u8]) -> Vec<u8> {
     data.iter().map(|byte| !byte).collect()
+}
+
+fn sent(rig: &mut Rig, len: usize) -> Vec<u8> {
+    let data = pattern(len);
+    rig.put(SENT, &data);
+    data
 }

@@ -34,7 +34,7 @@ impl Rig {
         let board = HostBoard::new(&host);
         let motor = Rc::new(RefCell::new(Motor::new()));
         board.attach_slave(0, motor.clone());
-        let done = Rc::new(host.flag());
+        let done = Rc::new(host.flag(&host.inband()));
         let (dma, raised) = (board.mmio(Block::Dma), done.clone());
         board.on_irq(IrqLine::Dma(5), move || {
             dma.write(RX, INT | 1);

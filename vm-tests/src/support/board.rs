@@ -13,30 +13,26 @@ use std::path::Path;
 /// A board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Board {
-    /// `vboard.ko`'s, on any PC.
+    /// `vboard.ko`'s, on any machine without an SPI bus for the kit.
     Vboard,
     /// QEMU's raspi3b.
     Raspi3b,
     /// The same with the overlay for silicon. The emulated SPI block has no DMA mode: no frame may go by DMA here.
     Raspi3bOverlay,
-    /// None with an SPI bus in the kit's hands.
-    Bare,
 }
 
 impl Board {
     /// By the machine, not by the nodes that are there: on a board that lacks them every test shall fail, not vanish.
     pub(crate) fn detect() -> Self {
         let compatible = fs::read_to_string("/proc/device-tree/compatible").unwrap_or_default();
-        if cfg!(target_arch = "x86_64") {
-            Self::Vboard
-        } else if compatible.contains("raspberrypi,3") {
+        if compatible.contains("raspberrypi,3") {
             let windows = fs::read_to_string("/proc/device-tree/soc/spi@7e204000/reg-names");
             match windows.is_ok_and(|names| names.contains("dma-rx")) {
                 true => Self::Raspi3bOverlay,
                 false => Self::Raspi3b,
             }
         } else {
-            Self::Bare
+            Self::Vboard
         }
     }
 
@@ -45,7 +41,6 @@ impl Board {
             Self::Vboard => "vboard",
             Self::Raspi3b => "raspi3b",
             Self::Raspi3bOverlay => "raspi3b-overlay",
-            Self::Bare => "bare",
         }
     }
 
@@ -55,10 +50,12 @@ impl Board {
             return on == On::Overlay;
         }
         match on {
-            On::Any | On::Shim | On::DrivenLine | On::Evl => true,
+            On::Any | On::Shim | On::DrivenLine | On::Evl | On::Spi | On::ShimSpi | On::Compat => {
+                true
+            }
             On::Overlay => false,
-            On::Spi | On::ShimSpi | On::Compat => self != Self::Bare,
             On::Vboard | On::FailingMemory => self == Self::Vboard,
+            On::PrinterPort => self == Self::Vboard && cfg!(target_arch = "x86_64"),
             On::Raspi3b => self == Self::Raspi3b,
         }
     }

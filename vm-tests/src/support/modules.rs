@@ -23,7 +23,7 @@ use std::time::Duration;
 pub(crate) fn names(board: Board) -> Vec<&'static str> {
     let all: &[&str] = match board {
         Board::Vboard => &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835", "vboard"],
-        Board::Raspi3b | Board::Raspi3bOverlay | Board::Bare => {
+        Board::Raspi3b | Board::Raspi3bOverlay => {
             &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835"]
         }
     };
@@ -62,7 +62,7 @@ pub(crate) fn load_all(board: Board) -> Result<()> {
             load(name)?;
         }
     }
-    if board != Board::Bare && bound()?.is_none() {
+    if bound()?.is_none() {
         bind()?;
     }
     if is_evl() {
@@ -93,7 +93,6 @@ fn await_nodes(board: Board) -> Result<()> {
             "/dev/oob/spidev0.1",
             "/dev/spidev0.0",
         ],
-        Board::Bare => &["/dev/oob/ctl"],
     };
     // On EVL there is no shim to be spoken to.
     let needed = |node: &&&str| !is_evl() || !node.ends_with("/ctl");

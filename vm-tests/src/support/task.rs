@@ -10,7 +10,7 @@ use oobkit::time::Instant;
 use oobkit_abi::ctl;
 use rustix::io::Errno;
 use rustix::mm::MlockAllFlags;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -143,6 +143,20 @@ pub(crate) fn switches_and_faults() -> Result<(i64, i64)> {
     // SAFETY: zeroes make an `rusage`, and the kernel filled it in.
     let usage = unsafe { usage.assume_init() };
     Ok((usage.ru_nvcsw, usage.ru_minflt + usage.ru_majflt))
+}
+
+/// Has [`interrupt`] end a wait, and not the process.
+pub(crate) fn take_interrupts() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: a handler that does nothing.
+    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(_) as usize) };
+}
+
+/// Sends a thread of this process a signal, by its number; nothing where it has ended.
+pub(crate) fn interrupt(number: i32) {
+    let process = getpid().as_raw_nonzero().get();
+    // SAFETY: names a thread of this process, or none any more.
+    unsafe { libc::tgkill(process, number, libc::SIGUSR1) };
 }
 
 /// How a child talks to its parent.

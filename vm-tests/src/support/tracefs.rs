@@ -34,8 +34,10 @@ pub(crate) struct Event {
 pub(crate) struct Events {
     pub(crate) allocations: Vec<Event>,
     pub(crate) faults: Vec<Event>,
-    /// The thread gave the processor away by itself.
+    /// The thread gave the processor away, and not to one of a higher priority that preempted it.
     pub(crate) sleeps: Vec<Event>,
+    /// Timers that expired while the thread ran, where they were asked for.
+    pub(crate) timers: Vec<Event>,
 }
 
 impl Event {
@@ -43,6 +45,11 @@ impl Event {
     pub(crate) fn is_from(&self, module: &str) -> bool {
         let mark = format!("[{module}]");
         self.stack.iter().any(|line| line.contains(&mark))
+    }
+
+    /// Whether it names a function of this module.
+    pub(crate) fn is_about(&self, module: &str) -> bool {
+        self.text.contains(&format!("[{module}]"))
     }
 
     /// Whether a function of this name is on the stack.
@@ -91,6 +98,7 @@ const ALLOCATIONS: [&str; 3] = [
 const FAULTS: [&str; 2] = ["exceptions/page_fault_user", "exceptions/page_fault_kernel"];
 const PROBE: &str = "vmtests/fault";
 const SWITCH: &str = "sched/sched_switch";
+const TIMER: &str = "timer/hrtimer_expire_entry";
 
 impl Tracing {
     /// Makes ready to trace the calling thread.
@@ -120,6 +128,13 @@ impl Tracing {
             set(&format!("events/{event}/enable"), "1")?;
         }
         Ok(tracing)
+    }
+
+    /// Traces expirations of timers, too.
+    pub(crate) fn with_timers(mut self) -> Result<Self> {
+        set(&format!("events/{TIMER}/enable"), "1")?;
+        self.events.push(TIMER);
+        Ok(self)
     }
 
     fn mark(&self, text: &str) -> Result<()> {
@@ -202,15 +217,49 @@ impl Events {
     fn take(&mut self, event: Event, tid: i32) {
         let is = |known: &[&str]| known.iter().any(|path| path.ends_with(&event.name));
         if event.name == "sched_switch" {
-            let has = |word: &str| event.text.split_whitespace().any(|seen| seen == word);
-            let preempted = ["R", "R+"].iter().any(|s| has(&format!("prev_state={s}")));
-            if has(&format!("prev_pid={tid}")) && !preempted {
+            let field = |name: &str| {
+                let mut words = event.text.split_whitespace();
+                words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+            };
+            // The kernel's numbers: the lower, the higher. Where one is missing, it was no preemption.
+            let prio = |name| field(name).and_then(|prio| prio.parse::<i32>().ok());
+            let higher = prio("next_prio").zip(prio("prev_prio"));
+            let preempted = matches!(field("prev_state"), Some("R" | "R+"))
+                && higher.is_some_and(|(next, prev)| next < prev);
+            if field("prev_pid") == Some(&tid.to_string()) && !preempted {
                 self.sleeps.push(event);
             }
         } else if is(&ALLOCATIONS) {
             self.allocations.push(event);
+        } else if is(&[TIMER]) {
+            self.timers.push(event);
         } else if is(&FAULTS) || event.name == "fault" {
             self.faults.push(event);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_to_a_higher_priority_alone_is_no_sleep() {
+        let sleeps = |state: &str, next: u32| {
+            let trace = format!(
+                "  vm-tests-7  [001] d..1.  1.000000: tracing_mark_write: {BEGIN}\n  \
+                 vm-tests-7  [001] d..2.  1.000001: sched_switch: prev_comm=vm-tests prev_pid=7 prev_prio=19 \
+                 prev_state={state} ==> next_comm=a b next_pid=9 next_prio={next}\n \
+                 => schedule+0x1/0x2\n  \
+                 vm-tests-7  [001] d..1.  1.000002: tracing_mark_write: {END}\n"
+            );
+            parse(&trace, 7).unwrap().sleeps.len()
+        };
+        assert_eq!(sleeps("R", 18), 0);
+        assert_eq!(sleeps("R+", 0), 0);
+        assert_eq!(sleeps("R", 19), 1);
+        assert_eq!(sleeps("R+", 120), 1);
+        assert_eq!(sleeps("S", 0), 1);
+        assert_eq!(sleeps("D", 120), 1);
     }
 }

@@ -47,7 +47,7 @@ fn inversion(host: &Host, mutex: Mutex<u32>) -> Ns {
 #[test]
 fn the_highest_thread_waits_for_the_section_and_not_for_the_thread_in_the_middle() {
     explore(0..200, |host| {
-        let waited = inversion(host, Mutex::new(host, 0));
+        let waited = inversion(host, Mutex::new(host, &host.inband(), 0));
         assert_eq!(waited, Ns(SECTION.0 - 300));
     });
     // Without inheritance it would.
@@ -60,8 +60,8 @@ fn the_highest_thread_waits_for_the_section_and_not_for_the_thread_in_the_middle
 fn a_chain_of_owners_inherits_and_gives_back_what_it_inherited() {
     let host = Host::new();
     let (a, b) = (
-        Rc::new(Mutex::new(&host, ())),
-        Rc::new(Mutex::new(&host, ())),
+        Rc::new(Mutex::new(&host, &host.inband(), ())),
+        Rc::new(Mutex::new(&host, &host.inband(), ())),
     );
     let seen = Rc::new(RefCell::new(Vec::new()));
     let inband = host.inband();
@@ -109,8 +109,8 @@ fn a_chain_of_owners_inherits_and_gives_back_what_it_inherited() {
 fn what_a_thread_holds_it_cannot_have_once_more_and_two_that_wait_for_each_other_are_told() {
     let host = Host::new();
     let (a, b) = (
-        Rc::new(Mutex::new(&host, ())),
-        Rc::new(Mutex::new(&host, ())),
+        Rc::new(Mutex::new(&host, &host.inband(), ())),
+        Rc::new(Mutex::new(&host, &host.inband(), ())),
     );
     let inband = host.inband();
     let (of_first, of_second) = ((a.clone(), b.clone()), (a, b));
@@ -143,8 +143,11 @@ fn a_mutex_excludes_and_loses_no_wake_up() {
     for processors in [1, 2] {
         explore(0..500, |host| {
             host.set_processors(processors);
-            let (mutex, inside) = (Rc::new(Mutex::new(host, 0)), Rc::new(Cell::new(false)));
-            let flag = Rc::new(host.flag());
+            let (mutex, inside) = (
+                Rc::new(Mutex::new(host, &host.inband(), 0)),
+                Rc::new(Cell::new(false)),
+            );
+            let flag = Rc::new(host.flag(&host.inband()));
             let threads: Vec<_> = [10_i32, 20, 20, 30]
                 .into_iter()
                 .map(|priority| {

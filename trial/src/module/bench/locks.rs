@@ -15,7 +15,7 @@ use crate::bench as abi;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use evl::kcore::{Monitor, Tasks, guarded};
-use evl::stage::MayWait;
+use evl::stage::{Inband, MayWait};
 use evl::time::Instant;
 use kernel::bindings;
 use kernel::error::{Result, code};
@@ -29,10 +29,10 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    pub(super) fn new() -> Result<Self> {
+    pub(super) fn new(inband: &Inband<'_>) -> Result<Self> {
         Ok(Self {
-            stax: Stax::new(0, Lines::new()?),
-            is_turn: Monitor::new(guarded(false)?),
+            stax: Stax::new(0, Lines::new(inband)?),
+            is_turn: Monitor::new(guarded(inband, false)?),
             stamp: AtomicU64::new(0),
         })
     }

@@ -7,6 +7,7 @@ use crate::bench::Round;
 use core::ffi::c_void;
 use core::ptr::NonNull;
 use evl::kcore::Monotonic;
+use evl::stage::Inband;
 use evl::time::{Clock, Ns};
 use kernel::error::{Result, code};
 
@@ -28,7 +29,7 @@ impl Peers {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(super) fn new() -> Result<Self> {
+    pub(super) fn new(_inband: &Inband<'_>) -> Result<Self> {
         NonNull::new(c::oobkit_peers_new())
             .map(Self)
             .ok_or(code::ENOMEM)

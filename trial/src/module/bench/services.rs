@@ -13,7 +13,7 @@ use crate::bench::Round;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use evl::kcore::{Monotonic, guarded};
 use evl::mainline::{Semaphore, TaskFlag, Tasks};
-use evl::stage::Oob;
+use evl::stage::{Inband, Oob};
 use evl::time::{Clock, Instant, Ns};
 use evl::wait::{Flag, WaitError};
 use kernel::error::{Result, code};
@@ -67,27 +67,32 @@ impl TimerHandler for Stamper {
 }
 
 impl Services {
-    pub(super) fn new() -> Result<Self> {
+    pub(super) fn new(inband: &Inband<'_>) -> Result<Self> {
+        let alarm = Alarm {
+            does: AtomicU32::new(RAISES),
+            stamp: AtomicU64::new(0),
+            flag: TaskFlag::new(inband)?,
+            semaphore: Semaphore::new(guarded(inband, 0)?),
+        };
+        let stamper = Stamper {
+            date: AtomicU64::new(0),
+            flag: TaskFlag::new(inband)?,
+        };
         Ok(Self {
-            timer: HardTimer::new(Alarm {
-                does: AtomicU32::new(RAISES),
-                stamp: AtomicU64::new(0),
-                flag: TaskFlag::new()?,
-                semaphore: Semaphore::new(guarded(0)?),
-            })?,
-            stamper: HardTimer::new(Stamper {
-                date: AtomicU64::new(0),
-                flag: TaskFlag::new()?,
-            })?,
-            semaphore: Semaphore::new(guarded(0)?),
+            timer: HardTimer::new(inband, alarm)?,
+            stamper: HardTimer::new(inband, stamper)?,
+            semaphore: Semaphore::new(guarded(inband, 0)?),
         })
     }
 
+    /// By itself, as [`Self::down`] is: a call that does nothing shall not save registers for them.
+    #[inline(never)]
     pub(super) fn up(&self) -> Result<i32> {
         let counted = self.semaphore.up(&Tasks);
         counted.map(|()| 0).map_err(|_| code::EBUSY)
     }
 
+    #[inline(never)]
     pub(super) fn down(&self, oob: &Oob<'_>) -> Result<i32> {
         let waited = self.semaphore.down_until(oob, &Tasks, Instant::NEVER);
         waited.map(|()| 0).map_err(|_| code::EBUSY)
@@ -138,7 +143,8 @@ impl Services {
         let stamper = self.stamper.handler();
         self.stamper.start(date.0, period.0);
         stamper.flag.wait_until(oob, Instant::NEVER)?;
-        self.stamper.cancel();
+        // SAFETY: a task, on the only core that is measured; the handler takes nothing.
+        unsafe { self.stamper.cancel_spinning() };
         Ok(Instant(stamper.date.load(Ordering::Relaxed)).since(date).0)
     }
 
