@@ -3,7 +3,9 @@
 #   make KDIR=<headers package or build folder of a kernel> [O=<folder for what is built>]
 #        [CARGO_DIR=..] [ARCH=..] [CROSS_COMPILE=..]
 #
-# builds the kit's modules for that kernel. Cargo compiles the Rust code, Kbuild the few lines of C, and Kbuild links.
+# builds the kit's modules for that kernel, whichever of the two architectures it is for: ARCH is the tree's own, and where
+# this machine is another, CROSS_COMPILE is Debian's prefix for it (aarch64-linux-gnu-, x86_64-linux-gnu-).
+# Cargo compiles the Rust code, Kbuild the few lines of C, and Kbuild links.
 # What is wrong with the tree or the toolchain is said in one line, before anything is built.
 #
 #   make abi-check KDIR=<headers package> [O=..] [CARGO_DIR=..]
@@ -11,7 +13,12 @@
 # holds them against declarations of EVL's interface, since no package has a kernel with EVL (see abi-check/README.md).
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
-ARCH ?= $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
+kdir := $(realpath $(KDIR))
+ARCH ?= $(shell sed -n 's/^CONFIG_X86_64=y$$/x86/p; s/^CONFIG_ARM64=y$$/arm64/p' $(kdir)/include/config/auto.conf 2>/dev/null)
+gnu-x86 := x86_64
+gnu-x86_64 := x86_64
+gnu-arm64 := aarch64
+CROSS_COMPILE ?= $(addsuffix -linux-gnu-,$(filter-out $(shell uname -m),$(gnu-$(ARCH))))
 CARGO ?= $(firstword $(wildcard /usr/bin/cargo) cargo)
 RUSTC ?= $(firstword $(wildcard /usr/bin/rustc) rustc)
 NAMES := evl_shim oob_spi oob_bcm2835 vboard oob_trial
@@ -26,11 +33,12 @@ top := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))
 # O, too, means something to the kernel: nothing given on the command line goes down by itself.
 MAKEOVERRIDES :=
 
-kdir := $(realpath $(KDIR))
 O ?= $(top)/target/kernel/$(notdir $(kdir))
 out := $(abspath $(O))
 # What EVL declares and exports; scripts/abi-check sets the level, one after the other.
 ABI_DIR ?= $(top)/abi-check
+# What the C compiler is asked of its structures.
+LAYOUT ?= $(top)/bindings/layout.c
 abi-flags := $(if $(OOBKIT_ABI),OOBKIT_ABI=$(OOBKIT_ABI) CONFIG_EVL=y \
 	KBUILD_EXTRA_SYMBOLS=$(out)/exports.symvers)
 # Several kernels may share one: what does not depend on the kernel is compiled once for all.
@@ -43,7 +51,7 @@ modules: check
 		ln -sfn $(top)/bindings/helpers.c $(out)/$(n)_helpers.c;)
 	@ln -sfn $(top)/trial/peers.c $(out)/oob_trial_peers.c
 	@ln -sfn $(top)/Kbuild $(out)/Kbuild
-	@ln -sfn $(top)/bindings/layout.c $(out)/layout.c
+	@ln -sfn $(abspath $(LAYOUT)) $(out)/layout.c
 	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) \
 		ARCH=$(ARCH) $(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)) \
 		OOBKIT=$(top) OOBKIT_CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC) \
@@ -51,11 +59,11 @@ modules: check
 
 abi-check: check
 	+@$(top)/scripts/abi-check $(abspath $(ABI_DIR)) $(out) \
-		$(MAKE) --no-print-directory -C $(top) KDIR=$(kdir) ARCH=$(ARCH) \
+		$(MAKE) --no-print-directory -C $(top) KDIR=$(kdir) ARCH=$(ARCH) CROSS_COMPILE=$(CROSS_COMPILE) \
 		CARGO_DIR=$(abspath $(CARGO_DIR)) CARGO=$(CARGO) RUSTC=$(RUSTC)
 
 check:
-	@$(top)/scripts/check-target "$(KDIR)" "$(RUSTC)" "$(CARGO)"
+	@$(top)/scripts/check-target "$(KDIR)" "$(ARCH)" "$(CROSS_COMPILE)" "$(RUSTC)" "$(CARGO)"
 
 clean:
 	rm -rf $(out)

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::setup::kernel::{Arch, Kernel};
 use crate::setup::packages::{CARGO, RUSTC};
@@ -53,10 +53,21 @@ pub(crate) fn modules(kernel: &'static Kernel) -> Result<Built> {
 /// Holds the modules against the declarations of EVL in `declared`, over a kernel without it: what is wrong, if anything is.
 /// Not beside [`modules`]: they share Cargo's folder.
 pub(crate) fn abi_check(kernel: &'static Kernel, declared: &Path) -> Result<Option<String>> {
-    setup::ensure(&[Need::Build, Need::Kernel(kernel)])?;
-    let out = paths::target().join("kernel/abi");
     let declared = format!("ABI_DIR={}", declared.display());
-    let made = make(kernel, &out, &["abi-check", &declared])?.output()?;
+    wrong(kernel, "kernel/abi", &["abi-check", &declared])
+}
+
+/// Builds modules whose structures are held against what `layout` says of them: what is wrong, if anything is.
+/// Not beside [`modules`], either.
+pub(crate) fn layout_check(kernel: &'static Kernel, layout: &Path) -> Result<Option<String>> {
+    let layout = format!("LAYOUT={}", layout.display());
+    wrong(kernel, "kernel/layout", &["modules", &layout])
+}
+
+/// What a build in a folder of `target` has to say if it fails.
+fn wrong(kernel: &'static Kernel, out: &str, words: &[&str]) -> Result<Option<String>> {
+    setup::ensure(&[Need::Build, Need::Kernel(kernel)])?;
+    let made = make(kernel, &paths::target().join(out), words)?.output()?;
     let errors = String::from_utf8_lossy(&made.stderr).into_owned();
     Ok((!made.status.success()).then_some(errors))
 }
@@ -71,9 +82,6 @@ fn make(kernel: &'static Kernel, out: &Path, words: &[&str]) -> Result<Command> 
     make.arg(format!("O={}", out.display()));
     let cargo = paths::target().join("kernel/cargo");
     make.arg(format!("CARGO_DIR={}", cargo.display()));
-    if kernel.arch == Arch::Arm64 {
-        make.args(["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"]);
-    }
     make.args(words);
     debian_rust(&mut make);
     Ok(make)
@@ -135,9 +143,8 @@ pub(crate) const LINTS: [Lint; 3] = [
 
 /// Lints all of this tree that goes into the modules of such a build, with its declarations of the kernel.
 pub(crate) fn lint_modules(lint: &Lint) -> Result<()> {
-    let mut cargo = Command::new(CARGO);
-    cargo.args(["clippy", "--locked", "--release", "-Zbuild-std=core"]);
-    cargo.args(["--target", lint.target, "--package", "kernel"]);
+    let mut cargo = clippy(lint);
+    cargo.args(["--package", "kernel"]);
     for package in MODULES {
         if lint.evl && package == "evl-shim" {
             continue;
@@ -149,6 +156,31 @@ pub(crate) fn lint_modules(lint: &Lint) -> Result<()> {
     for lint in NEVER_IN_A_KERNEL {
         cargo.args(["-D", lint]);
     }
+    run::output(&mut cargo).map(drop)
+}
+
+/// Compiles the example of what out-of-band code cannot call, with its mistakes or without: where it does not compile, and the
+/// errors there, each a line that begins with its place.
+pub(crate) fn promises(lint: &Lint, with_mistakes: bool) -> Result<Vec<String>> {
+    let mut cargo = clippy(lint);
+    cargo.args(["--package", "kernel", "--example", "promises"]);
+    cargo.args(["--message-format", "short", "--", "-D", "warnings"]);
+    if with_mistakes {
+        cargo.args(["--cfg", "mistakes"]);
+    }
+    let out = cargo.output().context("cannot run cargo clippy")?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    let errors = said.lines().filter(|line| line.contains("error"));
+    let errors: Vec<_> = errors.map(str::to_owned).collect();
+    ensure!(out.status.success() == errors.is_empty(), "{said}");
+    Ok(errors)
+}
+
+/// Clippy, set up for such a build.
+fn clippy(lint: &Lint) -> Command {
+    let mut cargo = Command::new(CARGO);
+    cargo.args(["clippy", "--locked", "--release", "-Zbuild-std=core"]);
+    cargo.args(["--target", lint.target]);
     debian_rust(&mut cargo);
     if lint.evl {
         cargo.env("RUSTFLAGS", "--cfg=oob_core_evl");
@@ -161,7 +193,7 @@ pub(crate) fn lint_modules(lint: &Lint) -> Result<()> {
         .env("OOBKIT_BINDINGS", kernels.join(lint.built).join("rust"))
         .env("CARGO_TARGET_DIR", kernels.join("lint"))
         .current_dir(paths::repo());
-    run::output(&mut cargo).map(drop)
+    cargo
 }
 
 /// Builds the user programs, linked statically, and gives back their files.

@@ -7,6 +7,7 @@
 //!   cache/   the kernels are there already; busybox and Rust's library are not
 //! ```
 
+mod ability;
 mod fake;
 
 use std::env;
@@ -14,6 +15,7 @@ use std::fs;
 use std::ops::Deref;
 use std::process::Command;
 
+use ability::cannot;
 use fake::Folder;
 
 const APT_GET: &str = r#"
@@ -67,7 +69,11 @@ impl Machine {
     /// None where the set-up does not know this very system.
     fn new(name: &str) -> Option<Self> {
         let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        system.contains("VERSION_CODENAME=bookworm").then(|| {
+        let is_known = system.contains("VERSION_CODENAME=bookworm");
+        if !is_known {
+            cannot("this is not Debian 12");
+        }
+        is_known.then(|| {
             let machine = Self(Folder::new(&format!("setup-{name}")));
             for (name, script) in [
                 ("apt-get", APT_GET),

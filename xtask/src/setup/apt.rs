@@ -126,6 +126,15 @@ pub(crate) fn exists(package: &str) -> bool {
     run::succeeds(Command::new("apt-cache").args(["show", "--no-all-versions", package]))
 }
 
+/// The version of this package that apt would download, where its lists have it.
+pub(crate) fn candidate(package: &str) -> Option<String> {
+    let mut query = Command::new("apt-cache");
+    query.args(["show", "--no-all-versions", package]);
+    let text = run::output(&mut query).ok()?;
+    let version = |line: &str| line.strip_prefix("Version: ").map(str::to_owned);
+    text.lines().find_map(version)
+}
+
 /// The names of all packages that begin with `prefix`.
 pub(crate) fn names(prefix: &str) -> Result<Vec<String>> {
     let text = run::output(Command::new("apt-cache").args(["pkgnames", prefix]))?;

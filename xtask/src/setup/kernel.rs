@@ -41,6 +41,14 @@ impl Arch {
         }
     }
 
+    /// As the kernel's build calls it.
+    pub(crate) fn linux(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
     /// As compilers call it.
     pub(crate) fn gnu(self) -> &'static str {
         match self {
@@ -79,12 +87,14 @@ pub(crate) const KERNELS: &[Kernel] = &[
     stock("6.12-arm64", Arch::Arm64, "6.12", "arm64"),
     stock("6.1-rt-arm64", Arch::Arm64, "6.1", "rt-arm64"),
     stock("6.1-amd64", Arch::X86_64, "6.1", "amd64"),
-    Kernel {
-        name: "debug-amd64",
-        arch: Arch::X86_64,
-        source: Source::Built { series: "6.12" },
-    },
+    built("debug-amd64", Arch::X86_64),
+    built("debug-arm64", Arch::Arm64),
 ];
+
+const fn built(name: &'static str, arch: Arch) -> Kernel {
+    let source = Source::Built { series: "6.12" };
+    Kernel { name, arch, source }
+}
 
 const fn stock(
     name: &'static str,
@@ -123,8 +133,13 @@ impl Kernel {
     /// Whether it is there, whole.
     pub(crate) fn is_ready(&self) -> Result<bool> {
         let dir = self.dir()?;
-        let whole = dir.join("release").exists();
-        Ok(whole && (matches!(self.source, Source::Stock { .. }) || debug::is_current(&dir)?))
+        if !dir.join("release").exists() {
+            return Ok(false);
+        }
+        match self.source {
+            Source::Stock { .. } => Ok(true),
+            Source::Built { series } => debug::is_current(&dir, self.arch, series),
+        }
     }
 
     /// Its own name, as `uname -r` tells it.

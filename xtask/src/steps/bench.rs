@@ -18,7 +18,6 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::paths;
-use crate::vm::Job;
 use crate::vm::machine::Name;
 
 /// One guest of a benchmark.
@@ -114,14 +113,11 @@ fn measure(name: &str, guest: &Guest) -> Result<Vec<Value>> {
         .split(' ')
         .chain(["--json", "/out/bench.json"]);
     let command = command.map(str::to_owned).collect();
-    let mut job = Job::new(guest.machine.machine(), guest.kernel, command)?;
-    job.icount = true;
-    let append = guest.append.split_whitespace();
-    job.append = append.chain(super::CALM).map(str::to_owned).collect();
+    let results = format!("bench-{name}-{}", guest.machine.machine().name);
+    let mut job = super::counted(guest.machine, guest.kernel, command, &results)?;
+    job.append
+        .extend(guest.append.split_whitespace().map(str::to_owned));
     job.timeout = TIMEOUT;
-    job.results = paths::target()
-        .join("vm")
-        .join(format!("bench-{name}-{}", job.machine.name));
     println!("{}, kernel {}", job.machine.name, job.kernel.name);
     let outcome = job.run(&mut stdout())?;
     if let Some(trouble) = outcome.trouble() {

@@ -5,7 +5,9 @@
 //!   x86_64  retpolines, return thunks, IBT       objtool, which says so while the modules are built: no word, no fault
 //!           room before each function            each has its `__pfx_` symbol (CONFIG_PREFIX_SYMBOLS)
 //!   arm64   return addresses are signed          no function saves x30 before its `paciasp` (CONFIG_ARM64_PTR_AUTH_KERNEL)
+//!           return addresses are kept twice      nor before it is on the shadow stack (CONFIG_SHADOW_CALL_STACK)
 //!   both    out-of-band paths cannot panic       nothing of core::panicking was linked in
+//!           memory accesses are checked          the Rust part refers to `__asan_` functions (CONFIG_KASAN)
 //! ```
 
 use std::collections::BTreeSet;
@@ -18,8 +20,9 @@ use anyhow::{Context, Result};
 use crate::run;
 use crate::setup::kernel::{Arch, Kernel};
 
-/// The one module that may panic: it is the machine, and panics when a test asks for that.
-const MAY_PANIC: &str = "vboard.ko";
+/// The one module that may panic: it is the machine, and panics when a test asks for that. Nor is its memory checked, or
+/// it would be slower than the program that runs on it.
+const BOARD: &str = "vboard.ko";
 
 /// As it stands in every mangled name of that module of Rust's library.
 const PANICKING: &str = "4core9panicking";
@@ -30,21 +33,35 @@ pub(super) fn faults(kernel: &Kernel, module: &Path) -> Result<Vec<String>> {
     let config = fs::read_to_string(&config).with_context(|| format!("no {}", config.display()))?;
     let is_set = |option: &str| config.lines().any(|line| line == format!("{option}=y"));
     let tool = |name: &str| Command::new(format!("{}-linux-gnu-{name}", kernel.arch.gnu()));
-    let symbols = run::output(tool("nm").args(["--format", "posix"]).arg(module))?;
+    let symbols_of =
+        |object: &Path| run::output(tool("nm").args(["--format", "posix"]).arg(object));
+    let symbols = symbols_of(module)?;
     let mut faults = Vec::new();
-    if !module.ends_with(MAY_PANIC) {
+    if !module.ends_with(BOARD) {
         faults.extend(panicking(&symbols));
+        if is_set("CONFIG_KASAN") {
+            // The module as a whole has C code, too, which always is.
+            let name = module.file_stem().unwrap_or_default().to_string_lossy();
+            let rust = module.with_file_name(format!("{name}_rust.o"));
+            faults.extend(unchecked(&symbols_of(&rust)?));
+        }
     }
     if is_set("CONFIG_PREFIX_SYMBOLS") {
         faults.extend(without_room(&symbols));
     }
-    if kernel.arch == Arch::Arm64 && is_set("CONFIG_ARM64_PTR_AUTH_KERNEL") {
+    if kernel.arch == Arch::Arm64 {
         let code = run::output(
             tool("objdump")
                 .args(["--disassemble", "--no-show-raw-insn"])
                 .arg(module),
         )?;
-        faults.extend(unsigned(&code));
+        if is_set("CONFIG_ARM64_PTR_AUTH_KERNEL") {
+            faults.extend(bare(&code, "paciasp", "signed"));
+        }
+        // With the other option, signatures are made into pushes at boot.
+        if is_set("CONFIG_SHADOW_CALL_STACK") && !is_set("CONFIG_UNWIND_PATCH_PAC_INTO_SCS") {
+            faults.extend(bare(&code, "[x18]", "on the shadow stack"));
+        }
     }
     Ok(faults)
 }
@@ -52,6 +69,13 @@ pub(super) fn faults(kernel: &Kernel, module: &Path) -> Result<Vec<String>> {
 fn panicking(symbols: &str) -> Vec<String> {
     let found = symbols.lines().filter(|line| line.contains(PANICKING));
     found.map(|line| format!("can panic: {line}")).collect()
+}
+
+/// That the code in question calls nothing of KASAN's.
+fn unchecked(symbols: &str) -> Option<String> {
+    let calls = |line: &str| line.starts_with("__asan_");
+    let is_checked = symbols.lines().any(calls);
+    (!is_checked).then(|| "Rust's memory accesses are not checked".to_owned())
 }
 
 /// Functions without their prefix, from the lines `name type value size` of nm.
@@ -73,24 +97,24 @@ fn without_room(symbols: &str) -> Vec<String> {
         .collect()
 }
 
-/// Functions that save a return address which is not signed.
-fn unsigned(code: &str) -> Vec<String> {
+/// Functions that save a return address before `guard` is among their instructions' words.
+fn bare(code: &str, guard: &str, what: &str) -> Vec<String> {
     let mut faults = Vec::new();
-    let (mut function, mut is_signed) = ("", false);
+    let (mut function, mut is_guarded) = ("", false);
     for line in code.lines() {
         if let Some(name) = line.strip_suffix(">:") {
             function = name.split_once('<').map_or(name, |(_, name)| name);
-            is_signed = false;
+            is_guarded = false;
             continue;
         }
         let words: Vec<&str> = line
             .split([' ', '\t', ','])
             .filter(|word| !word.is_empty())
             .collect();
-        is_signed |= words.contains(&"paciasp");
+        is_guarded |= words.contains(&guard);
         let saves = words.contains(&"stp") || words.contains(&"str");
-        if saves && !is_signed && words.contains(&"x30") && line.contains("[sp") {
-            faults.push(format!("return address not signed in {function}"));
+        if saves && !is_guarded && words.contains(&"x30") && line.contains("[sp") {
+            faults.push(format!("return address not {what} in {function}"));
         }
     }
     faults
@@ -101,11 +125,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unsigned_return_address_is_seen() {
+    fn a_bare_return_address_is_seen() {
         let code = "\n0000000000000000 <good>:\n   0:\tnop\n   4:\tpaciasp\n   8:\tstp\tx29, x30, [sp, #-32]!\n\
             \n0000000000000010 <leaf>:\n  10:\tret\n\
             \n0000000000000014 <bad>:\n  14:\tstr\tx30, [sp, #-16]!\n  18:\tpaciasp\n";
-        assert_eq!(unsigned(code), ["return address not signed in bad"]);
+        assert_eq!(
+            bare(code, "paciasp", "signed"),
+            ["return address not signed in bad"]
+        );
+        let code = code.replace("paciasp", "str\tx30, [x18], #8");
+        assert_eq!(bare(&code, "[x18]", "kept").len(), 1);
+        assert_eq!(bare(&code, "paciasp", "signed").len(), 2);
     }
 
     #[test]
@@ -113,6 +143,14 @@ mod tests {
         let symbols =
             "__pfx_good t 0 10\ngood T 10 20\nbad t 40 8\n.Ltmp0 t 40 0\nprintk U\ntable d 0 8\n";
         assert_eq!(without_room(symbols), ["no room before bad"]);
+    }
+
+    #[test]
+    fn unchecked_memory_accesses_are_seen() {
+        let symbols = "kfree U          \nasan.module_ctor t 0 1\n";
+        assert!(unchecked(symbols).is_some());
+        let symbols = format!("{symbols}__asan_report_load1_noabort U\n");
+        assert_eq!(unchecked(&symbols), None);
     }
 
     #[test]

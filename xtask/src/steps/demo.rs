@@ -69,11 +69,8 @@ fn job(rate: u32) -> Result<Job> {
          --json /out/closed-loop-{rate}kHz.json"
     );
     let command = command.split_whitespace().map(str::to_owned).collect();
-    let mut job = Job::new(Name::X86_64.machine(), None, command)?;
-    job.icount = true;
-    job.append = super::CALM.map(str::to_owned).to_vec();
+    let mut job = super::counted(Name::X86_64, None, command, &format!("demo-{rate}kHz"))?;
     job.timeout = TIMEOUT;
-    job.results = paths::target().join(format!("vm/demo-{rate}kHz"));
     Ok(job)
 }
 

@@ -23,13 +23,21 @@ const GUESTS: &[(Name, &str)] = &[
     (Name::X86_64, "debug-amd64"),
 ];
 
+/// Where it also runs when every count is in full.
+const LONG_GUESTS: &[(Name, &str)] = &[(Name::Raspi3b, "debug-arm64")];
+
 /// What modules are also built for when every count is in full, since any 6.1 or 6.12 headers package shall do; nothing runs there.
 const LONG_BUILDS: &[&str] = &["6.12-arm64", "6.1-rt-arm64", "6.1-amd64"];
+
+fn guests(long: bool) -> impl Iterator<Item = &'static (Name, &'static str)> {
+    let more: &[_] = if long { LONG_GUESTS } else { &[] };
+    GUESTS.iter().chain(more)
+}
 
 /// The kernels that those guests run, and those that are only built for.
 pub(super) fn kernels(long: bool) -> impl Iterator<Item = &'static Kernel> {
     let used = move |kernel: &&Kernel| {
-        GUESTS.iter().any(|(_, name)| kernel.name == *name)
+        guests(long).any(|(_, name)| kernel.name == *name)
             || long && LONG_BUILDS.contains(&kernel.name)
     };
     KERNELS.iter().filter(used)
@@ -89,7 +97,7 @@ pub(super) fn lint() -> Result<Count> {
 /// The list of VM tests, in each guest: one at a time, since several of the promises are about time, and a guest that shares
 /// its processors with another one sees that.
 pub(super) fn run_all(report: &mut Report, long: bool) {
-    for (machine, kernel) in GUESTS {
+    for (machine, kernel) in guests(long) {
         let name = format!("{} {kernel}", machine.machine().name);
         report.step(&name, || {
             let mut text = Vec::new();

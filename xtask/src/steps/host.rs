@@ -39,6 +39,7 @@ const LONG_SEQUENCES: &str = "2000";
 pub(super) fn tests(long: bool) -> Result<Count> {
     let mut cmd = cargo();
     cmd.args(["test", "--no-fail-fast", "--", "--show-output"]);
+    cmd.env("OOBKIT_ALL_TESTS", "1");
     if long {
         cmd.env("PROPTEST_CASES", LONG_CASES);
     }
@@ -72,26 +73,18 @@ fn print_tallies(text: &str) {
         .for_each(|line| println!("{line}"));
 }
 
-/// The crates that promise what does not compile. Stable Rust takes any error for the one that is named; this does not.
-const PROMISING: [&str; 2] = ["evl", "stax"];
-
-/// Their documentation tests, each failing with the very error that it names.
-pub(super) fn promises() -> Result<Count> {
-    let mut cmd = cargo();
-    cmd.args(["test", "--doc"]).env("RUSTC_BOOTSTRAP", "1");
-    cmd.args(PROMISING.map(|package| ["--package", package]).concat());
-    Ok(results(&run::output(&mut cmd)?))
-}
-
 /// The crates whose protocols no test by example can be trusted with.
 const MODELLED: [&str; 3] = ["evl", "oob-spi", "stax"];
 
 /// Every interleaving of those protocols, up to a bound.
-pub(super) fn models() -> Result<Count> {
+pub(super) fn models(long: bool) -> Result<Count> {
     let mut count = Count::default();
     for package in MODELLED {
         let mut cmd = cargo();
         cmd.args(["test", "--release", "--package", package, "--test", "model"]);
+        if long {
+            cmd.args(["--", "--include-ignored"]);
+        }
         // Flags of its own would have all else built again.
         cmd.env("RUSTFLAGS", "--cfg loom");
         cmd.env("CARGO_TARGET_DIR", paths::target().join("loom"));
@@ -166,7 +159,7 @@ pub(super) fn qemu_diff(long: bool) -> Result<Count> {
 }
 
 /// The sum of what cargo test says of each of its programs.
-fn results(text: &str) -> Count {
+pub(super) fn results(text: &str) -> Count {
     let mut total = Count::default();
     for line in text
         .lines()
@@ -186,7 +179,7 @@ fn results(text: &str) -> Count {
 }
 
 /// The Cargo that runs us.
-fn cargo() -> Command {
+pub(super) fn cargo() -> Command {
     let mut cmd = setup::cargo();
     cmd.current_dir(paths::repo());
     cmd

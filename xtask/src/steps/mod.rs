@@ -12,9 +12,12 @@
 mod abi;
 pub(crate) mod bench;
 mod built;
+mod closed_loop;
 pub(crate) mod demo;
 mod guests;
 mod host;
+mod layout;
+mod promises;
 mod verdicts;
 
 use std::sync::Mutex;
@@ -23,13 +26,30 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::paths;
 use crate::setup::kernel::Arch;
 use crate::setup::{self, Need};
+use crate::vm::Job;
+use crate::vm::machine::Name;
 
 /// What the kernels that are measured are booted with. Without it each system call costs hundreds of instructions more
 /// on every side of a comparison: for the stack's random offset, and for a page-table switch that only processors from
 /// before 2019 need (arm64's that are emulated need none, and take no notice).
 const CALM: [&str; 2] = ["randomize_kstack_offset=off", "pti=off"];
+
+/// A guest whose instructions are counted; what it leaves goes to the folder `results` of `target/vm`.
+fn counted(
+    machine: Name,
+    kernel: Option<&str>,
+    command: Vec<String>,
+    results: &str,
+) -> Result<Job> {
+    let mut job = Job::new(machine.machine(), kernel, command)?;
+    job.icount = true;
+    job.append = CALM.map(str::to_owned).to_vec();
+    job.results = paths::target().join("vm").join(results);
+    Ok(job)
+}
 
 /// What a step found.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -173,21 +193,27 @@ pub(crate) fn test(long: bool) -> bool {
     // Models and sanitized threads keep one processor busy for minutes, the builds both, but not all the time.
     report.lanes([
         vec![
-            ("loom", Box::new(host::models)),
+            ("loom", Box::new(move || host::models(long))),
             ("ThreadSanitizer", Box::new(host::thread_sanitizer)),
         ],
         vec![
-            ("what does not compile", Box::new(host::promises)),
+            ("what does not compile", Box::new(promises::in_a_process)),
             (
                 "model against QEMU's own",
                 Box::new(move || host::qemu_diff(long)),
             ),
             ("modules", Box::new(move || guests::modules(long))),
+            ("layouts", Box::new(layout::check)),
             ("abi check", Box::new(abi::check)),
             ("clippy, kernel build", Box::new(guests::lint)),
+            (
+                "what does not compile, kernel build",
+                Box::new(promises::in_a_kernel),
+            ),
         ],
     ]);
     report.step("verdicts on guests", verdicts::verdicts);
+    report.step("closed loop", closed_loop::closed_loop);
     guests::run_all(&mut report, long);
     if long {
         report.step("demo", || demo::demo().map(Count::of));

@@ -21,7 +21,7 @@ use super::Count;
 use crate::paths;
 
 /// How long one may take to be built and booted, and to end.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// How long what was killed may take to be gone.
 const GRACE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(50);
@@ -32,25 +32,35 @@ const LOG: &str = "--- the kernel log's end ---";
 /// All of them.
 pub(super) fn verdicts() -> Result<Count> {
     type Case = fn() -> Result<()>;
-    let cases: [(&str, Case); 8] = [
+    let cases: [(&str, Case); 12] = [
         ("status and options", options),
         ("a report", || {
             let script = "echo '<4>WARNING: planted' >/dev/kmsg";
-            unwell(script, 125, &["the kernel reported", "WARNING: planted"])
+            unwell(&[], script, &["the kernel reported", "WARNING: planted"])
+        }),
+        ("a processor that is missing", || {
+            let options = ["--qemu", "-smp", "--qemu", "1"];
+            unwell(&options, "true", &["1 of 2 processors"])
+        }),
+        ("no high-resolution timers", || {
+            let texts = ["evl_shim: this machine has no", "insmod evl_shim"];
+            unwell(&["--append", "highres=off"], "true", &texts)
         }),
         ("a panic", || {
             let script = "echo c >/proc/sysrq-trigger";
-            unwell(script, 125, &["Kernel panic - not syncing"])
+            unwell(&[], script, &["Kernel panic - not syncing"])
         }),
         (
             "a panic of Rust code, which is a BUG with its message",
             || {
                 let script = "echo 42 >/sys/kernel/debug/vboard/panic";
-                unwell(script, 125, &["kernel BUG at", "asked to panic: 42"])
+                unwell(&[], script, &["kernel BUG at", "asked to panic: 42"])
             },
         ),
+        ("what only the debug kernel sees", debug),
         ("an emulator that ends too early", emulator_gone),
-        ("a hang, of the emulator too", hang),
+        ("a hang", hang),
+        ("a hang, of the emulator too", emulator_hangs),
         ("SIGTERM", terminated),
         ("SIGKILL", killed),
     ];
@@ -81,10 +91,41 @@ fn options() -> Result<()> {
     ended.hold(Some(3), &[" oobkit_probe=1"])
 }
 
-fn unwell(script: &str, status: i32, texts: &[&str]) -> Result<()> {
-    let ended = Running::start(&[], script)?.end()?;
-    ended.hold(Some(status), &[LOG])?;
-    ended.hold(Some(status), texts)
+/// The kernel's log holds a report.
+fn unwell(options: &[&str], script: &str, texts: &[&str]) -> Result<()> {
+    let ended = Running::start(options, script)?.end()?;
+    ended.hold(Some(125), &[LOG])?;
+    ended.hold(Some(125), texts)
+}
+
+/// Each of the checks that the debug kernel is there for is alive. KASAN comes last: lockdep ends with its report.
+fn debug() -> Result<()> {
+    let script = "for defect in sleep leak beyond; do echo $defect >/dev/oob/trial || exit 9; done";
+    let options = ["--kernel", "debug-amd64", "--timeout", "540"];
+    let ended = Running::start(&options, script)?.end()?;
+    ended.hold(
+        Some(125),
+        &[LOG, "the kernel reported", "ended with status 0"],
+    )?;
+    let log = paths::target().join("vm/x86_64/console.log");
+    let log = fs::read_to_string(&log).with_context(|| format!("no {}", log.display()))?;
+    let has = |words: &[&str]| {
+        let mut lines = log.lines();
+        lines.any(|line| words.iter().all(|word| line.contains(word)))
+    };
+    let reports: [&[&str]; 5] = [
+        &["BUG: sleeping function called from invalid context"],
+        &["BUG: Invalid wait context"],
+        // In the module's Rust code, that is.
+        &["BUG: KASAN: slab-out-of-bounds", "_R", "[oob_trial]"],
+        &["new suspected memory leaks"],
+        // What was leaked.
+        &["planted by trial"],
+    ];
+    for words in reports {
+        ensure!(has(words), "{words:?} is not in a line of:\n{log}");
+    }
+    Ok(())
 }
 
 fn emulator_gone() -> Result<()> {
@@ -92,8 +133,21 @@ fn emulator_gone() -> Result<()> {
     ended.hold(Some(126), &[LOG, "-no-such-option: invalid option"])
 }
 
-/// The time-out ends a guest that hangs, be it that its emulator answers nothing any more.
+/// The time-out ends a guest that hangs, and what its processors were at is shown.
 fn hang() -> Result<()> {
+    let hanging = |script| Running::start(&["--timeout", "60"], script)?.end();
+    let asked = ["NMI: Not continuing", "CPU: 0", "CPU: 1"];
+    let ended = hanging("while :; do :; done")?;
+    ended.hold(Some(124), &[LOG, "the guest hung"])?;
+    ended.hold(Some(124), &asked)?;
+    // What was reported before that is what it failed by.
+    let ended = hanging("echo '<4>WARNING: planted' >/dev/kmsg; while :; do :; done")?;
+    ended.hold(Some(125), &[LOG, "the kernel reported", "WARNING: planted"])?;
+    ended.hold(Some(125), &asked)
+}
+
+/// The same, where the emulator answers nothing any more.
+fn emulator_hangs() -> Result<()> {
     let script = "echo looping; while :; do :; done";
     let mut running = Running::start(&["--timeout", "40"], script)?;
     let emulator = running.emulator()?;

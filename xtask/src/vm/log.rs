@@ -20,10 +20,26 @@ const REPORTS: &[&str] = &[
     "INFO: trying to register non-static key",
     "INFO: lockdep is turned off",
     "self-detected stall",
+    "hard LOCKUP",
+    ": nobody cared",
+    "cannot create duplicate filename",
+    "tried to init an initialized object",
     "new suspected memory leaks",
+    "Kernel memory leak detector disabled",
     "oobkit: FAULT: ",
     PANIC,
 ];
+
+/// Whether the allocator has found one of its objects spoilt: `BUG <cache> (<taint>): <what>`.
+fn is_slab_report(line: &str) -> bool {
+    let taints = [" (Not tainted): ", " (Tainted: "];
+    line.split_once("BUG ")
+        .is_some_and(|(_, rest)| taints.iter().any(|taint| rest.contains(taint)))
+}
+
+fn is_report(line: &str) -> bool {
+    REPORTS.iter().any(|report| line.contains(report)) || is_slab_report(line)
+}
 
 /// How many lines before and after a report's first one are shown: what led to it, and the trace.
 const BEFORE: usize = 8;
@@ -61,7 +77,7 @@ impl Log {
     }
 
     fn line(&mut self, line: String) {
-        if self.report.is_none() && REPORTS.iter().any(|report| line.contains(report)) {
+        if self.report.is_none() && is_report(&line) {
             self.report = Some(line.clone());
             self.reported_at = self.lines.len();
         }
@@ -137,6 +153,14 @@ mod tests {
             "[    1.000000] Internal error: Oops: 0000000096000004 [#1] SMP",
             "[    1.000000] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
             "[    1.000000] kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+            "[    1.000000] kmemleak: Kernel memory leak detector disabled",
+            "[    1.000000] BUG kmalloc-64 (Not tainted): Poison overwritten",
+            "[    1.000000] BUG task_struct (Tainted: G           O      ): Objects remaining on __kmem_cache_shutdown()",
+            "[    1.000000] [ BUG: Invalid wait context ]",
+            "[    1.000000] irq 16: nobody cared (try booting with the \"irqpoll\" option)",
+            "[    1.000000] CPU1: Watchdog detected hard LOCKUP on cpu 1",
+            "[    1.000000] sysfs: cannot create duplicate filename '/devices/virtual/misc/spidev0.0'",
+            "[    1.000000] kobject: kobject (00000000ba0b1234): tried to init an initialized object, something is seriously wrong.",
             "[    1.000000] Kernel panic - not syncing: Fatal exception",
         ] {
             assert!(report(&format!("{line}\r\n")).is_some(), "{line}");
@@ -150,6 +174,8 @@ mod tests {
             "[    0.000000] DMA-API: debugging enabled by kernel config",
             "[    0.000000] Lock dependency validator: Copyright (c) 2006 Red Hat, Inc.",
             "[    0.000000] kmemleak: Kernel memory leak detector initialized (mem pool available: 15787)",
+            "[    0.000000] kmemleak: Automatic memory scanning thread started",
+            "[    0.000000] CPU: 0 UID: 0 PID: 7 Comm: sh Not tainted 6.12.1-debug",
             "[    0.000000] rcu: Preemptible hierarchical RCU implementation.",
         ] {
             assert_eq!(report(&format!("{line}\n")), None);

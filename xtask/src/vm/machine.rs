@@ -86,12 +86,23 @@ static X86_64: Machine = Machine {
     arch: Arch::X86_64,
     default_kernel: "6.12-rt-amd64",
     qemu: "qemu-system-x86_64",
-    args: &["-M", "q35", "-cpu", "Nehalem", "-m", "512M"],
+    args: &[
+        "-M",
+        "q35",
+        "-cpu",
+        "Nehalem",
+        "-m",
+        "512M",
+        // Its line is one that tests can have raised.
+        "-parallel",
+        "null",
+    ],
     serials: &[Serial::Console, Serial::Data],
     console: "ttyS0,115200",
     data: "ttyS1",
-    // Without it the refined clock jumps by half a second.
-    append: "tsc=reliable",
+    // Without the first the refined clock jumps by half a second. The others are for a guest that hangs: asked by an
+    // NMI, it shows all processors, locks and tasks that are blocked.
+    append: "tsc=reliable unknown_nmi_panic panic_print=0xc8",
     cpus: 2,
     fixed_cpus: false,
     dtb: None,
@@ -149,5 +160,5 @@ static IMX8MP: Machine = Machine {
     overlays: &[],
     flash: None,
     stock_modules: &["mtd", "spi-nor", "spi-imx"],
-    kit_modules: KIT,
+    kit_modules: KIT_AND_BOARD,
 };

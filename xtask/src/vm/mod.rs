@@ -35,6 +35,8 @@ use qemu::Qemu;
 pub(crate) use watch::Outcome;
 use watch::Verdict;
 
+/// The pipe by which the emulator itself is spoken to.
+const MONITOR: &str = "monitor";
 const FLASH_IMAGE: &str = "flash.img";
 
 /// What to boot and what to run in it.
@@ -120,10 +122,17 @@ impl Job {
         fs::write(folder.path.join("initramfs"), initramfs)?;
         let console = folder.path.join("console.log");
         File::create(&console)?;
+        let monitor = folder.path.join(MONITOR);
+        // A run that was killed may have left one, and its number come again.
+        let _ = fs::remove_file(&monitor);
+        run::output(Command::new("mkfifo").arg(&monitor))?;
+        // For both, so that opening waits for nobody.
+        let mut monitor = File::options().read(true).write(true).open(monitor)?;
         let errors = folder.path.join("qemu.log");
         let cmd = self.emulator(&folder.path)?;
         let guest = Qemu::start(cmd, Stdio::from(File::create(&errors)?))?;
-        let mut outcome = watch::watch(guest, &console, &nonce, self.timeout, output)?;
+        let mut outcome =
+            watch::watch(guest, &console, &mut monitor, &nonce, self.timeout, output)?;
         if matches!(outcome.verdict, Verdict::Gone) {
             outcome.log = format!("{}{}", outcome.log, fs::read_to_string(&errors)?);
         }
@@ -163,6 +172,11 @@ impl Job {
             dir.join("console.log").display()
         ));
         cmd.args(["-chardev", "stdio,id=data,signal=off"]);
+        cmd.arg("-chardev").arg(format!(
+            "file,id=monitor,path=/dev/null,input-path={}",
+            dir.join(MONITOR).display()
+        ));
+        cmd.args(["-mon", "chardev=monitor"]);
         for serial in machine.serials {
             cmd.arg("-serial").arg(match serial {
                 Serial::Console => "chardev:console",

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   running --end on both lines--> done        --panic, then a moment for its text--> reported
-//!           --emulator gone------> gone        --time over--> hung      --signal--> interrupted
+//!           --emulator gone------> gone        --signal--> interrupted
+//!           --time over, then a moment for what its processors are at--> hung
 //! ```
 
 use std::fs::File;
@@ -23,8 +24,10 @@ use super::stream::Stream;
 
 /// How often the console's file is looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// How long the console may lag behind the data line, and a panic's text behind its first line.
+/// How long the console may lag behind the data line, and a guest's answer behind the question.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a panic's text may take: a slow guest has many locks to show. Most end by themselves then.
+const TEXT: Duration = Duration::from_secs(30);
 /// How much of the kernel's log is shown.
 const LOG_LINES: usize = 60;
 
@@ -86,6 +89,7 @@ impl Outcome {
 pub(crate) fn watch(
     mut guest: Qemu,
     console: &Path,
+    monitor: &mut File,
     nonce: &str,
     timeout: Duration,
     output: &mut dyn Write,
@@ -100,6 +104,8 @@ pub(crate) fn watch(
     let end = format!("oobkit: end {nonce}");
     let start = Instant::now();
     let mut last_word: Option<Instant> = None;
+    // What the guest had reported when its time was over.
+    let mut hung: Option<Option<String>> = None;
 
     let ended = loop {
         match guest.data.recv_timeout(TICK) {
@@ -124,11 +130,14 @@ pub(crate) fn watch(
         if last_word.is_none() && (stream.ended || log.panicked()) {
             last_word = Some(Instant::now());
         }
-        if last_word.is_some_and(|since| since.elapsed() > GRACE) {
-            break (!stream.ended).then_some(Verdict::Gone);
+        if last_word.is_none() && start.elapsed() > timeout {
+            hung = Some(log.report().map(str::to_owned));
+            ask(monitor);
+            last_word = Some(Instant::now());
         }
-        if start.elapsed() > timeout {
-            break Some(Verdict::Hung(timeout));
+        let limit = if log.panicked() { TEXT } else { GRACE };
+        if last_word.is_some_and(|since| since.elapsed() > limit) {
+            break (!stream.ended).then_some(Verdict::Gone);
         }
     };
     while let Ok(bytes) = guest.data.try_recv() {
@@ -136,9 +145,13 @@ pub(crate) fn watch(
     }
     drop(guest);
 
-    let verdict = match (ended, log.report(), stream.status) {
+    let is_hung = hung.is_some();
+    // What it has reported since, it was asked for.
+    let report = hung.unwrap_or_else(|| log.report().map(str::to_owned));
+    let verdict = match (ended, report, stream.status) {
         (Some(Verdict::Interrupted), _, _) => Verdict::Interrupted,
-        (_, Some(report), _) => Verdict::Reported(report.to_owned()),
+        (_, None, _) if is_hung => Verdict::Hung(timeout),
+        (_, Some(report), _) => Verdict::Reported(report),
         (Some(verdict), None, _) => verdict,
         (None, None, Some(status)) => Verdict::Exited(status),
         (None, None, None) => Verdict::Gone,
@@ -154,6 +167,14 @@ pub(crate) fn watch(
         log: log.end(LOG_LINES),
         archive,
     })
+}
+
+/// Sends the guest an interrupt that cannot be masked. A kernel that takes it for a reason to panic (the machine's command
+/// line) says what its processors are at, which a guest that has stopped without a word does in no other way. Arm machines have
+/// none, and give no answer.
+fn ask(monitor: &mut File) {
+    // An emulator that hangs itself does not answer, and need not.
+    let _ = monitor.write_all(b"nmi\n");
 }
 
 fn pass(stream: &mut Stream, bytes: &[u8], output: &mut dyn Write) -> Result<()> {

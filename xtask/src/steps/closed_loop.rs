@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The control loop of the demo in short: a second each way in one guest, and its own figures held against what is promised.
+//!
+//! ```text
+//!   guest, instructions counted: closed-loop            --> /out/oob.json     no period missed, no wrong frame
+//!                                closed-loop --inband   --> /out/inband.json  a frame in each period that was not skipped
+//! ```
+//!
+//! How well mainline keeps its dates is its own business: the demo shows it.
+
+use std::fs;
+use std::io::stdout;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::Count;
+use crate::vm::machine::Name;
+
+const SCRIPT: &str = "closed-loop --rate 10000 --seconds 1 --json /out/oob.json && \
+                      closed-loop --rate 10000 --seconds 1 --inband --json /out/inband.json";
+const PERIODS: u64 = 10_000;
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Where a way's column stands, and what must be 0 there.
+const OOB: (&str, &[&str]) = ("/0/kit", &["missed", "crc_errors", "failed"]);
+const INBAND: (&str, &[&str]) = ("/0/peers/spidev", &["crc_errors", "failed"]);
+
+/// One test for each way.
+pub(super) fn closed_loop() -> Result<Count> {
+    let command = ["sh", "-c", SCRIPT].map(str::to_owned).to_vec();
+    let mut job = super::counted(Name::X86_64, None, command, "closed-loop")?;
+    job.timeout = TIMEOUT;
+    let outcome = job.run(&mut stdout())?;
+    if let Some(trouble) = outcome.trouble() {
+        println!("{}\n{trouble}", outcome.log);
+        return Ok(Count::FAIL);
+    }
+    let status = outcome.exit_status();
+    ensure!(status == 0, "closed-loop ended with status {status}");
+    let mut count = Count::default();
+    for (file, (column, zero)) in [("oob.json", OOB), ("inband.json", INBAND)] {
+        let path = job.results.join("out").join(file);
+        let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
+        let held = hold(&serde_json::from_str(&text)?, column, zero);
+        if let Err(error) = &held {
+            println!("{file}: {error:#}");
+        }
+        count.add(Count::of(held.is_ok()));
+    }
+    Ok(count)
+}
+
+/// Whether all periods went by, each with its frame unless it was skipped, and nothing was counted that must not be.
+fn hold(records: &Value, column: &str, zero: &[&str]) -> Result<()> {
+    let number = |field: &str| {
+        let value = records.pointer(&format!("{column}/{field}"));
+        let value = value.and_then(Value::as_u64);
+        value.with_context(|| format!("no {column}/{field}"))
+    };
+    let (periods, frames, skipped) = (number("periods")?, number("n")?, number("skipped")?);
+    ensure!(periods == PERIODS, "{periods} periods");
+    ensure!(frames > 0, "no frame");
+    ensure!(
+        frames + skipped == periods,
+        "{frames} frames, {skipped} skipped"
+    );
+    for field in zero {
+        let count = number(field)?;
+        ensure!(count == 0, "{field}: {count}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A column with one field other than a good run's.
+    fn held(way: (&str, &[&str]), field: &str, value: u64) -> bool {
+        let mut side = json!({"n": 10000, "periods": 10000, "missed": 0, "skipped": 0, "crc_errors": 0, "failed": 0});
+        side[field] = value.into();
+        let records = match way {
+            OOB => json!([{"kit": side, "peers": {}}]),
+            _ => json!([{"peers": {"spidev": side}}]),
+        };
+        hold(&records, way.0, way.1).is_ok()
+    }
+
+    #[test]
+    fn each_fault_is_seen() {
+        for way in [OOB, INBAND] {
+            assert!(held(way, "periods", PERIODS));
+            for (field, value) in [
+                ("periods", 9_999),
+                ("n", 0),
+                ("n", 9_999),
+                ("skipped", 1),
+                ("crc_errors", 1),
+                ("failed", 1),
+            ] {
+                assert!(!held(way, field, value), "{field} {value}");
+            }
+        }
+        assert!(!held(OOB, "missed", 1));
+        assert!(held(INBAND, "missed", 1));
+        assert!(hold(&json!([]), OOB.0, OOB.1).is_err());
+    }
+}
