@@ -3,6 +3,7 @@
 //! What a loop counts while it runs; made before it, so that counting allocates nothing.
 
 use hdrhistogram::Histogram;
+use std::time::Duration;
 
 /// Longest time that is told from longer ones, in ns.
 const LONGEST_NS: u64 = 1_000_000_000;
@@ -52,6 +53,8 @@ pub(crate) struct Figures {
     pub(crate) crc_errors: u64,
     /// Frames that the driver reported as failed.
     pub(crate) failed: u64,
+    /// From the first frame's turn to the last one's.
+    pub(crate) span: Duration,
     /// Deviation from the reference.
     pub(crate) tracking: Tracking,
     /// From a period's date to the thread's running, in ns.
@@ -72,9 +75,19 @@ impl Figures {
             skipped: 0,
             crc_errors: 0,
             failed: 0,
+            span: Duration::ZERO,
             tracking: Tracking::default(),
             wake: empty.clone(),
             cycle: empty,
+        }
+    }
+
+    /// Frames a second, as they were begun; 0 for fewer than two.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn reached_hz(&self) -> f64 {
+        match self.cycle.len() {
+            0 | 1 => 0.0,
+            frames => (frames - 1) as f64 / self.span.as_secs_f64(),
         }
     }
 }

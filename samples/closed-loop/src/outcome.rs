@@ -75,6 +75,12 @@ impl Outcome {
         format!("{} {}", self.way.name(), rate_name(self.rate_hz))
     }
 
+    /// The mean cycle time without what the virtual board's model cost in it, in ns; `None` on a real board.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn net_cycle_ns(&self) -> Option<f64> {
+        Some(self.figures.cycle.mean() - self.model_ns? as f64)
+    }
+
     /// Whether no period was missed and every frame was right, and a load that was asked for was one.
     pub(crate) fn is_clean(&self) -> bool {
         self.figures.missed == 0

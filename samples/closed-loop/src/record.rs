@@ -34,6 +34,7 @@ struct Column {
     p99: u64,
     p999: u64,
     max: u64,
+    reached_hz: f64,
     periods: u64,
     missed: u64,
     skipped: u64,
@@ -42,6 +43,7 @@ struct Column {
     tracking_rms: f64,
     tracking_max: f64,
     model_ns: Option<u64>,
+    net_cycle_ns: Option<f64>,
     load: Option<Rates>,
     /// Of each bin that is not empty the largest time in it, and how many times are in it. On one line.
     histogram: Box<RawValue>,
@@ -60,6 +62,7 @@ impl Column {
             p99: histogram.value_at_quantile(0.99),
             p999: histogram.value_at_quantile(0.999),
             max: histogram.max(),
+            reached_hz: figures.reached_hz(),
             periods: figures.periods,
             missed: figures.missed,
             skipped: figures.skipped,
@@ -68,6 +71,7 @@ impl Column {
             tracking_rms: figures.tracking.rms(),
             tracking_max: figures.tracking.max(),
             model_ns: outcome.model_ns,
+            net_cycle_ns: outcome.net_cycle_ns(),
             load: outcome.load,
             histogram: to_raw_value(&bins)?,
         })

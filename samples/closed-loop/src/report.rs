@@ -70,6 +70,9 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
     type Cell<'a> = &'a dyn Fn(&Outcome) -> String;
     let rows: &[(&str, Cell<'_>)] = &[
         ("", &|o| o.title()),
+        ("rate reached, Hz", &|o| {
+            format!("{:.1}", o.figures.reached_hz())
+        }),
         ("periods", &|o| o.figures.periods.to_string()),
         ("missed", &|o| o.figures.missed.to_string()),
         ("  without a frame", &|o| o.figures.skipped.to_string()),
@@ -92,10 +95,13 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
         ("  of it the model, us", &|o| {
             o.model_ns.map_or("-".into(), |ns| us(ns as f64))
         }),
+        ("  without it, mean, us", &|o| {
+            o.net_cycle_ns().map_or("-".into(), us)
+        }),
     ];
     let mut text = String::new();
     for (name, cell) in rows {
-        let _ = write!(text, "{name:<22}");
+        let _ = write!(text, "{name:<24}");
         for outcome in outcomes {
             let _ = write!(text, "{:>16}", cell(outcome));
         }
@@ -198,6 +204,10 @@ mod tests {
             .unwrap();
         let cells: Vec<_> = missed.split_whitespace().skip(1).collect();
         assert_eq!(cells, ["0", "7"]);
+        assert!(
+            text.contains("rate reached, Hz                 10000.0"),
+            "{text}"
+        );
         assert!(text.contains("load, oob 10 kHz: "), "{text}");
         assert!(text.is_ascii());
     }

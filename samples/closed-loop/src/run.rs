@@ -129,6 +129,7 @@ pub(crate) fn run(
     let dt = schedule.offset(1).as_secs_f64();
     let mut controller = Controller::default();
     let mut drive = 0;
+    let mut first = None;
     for n in 0..periods {
         let (date, next) = (schedule.date(n), schedule.date(n + 1));
         figures.periods += 1;
@@ -156,6 +157,7 @@ pub(crate) fn run(
             }
             Err(error) => return Err(error),
         }
+        figures.span = woken.since(*first.get_or_insert(woken));
         last = clock.now();
         figures.missed += u64::from(last >= next);
         figures.wake.saturating_record(nanos(woken.since(date)));

@@ -10,7 +10,8 @@ use serde_json::Value;
 type Cell = fn(f64) -> String;
 
 /// What is shown of a record: its case's ending, its field, and how.
-const ROWS: [(&str, &str, &str, Cell); 10] = [
+const ROWS: [(&str, &str, &str, Cell); 12] = [
+    ("rate reached, Hz", "", "reached_hz", whole),
     ("periods", "", "periods", whole),
     ("missed", "", "missed", whole),
     ("CRC errors", "", "crc_errors", whole),
@@ -26,6 +27,7 @@ const ROWS: [(&str, &str, &str, Cell); 10] = [
         "model_ns",
         microseconds,
     ),
+    ("  without it, mean, us", "", "net_cycle_ns", microseconds),
 ];
 
 fn whole(value: f64) -> String {
@@ -75,7 +77,8 @@ mod tests {
     fn each_way_has_its_column() {
         let side = |p50: u32, missed: u32| {
             json!({"periods": 30000, "missed": missed, "crc_errors": 0, "tracking_rms": 12.468,
-                "tracking_max": 19.0, "p50": p50, "max": 47263, "model_ns": null})
+                "tracking_max": 19.0, "p50": p50, "max": 47263, "model_ns": null,
+                "reached_hz": 9999.96, "net_cycle_ns": 19300.2})
         };
         let record = |case: &str| json!({"case": case, "kit": side(41951, 0), "peers": {"spidev": side(47423, 7)}});
         let both = json!([record("loop-10kHz"), record("loop-10kHz-wake")]).to_string();
@@ -89,7 +92,9 @@ mod tests {
         assert_eq!(row("missed"), ["0", "7"]);
         assert_eq!(row("cycle p50, us"), ["42.0", "47.4"]);
         assert_eq!(row("tracking error rms, counts"), ["12.47", "12.47"]);
+        assert_eq!(row("rate reached, Hz"), ["10000", "10000"]);
         assert_eq!(row("  of it the board's model, us"), ["-", "-"]);
+        assert_eq!(row("  without it, mean, us"), ["19.3", "19.3"]);
         assert!(table(15, &both).is_err());
     }
 }
