@@ -13,7 +13,8 @@ use std::process::Command;
 use ability::cannot;
 use fake::Folder;
 
-const CONFIG: &str = "CONFIG_X86_64=y\nCONFIG_MODULES=y\nCONFIG_64BIT=y\nCONFIG_SPI=y\nCONFIG_HIGH_RES_TIMERS=y\nCONFIG_TRACEPOINTS=y\n";
+const CONFIG: &str = "CONFIG_X86_64=y\nCONFIG_MODULES=y\nCONFIG_64BIT=y\nCONFIG_SPI=y\nCONFIG_SPI_MASTER=y\n\
+    CONFIG_HIGH_RES_TIMERS=y\nCONFIG_TRACEPOINTS=y\nCONFIG_RT_MUTEXES=y\nCONFIG_DEBUG_FS=y\nCONFIG_HAVE_CLK=y\n";
 
 /// A folder that looks like a configured kernel's, whose Makefile says what it was given; compilers and a cargo that only
 /// tell their versions.
@@ -189,6 +190,21 @@ fn each_fault_is_one_line_that_names_it() {
             said.starts_with("oobkit: ") && said.contains(named),
             "{name}: {said}"
         );
+    }
+}
+
+#[test]
+fn each_option_that_is_needed_is_named_where_it_is_off() {
+    let lines = CONFIG.lines().filter(|line| !line.contains("X86_64"));
+    for line in lines {
+        let option = line.strip_suffix("=y").unwrap();
+        let fake = Fake::new(option);
+        fake.config(&CONFIG.replace(&format!("{line}\n"), ""));
+        let (passed, said) = fake.check("x86");
+        assert!(!passed, "{option}: taken");
+        assert_eq!(said.lines().count(), 1, "{option}: {said}");
+        let names = said.contains(option) || option == "CONFIG_64BIT";
+        assert!(said.starts_with("oobkit: ") && names, "{option}: {said}");
     }
 }
 
