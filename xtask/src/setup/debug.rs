@@ -155,7 +155,8 @@ fn check(asked: &str, config: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether what lies there was built from what would be built now. Without package lists, nothing is known of a newer source.
+/// Whether what lies there was built from what would be built now. Without package lists, nothing is known of a newer source;
+/// without its compiler, which may be about to be installed, it is not known to be current.
 pub(crate) fn is_current(dir: &Path, arch: Arch, series: &str) -> Result<bool> {
     let have = fs::read_to_string(dir.join("key")).unwrap_or_default();
     let Some((version, have)) = have.split_once('\n') else {
@@ -163,7 +164,7 @@ pub(crate) fn is_current(dir: &Path, arch: Arch, series: &str) -> Result<bool> {
     };
     let newest = apt::candidate(&package(series));
     let is_newest = newest.is_none_or(|newest| newest == version);
-    Ok(is_newest && have == recipe(arch).context("the debug kernel's compiler")?)
+    Ok(is_newest && recipe(arch).is_ok_and(|recipe| recipe == have))
 }
 
 fn package(series: &str) -> String {
