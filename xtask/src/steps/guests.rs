@@ -99,12 +99,14 @@ pub(super) fn lint() -> Result<Count> {
 pub(super) fn run_all(report: &mut Report, long: bool) {
     for (machine, kernel) in guests(long) {
         let name = format!("{} {kernel}", machine.machine().name);
-        report.step(&name, || {
-            let mut text = Vec::new();
-            let count = vm_tests(*machine, kernel, long, &mut text);
-            println!("{}", String::from_utf8_lossy(&text));
-            count
-        });
+        let mut text = Vec::new();
+        report.step(&name, || vm_tests(*machine, kernel, long, &mut text));
+        let text = String::from_utf8_lossy(&text);
+        println!("{text}");
+        let failed = text.lines().filter(|line| line.starts_with("FAIL "));
+        report
+            .failures
+            .extend(failed.map(|line| format!("{name}: {line}")));
     }
 }
 
@@ -114,7 +116,7 @@ fn vm_tests(machine: Name, kernel: &str, long: bool, text: &mut Vec<u8>) -> Resu
         command.push("--long".to_owned());
     }
     let mut job = Job::new(machine.machine(), Some(kernel), command)?;
-    job.timeout = Duration::from_secs(if long { 7200 } else { 1800 });
+    job.timeout = Duration::from_secs(if long { 7200 } else { 2700 });
     job.results = paths::target()
         .join("vm/test")
         .join(format!("{}-{kernel}", job.machine.name));

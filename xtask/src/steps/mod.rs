@@ -110,6 +110,8 @@ fn timed(name: &str, work: impl FnOnce() -> Result<Count>) -> (Result<Count>, Du
 #[derive(Default)]
 struct Report {
     entries: Vec<Entry>,
+    /// What guests said of the promises that they did not keep: shown again at the end, as much text lies between.
+    failures: Vec<String>,
 }
 
 impl Report {
@@ -170,6 +172,9 @@ impl Report {
                 "{name:<40} {passed:>5} passed {failed:>3} failed {:>5} s",
                 took.as_secs()
             );
+        }
+        for failure in &self.failures {
+            println!("{failure}");
         }
         println!("{} passed, {} failed", total.passed, total.failed);
         total.failed == 0

@@ -21,7 +21,7 @@ use super::Count;
 use crate::paths;
 
 /// How long one may take to be built and booted, and to end.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(1200);
 /// How long what was killed may take to be gone.
 const GRACE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(50);
@@ -101,7 +101,7 @@ fn unwell(options: &[&str], script: &str, texts: &[&str]) -> Result<()> {
 /// Each of the checks that the debug kernel is there for is alive. KASAN comes last: lockdep ends with its report.
 fn debug() -> Result<()> {
     let script = "for defect in sleep leak beyond; do echo $defect >/dev/oob/trial || exit 9; done";
-    let options = ["--kernel", "debug-amd64", "--timeout", "540"];
+    let options = ["--kernel", "debug-amd64", "--timeout", "1080"];
     let ended = Running::start(&options, script)?.end()?;
     ended.hold(
         Some(125),
