@@ -22,21 +22,29 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use evl::io::Mmio;
 use evl::time::{Clock, Instant, Ns};
 
+/// Calls `f` for each byte. Eight at a turn, which the compiler writes out: a counted loop would double the instructions.
+#[inline(always)]
+fn each(bytes: &[AtomicU8], f: impl Fn(&AtomicU8)) {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    eights.iter().for_each(|eight| eight.iter().for_each(&f));
+    rest.iter().for_each(f);
+}
+
 /// Writes `bytes` into the TX FIFO, which has room for them.
 #[inline]
 fn put(mmio: &impl Mmio, bytes: &[AtomicU8]) {
-    for byte in bytes {
+    each(bytes, |byte| {
         mmio.write(FIFO, u32::from(byte.load(Ordering::Relaxed)));
-    }
+    });
 }
 
 /// Reads `bytes` out of the RX FIFO, which holds them.
 #[inline]
 fn take(mmio: &impl Mmio, bytes: &[AtomicU8]) {
-    for byte in bytes {
+    each(bytes, |byte| {
         let [low, ..] = mmio.read(FIFO).to_le_bytes();
         byte.store(low, Ordering::Relaxed);
-    }
+    });
 }
 
 /// Exchanges a frame that fits into the FIFO. TA is set and the FIFOs are empty. The slices are of one length.
