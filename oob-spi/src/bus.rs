@@ -225,15 +225,13 @@ impl<C: Controller, E: Env> Bus<C, E> {
     /// Claims the bus in-band: waits for the frame under way, and ends one that nobody else will end.
     pub(crate) fn claim_inband(&self, inband: &Inband<'_>) -> Hold {
         loop {
-            match self.claim.claim_inband() {
-                Ok(hold) => return hold,
-                Err(seen) => {
-                    if let Some(hold) = self.take_overdue(seen, self.env.now()) {
-                        self.release(hold);
-                    } else {
-                        self.env.nap(inband);
-                    }
-                }
+            if let Ok(hold) = self.claim.claim_inband() {
+                return hold;
+            }
+            // First, as it lets the interrupt of a frame in that is overdue only because this thread was held up.
+            self.env.nap(inband);
+            if let Some(hold) = self.take_overdue(self.claim.read(), self.env.now()) {
+                self.release(hold);
             }
         }
     }

@@ -61,6 +61,7 @@ mod number {
     pub(super) const ETIME: i32 = 62;
     pub(super) const EBADMSG: i32 = 74;
     pub(super) const EOVERFLOW: i32 = 75;
+    pub(super) const EUSERS: i32 = 87;
     pub(super) const EMSGSIZE: i32 = 90;
     pub(super) const EPROTOTYPE: i32 = 91;
     pub(super) const EPROTONOSUPPORT: i32 = 93;
@@ -113,8 +114,6 @@ errors! {
 errors! {
     /// Why oob mode was not entered.
     EnableError {
-        /// a reserved field is not zero.
-        Reserved = EINVAL,
         /// frames of no bytes.
         FrameEmpty = ENODATA,
         /// frames longer than the controller or a buffer can have.
@@ -137,6 +136,8 @@ errors! {
         BusHeld = ETIME,
         /// no memory for the frames.
         NoMemory = ENOMEM,
+        /// the buffers of [`oobkit_abi::spi::BUFFERS_MAX`] earlier sessions are still mapped.
+        AllMapped = EUSERS,
         /// no DMA channel or descriptors.
         NoDma = EIO,
         /// a chip select that is active high, for frames by DMA or beside them, on a controller that cannot do that.

@@ -22,10 +22,9 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let Ok(slot) = self.slot(chip_select) else {
             return;
         };
-        let now = self.env.now();
         match slot.state() {
             State::On if slot.is_timer_driven() => slot.counters.overruns.add(missed),
-            State::Stopped => return self.serve(chip_select, slot),
+            State::Stopped => return self.serve_if_due(chip_select, slot),
             _ => return,
         }
         let Ok(hold) = self.claim_now() else {
@@ -34,7 +33,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         };
         let hold = match slot.state() {
             State::On if slot.is_timer_driven() => {
-                match self.launch(hold, chip_select, slot, Which::Regular, now) {
+                match self.launch(hold, chip_select, slot, Which::Regular) {
                     None => return,
                     Some((hold, ended)) => {
                         self.timer_frame_ended(chip_select, slot, ended);
@@ -58,7 +57,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let now = self.env.now();
         match slot.state() {
             State::On => {}
-            State::Stopped => return self.serve(chip_select, slot),
+            State::Stopped => return self.serve_if_due(chip_select, slot),
             _ => return,
         }
         // An owner that waits for a timer's frame is in its call, however late the timer is.

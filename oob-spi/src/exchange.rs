@@ -30,6 +30,9 @@ use oobkit_abi::spi as abi;
 /// How often a thread that waits for a timer's frame, possibly for hours, looks for a signal.
 const LOOK: Ns = Ns(50_000_000);
 
+/// Who notices a date later than this was held up; no wake-up of a machine that serves for real time takes as long.
+const HELD_UP: Ns = Ns(1_000_000);
+
 fn in_the_way(seen: Snapshot) -> RunError {
     match seen.is_inband() {
         true => RunError::SettingUp,
@@ -148,16 +151,29 @@ impl<C: Controller, E: Env> Bus<C, E> {
                 let flag = self.env.flag(chip_select);
                 // The phase decides; an event that was latched for an earlier frame only makes one more turn. Once the
                 // fail-safe has tripped, the stop frame must not wait for this one.
-                while self.claim.read().phase() == phase
-                    && slot.state() != State::Stopped
-                    && flag.wait_until(oob, until).is_ok()
-                {}
+                let is_over =
+                    || self.claim.read().phase() != phase || slot.state() == State::Stopped;
+                let sleep = |until| while !is_over() && flag.wait_until(oob, until).is_ok() {};
+                sleep(until);
+                if phase == Phase::Flight && !is_over() {
+                    self.if_held_up(until, sleep);
+                }
                 slot.state() != State::Stopped
             },
         );
         let took = self.env.ticks().saturating_sub(begin);
         let is_late = deadline != Instant::NEVER && self.env.now() > deadline;
         self.call_frame_ended(chip_select, slot, ended, took, is_late)
+    }
+
+    /// Sleeps once more where a limit was noticed so late that the thread, or its whole machine, must have been held up:
+    /// the completion, too, may have waited for that to end, and gets the time to come.
+    #[cold]
+    fn if_held_up(&self, limit: Instant, sleep: impl FnOnce(Instant)) {
+        let now = self.env.now();
+        if now > limit.after(HELD_UP) {
+            sleep(now.after(HELD_UP));
+        }
     }
 
     #[cold]
@@ -219,6 +235,11 @@ impl<C: Controller, E: Env> Bus<C, E> {
                 continue;
             }
             let now = self.env.now();
+            // Held up, as in `if_held_up`: one more sleep before a frame is taken for overdue.
+            if now > look.after(HELD_UP) && now < deadline {
+                look = now.after(HELD_UP);
+                continue;
+            }
             // The next tick would end a stuck frame as well, but that may be an hour away. A tick that is late, or finds
             // the bus busy, is not the hardware's fault: no limit here.
             if let Some(hold) = self.take_overdue(self.claim.read(), now) {

@@ -90,7 +90,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         if slot.state() != State::Stopped || slot.stop() != StopFrame::Armed {
             return Some(hold);
         }
-        let (hold, ended) = self.launch(hold, chip_select, slot, Which::Stop, self.env.now())?;
+        let (hold, ended) = self.launch(hold, chip_select, slot, Which::Stop)?;
         self.stop_ended(slot, ended);
         Some(hold)
     }
@@ -136,13 +136,14 @@ impl<C: Controller, E: Env> Bus<C, E> {
         }
     }
 
-    fn take_off(&self, hold: &mut Hold, chip_select: u8, which: Which, until: Instant) {
+    /// Notes whose frame it is, without a limit as yet.
+    fn take_off(&self, hold: &mut Hold, chip_select: u8, which: Which) {
         let flight = &self.flight;
         flight.chip_select.store(chip_select, Ordering::Relaxed);
         flight
             .is_stop
             .store(u8::from(which == Which::Stop), Ordering::Relaxed);
-        flight.until.store(until.0, Ordering::Relaxed);
+        flight.until.store(Instant::NEVER.0, Ordering::Relaxed);
         self.claim.take_off(hold);
     }
 
@@ -186,7 +187,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
             let pulsed = pulse(hold);
             return self.fifo_ended(hold, chip_select, pulsed);
         }
-        self.take_off(hold, chip_select, which, Instant::NEVER);
+        self.take_off(hold, chip_select, which);
         let pulsed = pulse(hold);
         if pulsed == Ok(Pulse::InFlight) {
             wait(Phase::Flight, slot.limit());
@@ -212,15 +213,17 @@ impl<C: Controller, E: Env> Bus<C, E> {
         chip_select: u8,
         slot: &Slot,
         which: Which,
-        now: Instant,
     ) -> Option<(Hold, Ended)> {
         if slot.path() != Path::Dma {
             let ended = self.pulse_fifo(&mut hold, chip_select, which);
             return Some((hold, ended));
         }
-        self.take_off(&mut hold, chip_select, which, now.after(slot.limit()));
+        self.take_off(&mut hold, chip_select, which);
         let pulsed = self.pulse(&mut hold, chip_select, which);
         if pulsed == Ok(Pulse::InFlight) {
+            // From here on, as in an exchange call; and nobody looks at it before the frame flies solo.
+            let Instant(until) = self.env.now().after(slot.limit());
+            self.flight.until.store(until, Ordering::Relaxed);
             hold = self.claim.go_solo(hold).err()?;
         }
         self.claim.settle(&mut hold, Phase::Active);
@@ -349,6 +352,15 @@ impl<C: Controller, E: Env> Bus<C, E> {
         match self.take_solo(self.claim.read(), is_vain) {
             Some(hold) => self.release(hold),
             None => self.serve(chip_select, slot),
+        }
+    }
+
+    /// As [`Self::serve`], where there is something to serve: a stop frame that waits, or a frame that may be overdue. So a
+    /// timer that looks here at each of its dates is in no other chip select's way.
+    pub(crate) fn serve_if_due(&self, chip_select: u8, slot: &Slot) {
+        let seen = self.claim.read();
+        if seen.owes_stop() || seen.phase() == Phase::Solo {
+            self.serve(chip_select, slot);
         }
     }
 

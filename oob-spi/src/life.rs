@@ -23,8 +23,8 @@ use evl::wait::Flag;
 use oobkit_abi::spi as abi;
 
 impl<C: Controller, E: Env> Bus<C, E> {
-    /// Enters oob mode. `memory` makes zeroed, coherent memory for a layout, or `None`; where this fails afterwards, it
-    /// is not used any more.
+    /// Enters oob mode. `memory` makes zeroed, coherent memory for a layout, or says why not; where this fails afterwards,
+    /// it is not used any more.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         inband: &Inband<'_>,
         chip_select: u8,
         request: &Request<'_>,
-        memory: impl FnOnce(&Layout) -> Option<Block>,
+        memory: impl FnOnce(&Layout) -> Result<Block, EnableError>,
     ) -> Result<abi::Enable, EnableError> {
         let result = self.try_enable(inband, chip_select, request, memory);
         self.counted(chip_select, result)
@@ -49,7 +49,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         inband: &Inband<'_>,
         chip_select: u8,
         request: &Request<'_>,
-        memory: impl FnOnce(&Layout) -> Option<Block>,
+        memory: impl FnOnce(&Layout) -> Result<Block, EnableError>,
     ) -> Result<abi::Enable, EnableError> {
         let slot = self.slot(chip_select).map_err(|_| EnableError::NoSuch)?;
         match slot.state() {
@@ -72,7 +72,6 @@ impl<C: Controller, E: Env> Bus<C, E> {
             return Err(EnableError::OtherOwner);
         }
         let on = memory(&plan.layout)
-            .ok_or(EnableError::NoMemory)
             .and_then(|block| self.switch_on(inband, slot, &plan, block, is_first));
         if on.is_err() && is_first {
             self.leave_gate(inband);
@@ -202,7 +201,11 @@ impl<C: Controller, E: Env> Bus<C, E> {
                 Phase::Inband,
                 |phase, span| {
                     let end = self.env.now().after(span);
-                    while self.claim.read().phase() == phase && self.env.now() < end {
+                    // The last nap comes after the end: a thread that was held up until then has not let the interrupt
+                    // in yet.
+                    let mut is_over = false;
+                    while self.claim.read().phase() == phase && !is_over {
+                        is_over = self.env.now() >= end;
                         self.env.nap(inband);
                     }
                     true

@@ -55,7 +55,7 @@ impl Counter {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Adds one; from any context.
+    /// Adds `n`; from any context.
     pub(crate) fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }

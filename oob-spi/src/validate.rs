@@ -138,9 +138,6 @@ pub fn plan(
     settings: &Settings,
     args: &abi::Enable,
 ) -> Result<Plan, EnableError> {
-    if args.reserved != [0; 3] {
-        return Err(EnableError::Reserved);
-    }
     if chip_select >= limits.chip_selects {
         return Err(EnableError::NoSuch);
     }
@@ -325,13 +322,12 @@ mod tests {
         fn a_plan_is_what_the_controller_can_do(
             limits in limits(),
             bytes in any::<[u8; 24]>(),
-            (zeroes, whole, small) in any::<(bool, bool, bool)>(),
+            (whole, small) in any::<(bool, bool)>(),
             (mode, bits_per_word, speed_hz) in (0_u32..256, 0_u8..34, 0_u32..200_000_000),
             chip_select in 0_u8..9,
         ) {
             let mut args = abi::Enable::read_from_bytes(&bytes).unwrap();
             // Wholly random bytes hardly ever pass: help some of them on.
-            if zeroes { args.reserved = [0; 3]; }
             if whole { args.bits_per_word %= 34; }
             if small { args.frame_len %= 100_000; args.speed_hz %= 200_000_000; }
             let settings = Settings { mode, bits_per_word, speed_hz, delays: Delays::default() };
@@ -344,7 +340,6 @@ mod tests {
                 prop_assert_eq!(setup.mode & !limits.modes, 0);
                 let word = u32::from(setup.bits_per_word).div_ceil(8).next_power_of_two();
                 prop_assert_eq!(setup.frame_len % word, 0);
-                prop_assert_eq!(args.reserved, [0; 3]);
                 prop_assert_eq!(plan.layout.tx_offset, setup.frame_len.next_multiple_of(64));
             }
         }

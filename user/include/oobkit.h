@@ -40,7 +40,7 @@ struct spi_ioc_oob_setup {
 	uint32_t frame_len;	/* in: bytes per frame */
 	uint32_t speed_hz;	/* in: 0: the device's */
 	uint8_t bits_per_word;	/* in: 0: the device's */
-	uint8_t reserved[3];
+	uint8_t pad[3];		/* anything */
 	uint32_t iobuf_len;	/* out: bytes to map */
 	uint32_t tx_offset;	/* out */
 	uint32_t rx_offset;	/* out */
@@ -59,6 +59,8 @@ struct oobkit_spi_run_until {
 };
 
 #define OOBKIT_SPI_LIST_MAX 16
+/* Buffers of a chip select, those of earlier sessions that are still mapped included. */
+#define OOBKIT_SPI_BUFFERS_MAX 4
 
 struct oobkit_spi_list_entry {
 	uint8_t chip_select;

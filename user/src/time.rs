@@ -87,6 +87,6 @@ mod tests {
         assert!(Instant::now() >= date);
         let before = Instant::now();
         sleep_until(Instant::from_nanos(1));
-        assert!(Instant::now().since(before) < Duration::from_secs(1));
+        assert!(Instant::now().since(before) < Duration::from_secs(10));
     }
 }

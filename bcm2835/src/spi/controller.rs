@@ -107,7 +107,8 @@ impl<D: Channel> Dma<D> {
                 return true;
             }
         }
-        false
+        // Once more: it may be this processor that was held up.
+        idle()
     }
 }
 

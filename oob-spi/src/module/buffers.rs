@@ -8,13 +8,13 @@
 //!   controller gone -> mmap calls waited for -> mappings revoked (SIGBUS), memory freed, while the device is still bound
 //! ```
 //!
-//! A chip select keeps at most [`KEPT`] buffers, former ones that are still mapped included.
+//! A chip select keeps at most [`BUFFERS_MAX`] buffers, former ones that are still mapped included.
 //!
 //! A mapping can be revoked only once the kernel has entered it among its node's, which it does after `->mmap`. So whoever
 //! revokes waits first, holding nothing, for the mmap calls of those processes that mapped a buffer.
 
 use crate::bus::{Block, MAX_CHIP_SELECTS};
-use crate::errno::MapError;
+use crate::errno::{EnableError, MapError};
 use crate::layout::Layout;
 use evl::stage::Inband;
 use kernel::alloc::KArc;
@@ -23,13 +23,35 @@ use kernel::dma::Coherent;
 use kernel::error::{Result, code};
 use kernel::mm::{Mm, Node, Vma};
 use kernel::sync::{LockClass, Mutex};
-
-const KEPT: usize = 4;
+use oobkit_abi::spi::BUFFERS_MAX;
 
 type Checked = core::result::Result<(), MapError>;
 
 /// One ENABLE's memory.
 struct Buffer(Mutex<Memory>);
+
+impl Buffer {
+    fn new(
+        inband: &Inband<'_>,
+        device: *mut b::device,
+        layout: &Layout,
+    ) -> Result<(KArc<Self>, Block)> {
+        static CLASS: LockClass = LockClass::new();
+        // SAFETY: the device is bound to the controller's driver, whose removal revokes.
+        let coherent = unsafe { Coherent::new(inband, device, layout.total as usize) }?;
+        let block = Block {
+            cpu: coherent.cpu(),
+            bus: coherent.bus(),
+        };
+        let memory = Memory {
+            coherent: Some(coherent),
+            node: None,
+            mm: None,
+        };
+        let memory = Mutex::new(inband, memory, c"oob_spi buffer", &CLASS)?;
+        Ok((KArc::new(inband, Self(memory))?, block))
+    }
+}
 
 struct Memory {
     /// `None` once revoked.
@@ -43,7 +65,7 @@ struct Memory {
 /// The buffers of a bus.
 pub(super) struct Buffers {
     device: *mut b::device,
-    slots: [[Option<KArc<Buffer>>; KEPT]; MAX_CHIP_SELECTS],
+    slots: [[Option<KArc<Buffer>>; BUFFERS_MAX]; MAX_CHIP_SELECTS],
 }
 
 // SAFETY: the device may be named from any thread; it outlives the registration, whose end revokes all memory.
@@ -53,11 +75,11 @@ impl Buffers {
     pub(super) const fn new(device: *mut b::device) -> Self {
         Self {
             device,
-            slots: [const { [const { None }; KEPT] }; MAX_CHIP_SELECTS],
+            slots: [const { [const { None }; BUFFERS_MAX] }; MAX_CHIP_SELECTS],
         }
     }
 
-    fn slot(&mut self, chip_select: u8) -> Option<&mut [Option<KArc<Buffer>>; KEPT]> {
+    fn slot(&mut self, chip_select: u8) -> Option<&mut [Option<KArc<Buffer>>; BUFFERS_MAX]> {
         self.slots.get_mut(usize::from(chip_select))
     }
 
@@ -67,29 +89,20 @@ impl Buffers {
         inband: &Inband<'_>,
         chip_select: u8,
         layout: &Layout,
-    ) -> Option<Block> {
-        static CLASS: LockClass = LockClass::new();
+    ) -> core::result::Result<Block, EnableError> {
         let device = self.device;
-        let slot = self.slot(chip_select)?;
+        let slot = self.slot(chip_select).ok_or(EnableError::NoSuch)?;
         drop_unmapped(slot);
+        let free = slot.iter_mut().position(|entry| entry.is_none());
+        let free = free.ok_or(EnableError::AllMapped)?;
+        let (buffer, block) =
+            Buffer::new(inband, device, layout).map_err(|_| EnableError::NoMemory)?;
+        if let Some(entry) = slot.get_mut(free) {
+            *entry = Some(buffer);
+        }
         // The current buffer is the first one.
-        let free = slot.iter().position(Option::is_none)?;
-        // SAFETY: the device is bound to the controller's driver, whose removal revokes.
-        let coherent = unsafe { Coherent::new(inband, device, layout.total as usize) }.ok()?;
-        let block = Block {
-            cpu: coherent.cpu(),
-            bus: coherent.bus(),
-        };
-        let memory = Memory {
-            coherent: Some(coherent),
-            node: None,
-            mm: None,
-        };
-        let memory = Mutex::new(inband, memory, c"oob_spi buffer", &CLASS).ok()?;
-        let buffer = KArc::new(inband, Buffer(memory)).ok()?;
-        *slot.get_mut(free)? = Some(buffer);
         slot.swap(0, free);
-        Some(block)
+        Ok(block)
     }
 
     /// The current buffer is not in use any more.
@@ -157,7 +170,7 @@ impl Buffers {
 }
 
 /// Lets go of the buffers that only the chip select itself still owns.
-fn drop_unmapped(slot: &mut [Option<KArc<Buffer>>; KEPT]) {
+fn drop_unmapped(slot: &mut [Option<KArc<Buffer>>; BUFFERS_MAX]) {
     for entry in slot {
         if entry.as_ref().is_some_and(KArc::is_unique) {
             *entry = None;

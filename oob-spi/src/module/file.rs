@@ -161,7 +161,7 @@ impl SpiFile {
         let buffers = &mut state.buffers;
         let memory = |layout: &_| {
             let block = buffers.make(inband, self.chip_select, layout);
-            made = block.is_some();
+            made = block.is_ok();
             block
         };
         // SAFETY: a buffer lives until `retire`, which follows `disable` and `close`, or `revoke`, which follows `gone`.

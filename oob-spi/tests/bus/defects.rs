@@ -51,6 +51,26 @@ fn defect_2_a_lost_completion_ends_run_and_the_next_one_works() {
     assert_eq!((rig.stats().timeouts, rig.stats().frames), (1, 1));
 }
 
+/// Seen to fail without the look once more, and without the last nap: `Stuck`, and no stop frame counted.
+#[test]
+fn defect_2_a_machine_that_is_held_up_beyond_the_limit_loses_no_completion() {
+    let rig = Rig::on(Path::Dma);
+    // 2 ms beyond the limit, and what waits for the machine itself comes another half later.
+    let limit = 2 * WIRE.0 + 10_000_000;
+    let hold_up = || rig.bus.env().held_up.set(Ns(limit + 2_000_000));
+    rig.script([Frame::Late(Ns(limit + 2_500_000))]);
+    hold_up();
+    rig.run().unwrap();
+    rig.script([Frame::Stuck]);
+    hold_up();
+    assert_eq!(rig.run(), Err(RunError::Stuck));
+    rig.set_stop(0, Ns(0));
+    hold_up();
+    rig.bus.close(&rig.host.inband(), 0, ME);
+    let stats = rig.stats();
+    assert_eq!((stats.frames, stats.timeouts, stats.stops), (1, 1, 1));
+}
+
 /// Seen to fail with `interrupt` landing whatever frame is in flight, its status unread; and with one look at the phase
 /// (`if`) instead of a loop in `call_frame`.
 #[test]

@@ -44,11 +44,19 @@ pub(crate) struct HostEnv {
     watches: [OnceCell<HostTimer>; 3],
     pub(crate) opened: Cell<u32>,
     pub(crate) interrupted: Cell<bool>,
+    /// How long the whole machine, its interrupts included, is held up after the next look at the clock.
+    pub(crate) held_up: Cell<Ns>,
 }
 
 impl Clock for HostEnv {
     fn now(&self) -> Instant {
-        self.host.now()
+        let now = self.host.now();
+        self.host.elapse(self.held_up.take());
+        now
+    }
+
+    fn ticks(&self) -> u64 {
+        self.host.now().0
     }
 
     fn relax(&self) {
@@ -134,6 +142,7 @@ impl Rig {
             watches: Default::default(),
             opened: Cell::new(0),
             interrupted: Cell::new(false),
+            held_up: Cell::default(),
         };
         let bus = Rc::new(Bus::new(Scripted(hardware.clone()), env));
         for cs in 0..3 {
@@ -180,7 +189,7 @@ impl Rig {
         self.enable_with(chip_select, owner, args, |layout| {
             self.blocks.borrow_mut().push(layout.total);
             let block = vec![0_u8; layout.total as usize].leak();
-            Some(Block {
+            Ok(Block {
                 cpu: NonNull::from(&mut block[0]),
                 bus: 0xc000_0000,
             })
@@ -192,7 +201,7 @@ impl Rig {
         chip_select: u8,
         owner: Owner,
         args: &abi::Enable,
-        memory: impl FnOnce(&Layout) -> Option<Block>,
+        memory: impl FnOnce(&Layout) -> Result<Block, EnableError>,
     ) -> Result<abi::Enable, EnableError> {
         let request = Request {
             owner,

@@ -117,6 +117,23 @@ fn run_against_unbind() {
     });
 }
 
+/// A chip select that the fail-safe has stopped, whose watch-dog still looks, is in nobody's way.
+#[test]
+fn run_beside_a_stopped_chip_select() {
+    check(3, || {
+        // As below, one look at the clock is one watch period.
+        let rig = Rig::on(Path::Fifo, 1_000_000);
+        rig.enable(1);
+        rig.set_stop(1, 1_000_000);
+        rig.bus.watch_tick(0, 0);
+        assert_eq!(rig.hardware.lock().unwrap().stops, 1);
+        let watch = rig.clone();
+        let watch = thread::spawn(move || watch.bus.watch_tick(0, 0));
+        assert_eq!(rig.bus.run(&oob(), 1, ME), Ok(()));
+        watch.join().unwrap();
+    });
+}
+
 /// The fail-safe trips while a frame is under way, is about to be, or has just been.
 #[test]
 fn stop_frame_against_run() {

@@ -22,7 +22,7 @@
 //! | `RUN_UNTIL`, `RUN_LIST` | `ESTALE` the deadline had passed before the frame: not sent; `ETIME` it passed during the frame: exchanged, but late |
 //! | `RUN_LIST` | `ENODATA` no entries; `E2BIG` too many; `EOPNOTSUPP` an entry's frames are started by a timer |
 //! | frames that fail | `ETIMEDOUT` not finished in [`Info::limit_ns`]; `EREMOTEIO` bus error |
-//! | `ENABLE_OOB_MODE` | `ENODATA` frame_len 0; `EMSGSIZE` too long; `EBADMSG` not whole words; `EPROTONOSUPPORT` bits per word; `EPROTOTYPE` mode; `ERANGE` speed too low; `EOVERFLOW` a frame takes more than 2 s on the wire; `EBUSY` on already; `ETIME` an in-band message held the bus too long; `ENOMEM` no memory; `EIO` no DMA; `EOPNOTSUPP` an active-high chip select for frames that go by DMA, or beside them, on a controller that cannot do that |
+//! | `ENABLE_OOB_MODE` | `ENODATA` frame_len 0; `EMSGSIZE` too long; `EBADMSG` not whole words; `EPROTONOSUPPORT` bits per word; `EPROTOTYPE` mode; `ERANGE` speed too low; `EOVERFLOW` a frame takes more than 2 s on the wire; `EBUSY` on already; `ETIME` an in-band message held the bus too long; `ENOMEM` no memory; `EUSERS` the buffers of [`BUFFERS_MAX`] earlier sessions are still mapped; `EIO` no DMA; `EOPNOTSUPP` an active-high chip select for frames that go by DMA, or beside them, on a controller that cannot do that |
 //! | `WR_*`, `SET_DELAYS` | `EBUSY` oob mode on; `EPROTOTYPE`, `EPROTONOSUPPORT`, `ERANGE` as above; `EDOM` a delay above 1 ms |
 //! | `SET_TRIGGER` | `ENXIO`, `ESHUTDOWN`, `EOWNERDEAD` as above; `EOPNOTSUPP` kind; `ERANGE` period; `EOVERFLOW` first date; `E2BIG` the timer's handler could spin for more than 200 us: the frame (FIFO, with a gap between its bytes) and the chip-select delays take longer, or (DMA) the delays and 60 us do |
 //! | `SET_STOP` | the same but `EOPNOTSUPP` and `EOVERFLOW`, `E2BIG` (for whichever handler sends the stop frame) with a miss limit only; `EDOM` a period without a miss limit |
@@ -69,12 +69,15 @@ pub const RUN_LIST: u32 = ioc::iowr::<RunList>(GROUP, 65);
 pub const SET_TRIGGER: u32 = ioc::iow::<Trigger>(GROUP, 66);
 /// Sets the stop frame: the present content of the TX area, and when it is sent (in-band call). Argument: [`Stop`].
 pub const SET_STOP: u32 = ioc::iow::<Stop>(GROUP, 67);
-/// Reads the counters (either stage). Argument: [`Stats`].
+/// Reads the counters (in-band call). Argument: [`Stats`].
 pub const GET_STATS: u32 = ioc::ior::<Stats>(GROUP, 68);
-/// Reads what `ENABLE_OOB_MODE` settled on (either stage). Argument: [`Info`].
+/// Reads what `ENABLE_OOB_MODE` settled on (in-band call). Argument: [`Info`].
 pub const GET_INFO: u32 = ioc::ior::<Info>(GROUP, 69);
 /// Sets the delays round the chip select, before `ENABLE_OOB_MODE` (in-band call). Argument: [`Delays`].
 pub const SET_DELAYS: u32 = ioc::iow::<Delays>(GROUP, 70);
+
+/// Most buffers of one chip select: the present session's, and those of earlier ones that are still mapped.
+pub const BUFFERS_MAX: usize = 4;
 
 /// Argument of [`ENABLE_OOB_MODE`]; EVL's `struct spi_ioc_oob_setup`, 24 bytes.
 #[derive(
@@ -88,8 +91,8 @@ pub struct Enable {
     pub speed_hz: u32,
     /// In: bits per word; 0 means the device's.
     pub bits_per_word: u8,
-    /// Zero.
-    pub reserved: [u8; 3],
+    /// Anything: padding in EVL's structure, so that EVL's programs need not set it.
+    pub pad: [u8; 3],
     /// Out: bytes to map.
     pub iobuf_len: u32,
     /// Out: where the frame to send begins.

@@ -40,7 +40,7 @@ fn checks() -> Vec<Check> {
             frame_len,
             speed_hz,
             bits_per_word,
-            reserved,
+            pad,
             iobuf_len,
             tx_offset,
             rx_offset

@@ -9,7 +9,6 @@ operation_error! {
     OpenError, "open the SPI device", {
         Missing = ENOENT: "no such device; load the controller's module, and look into /dev/oob for its number",
         NoAccess = EACCES: "no access; run as root or change the node's owner",
-        Busy = EBUSY: "another program has it open; close it there",
         Gone = ENODEV: "the device has been unbound",
     }
 }
@@ -39,11 +38,11 @@ operation_error! {
         Bits = EPROTONOSUPPORT: "the controller cannot do words of so many bits",
         Speed = ERANGE: "the clock is below the controller's lowest; ask for a faster one",
         TooSlow = EOVERFLOW: "a frame takes more than 2 s on the wire; ask for a faster clock or a shorter frame",
-        Reserved = EINVAL: "a reserved field is not zero; the library and the module differ in version",
         On = EBUSY: "oob mode is on already; end the other session first",
         NotOwner = EACCES: "oob mode belongs to another process; end its session first",
         BusHeld = ETIME: "an in-band message held the bus too long; try again",
         NoMemory = ENOMEM: "no memory for the frame buffer",
+        AllMapped = EUSERS: "the buffers of earlier sessions are still mapped, as many as the driver keeps; unmap one",
         NoDma = EIO: "so long a frame needs DMA, and there is no channel; free one or shorten the frame",
         ActiveHigh = EOPNOTSUPP: "frames that go by DMA cannot be on a bus with a chip select that is active high; shorten the frame or invert the line",
         Layout = EPROTO: "the driver's buffer layout makes no sense; the library and the module differ in version",

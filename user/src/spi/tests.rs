@@ -57,7 +57,7 @@ fn the_errors_carry_the_documented_errnos() {
     assert_eq!(EnableError::Mode.errno(), libc::EPROTOTYPE);
     assert_eq!(EnableError::Speed.errno(), libc::ERANGE);
     assert_eq!(EnableError::TooSlow.errno(), libc::EOVERFLOW);
-    assert_eq!(EnableError::Reserved.errno(), libc::EINVAL);
+    assert_eq!(EnableError::AllMapped.errno(), libc::EUSERS);
     assert_eq!(EnableError::On.errno(), libc::EBUSY);
     assert_eq!(RunError::Off.errno(), libc::ENXIO);
     assert_eq!(RunError::NotAttached.errno(), libc::EPERM);

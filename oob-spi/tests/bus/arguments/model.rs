@@ -94,7 +94,6 @@ impl Model {
         let bits = or(own_bits, u32::from(self.settings.bits_per_word), 8);
         let wire = Ns(u64::from(args.frame_len).saturating_mul(8_000_000_000) / u64::from(hz));
         let causes = applying(&[
-            (args.reserved != [0; 3], EINVAL),
             (chip_select >= 3, ECHRNG),
             (self.at(chip_select).is_some(), EBUSY),
             (self.is_on() && owner != self.owner, EACCES),

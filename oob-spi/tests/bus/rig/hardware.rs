@@ -33,6 +33,8 @@ pub(crate) enum Frame {
     AtOnce,
     /// Never ends.
     Stuck,
+    /// DMA: its completion interrupt comes this long after the start.
+    Late(Ns),
     /// Never ends by itself; its completion interrupt comes this long after the start, whatever has happened since.
     Ghost(Ns),
     /// `pulse` fails.
@@ -196,6 +198,7 @@ impl Controller for Scripted {
         match frame {
             Frame::AtOnce => complete(),
             Frame::Good | Frame::Broken(_) => host.at(host.now().after(WIRE), complete),
+            Frame::Late(after) => host.at(host.now().after(after), complete),
             Frame::Ghost(after) => {
                 let hardware = hardware.clone();
                 host.at(host.now().after(after), move || hardware.fire());
