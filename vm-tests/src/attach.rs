@@ -202,7 +202,7 @@ fn ended_threads(_: &Guest) -> Result<()> {
         })?;
     }
     // All places are free: the last of the ended threads, too, once they have ended in the kernel.
-    eventually("256 threads attach", Duration::from_secs(5), || {
+    eventually("256 threads attach", Duration::from_secs(30), || {
         Ok(with_attached(ROOM, || Ok(())).is_ok())
     })
 }

@@ -203,7 +203,7 @@ fn row(_: &Guest) -> Result<()> {
 fn hung(_: &Guest) -> Result<()> {
     for speed in SPEEDS {
         task::oob(|| {
-            let motor = driven(speed, 4, 10_000_000)?;
+            let motor = driven(speed, 4, 50_000_000)?;
             eventually("the motor brakes", Duration::from_secs(5), || {
                 Ok(motor::flags()? == FLAG_BRAKE)
             })?;

@@ -150,7 +150,12 @@ fn disable_with_stuck_frame(_: &Guest) -> Result<()> {
                 let ran = task::join(runner);
                 disabled.and(match ran {
                     Err(error) => match error.to_string() {
-                        text if text.contains("errno 6 ") || text.contains("errno 108 ") => Ok(()),
+                        text if ["errno 6 ", "errno 11 ", "errno 108 "]
+                            .iter()
+                            .any(|errno| text.contains(errno)) =>
+                        {
+                            Ok(())
+                        }
                         _ => Err(error),
                     },
                     Ok(()) => Ok(()),

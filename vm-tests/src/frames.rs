@@ -261,7 +261,8 @@ fn late(_: &Guest) -> Result<()> {
     let frames = Frames::on(0, 640, 100_000)?;
     frames.spoil(0);
     task::oob(|| {
-        let deadline = date(Duration::from_millis(20));
+        // As late as it can be, so that a processor that is held up does not miss it before.
+        let deadline = date(Duration::from_millis(45));
         refused(
             "a deadline during the frame",
             frames.device.run_until(deadline),

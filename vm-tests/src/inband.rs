@@ -237,22 +237,25 @@ fn set_up(guest: &Guest) -> Result<()> {
     for speed in [FIFO_HZ, DMA_HZ] {
         let mut motor = Motor::on(speed)?;
         let over = AtomicBool::new(false);
-        let count = thread::scope(|scope| {
+        let count = AtomicU32::new(0);
+        thread::scope(|scope| {
             let meddler = scope.spawn(|| {
-                let mut count = 0;
                 while !over.load(Ordering::Relaxed) {
-                    spidev.configure(count % 4, 1_000_000 + count)?;
-                    count += 1;
+                    let n = count.fetch_add(1, Ordering::Relaxed);
+                    spidev.configure(n % 4, 1_000_000 + n)?;
                 }
-                spidev.configure(0, FIFO_HZ)?;
-                Ok(count)
+                Ok(spidev.configure(0, FIFO_HZ)?)
             });
-            let works = task::oob(|| motor.works(guest.count(300, 10_000)));
+            // Until something was set up meanwhile.
+            let works = eventually("set-ups beside frames", Duration::from_secs(20), || {
+                let before = count.load(Ordering::Relaxed);
+                task::oob(|| motor.works(guest.count(300, 10_000)))?;
+                Ok(count.load(Ordering::Relaxed) > before.saturating_add(1))
+            });
             over.store(true, Ordering::Relaxed);
-            let count = task::join(meddler)?;
-            works.map(|()| count)
+            task::join(meddler)?;
+            works
         })?;
-        ensure!(count > 0, "nothing was set up meanwhile");
     }
     Ok(())
 }

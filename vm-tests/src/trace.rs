@@ -199,7 +199,11 @@ fn round(tracing: &Tracing, device: &Device, call: Call, count: usize, most: i64
 
 /// How often a round is made anew where a frame was over before its thread had come to sleep: an emulated processor may
 /// be held up for longer than a frame takes.
-const ROUNDS: u32 = 4;
+const ROUNDS: usize = 4;
+
+/// Calls of the short path without a sleep: a thread that went on for a second would be made to give way to others, by
+/// the scheduler and not by its calls.
+const AT_A_TIME: usize = 50;
 
 fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
     let frames = Frames::on(0, 16, speed)?;
@@ -220,7 +224,13 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
         let tracing = Tracing::new()?;
         // Once for what is done at first use, in this process and in the tracing.
         round(&tracing, device, call, 10, 1)?;
-        for _ in 0..ROUNDS {
+        let mut most = 0;
+        let (rounds, count) = match is_slow {
+            true => (ROUNDS, count),
+            false => (count.div_ceil(AT_A_TIME), AT_A_TIME),
+        };
+        for _ in 0..rounds {
+            thread::sleep(Duration::from_millis(1));
             let Round {
                 slept,
                 faults,
@@ -247,11 +257,20 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
             if let Some(event) = foreign {
                 bail!("a sleep that is not the kit's own: {}", event.story());
             }
-            if !is_slow || slept == count {
+            if is_slow && slept == count {
                 return Ok(());
             }
+            most = most.max(slept);
         }
-        bail!("in {ROUNDS} rounds of {count} calls there was never one sleep for each")
+        if !is_slow {
+            return Ok(());
+        }
+        // On a slow machine, that is, with its debug kernel: a path that spins does not sleep once.
+        ensure!(
+            most >= count - count / 10,
+            "in {rounds} rounds of {count} calls at most {most} slept"
+        );
+        Ok(())
     })
 }
 
@@ -312,20 +331,28 @@ fn by_timer(guest: &Guest) -> Result<()> {
             accepted("SET_TRIGGER", device.set_timer(0, PERIOD_NS))?;
             // Once for what is done at first use.
             tracing.of(|| compute(PERIOD_NS))?;
-            let before = device.stats()?;
-            let ((), events) = tracing.of(|| compute(PERIOD_NS * u64::from(periods)))?;
-            let after = device.stats()?;
+            let mut told = (0, 0);
+            // A processor that is held up has few of the frames in its time.
+            for _ in 0..ROUNDS {
+                let before = device.stats()?;
+                let ((), events) = tracing.of(|| compute(PERIOD_NS * u64::from(periods)))?;
+                let after = device.stats()?;
+                for seen in [&events.allocations, &events.faults] {
+                    ensure!(seen.is_empty(), "{speed} Hz: {}", first(seen));
+                }
+                let seen = events.timers.iter();
+                let seen = seen.filter(|event| event.is_about("oob_spi")).count();
+                told = (after.frames - before.frames, seen);
+                if told.0 > 10 && told.1 > 10 {
+                    break;
+                }
+            }
             accepted("SET_TRIGGER", device.set_trigger(abi::Trigger::default()))?;
-            let sent = after.frames - before.frames;
-            let seen = events.timers.iter();
-            let seen = seen.filter(|event| event.is_about("oob_spi")).count();
+            let (sent, seen) = told;
             ensure!(
                 sent > 10 && seen > 10,
                 "{speed} Hz: {sent} frames, {seen} expirations of their timer here"
             );
-            for seen in [&events.allocations, &events.faults] {
-                ensure!(seen.is_empty(), "{speed} Hz: {}", first(seen));
-            }
             Ok(())
         })?;
     }

@@ -14,8 +14,8 @@ use kernel::task;
 use kernel::time::{HardTimer, TimerHandler};
 use kernel::uaccess::UserPtr;
 
-/// Long enough for a scene to go on meanwhile.
-const A_WHILE: Ns = Ns(100_000_000);
+/// Long enough for a scene to go on meanwhile, on a processor that is held up, too.
+const A_WHILE: Ns = Ns(400_000_000);
 
 /// What the runs and the scene share.
 #[derive(Default)]
@@ -170,7 +170,7 @@ fn cancel(inband: &Inband<'_>) -> Result<abi::Work> {
     let _ = may.up(&Tasks);
     about.reaches(inband, 1)?;
     // It has told that it is about to call.
-    kernel::time::sleep_us(inband, 10_000, 20_000);
+    kernel::time::sleep_us(inband, 50_000, 60_000);
     scene.work.cancel(inband);
     let report = scene.report();
     end.reaches(inband, 1)?;

@@ -16,7 +16,7 @@ const SPI0: u32 = 0x3f20_4000;
 const DMA: u32 = 0x3f00_7000;
 const MEMORY: u32 = MEMORY_BUS - 0xc000_0000;
 /// Nothing takes QEMU longer than this, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Qemu {
     child: Child,
