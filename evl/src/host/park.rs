@@ -10,7 +10,7 @@ use crate::semaphore;
 use crate::stage::{Inband, MayWait};
 use crate::time::{Clock, Instant};
 use crate::wait::WaitError;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 // SAFETY: a number of a thread, which no `wake` in a process takes for an address.
@@ -160,11 +160,26 @@ impl<T> fmt::Debug for HostLock<T> {
 unsafe impl<T> HardLock<T> for HostLock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         self.host.point();
-        let locks = &self.host.0.stages.hard_locks;
-        locks.set(locks.get() + 1);
+        let held = Held::one_more(&self.host.0.stages.hard_locks);
         let result = f(&mut self.value.borrow_mut());
-        locks.set(locks.get() - 1);
+        drop(held);
         self.host.point();
         result
+    }
+}
+
+/// One of the locks that are counted, also where what is done under it panics.
+struct Held<'a>(&'a Cell<u32>);
+
+impl<'a> Held<'a> {
+    fn one_more(locks: &'a Cell<u32>) -> Self {
+        locks.set(locks.get() + 1);
+        Self(locks)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }

@@ -48,6 +48,19 @@ fn what_fell_due_while_the_processor_was_busy_still_beats_the_deadline() {
 }
 
 #[test]
+fn a_panic_under_a_hard_lock_leaves_it() {
+    let host = Host::new();
+    let monitor = host.monitor(&host.inband(), 1);
+    let panics = || monitor.update(|value| assert_eq!(*value, 2, "as wanted"));
+    assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+    // Nobody may wait under one.
+    let taken = monitor.wait_until(&host.oob(), &host, Instant::NEVER, |value| Some(*value));
+    assert_eq!(taken, Ok(1));
+    let ended = host.sleep_until_date(&host.oob(), host.now().after(Ns(1_000)));
+    assert_eq!(ended, Ok(()));
+}
+
+#[test]
 fn a_periodic_timer_keeps_its_grid_and_stops() {
     let host = Host::new();
     let dates = Rc::new(RefCell::new(Vec::new()));
