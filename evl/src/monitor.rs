@@ -27,6 +27,7 @@ use crate::stage::MayWait;
 use crate::time::Instant;
 use crate::wait::WaitError;
 use core::fmt;
+use core::mem;
 use core::ptr;
 
 /// How a thread of some core is told apart from others in a line, and disturbed.
@@ -187,6 +188,15 @@ impl<T> Guarded<T> {
     }
 }
 
+/// Calls the function unless it is forgotten.
+struct OnPanic<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnPanic<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// See the module.
 pub struct Monitor<L>(L);
 
@@ -241,6 +251,11 @@ impl<L> Monitor<L> {
             next: ptr::null_mut(),
         };
         let waiter = &raw mut waiter;
+        // A process may outlive a `ready` that panics; in a module nothing does, and nothing is left of this.
+        let leaves = OnPanic(|| {
+            // SAFETY: it is in the frame that is being left.
+            self.0.with(|guarded| unsafe { guarded.leave(waiter) });
+        });
         loop {
             threads.prepare_interruptible();
             let is_over = deadline != Instant::NEVER && threads.now() >= deadline;
@@ -252,7 +267,7 @@ impl<L> Monitor<L> {
                     None if is_interrupted => Err(WaitError::Interrupted),
                     None if is_over => Err(WaitError::TimedOut),
                     None => {
-                        // SAFETY: the only way out of this loop goes through `leave` below.
+                        // SAFETY: every way out of this loop goes through `leave`, below or by `leaves`.
                         unsafe { guarded.enter(waiter) };
                         return None;
                     }
@@ -262,6 +277,7 @@ impl<L> Monitor<L> {
                 Some(result)
             });
             if let Some(result) = look {
+                mem::forget(leaves);
                 threads.cancel();
                 return result;
             }
@@ -274,6 +290,7 @@ impl<L> Monitor<L> {
                 Some(result)
             });
             if let Some(result) = look {
+                mem::forget(leaves);
                 return Ok(result);
             }
         }
@@ -339,5 +356,32 @@ impl<L> Monitor<L> {
             }
             result
         })
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::host::Host;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn who_panics_on_looking_at_the_value_is_in_no_line_any_more() {
+        let host = Host::new();
+        let monitor = host.monitor(&host.inband(), ());
+        // The first look is before the line, the second one on the way into it, the third one after the sleep.
+        for last in 1..=3 {
+            let mut looks = 0;
+            let looks_and_panics = |(): &mut ()| {
+                looks += 1;
+                assert!(looks < last, "as wanted");
+                None::<()>
+            };
+            let soon = host.now().after(crate::time::Ns(1_000));
+            let wait = || monitor.wait_until(&host.oob(), &host, soon, looks_and_panics);
+            assert!(catch_unwind(AssertUnwindSafe(wait)).is_err());
+            assert_eq!(looks, last);
+            assert!(monitor.0.with(|guarded| guarded.first.is_null()));
+        }
     }
 }
