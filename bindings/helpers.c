@@ -388,10 +388,21 @@ helper void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns)
 	hrtimer_start(timer, ns_to_ktime(ns), HRTIMER_MODE_ABS_HARD);
 }
 
-/* How many dates have passed; 0 where the timer's handler has armed it anew. */
+/*
+ * For the timer's handler, which is a hard interrupt's: how many dates have passed; 0 where it has been armed anew, by the
+ * handler or elsewhere. That is done under this lock, and while the handler runs the timer does not change its processor. A
+ * timer in the queue must not be moved.
+ */
 helper u64 rust_helper_hrtimer_forward_now(struct hrtimer *timer, u64 interval)
 {
-	return hrtimer_is_queued(timer) ? 0 : hrtimer_forward_now(timer, ns_to_ktime(interval));
+	raw_spinlock_t *lock = &timer->base->cpu_base->lock;
+	u64 passed = 0;
+
+	raw_spin_lock(lock);
+	if (!hrtimer_is_queued(timer))
+		passed = hrtimer_forward_now(timer, ns_to_ktime(interval));
+	raw_spin_unlock(lock);
+	return passed;
 }
 
 helper void rust_helper_usleep_range(unsigned long min, unsigned long max)

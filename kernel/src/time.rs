@@ -111,7 +111,8 @@ impl<H: TimerHandler> HrTimer<H> {
     }
 
     /// Arms: first at `first`, then every `period` ns, on these dates however late a call is; once only where `period` is
-    /// 0. A periodic timer that may be expiring elsewhere is cancelled first.
+    /// 0. A periodic timer that may be expiring elsewhere is cancelled first: else the new dates hold as well, but the first
+    /// call may be told what was missed of the former ones.
     #[inline]
     pub fn start(&self, first: u64, period: u64) {
         // Dates that have passed already get one call, which is told.
@@ -172,7 +173,7 @@ impl<H: TimerHandler> Inner<H> {
     /// By itself, so that no registers are saved for it before the handler runs. In the timer's own expiry only.
     #[inline(never)]
     fn again(&self, period: u64) -> bindings::hrtimer_restart::Type {
-        // SAFETY: initialised in `new`; in its own expiry it may be moved forward.
+        // SAFETY: initialised in `new`, and in its own expiry; it is not moved where somebody has armed it meanwhile.
         let passed = unsafe { bindings::hrtimer_forward_now(self.timer.get().cast(), period) };
         if let Some(missed) = passed.checked_sub(1) {
             self.missed.store(missed, Ordering::Relaxed);
