@@ -70,11 +70,16 @@ impl Coherent {
 
     /// Maps the first pages, as many as `vma` spans, into a process; sleeps.
     ///
+    /// # Safety
+    ///
+    /// The value is not dropped before the last part of the mapping is gone ([`Vma::hold`]) or its pages have been taken out
+    /// of the process ([`crate::mm::Node::unmap`]).
+    ///
     /// # Errors
     ///
     /// As `dma_mmap_attrs`.
-    pub fn mmap(&self, vma: &Vma<'_>) -> Result {
-        // SAFETY: the memory is this device's, and the VMA is being set up by its ->mmap.
+    pub unsafe fn mmap(&self, vma: &Vma<'_>) -> Result {
+        // SAFETY: the memory is this device's, for as long as it is mapped by contract; the VMA is being set up by its ->mmap.
         let mapped = unsafe {
             bindings::dma_mmap_attrs(
                 self.dev,

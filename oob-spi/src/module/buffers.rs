@@ -140,7 +140,9 @@ impl Buffers {
         let buffer = self.current(chip_select).ok_or(code::ENODEV)?;
         let mut memory = buffer.0.lock(inband);
         let node = vma.node();
-        memory.coherent.as_ref().ok_or(code::ENODEV)?.mmap(vma)?;
+        let coherent = memory.coherent.as_ref().ok_or(code::ENODEV)?;
+        // SAFETY: the mapping owns the buffer, too; `revoke`, which frees earlier, takes the pages out before.
+        unsafe { coherent.mmap(vma) }?;
         memory.node = Some(node);
         memory.mm = Some(Mm::current(inband));
         vma.hold(buffer.clone());
