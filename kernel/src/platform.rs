@@ -121,13 +121,17 @@ impl Device<'_> {
     ///
     /// # Errors
     ///
-    /// Those of `devm_clk_get` and `clk_prepare_enable`.
+    /// Those of `clk_get` and `clk_prepare_enable`.
     pub fn clock(&self) -> Result<Clock> {
-        // SAFETY: live by construction, and being bound.
-        let clk = from_err_ptr(unsafe { b::devm_clk_get(self.as_device(), core::ptr::null()) })?;
+        // SAFETY: live by construction.
+        let clk = from_err_ptr(unsafe { b::clk_get(self.as_device(), core::ptr::null()) })?;
         // SAFETY: a valid clock.
-        to_result(unsafe { b::clk_prepare_enable(clk) })?;
-        Ok(Clock(clk))
+        let enabled = to_result(unsafe { b::clk_prepare_enable(clk) });
+        if enabled.is_err() {
+            // SAFETY: got above, and used no more.
+            unsafe { b::clk_put(clk) };
+        }
+        enabled.map(|_| Clock(clk))
     }
 
     /// Declares how much of the address space the device's DMA reaches.
@@ -143,6 +147,10 @@ impl Device<'_> {
 }
 
 /// A clock that is running.
+///
+/// # Invariants
+///
+/// A clock that was got and enabled, and is given back in `drop`.
 #[derive(Debug)]
 pub struct Clock(*mut b::clk);
 
@@ -154,15 +162,17 @@ unsafe impl Sync for Clock {}
 impl Clock {
     /// Its rate in Hz. Sleeps.
     pub fn rate(&self, _inband: &Inband<'_>) -> u64 {
-        // SAFETY: valid since `Device::clock`.
+        // SAFETY: by the invariants.
         unsafe { b::clk_get_rate(self.0) }
     }
 }
 
 impl Drop for Clock {
     fn drop(&mut self) {
-        // SAFETY: enabled in `Device::clock`.
+        // SAFETY: by the invariants.
         unsafe { b::clk_disable_unprepare(self.0) };
+        // SAFETY: as above; used no more.
+        unsafe { b::clk_put(self.0) };
     }
 }
 

@@ -21,7 +21,7 @@ use std::{env, fs};
 const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_up_process|schedule(_hrtimeout)?\
     |hrtimer_cancel|for_each_kernel_tracepoint|tracepoint_probe_(un)?register\
     |dma_(alloc|free|mmap)_attrs|capable|free_irq|generic_handle_irq|platform_get_(irq|resource)|device_property_present|devm_(platform_ioremap_resource|ioremap)\
-    |platform_(driver|device)_unregister|devm_clk_get|clk_get_rate|spi_(un)?register_controller\
+    |platform_(driver|device)_unregister|clk_(get|get_rate|put)|spi_(un)?register_controller\
     |spi_(new|unregister)_device|debugfs_(create_dir|remove)|seq_write|f(get|put)|kernel_write|irq_work_(queue|sync)\
     |__rt_mutex_init|rt_mutex_(lock_interruptible|trylock|unlock)|kthread_bind\
     |ktime_get_mono_fast_ns|evl_(open|release)_file|evl_poll_watch";
