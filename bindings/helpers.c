@@ -446,9 +446,11 @@ helper void *rust_helper_miscdevice_of(struct file *file)
 	return file->private_data;
 }
 
+/* NULL in a kernel thread. */
 helper struct mm_struct *rust_helper_mmgrab_current(void)
 {
-	mmgrab(current->mm);
+	if (current->mm)
+		mmgrab(current->mm);
 	return current->mm;
 }
 

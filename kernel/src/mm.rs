@@ -70,10 +70,11 @@ pub struct Mm(*mut bindings::mm_struct);
 unsafe impl Send for Mm {}
 
 impl Mm {
-    /// The calling process's. For system calls, whose threads have one.
-    pub fn current(_inband: &Inband<'_>) -> Self {
-        // SAFETY: task context of a process.
-        Self(unsafe { bindings::mmgrab_current() })
+    /// The calling process's; a kernel thread has none.
+    pub fn current(_inband: &Inband<'_>) -> Option<Self> {
+        // SAFETY: task context, by the token.
+        let mm = unsafe { bindings::mmgrab_current() };
+        (!mm.is_null()).then(|| Self(mm))
     }
 
     /// Waits until every change of the mappings that is under way is done. Sleeps; not from within such a change.

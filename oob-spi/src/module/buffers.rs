@@ -144,7 +144,7 @@ impl Buffers {
         // SAFETY: the mapping owns the buffer, too; `revoke`, which frees earlier, takes the pages out before.
         unsafe { coherent.mmap(vma) }?;
         memory.node = Some(node);
-        memory.mm = Some(Mm::current(inband));
+        memory.mm = Mm::current(inband);
         vma.hold(buffer.clone());
         Ok(())
     }
