@@ -182,9 +182,11 @@ impl<T> KArc<T> {
 
     /// Gives this owner away as a pointer to the value.
     pub fn into_raw(this: Self) -> *const T {
-        let pointer = &raw const this.counted().value;
+        let counted = this.0.as_ptr();
         core::mem::forget(this);
-        pointer
+        // SAFETY: alive, since this owner's count stays. Not from a reference to the value: `from_raw` goes back from there to
+        // the count.
+        unsafe { &raw const (*counted).value }
     }
 
     /// Takes back an owner that [`Self::into_raw`] gave.
