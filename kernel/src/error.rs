@@ -35,6 +35,12 @@ impl Error {
     }
 }
 
+impl From<core::num::TryFromIntError> for Error {
+    fn from(_: core::num::TryFromIntError) -> Self {
+        code::EINVAL
+    }
+}
+
 /// The errors that the safe layer itself makes.
 pub mod code {
     use super::Error;

@@ -51,8 +51,9 @@ pub trait File: Sized + Send + Sync + 'static {
         None
     }
 
-    /// The same call of a thread that is not of the out-of-band stage, for devices that serve it in-band, too; `None`
-    /// where `command` is none. Any other device refuses it with `EPERM`.
+    /// The same call of a thread that is not of the out-of-band stage. `None` where `command` is none, and where the device
+    /// does not serve it: then it is [`Self::ioctl`]'s, whose errno the thread gets. `EPERM` is for the device to give, here,
+    /// or in `exchange` where that finds no out-of-band thread.
     fn exchange_inband(
         &self,
         inband: &Inband<'_>,

@@ -3,7 +3,7 @@
 //! Platform devices and their drivers.
 
 use crate::alloc::KBox;
-use crate::error::{Error, Result, code, from_err_ptr, from_result, to_result};
+use crate::error::{Result, code, from_err_ptr, from_result, to_result};
 use crate::io::IoMem;
 use bindings as b;
 use core::ffi::{CStr, c_int, c_uint, c_void};
@@ -318,11 +318,5 @@ impl Drop for OwnDevice {
     fn drop(&mut self) {
         // SAFETY: registered since `new`.
         unsafe { b::platform_device_unregister(self.0.as_ptr()) };
-    }
-}
-
-impl From<core::num::TryFromIntError> for Error {
-    fn from(_: core::num::TryFromIntError) -> Self {
-        code::EINVAL
     }
 }
