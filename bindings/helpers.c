@@ -294,12 +294,21 @@ helper unsigned long rust_helper_copy_to_user(void __user *to, const void *from,
 	return copy_to_user(to, from, n);
 }
 
+/* As copy_from_user() does: no copy from an address whose check the processor has only guessed. */
+static void end_speculation(void)
+{
+#ifdef barrier_nospec
+	barrier_nospec();
+#endif
+}
+
 /* Those that never sleep: what is left is behind a page that is not there, or not the caller's. */
 helper unsigned long rust_helper_copy_from_user_now(void *to, const void __user *from, unsigned long n)
 {
 	unsigned long left = n;
 
 	if (access_ok(from, n)) {
+		end_speculation();
 		pagefault_disable();
 		left = __copy_from_user_inatomic(to, from, n);
 		pagefault_enable();
@@ -948,7 +957,10 @@ helper void rust_helper_evl_signal_poll_events(struct evl_poll_head *head, u32 e
 /* EVL's raw copies look at no limit. A page that is not there brings the thread in-band, and the copy goes on. */
 helper unsigned long rust_helper_raw_copy_from_user(void *to, const void __user *from, unsigned long n)
 {
-	return access_ok(from, n) ? raw_copy_from_user(to, from, n) : n;
+	if (!access_ok(from, n))
+		return n;
+	end_speculation();
+	return raw_copy_from_user(to, from, n);
 }
 
 helper unsigned long rust_helper_raw_copy_to_user(void __user *to, const void *from, unsigned long n)
