@@ -5,6 +5,7 @@
 //! ```text
 //!   in-band:          read, write ----------------> copy, with page faults
 //!   exchange calls:   read_oob, write_oob --------> copy, page faults off --page missing--> counted; copy, with page faults
+//!   under any lock:   read_now, write_now --------> copy, page faults off --page missing--> EFAULT
 //! ```
 //!
 //! A program that has locked its memory does not sleep in the second way, but where a page is locked and yet not to be had at
@@ -121,6 +122,39 @@ impl UserPtr {
     #[inline]
     pub fn write_oob<T: IntoBytes + Immutable>(self, value: &T) -> Result {
         self.write_bytes_oob(value.as_bytes())
+    }
+
+    /// Reads a `T` without ever sleeping, under a hard lock, too. Not on EVL, where a page that is missing takes the thread
+    /// in-band, whatever it holds.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`, also where a page is missing just now.
+    #[cfg(not(oob_core_evl))]
+    pub fn read_now<T: FromBytes + IntoBytes>(self) -> Result<T> {
+        let mut value = T::new_zeroed();
+        let (to, n) = ((&raw mut value).cast(), size_of::<T>() as u64);
+        // SAFETY: `value` has that many bytes, any content is valid for it; the user's side is checked by the call.
+        match unsafe { bindings::copy_from_user_now(to, self.0 as *const _, n) } {
+            0 => Ok(value),
+            _ => Err(code::EFAULT),
+        }
+    }
+
+    /// As [`Self::read_now`], the other way. Of what goes over the end of a page that is there, the first part may be written.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`, also where a page is missing just now, or must be copied before it is written to.
+    #[cfg(not(oob_core_evl))]
+    pub fn write_now<T: IntoBytes + Immutable>(self, value: &T) -> Result {
+        let from = value.as_bytes();
+        let (from, n) = (from.as_ptr().cast(), from.len() as u64);
+        // SAFETY: `from` has that many initialised bytes; the user's side is checked by the call.
+        match unsafe { bindings::copy_to_user_now(self.0 as *mut _, from, n) } {
+            0 => Ok(()),
+            _ => Err(code::EFAULT),
+        }
     }
 
     #[inline]

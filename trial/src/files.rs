@@ -5,6 +5,7 @@
 //! ```text
 //!   write: put a letter in    read: wait for one, take it out    poll: IN while there is one, OUT while there is none
 //!   ECHO   served on either stage       PAUSE   out-of-band only       ARM   a timer puts a letter in
+//!   ECHO_NOW   out-of-band only, and not on EVL
 //! ```
 //!
 //! Reading is served in-band, too, without waiting; writing is not.
@@ -27,6 +28,9 @@ pub const ECHO: u32 = ioc::iowr::<Echo>(b'T', 32);
 pub const PAUSE: u32 = ioc::iow::<Pause>(b'T', 33);
 /// Has a timer put [`FROM_TIMER`] into the box.
 pub const ARM: u32 = ioc::iow::<Arm>(b'T', 34);
+
+/// As [`ECHO`], copied under a hard lock.
+pub const ECHO_NOW: u32 = ioc::iowr::<Echo>(b'T', 35);
 
 /// Argument of [`ECHO`].
 #[derive(

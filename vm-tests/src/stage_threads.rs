@@ -7,7 +7,7 @@ use crate::support::task::{self, PRIORITY, attach, date, schedule};
 use crate::support::{accepted, eventually, refused};
 use crate::{Guest, On, Test};
 use anyhow::{Context, Result, ensure};
-use oob_trial::files::{ECHO, FLAG, MONITOR, PATH, PAUSE, Pause, SEMAPHORE};
+use oob_trial::files::{ECHO, ECHO_NOW, FLAG, MONITOR, PATH, PAUSE, Pause, SEMAPHORE};
 use oob_trial::services::{MUTEX_KEPT, WORK_WAIT, Work};
 use oob_trial::{Hammer, STAX_DESTROY, STAX_HAMMER};
 use oobkit_abi::ctl;
@@ -44,6 +44,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "stage: a call's missing page is a stage switch, one that is there is none",
         on: On::Shim,
         run: switches,
+    },
+    Test {
+        name: "stage: a copy under a hard lock gets EFAULT where a page is missing, and is no stage switch",
+        on: On::Shim,
+        run: copies_now,
     },
     Test {
         name: "stage: a thread that becomes another program is attached no longer",
@@ -285,6 +290,34 @@ fn switches(_: &Guest) -> Result<()> {
     refused("ECHO", trial.call(ECHO, 8), Errno::FAULT)?;
     refused("ECHO", trial.call(ECHO, usize::MAX - 7), Errno::FAULT)?;
     ensure!(my_line()?.switches == first, "a bad pointer is no switch");
+    Ok(())
+}
+
+fn copies_now(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    accepted("SCHED_FIFO", schedule(libc::SCHED_FIFO, PRIORITY.into()))?;
+    accepted("ATTACH", task::try_attach()?)?;
+    let missing = Mapping::anonymous(4096, ProtFlags::READ | ProtFlags::WRITE)?;
+    let copies = || trial.call(ECHO_NOW, missing.address());
+    let first_byte = || {
+        let mut first = [0];
+        missing.read(0, &mut first);
+        first[0]
+    };
+    refused("of a page never touched", copies(), Errno::FAULT)?;
+    // What was only read is a page of zeroes, not yet one's own to write to.
+    ensure!(first_byte() == 0, "not zeroes");
+    refused("to a page never written to", copies(), Errno::FAULT)?;
+    missing.write(0, &[1]);
+    for value in 2..100 {
+        accepted("of a page that is there", copies())?;
+        ensure!(first_byte() == value, "it is not {value}");
+    }
+    refused("of nobody's", trial.call(ECHO_NOW, 8), Errno::FAULT)?;
+    let beyond = trial.call(ECHO_NOW, usize::MAX - 7);
+    refused("beyond a program's", beyond, Errno::FAULT)?;
+    let line = my_line()?;
+    ensure!(line.switches == 0, "{line:?}");
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 //! The letter box, see [`crate::files`], and the relay that each open file may have, see [`crate::relay`].
 
 use super::support::with_oob;
+#[cfg(not(oob_core_evl))]
+use crate::files::ECHO_NOW;
 use crate::files::{
     ARM, Arm, ECHO, Echo, FLAG, FROM_TIMER, INBAND, LETTER, MONITOR, OOB, PAUSE, Pause, SEMAPHORE,
 };
@@ -122,6 +124,8 @@ impl File for Files {
     fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         match command {
             ECHO => with_oob(|_| echo(argument, OOB)),
+            #[cfg(not(oob_core_evl))]
+            ECHO_NOW => with_oob(|_| self.monitor.update(|()| echo_now(argument))),
             PAUSE => {
                 let args = argument.read_oob();
                 let paused = with_oob(|oob| self.pause(oob, &args?));
@@ -195,10 +199,22 @@ impl File for Files {
 }
 
 fn echo(argument: UserPtr, stage: u32) -> Result<i32> {
-    let mut args: Echo = argument.read_oob()?;
-    args.value = args.value.wrapping_add(1);
-    args.stage = stage;
-    argument.write_oob(&args).map(|()| 0)
+    let args = argument.read_oob()?;
+    argument.write_oob(&echoed(args, stage)).map(|()| 0)
+}
+
+#[cfg(not(oob_core_evl))]
+fn echo_now(argument: UserPtr) -> Result<i32> {
+    let args = argument.read_now()?;
+    argument.write_now(&echoed(args, OOB)).map(|()| 0)
+}
+
+const fn echoed(args: Echo, stage: u32) -> Echo {
+    Echo {
+        value: args.value.wrapping_add(1),
+        stage,
+        ..args
+    }
 }
 
 impl Files {
