@@ -68,6 +68,14 @@ helper void rust_helper_set_current_state(unsigned int state)
 		set_current_state(state);
 }
 
+/* A kernel thread's long wait is no load, and no hanging task to report. */
+helper void rust_helper_set_current_uninterruptible(void)
+{
+	unsigned int state = current->flags & PF_KTHREAD ? TASK_IDLE : TASK_UNINTERRUPTIBLE;
+
+	set_current_state(state);
+}
+
 /* Whether the calling thread is a kthread that was asked to stop. */
 helper bool rust_helper_current_is_stopped(void)
 {

@@ -21,6 +21,7 @@ int rust_helper_task_effective_priority(struct task_struct *t);
 void *rust_helper_current_files(void);
 bool rust_helper_signal_pending(void);
 void rust_helper_set_current_state(unsigned int state);
+void rust_helper_set_current_uninterruptible(void);
 bool rust_helper_current_is_stopped(void);
 void rust_helper_rcu_read_lock(void);
 void rust_helper_rcu_read_unlock(void);

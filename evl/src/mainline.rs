@@ -79,7 +79,7 @@ unsafe impl Park for Tasks {
     #[inline]
     fn prepare(&self) {
         // SAFETY: task context; every path goes on to `cancel` or `sleep_until`.
-        unsafe { b::set_current_state(b::TASK_UNINTERRUPTIBLE) };
+        unsafe { b::set_current_uninterruptible() };
     }
 
     #[inline]

@@ -31,6 +31,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: as_asked,
     },
     Test {
+        name: "stage: thread: one that waits for a flag is idle: no load, and no task that hangs",
+        on: On::Shim,
+        run: idle,
+    },
+    Test {
         name: "stage: thread: no such priority, no such processor",
         on: On::Any,
         run: no_such,
@@ -124,17 +129,22 @@ fn folder() -> Result<PathBuf> {
     anyhow::bail!("there is no thread of the trial's")
 }
 
-/// Its policy and priority (proc(5): fields 41 and 40), and the processors that it may use.
-fn scheduling(folder: &Path) -> Result<(String, String, String)> {
+/// A field of its state (proc(5)), from 3 on, which comes behind the name.
+fn field(folder: &Path, n: usize) -> Result<String> {
     let stat = fs::read_to_string(folder.join("stat"))?;
     let (_, rest) = stat.rsplit_once(')').context("no name in stat")?;
-    let field = |n: usize| rest.split_whitespace().nth(n - 3).unwrap_or_default();
+    let field = rest.split_whitespace().nth(n - 3);
+    Ok(field.unwrap_or_default().to_owned())
+}
+
+/// Its policy and priority, and the processors that it may use.
+fn scheduling(folder: &Path) -> Result<(String, String, String)> {
     let status = fs::read_to_string(folder.join("status"))?;
     let mut lines = status.lines();
     let cpus = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
     Ok((
-        field(41).to_owned(),
-        field(40).to_owned(),
+        field(folder, 41)?,
+        field(folder, 40)?,
         cpus.unwrap_or_default().trim().to_owned(),
     ))
 }
@@ -163,6 +173,14 @@ fn as_asked(_: &Guest) -> Result<()> {
         is_gone()?;
     }
     Ok(())
+}
+
+fn idle(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    accepted("THREAD_START", start(&trial, usual(Place::Flag)))?;
+    let folder = folder()?;
+    eventually("its state is I", AT_ONCE, || Ok(field(&folder, 3)? == "I"))?;
+    stop(&trial).map(drop)
 }
 
 fn no_such(_: &Guest) -> Result<()> {
