@@ -772,6 +772,11 @@ helper void rust_helper_evl_leave_oob_for_signal(void)
 		evl_switch_inband(EVL_HMDIAG_SIGDEMOTE);
 }
 
+helper bool rust_helper_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
 helper void rust_helper_evl_init_flag(struct evl_flag *flag)
 {
 	evl_init_flag(flag);

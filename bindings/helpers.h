@@ -188,6 +188,7 @@ bool rust_helper_evl_enter_oob(void);
 int rust_helper_evl_current_priority(void);
 void rust_helper_evl_leave_oob(void);
 void rust_helper_evl_leave_oob_for_signal(void);
+bool rust_helper_fatal_signal_pending(void);
 void rust_helper_evl_init_flag(struct evl_flag *flag);
 void rust_helper_evl_destroy_flag(struct evl_flag *flag);
 void rust_helper_evl_raise_flag(struct evl_flag *flag);

@@ -14,7 +14,7 @@
 //!
 //! A signal takes a thread in-band from whatever it waits for, and keeps it there until it is back in user space. What
 //! it was doing for its device must not end half done, so it waits on in-band, polling: late, but not longer than to
-//! its deadline.
+//! its deadline; where it has none, until it is killed.
 
 mod mutex;
 mod thread;
@@ -118,6 +118,11 @@ impl TaskFlag {
             }
             if over {
                 return Err(WaitError::TimedOut);
+            }
+            // What has no deadline would poll for ever.
+            // SAFETY: task context.
+            if deadline == Instant::NEVER && unsafe { b::fatal_signal_pending() } {
+                return Err(WaitError::Interrupted);
             }
             // SAFETY: a signal has brought this thread in-band, in a call, where nothing is held.
             sleep_us(&unsafe { Inband::assume() }, 50, 100);

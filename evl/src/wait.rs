@@ -36,7 +36,8 @@ pub trait Flag {
     ///
     /// [`WaitError::TimedOut`] once `deadline` has passed and the event is not latched. An event that is latched wins
     /// over a deadline that has passed. Signals do not end the wait, but a request that the thread stop does, with
-    /// [`WaitError::Interrupted`]. [`WaitError::Closed`], at once, where another thread waits.
+    /// [`WaitError::Interrupted`], and so does a kill on EVL where there is no deadline. [`WaitError::Closed`], at once, where
+    /// another thread waits.
     fn wait_until(&self, oob: &Oob<'_>, deadline: Instant) -> Result<(), WaitError>;
 }
 
