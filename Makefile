@@ -49,7 +49,7 @@ modules: check
 	@mkdir -p $(out)
 	@$(foreach n,$(NAMES),ln -sfn $(top)/$(src_$n)/module.c $(out)/$(n)_module.c; \
 		ln -sfn $(top)/bindings/helpers.c $(out)/$(n)_helpers.c;)
-	@ln -sfn $(top)/trial/peers.c $(out)/oob_trial_peers.c
+	@$(foreach n,lines peers,ln -sfn $(top)/trial/$(n).c $(out)/oob_trial_$(n).c;)
 	@ln -sfn $(top)/Kbuild $(out)/Kbuild
 	@ln -sfn $(abspath $(LAYOUT)) $(out)/layout.c
 	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) \

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/version.h>
 #include <linux/cache.h>
-#include <linux/parport.h>
 #include <linux/sched/mm.h>
 #include <linux/timex.h>
 #include "kernel.h"
@@ -630,48 +629,6 @@ helper int rust_helper_request_irq(unsigned int irq, irq_handler_t handler, unsi
 				   void *dev)
 {
 	return request_irq(irq, handler, flags, name, dev);
-}
-
-/*
- * A line that no hardware drives: generic_handle_irq(), in hard interrupt context, does. Dovetail's pipeline has no such way
- * in for modules.
- */
-helper int rust_helper_soft_irq_line(void)
-{
-#ifdef CONFIG_IRQ_PIPELINE
-	return -EOPNOTSUPP;
-#else
-	int irq = irq_alloc_desc(NUMA_NO_NODE);
-
-	if (irq >= 0) {
-		irq_set_chip_and_handler(irq, &dummy_irq_chip, handle_simple_irq);
-		irq_clear_status_flags(irq, IRQ_NOREQUEST);
-	}
-	return irq;
-#endif
-}
-
-helper void rust_helper_free_soft_irq_line(unsigned int irq)
-{
-	irq_free_desc(irq);
-}
-
-/*
- * Has QEMU's printer port interrupt once: it does so at a write to its control register that finds the interrupt enabled.
- * Reading the status ends the level.
- */
-helper int rust_helper_printer_interrupt(unsigned short port)
-{
-#ifdef CONFIG_X86
-	const u8 enable = 0x10, control = PARPORT_CONTROL_INIT | PARPORT_CONTROL_SELECT;
-
-	outb(control | enable, port + 2);
-	outb(control, port + 2);
-	inb(port + 1);
-	return 0;
-#else
-	return -EOPNOTSUPP;
-#endif
 }
 
 helper int rust_helper_clk_prepare_enable(struct clk *clk)

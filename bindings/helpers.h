@@ -166,9 +166,6 @@ void *rust_helper_dev_get_platdata(struct device *dev);
 struct platform_device *rust_helper_platform_device_register(const char *name, int id, const void *data, size_t size,
 							     u64 dma_mask);
 int rust_helper_request_irq(unsigned int irq, irq_handler_t handler, unsigned long flags, const char *name, void *dev);
-int rust_helper_soft_irq_line(void);
-void rust_helper_free_soft_irq_line(unsigned int irq);
-int rust_helper_printer_interrupt(unsigned short port);
 int rust_helper_clk_prepare_enable(struct clk *clk);
 void rust_helper_clk_disable_unprepare(struct clk *clk);
 

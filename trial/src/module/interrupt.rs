@@ -9,7 +9,7 @@
 
 use super::support::{Cell, Idle};
 use crate::services::{INTERRUPT, Interrupts};
-use core::ffi::c_uint;
+use core::ffi::{c_int, c_uint, c_ushort};
 use core::sync::atomic::{AtomicBool, Ordering};
 use evl::irq::{Handled, Handler};
 use evl::kcore::{Interrupt, Monotonic};
@@ -21,6 +21,13 @@ use kernel::error::{Result, code, to_result};
 use kernel::task;
 use kernel::time::{HardTimer, TimerHandler};
 use kernel::uaccess::UserPtr;
+
+// `trial/lines.c`.
+unsafe extern "C" {
+    fn oobkit_soft_irq_line() -> c_int;
+    fn oobkit_free_soft_irq_line(line: c_uint);
+    fn oobkit_printer_interrupt(port: c_ushort) -> c_int;
+}
 
 /// What is seen of a line.
 #[derive(Default)]
@@ -62,7 +69,7 @@ struct OwnLine(c_uint);
 impl OwnLine {
     fn new(_inband: &Inband<'_>) -> Result<Self> {
         // SAFETY: in-band, by the token.
-        let line = to_result(unsafe { b::soft_irq_line() })?;
+        let line = to_result(unsafe { oobkit_soft_irq_line() })?;
         Ok(Self(u32::try_from(line)?))
     }
 }
@@ -70,7 +77,7 @@ impl OwnLine {
 impl Drop for OwnLine {
     fn drop(&mut self) {
         // SAFETY: made in `new`; nobody has requested it any more.
-        unsafe { b::free_soft_irq_line(self.0) };
+        unsafe { oobkit_free_soft_irq_line(self.0) };
     }
 }
 
@@ -117,7 +124,7 @@ fn play(inband: &Inband<'_>, line: c_uint, is_own: bool, args: Interrupts) -> Re
         match is_own {
             true => controller.start(Monotonic.now().after(Ns(100_000)).0, 0),
             // SAFETY: a port whose line, requested above, no driver has.
-            false => to_result(unsafe { b::printer_interrupt(port) }).map(drop)?,
+            false => to_result(unsafe { oobkit_printer_interrupt(port) }).map(drop)?,
         }
         seen.handled.reaches(inband, n)?;
         if args.says == 2 {
