@@ -30,9 +30,11 @@ use crate::mainline::Tasks as Seat;
 pub use crate::mainline::{
     Monitor, Mutex, MutexGuard, Running, Semaphore, TaskFlag, Tasks, Thread, with_oob,
 };
-use crate::monitor::Guarded;
-use crate::stage::Inband;
+use crate::monitor::{Guarded, Line};
+use crate::record::Wait;
+use crate::stage::{Inband, MayWait};
 use crate::time::{Clock, Instant, Ns, Timer};
+use crate::wait::WaitError;
 use core::ffi::CStr;
 use kernel::error::Result;
 use kernel::io::{IoMem, dma_observe, dma_publish};
@@ -53,6 +55,23 @@ static NAME: &CStr = c"oob monitor";
 /// `ENOMEM`.
 pub fn guarded<T>(inband: &Inband<'_>, value: T) -> Result<RawSpinLock<Guarded<T>>> {
     RawSpinLock::new(inband, Guarded::new(value), NAME, &CLASS)
+}
+
+impl Line for Monitor<()> {
+    fn wait(
+        &self,
+        what: Wait,
+        stage: &impl MayWait,
+        deadline: Instant,
+        ready: impl Fn() -> bool,
+    ) -> core::result::Result<(), WaitError> {
+        let ready = |(): &mut ()| ready().then_some(());
+        self.wait_for(what, stage, &Tasks, deadline, ready)
+    }
+
+    fn wake_all(&self) {
+        self.update_and_wake_all(&Tasks, |()| ());
+    }
 }
 
 /// `CLOCK_MONOTONIC`.

@@ -91,6 +91,25 @@ pub unsafe trait HardLock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R;
 }
 
+/// A line of threads that wait for something outside of it: a core's monitor with nothing in it.
+pub trait Line {
+    /// Waits until `ready`, which takes no lock; the thread's record shows `what`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Monitor::wait_until`].
+    fn wait(
+        &self,
+        what: Wait,
+        stage: &impl MayWait,
+        deadline: Instant,
+        ready: impl Fn() -> bool,
+    ) -> Result<(), WaitError>;
+
+    /// Has all who wait look again, in any context.
+    fn wake_all(&self);
+}
+
 struct Waiter {
     thread: usize,
     priority: i32,

@@ -81,7 +81,6 @@ inband_only! {
     new_interrupt: |stage| kcore::Interrupt::new(stage, 0, c"", Nothing); //~ E0308
     new_relay: |stage, file: file::OpenFile| kcore::Relay::new(stage, file, 1, 64); //~ E0308
     flush_relay: |stage, relay: &kcore::Relay| relay.flush(stage); //~ E0308
-    new_stage_lock: |stage| stax::Lines::new(stage); //~ E0308
 
     // In-band's own locks and waits.
     new_spinlock: |stage| sync::RawSpinLock::new(stage, 0_u32, c"", &CLASS); //~ E0308

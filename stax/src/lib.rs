@@ -11,7 +11,9 @@
 //!      gate.rs      queue.rs           what every transition is: pure, and run by the search in tests/search
 //!        '--- lock.rs ---'             the words in memory, the order of accesses, the guard
 //!                |
-//!            backend.rs                how a stage sleeps and is woken: supplied by the core
+//!            backend.rs                how a stage sleeps and is woken
+//!                |
+//!             lines.rs                 both sleep in lines of whichever core
 //! ```
 //!
 //! Rules:
@@ -148,7 +150,6 @@
 
 pub mod backend;
 pub mod gate;
-#[cfg(target_os = "none")]
 mod lines;
 mod lock;
 pub mod queue;
@@ -156,7 +157,6 @@ pub mod stage;
 mod sync;
 
 pub use backend::{Backend, End, Sleep, spin};
-#[cfg(target_os = "none")]
 pub use lines::Lines;
 pub use lock::{Guard, LockError, NestError, Stax, TryLockError};
 pub use stage::{Atomic, Side, Stage};

@@ -1,43 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The lock in a kernel module: the threads of each stage sleep in a line of their own, and who cannot sleep spins.
+//! The lock where both stages sleep: the threads of each in a line of their own. Who cannot sleep spins.
 
 use crate::backend::{Backend, End, Sleep, spin};
 use crate::queue::Queue;
 use crate::stage::{Atomic, Side, Stage};
-use evl::kcore::{Monitor, Monotonic, Tasks, guarded};
-use evl::monitor::HardLock;
+use evl::monitor::{HardLock, Line};
 use evl::record::Wait;
-use evl::stage::{Inband, MayWait};
-use evl::time::Instant;
+use evl::stage::MayWait;
+use evl::time::{Clock, Instant};
 use evl::wait::WaitError;
-use kernel::error::Result;
-use kernel::sync::{LockClass, RawSpinLock};
 
-/// For [`crate::Stax::new`] in a kernel module.
-pub struct Lines {
-    queue: RawSpinLock<Queue>,
-    oob: Monitor<()>,
-    inband: Monitor<()>,
+/// For [`crate::Stax::new`] on any core, of what that core has: a hard lock, two lines, its clock.
+pub struct Lines<Q, L, C> {
+    queue: Q,
+    oob: L,
+    inband: L,
+    clock: C,
 }
 
-static CLASS: LockClass = LockClass::new();
-
-impl Lines {
-    /// Allocates.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub fn new(inband: &Inband<'_>) -> Result<Self> {
-        Ok(Self {
-            queue: RawSpinLock::new(inband, Queue::new(), c"stax queue", &CLASS)?,
-            oob: Monitor::new(guarded(inband, ())?),
-            inband: Monitor::new(guarded(inband, ())?),
-        })
+impl<Q: HardLock<Queue>, L: Line, C: Clock> Lines<Q, L, C> {
+    /// `queue` holds a new [`Queue`].
+    pub const fn new(queue: Q, oob: L, inband: L, clock: C) -> Self {
+        Self {
+            queue,
+            oob,
+            inband,
+            clock,
+        }
     }
 
-    const fn line(&self, side: Side) -> &Monitor<()> {
+    const fn line(&self, side: Side) -> &L {
         match side {
             Side::Oob => &self.oob,
             Side::Inband => &self.inband,
@@ -45,21 +38,20 @@ impl Lines {
     }
 }
 
-impl Backend for Lines {
+impl<Q: HardLock<Queue>, L: Line, C: Clock> Backend for Lines<Q, L, C> {
     fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
         self.queue.with(f)
     }
 
     fn wake_all(&self, side: Side) {
-        self.line(side).update_and_wake_all(&Tasks, |()| ());
+        self.line(side).wake_all();
     }
 }
 
-impl<S: Stage + MayWait> Sleep<S> for Lines {
+impl<S: Stage + MayWait, Q: HardLock<Queue>, L: Line, C: Clock> Sleep<S> for Lines<Q, L, C> {
     fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End {
         let line = self.line(S::SIDE);
-        let ready = |(): &mut ()| ready().then_some(());
-        match line.wait_for(Wait::StageLock, stage, &Tasks, deadline, ready) {
+        match line.wait(Wait::StageLock, stage, deadline, ready) {
             Ok(()) | Err(WaitError::Closed) => End::Woken,
             Err(WaitError::TimedOut) => End::TimedOut,
             Err(WaitError::Interrupted) => End::Interrupted,
@@ -67,8 +59,8 @@ impl<S: Stage + MayWait> Sleep<S> for Lines {
     }
 }
 
-impl Sleep<Atomic<'_>> for Lines {
+impl<Q: HardLock<Queue>, L: Line, C: Clock> Sleep<Atomic<'_>> for Lines<Q, L, C> {
     fn sleep(&self, _: &Atomic<'_>, deadline: Instant, ready: impl Fn() -> bool) -> End {
-        spin(&Monotonic, deadline, ready)
+        spin(&self.clock, deadline, ready)
     }
 }

@@ -5,64 +5,59 @@
 #![cfg(not(loom))]
 
 use evl::host::{Host, HostLock, Interference, Monitor, Running, Task, Thread, explore};
-use evl::monitor::HardLock;
+use evl::monitor::Line;
+use evl::record::Wait;
 use evl::stage::{MayWait, Oob};
 use evl::time::{Clock, Instant, Ns};
 use evl::wait::WaitError;
 use stax::queue::Queue;
-use stax::{Backend, End, LockError, Side, Sleep, Stage, Stax};
+use stax::{Backend, LockError, Side, Stage, Stax};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Both stages sleep, as in a kernel: a line each, under hard locks.
-struct Lines {
+/// A line of the host core's.
+struct HostLine {
     host: Host,
-    queue: HostLock<Queue>,
-    lines: [Monitor<()>; 2],
+    monitor: Monitor<()>,
     /// Or a thread goes to sleep on a look that it had before it was in line.
     looks_in_line: bool,
 }
 
-impl Lines {
-    fn new(host: &Host) -> Self {
-        Self {
-            host: host.clone(),
-            queue: HostLock::new(host, Queue::new()),
-            lines: [
-                host.monitor(&host.inband(), ()),
-                host.monitor(&host.inband(), ()),
-            ],
-            looks_in_line: true,
-        }
-    }
-}
-
-impl Backend for Lines {
-    fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
-        self.queue.with(f)
-    }
-
-    fn wake_all(&self, side: Side) {
-        self.lines[side as usize].update_and_wake_all(&self.host, |()| ());
-    }
-}
-
-impl<S: Stage + MayWait> Sleep<S> for Lines {
-    fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End {
+impl Line for HostLine {
+    fn wait(
+        &self,
+        what: Wait,
+        stage: &impl MayWait,
+        deadline: Instant,
+        ready: impl Fn() -> bool,
+    ) -> Result<(), WaitError> {
         let mut looks = 0;
-        let line = &self.lines[S::SIDE as usize];
-        let end = line.wait_until(stage, &self.host, deadline, |()| {
+        let ready = |(): &mut ()| {
             looks += 1;
             // The monitor looks once before it lines up, then in line, then after each wake-up.
             let is_told = self.looks_in_line || looks != 2;
             (is_told && ready()).then_some(())
-        });
-        match end {
-            Ok(()) | Err(WaitError::Closed) => End::Woken,
-            Err(WaitError::TimedOut) => End::TimedOut,
-            Err(WaitError::Interrupted) => End::Interrupted,
-        }
+        };
+        self.monitor
+            .wait_for(what, stage, &self.host, deadline, ready)
     }
+
+    fn wake_all(&self) {
+        self.monitor.update_and_wake_all(&self.host, |()| ());
+    }
+}
+
+/// As in a kernel.
+type Lines = stax::Lines<HostLock<Queue>, HostLine, Host>;
+
+fn lines(host: &Host, looks_in_line: bool) -> Lines {
+    let line = || HostLine {
+        host: host.clone(),
+        monitor: host.monitor(&host.inband(), ()),
+        looks_in_line,
+    };
+    let queue = HostLock::new(host, Queue::new());
+    Lines::new(queue, line(), line(), host.clone())
 }
 
 const END: Instant = Instant(1_000_000_000);
@@ -175,7 +170,7 @@ fn storms(processors: usize, destroy: bool) -> Rc<Inside> {
     explore(0..1_000, |host| {
         host.set_processors(processors);
         host.disturb(NOISY);
-        let rig = storm(host, Lines::new(host), &total);
+        let rig = storm(host, lines(host, true), &total);
         if destroy {
             let (rig, date) = (rig.clone(), Instant(1_000 + host.random(2_000)));
             let body = move |oob: &Oob<'_>, me: &Running<'_>| {
@@ -220,7 +215,7 @@ fn a_waiter_waits_for_those_inside_and_for_nobody_who_comes_later() {
     const SECTION: Ns = Ns(1_000);
     let longest = Cell::new(Ns(0));
     explore(0..500, |host| {
-        let stax = Rc::new(Stax::new((), Lines::new(host)));
+        let stax = Rc::new(Stax::new((), lines(host, true)));
         for _ in 0..3 {
             let (host_, stax) = (host.clone(), stax.clone());
             Task::run(host, &host.inband(), c"in-band", move |inband, _| {
@@ -253,11 +248,7 @@ fn a_backend_that_loses_wake_ups_is_found_within_a_thousand_seeds() {
         let host = Host::seeded(*seed);
         host.set_processors(2);
         host.disturb(NOISY);
-        let backend = Lines {
-            looks_in_line: false,
-            ..Lines::new(&host)
-        };
-        storm(&host, backend, &Rc::default());
+        storm(&host, lines(&host, false), &Rc::default());
         host.finish(END).is_err()
     };
     let found = (0..1_000).find(is_stuck);

@@ -2,7 +2,7 @@
 
 //! The stage lock: threads of both stages enter and leave at random, and count who is inside.
 
-use super::support::with_oob;
+use super::support::{Lines, lines, with_oob};
 use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_SPIN, STAX_TOTAL, Total};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use evl::kcore::{Monitor, Monotonic, Tasks, guarded};
@@ -14,7 +14,7 @@ use kernel::sync::{LockClass, RawSpinLock};
 use kernel::task;
 use kernel::uaccess::UserPtr;
 use stax::queue::Queue;
-use stax::{Atomic, Backend, End, Guard, Lines, LockError, Side, Sleep, Stage, Stax, TryLockError};
+use stax::{Atomic, Backend, End, Guard, LockError, Side, Sleep, Stage, Stax, TryLockError};
 
 type Lock = Stax<KArc<Inside>, Lossy>;
 
@@ -111,7 +111,7 @@ impl Trial {
             lock: Stax::new(
                 inside.clone(),
                 Lossy {
-                    lines: Lines::new(inband)?,
+                    lines: lines(inband)?,
                     loses: AtomicBool::new(false),
                 },
             ),

@@ -10,7 +10,9 @@ use evl::stage::{Inband, MayWait, Oob};
 use evl::time::{Clock, Instant, Ns};
 use evl::wait::WaitError;
 use kernel::error::{Error, Result, code};
+use kernel::sync::{LockClass, RawSpinLock};
 use kernel::time::sleep_us;
+use stax::queue::Queue;
 
 /// No scene takes longer where all is well.
 const PATIENCE: Ns = Ns(20_000_000_000);
@@ -65,6 +67,19 @@ impl Cell {
         }
         Ok(())
     }
+}
+
+/// What a stage lock is made of in a kernel.
+pub(super) type Lines = stax::Lines<RawSpinLock<Queue>, Monitor<()>, Monotonic>;
+
+static QUEUE: LockClass = LockClass::new();
+
+/// Allocates.
+pub(super) fn lines(inband: &Inband<'_>) -> Result<Lines> {
+    let queue = RawSpinLock::new(inband, Queue::new(), c"stax queue", &QUEUE)?;
+    let oob = Monitor::new(guarded(inband, ())?);
+    let inband = Monitor::new(guarded(inband, ())?);
+    Ok(Lines::new(queue, oob, inband, Monotonic))
 }
 
 /// Calls `f` with the token of a system call whose thread is of the out-of-band stage.

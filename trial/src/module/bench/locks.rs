@@ -12,6 +12,7 @@
 use super::Timed;
 use super::peers::Peers;
 use crate::bench as abi;
+use crate::module::support::{Lines, lines};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use evl::kcore::{Monitor, Tasks, guarded};
@@ -20,7 +21,7 @@ use evl::time::Instant;
 use kernel::bindings;
 use kernel::error::{Result, code};
 use kernel::time::cycles;
-use stax::{Lines, LockError, Sleep, Stage, Stax};
+use stax::{LockError, Sleep, Stage, Stax};
 
 pub(super) struct Locks {
     stax: Stax<u32, Lines>,
@@ -31,7 +32,7 @@ pub(super) struct Locks {
 impl Locks {
     pub(super) fn new(inband: &Inband<'_>) -> Result<Self> {
         Ok(Self {
-            stax: Stax::new(0, Lines::new(inband)?),
+            stax: Stax::new(0, lines(inband)?),
             is_turn: Monitor::new(guarded(inband, false)?),
             stamp: AtomicU64::new(0),
         })
