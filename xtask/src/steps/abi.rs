@@ -20,7 +20,7 @@ use crate::{kit, paths};
 const KERNEL: &str = "6.12-amd64";
 
 /// A file of the declarations, what to replace in it and by what, and what the error must name.
-const SPOILT: [[&str; 4]; 4] = [
+const SPOILT: [[&str; 4]; 5] = [
     // Seen by C.
     [
         "include/evl/timer.h",
@@ -34,6 +34,13 @@ const SPOILT: [[&str; 4]; 4] = [
         "int evl_open_file(struct evl_file *efilp, struct file *filp);",
         "int evl_open_file(struct evl_file *efilp, struct file *filp, int flags);",
         "E0061",
+    ],
+    // Seen at the higher level only.
+    [
+        "include/linux/interrupt.h",
+        "#define IRQF_OOB 0x00200000",
+        "#define IRQF_OUT_OF_BAND 0x00200000",
+        "level 37: error[E0425]: cannot find value `IRQF_OOB`",
     ],
     [
         "file_operations",
