@@ -6,10 +6,10 @@
 //! RUSTFLAGS="--cfg loom" cargo test -p stax --release --test model
 //! ```
 //!
-//! With 1 + 1 and 2 + 1 threads, 1 + 1 and one that destroys, 1 + 1 and one that tries: every interleaving. With 2 + 1
-//! threads that nest, have deadlines or get signals: up to 3 preemptions; that spin, or beside one that destroys: up to 2; those with
-//! deadlines and those that spin also without a bound, where ignored tests are run. With 2 + 2: up to 2, or 1 where one nests and one
-//! has a deadline. What is checked everywhere: loom finds two stages at one cell at once, a stage that does not see what the other
+//! Every interleaving: 1 + 1 threads; 2 + 1 that lock; 1 + 1 and one that tries or destroys; 2 + 1 of which one is inside and
+//! destroys; 1 + 1, one of them inside and nesting, and one that tries. With a bound on preemptions: 2 + 1 that nest (4), have
+//! deadlines or get signals (3), spin or stand beside one that destroys (2); of those all but the first and the last also without,
+//! where ignored tests are run; 2 + 2 (2, or 1 where one nests and one has a deadline). What is checked everywhere: loom finds two stages at one cell at once, a stage that does not see what the other
 //! wrote before it, and threads that sleep for ever. A deadline that has passed stands for one that passes at any moment; which
 //! moment, loom tries out. A signal is a deadline by another name here.
 #![cfg(loom)]
@@ -143,24 +143,34 @@ enum Job {
     /// Tries once.
     Try,
     Destroy,
+    /// Is inside before the others begin: nests, leaves twice.
+    NestInside,
+    /// Is inside before the others begin: destroys, leaves.
+    DestroyInside,
 }
 
-use Job::{Destroy, Nest, Once, Spin, Try, Twice};
+use Job::{Destroy, DestroyInside, Nest, NestInside, Once, Spin, Try, Twice};
 
 fn lock<S: Stage>(
     lock: &Lock,
     stage: &S,
     job: Job,
     touch: impl Fn(&Shared),
+    begin: impl FnOnce(),
 ) -> Result<u32, LockError>
 where
     Threads: Sleep<S>,
 {
+    let inside = match job {
+        NestInside | DestroyInside => Some(lock.lock(stage)?),
+        _ => None,
+    };
+    begin();
     let once = |deadline| lock.lock_until(stage, deadline).map(|guard| touch(&guard));
     match job {
         Once(deadline) => once(deadline)?,
-        Nest => {
-            let outer = lock.lock(stage)?;
+        Nest | NestInside => {
+            let outer = inside.map_or_else(|| lock.lock(stage), Ok)?;
             let inner = outer.nest().unwrap();
             touch(&outer);
             drop(outer);
@@ -181,6 +191,10 @@ where
             }
         },
         Spin => once(NEVER)?,
+        DestroyInside => {
+            lock.destroy();
+            inside.iter().for_each(|guard| touch(guard));
+        }
         Destroy => {
             lock.destroy();
             return Ok(0);
@@ -189,7 +203,13 @@ where
     Ok(1)
 }
 
-fn play(stax: &Lock, job: Job, me: usize, oobs: usize) -> Result<u32, LockError> {
+fn play(
+    stax: &Lock,
+    job: Job,
+    me: usize,
+    oobs: usize,
+    begin: impl FnOnce(),
+) -> Result<u32, LockError> {
     let (ours, theirs) = [0, 1, 2, 3].split_at(oobs);
     // SAFETY: a model's thread blocks nothing else.
     let oob = unsafe { Oob::assume() };
@@ -198,15 +218,16 @@ fn play(stax: &Lock, job: Job, me: usize, oobs: usize) -> Result<u32, LockError>
     // SAFETY: as above, and it keeps no other from running.
     let atomic = unsafe { Atomic::assume() };
     if me < oobs {
-        lock(stax, &oob, job, |shared| shared.touch(me, theirs))
+        lock(stax, &oob, job, |shared| shared.touch(me, theirs), begin)
     } else if matches!(job, Spin) {
-        lock(stax, &atomic, job, |shared| shared.touch(me, ours))
+        lock(stax, &atomic, job, |shared| shared.touch(me, ours), begin)
     } else {
-        lock(stax, &inband, job, |shared| shared.touch(me, ours))
+        lock(stax, &inband, job, |shared| shared.touch(me, ours), begin)
     }
 }
 
-/// Runs the jobs side by side, the last one in the model's own thread; every section that was entered has counted.
+/// Runs the jobs side by side, the last one, which may begin inside, in the model's own thread; every section that was
+/// entered has counted.
 fn check(preemptions: Option<usize>, oob: &'static [Job], inband: &'static [Job]) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
@@ -223,21 +244,21 @@ fn check(preemptions: Option<usize>, oob: &'static [Job], inband: &'static [Job]
         let stax = Arc::new(Stax::new(shared.clone(), threads));
         let mut jobs: Vec<_> = oob.iter().chain(inband).copied().enumerate().collect();
         let (me, mine) = jobs.pop().unwrap();
-        let others: Vec<_> = jobs
-            .into_iter()
-            .map(|(me, job)| {
+        let mut others = Vec::new();
+        let begin = || {
+            others.extend(jobs.into_iter().map(|(me, job)| {
                 let stax = stax.clone();
-                thread::spawn(move || play(&stax, job, me, oob.len()))
-            })
-            .collect();
-        let mut results = vec![play(&stax, mine, me, oob.len())];
+                thread::spawn(move || play(&stax, job, me, oob.len(), || ()))
+            }));
+        };
+        let mut results = vec![play(&stax, mine, me, oob.len(), begin)];
         results.extend(others.into_iter().map(|other| other.join().unwrap()));
         let sections: u32 = results.iter().flatten().sum();
         assert_eq!(shared.sum(), sections, "{results:?}");
         assert_eq!(stax.backend().with_queue(|queue| *queue), Queue::new());
         // Nobody is inside, or both could not enter one after the other.
         let all = || oob.iter().chain(inband);
-        let destroyed = all().any(|job| matches!(job, Destroy));
+        let destroyed = all().any(|job| matches!(job, Destroy | DestroyInside));
         let limited = all().any(|job| matches!(job, Once(PAST)));
         let signalled = all().any(|job| matches!(job, Once(SIGNAL)));
         for result in results {
@@ -252,8 +273,8 @@ fn check(preemptions: Option<usize>, oob: &'static [Job], inband: &'static [Job]
         }
         for side in [Side::Oob, Side::Inband] {
             let entered = match side {
-                Side::Oob => play(&stax, Try, 0, 1),
-                Side::Inband => play(&stax, Try, 1, 1),
+                Side::Oob => play(&stax, Try, 0, 1, || ()),
+                Side::Inband => play(&stax, Try, 1, 1, || ()),
             };
             assert!(destroyed || entered == Ok(1), "{side:?}: {entered:?}");
         }
@@ -324,7 +345,15 @@ fn one_and_two() {
 
 #[test]
 fn two_and_one_nested() {
-    check(Some(3), &[Nest, Once(NEVER)], &[Once(NEVER)]);
+    check(Some(4), &[Nest, Once(NEVER)], &[Once(NEVER)]);
+    check(Some(4), BOTH, &[NestInside]);
+    check(None, &[Once(NEVER), Try], &[NestInside]);
+}
+
+#[test]
+#[ignore = "takes two minutes"]
+fn one_and_two_nested_one_of_them_trying_in_full() {
+    check(None, &[Once(NEVER)], &[Try, NestInside]);
 }
 
 #[test]
@@ -353,12 +382,21 @@ fn two_and_one_with_deadlines_in_full() {
 
 #[test]
 #[ignore = "takes four minutes"]
+fn two_and_one_with_signals_in_full() {
+    check(None, &[Once(NEVER), Once(SIGNAL)], &[Once(NEVER)]);
+    check(None, BOTH, &[Once(SIGNAL)]);
+}
+
+#[test]
+#[ignore = "takes four minutes"]
 fn two_and_one_spinning_in_full() {
     check(None, BOTH, &[Spin]);
 }
 
 #[test]
 fn two_and_one_and_destroy() {
+    check(None, BOTH, &[DestroyInside]);
+    check(None, &[Once(NEVER)], &[Once(NEVER), DestroyInside]);
     check(Some(2), BOTH, &[Once(NEVER), Destroy]);
 }
 
