@@ -12,24 +12,27 @@ use crate::vm::Job;
 use crate::vm::machine::Name;
 use crate::{kit, paths};
 
-/// Where the list of VM tests runs.
-const GUESTS: &[(Name, &str)] = &[
-    (Name::X86_64, "6.12-rt-amd64"),
-    (Name::X86_64, "6.12-amd64"),
-    (Name::X86_64, "6.1-rt-amd64"),
-    (Name::Raspi3b, "6.12-rt-arm64"),
-    (Name::Raspi3bOverlay, "6.12-rt-arm64"),
-    (Name::Imx8mp, "6.12-rt-arm64"),
-    (Name::X86_64, "debug-amd64"),
+/// A machine, its kernel, and more words for that one's command line.
+type Guest = (Name, &'static str, &'static [&'static str]);
+
+/// Where the list of VM tests runs. Debian's kernel without PREEMPT_RT preempts itself everywhere only where it is told to.
+const GUESTS: &[Guest] = &[
+    (Name::X86_64, "6.12-rt-amd64", &[]),
+    (Name::X86_64, "6.12-amd64", &["preempt=full"]),
+    (Name::X86_64, "6.1-rt-amd64", &[]),
+    (Name::Raspi3b, "6.12-rt-arm64", &[]),
+    (Name::Raspi3bOverlay, "6.12-rt-arm64", &[]),
+    (Name::Imx8mp, "6.12-rt-arm64", &[]),
+    (Name::X86_64, "debug-amd64", &[]),
 ];
 
 /// Where it also runs when every count is in full.
-const LONG_GUESTS: &[(Name, &str)] = &[(Name::Raspi3b, "debug-arm64")];
+const LONG_GUESTS: &[Guest] = &[(Name::Raspi3b, "debug-arm64", &[])];
 
 /// What modules are also built for when every count is in full, since any 6.1 or 6.12 headers package shall do; nothing runs there.
 const LONG_BUILDS: &[&str] = &["6.12-arm64", "6.1-rt-arm64", "6.1-amd64"];
 
-fn guests(long: bool) -> impl Iterator<Item = &'static (Name, &'static str)> {
+fn guests(long: bool) -> impl Iterator<Item = &'static Guest> {
     let more: &[_] = if long { LONG_GUESTS } else { &[] };
     GUESTS.iter().chain(more)
 }
@@ -37,7 +40,7 @@ fn guests(long: bool) -> impl Iterator<Item = &'static (Name, &'static str)> {
 /// The kernels that those guests run, and those that are only built for.
 pub(super) fn kernels(long: bool) -> impl Iterator<Item = &'static Kernel> {
     let used = move |kernel: &&Kernel| {
-        guests(long).any(|(_, name)| kernel.name == *name)
+        guests(long).any(|(_, name, _)| kernel.name == *name)
             || long && LONG_BUILDS.contains(&kernel.name)
     };
     KERNELS.iter().filter(used)
@@ -97,10 +100,11 @@ pub(super) fn lint() -> Result<Count> {
 /// The list of VM tests, in each guest: one at a time, since several of the promises are about time, and a guest that shares
 /// its processors with another one sees that.
 pub(super) fn run_all(report: &mut Report, long: bool) {
-    for (machine, kernel) in guests(long) {
-        let name = format!("{} {kernel}", machine.machine().name);
+    for guest in guests(long) {
+        let (machine, kernel, append) = guest;
+        let name = [&[machine.machine().name, kernel], *append].concat().join(" ");
         let mut text = Vec::new();
-        report.step(&name, || vm_tests(*machine, kernel, long, &mut text));
+        report.step(&name, || vm_tests(guest, long, &mut text));
         let text = String::from_utf8_lossy(&text);
         println!("{text}");
         let failed = text.lines().filter(|line| line.starts_with("FAIL "));
@@ -110,12 +114,14 @@ pub(super) fn run_all(report: &mut Report, long: bool) {
     }
 }
 
-fn vm_tests(machine: Name, kernel: &str, long: bool, text: &mut Vec<u8>) -> Result<Count> {
+fn vm_tests(guest: &Guest, long: bool, text: &mut Vec<u8>) -> Result<Count> {
+    let (machine, kernel, append) = guest;
     let mut command = vec!["vm-tests".to_owned()];
     if long {
         command.push("--long".to_owned());
     }
     let mut job = Job::new(machine.machine(), Some(kernel), command)?;
+    job.append = append.iter().copied().map(str::to_owned).collect();
     job.timeout = Duration::from_secs(if long { 7200 } else { 2700 });
     job.results = paths::target()
         .join("vm/test")
