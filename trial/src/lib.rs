@@ -7,7 +7,7 @@
 //!     STAX_HAMMER   the calling thread, of whichever stage, enters and leaves at random until a date
 //!     STAX_DESTROY  ends the lock
 //!     STAX_TOTAL    what was counted inside
-//!     STAX_LOSE     wakes nobody where it should, once: so that a test sees that it would see that
+//!     STAX_LOSE     wakes nobody where it should, so many times: so that a test sees that it would see that
 //!     write         plants a defect, for the debug kernel to see: module/plants.rs
 //!   open /dev/oob/trial-files --> files.rs
 //!     services.rs   one scene for each promise of the stage's other services
@@ -36,8 +36,8 @@ pub const STAX_DESTROY: u32 = ioc::io(b'T', 2);
 /// Tells what was counted.
 pub const STAX_TOTAL: u32 = ioc::ior::<Total>(b'T', 3);
 
-/// Has the next wake-up of the lock's not happen, whoever it is for.
-pub const STAX_LOSE: u32 = ioc::io(b'T', 4);
+/// Has as many of the lock's next wake-ups not happen, whoever they are for.
+pub const STAX_LOSE: u32 = ioc::iow::<u64>(b'T', 4);
 
 /// As [`STAX_HAMMER`], in-band, where it cannot sleep: with a spinlock held it spins for some 100 us at most. What is counted as
 /// busy is entered later, by spinning.
@@ -67,8 +67,6 @@ pub struct Hammer {
     pub interrupted: u64,
     /// 1 where the lock was destroyed.
     pub dead: u64,
-    /// The longest time from a call of the lock to its entry, in ns.
-    pub longest_ns: u64,
 }
 
 /// Argument of [`STAX_TOTAL`].
@@ -85,4 +83,6 @@ pub struct Total {
     pub violations: u64,
     /// Threads that are inside now.
     pub inside: u64,
+    /// The most sections of the other stage that began while a thread waited, from when it went to sleep.
+    pub most_passed: u64,
 }

@@ -83,7 +83,6 @@ fn hammer(trial: &Device, seed: u64, until_ns: u64) -> Result<Hammer> {
         sum.timed_out += args.timed_out;
         sum.interrupted += args.interrupted;
         sum.dead += args.dead;
-        sum.longest_ns = sum.longest_ns.max(args.longest_ns);
     }
     Ok(sum)
 }
@@ -99,12 +98,12 @@ struct Outcome {
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Has the threads hammer for `span`. `meanwhile` is called with their numbers; what it does not interrupt with signals has
-/// to come to an end without any within `grace`.
+/// to come to an end without any within `limit`.
 fn hammer_all(
     trial: &Device,
     seed: u64,
     span: Duration,
-    grace: Duration,
+    limit: Duration,
     meanwhile: impl FnOnce(&[i32]) -> Result<()>,
 ) -> Result<Outcome> {
     task::take_interrupts();
@@ -141,7 +140,7 @@ fn hammer_all(
                 .collect::<Vec<_>>()
         });
         start.wait();
-        let limit = date(span + grace);
+        let limit = date(limit);
         let numbers = numbers.lock().expect("nobody panics here").clone();
         let done = meanwhile(&numbers);
         let all_over = || over.load(Ordering::Acquire) == 2 * EACH;
@@ -184,7 +183,7 @@ fn counted(round: u64, span: Duration, happened: &mut Happened) -> Result<()> {
     // For half of the time: a signal would end a wait that nothing else ends any more.
     let signals = date(span / 2);
     let seed = 1 + round * 2 * EACH as u64;
-    let Outcome { sums, has_ended } = hammer_all(&trial, seed, span, GRACE, |numbers| {
+    let Outcome { sums, has_ended } = hammer_all(&trial, seed, span, span + GRACE, |numbers| {
         let mut random = Random::new(7 + round);
         while Instant::now().as_nanos() < signals {
             task::interrupt(numbers[random.below(numbers.len() as u64) as usize]);
@@ -196,6 +195,11 @@ fn counted(round: u64, span: Duration, happened: &mut Happened) -> Result<()> {
     let total = total(&trial)?;
     ensure!(total.violations == 0, "both stages were inside: {total:?}");
     ensure!(total.inside == 0, "somebody is still inside: {total:?}");
+    // Each thread of the other stage begins one section at most (docs/stax.md); and some do, or nobody counts.
+    ensure!(
+        (1..=EACH as u64).contains(&total.most_passed),
+        "passed too often, or never: {total:?}"
+    );
     let [oob, inband] = &sums;
     let sides = [(oob, total.oob), (inband, total.inband)];
     for ((side, counted), happened) in sides.into_iter().zip(happened) {
@@ -310,7 +314,7 @@ fn spin(trial: &Device, round: u64, sum: [u64; 2]) -> Result<[u64; 2]> {
         ..Hammer::default()
     };
     let seed = 41 + round * 2 * EACH as u64;
-    let outcome = hammer_all(trial, seed, span, GRACE, |_| {
+    let outcome = hammer_all(trial, seed, span, span + GRACE, |_| {
         // Not before the threads are there, which takes a slow machine longer than that.
         spinner.until_ns = date(span);
         accepted("STAX_SPIN", trial.exchange(STAX_SPIN, &mut spinner)).map(drop)
@@ -332,12 +336,12 @@ fn spin(trial: &Device, round: u64, sum: [u64; 2]) -> Result<[u64; 2]> {
 
 fn lost(_: &Guest) -> Result<()> {
     let trial = open()?;
-    let grace = Duration::from_secs(2);
-    let outcome = hammer_all(&trial, 9, Duration::from_secs(1), grace, |_| {
+    let limit = Duration::from_secs(3);
+    let outcome = hammer_all(&trial, 9, Duration::from_secs(1), limit, |_| {
         // Many: who has a deadline comes away from a sleep all the same, and some wake-ups find nobody asleep.
         for _ in 0..40 {
             thread::sleep(Duration::from_millis(20));
-            accepted("STAX_LOSE", trial.call(STAX_LOSE, 0).map(drop))?;
+            accepted("STAX_LOSE", trial.set(STAX_LOSE, 1_u64))?;
         }
         Ok(())
     })?;
@@ -349,7 +353,8 @@ fn lost(_: &Guest) -> Result<()> {
 fn is_free(trial: &Device) -> Result<()> {
     let before = total(trial)?;
     ensure!(before.inside == 0, "somebody is still inside: {before:?}");
-    let outcome = hammer_all(trial, 3, Duration::from_millis(300), GRACE, |_| Ok(()))?;
+    let span = Duration::from_millis(300);
+    let outcome = hammer_all(trial, 3, span, span + GRACE, |_| Ok(()))?;
     ensure!(outcome.has_ended, "a thread waited for ever");
     let after = total(trial)?;
     ensure!(
@@ -364,23 +369,61 @@ fn killed(guest: &Guest) -> Result<()> {
     let mut random = Random::new(11);
     for round in 0..guest.count(5, 50) {
         let seed = 100 + u64::from(round);
+        let before = total(&trial)?;
         let mut victim = task::fork(|_| {
-            hammer_all(&trial, seed, Duration::from_secs(60), GRACE, |_| Ok(())).map(drop)
+            let span = Duration::from_secs(60);
+            hammer_all(&trial, seed, span, span + GRACE, |_| Ok(())).map(drop)
         })?;
-        thread::sleep(Duration::from_millis(150 + random.below(200)));
+        let patience = Duration::from_secs(20);
+        let both = eventually("both stages have entered", patience, || {
+            let now = total(&trial)?;
+            Ok(now.oob > before.oob && now.inband > before.inband)
+        });
+        thread::sleep(Duration::from_millis(random.below(200)));
+        let inside = eventually("somebody is inside", patience, || {
+            Ok(total(&trial)?.inside > 0)
+        });
         victim.kill()?;
+        both.and(inside)?;
         is_free(&trial)?;
     }
     Ok(())
 }
 
-fn destroyed(_: &Guest) -> Result<()> {
-    let trial = open()?;
-    let span = Duration::from_secs(60);
-    let Outcome { sums, .. } = hammer_all(&trial, 5, span, GRACE, |_| {
-        thread::sleep(Duration::from_millis(200));
+/// Destroys the lock when an in-band thread is inside and those of both stages wait; so many wake-ups do not happen.
+fn destroy(trial: &Device, lost: u64, limit: Duration) -> Result<Outcome> {
+    let wait_and_destroy = || {
+        let mut before = Total::default();
+        eventually("all wait", Duration::from_secs(20), || {
+            before = total(trial)?;
+            thread::sleep(Duration::from_millis(100));
+            Ok(before.inside == 1 && total(trial)? == before)
+        })?;
+        accepted("STAX_LOSE", trial.set(STAX_LOSE, lost))?;
         accepted("STAX_DESTROY", trial.call(STAX_DESTROY, 0).map(drop))
-    })?;
+    };
+    hammer_all(trial, 5, Duration::from_secs(60), limit, |_| {
+        let number = AtomicI32::new(0);
+        thread::scope(|scope| {
+            let holder = scope.spawn(|| hold_as(trial, false, &number, Duration::from_secs(600)));
+            let destroyed = wait_and_destroy();
+            while !holder.is_finished() {
+                task::interrupt(number.load(Ordering::Acquire));
+                thread::sleep(Duration::from_millis(10));
+            }
+            let held = task::join(holder)?;
+            ensure!(held.entered == 1, "nobody held it: {held:?}");
+            destroyed
+        })
+    })
+}
+
+fn destroyed(_: &Guest) -> Result<()> {
+    let without_waking = destroy(&open()?, u64::MAX, Duration::from_secs(3))?;
+    ensure!(!without_waking.has_ended, "nobody missed being woken");
+    let trial = open()?;
+    let Outcome { sums, has_ended } = destroy(&trial, 0, GRACE)?;
+    ensure!(has_ended, "a thread waited for ever: {sums:?}");
     for hammer in sums.iter().flatten() {
         ensure!(hammer.dead == 1, "one was not sent away: {sums:?}");
     }

@@ -4,7 +4,7 @@
 
 use super::support::{Lines, lines, with_oob};
 use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_SPIN, STAX_TOTAL, Total};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use evl::kcore::{Monitor, Monotonic, Tasks, guarded};
 use evl::stage::{Inband, MayWait};
 use evl::time::{Clock, Instant, Ns};
@@ -18,10 +18,13 @@ use stax::{Atomic, Backend, End, Guard, LockError, Side, Sleep, Stage, Stax, Try
 
 type Lock = Stax<KArc<Inside>, Lossy>;
 
-/// The kernel's backend, which is made to lose a wake-up where a test asks for it.
+/// The kernel's backend, which is made to lose wake-ups where a test asks for it, and counts who passes a sleeper.
 struct Lossy {
     lines: Lines,
-    loses: AtomicBool,
+    /// How many are still to be lost.
+    loses: AtomicU64,
+    /// The same as in the lock.
+    inside: KArc<Inside>,
 }
 
 impl Backend for Lossy {
@@ -30,8 +33,10 @@ impl Backend for Lossy {
     }
 
     fn wake_all(&self, side: Side) {
-        if !self.loses.swap(false, Ordering::Relaxed) {
-            self.lines.wake_all(side);
+        // Under the queue lock.
+        match self.loses.load(Ordering::Relaxed).checked_sub(1) {
+            Some(left) => self.loses.store(left, Ordering::Relaxed),
+            None => self.lines.wake_all(side),
         }
     }
 }
@@ -41,7 +46,15 @@ where
     Lines: Sleep<S>,
 {
     fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End {
-        self.lines.sleep(stage, deadline, ready)
+        let others = Inside::all(&self.inside.entered, S::SIDE.other());
+        let before = others.load(Ordering::Relaxed);
+        let end = self.lines.sleep(stage, deadline, ready);
+        // Let in, its stage keeps the other one out: what began since, began while it waited.
+        if end == End::Woken {
+            let passed = others.load(Ordering::Relaxed).wrapping_sub(before);
+            self.inside.most_passed.fetch_max(passed, Ordering::Relaxed);
+        }
+        end
     }
 }
 
@@ -51,6 +64,7 @@ struct Inside {
     threads: [AtomicU64; 2],
     entered: [AtomicU64; 2],
     violations: AtomicU64,
+    most_passed: AtomicU64,
 }
 
 /// A lock of an open file's own.
@@ -112,7 +126,8 @@ impl Trial {
                 inside.clone(),
                 Lossy {
                     lines: lines(inband)?,
-                    loses: AtomicBool::new(false),
+                    loses: AtomicU64::new(0),
+                    inside: inside.clone(),
                 },
             ),
             inside,
@@ -142,7 +157,8 @@ impl Trial {
                 Ok(0)
             }
             STAX_LOSE => {
-                self.lock.backend().loses.store(true, Ordering::Relaxed);
+                let times = argument.read(inband)?;
+                self.lock.backend().loses.store(times, Ordering::Relaxed);
                 Ok(0)
             }
             STAX_SPIN => {
@@ -167,6 +183,7 @@ impl Trial {
                 .iter()
                 .map(|threads| threads.load(Ordering::Relaxed))
                 .fold(0, u64::wrapping_add),
+            most_passed: inside.most_passed.load(Ordering::Relaxed),
         }
     }
 
@@ -220,7 +237,6 @@ impl Trial {
     {
         let mut random = Random(args.seed | 1);
         while Monotonic.now().0 < args.until_ns && !task::signal_pending() {
-            let begin = Monotonic.now();
             let entered = match random.below(4) {
                 0 => match self.lock.try_lock(stage) {
                     Ok(guard) => Ok(guard),
@@ -232,15 +248,13 @@ impl Trial {
                     }
                 },
                 1 => {
-                    let deadline = begin.after(Ns(random.below(300_000)));
+                    let deadline = Monotonic.now().after(Ns(random.below(300_000)));
                     self.lock.lock_until(stage, deadline)
                 }
                 _ => self.lock.lock(stage),
             };
             match entered {
                 Ok(guard) => {
-                    let took = Monotonic.now().since(begin).0;
-                    args.longest_ns = args.longest_ns.max(took);
                     args.entered = args.entered.wrapping_add(1);
                     self.inside(stage, &guard, args, &mut random);
                 }
