@@ -14,12 +14,14 @@ use kernel::task;
 use kernel::time::{HardTimer, TimerHandler};
 use kernel::uaccess::UserPtr;
 
-/// Long enough for a scene to go on meanwhile, on a processor that is held up, too.
+/// Until a run that is held is let go: long enough to begin to wait for it meanwhile, on a processor that is held up, too.
 const A_WHILE: Ns = Ns(400_000_000);
 
 /// What the runs and the scene share.
 #[derive(Default)]
 struct Seen {
+    /// While it is 1, runs do not end.
+    held: Cell,
     begun: Cell,
     ended: Cell,
     in_caller: Cell,
@@ -38,6 +40,9 @@ impl Scene {
         let work = Work::new(inband, move |inband: &Inband<'_>| {
             mine.begun.add();
             idle.sleep(inband, takes);
+            while mine.held.get() == 1 {
+                kernel::time::sleep_us(inband, 200, 400);
+            }
             if task::current().addr() == caller {
                 mine.in_caller.add();
             }
@@ -54,6 +59,15 @@ impl Scene {
             in_caller: self.seen.in_caller.get(),
             ..abi::Work::default()
         }
+    }
+}
+
+/// Lets a run go that is held.
+struct LetGo(KArc<Seen>);
+
+impl TimerHandler for LetGo {
+    fn expired(&self, _missed: u64) {
+        self.0.held.set(0);
     }
 }
 
@@ -115,13 +129,16 @@ fn calls(inband: &Inband<'_>, args: &abi::Work) -> Result<abi::Work> {
 }
 
 fn during(inband: &Inband<'_>) -> Result<abi::Work> {
-    let scene = Scene::new(inband, A_WHILE, 0)?;
+    let scene = Scene::new(inband, Ns(0), 0)?;
+    scene.seen.held.set(1);
     let mut first_calls = u32::from(scene.work.call());
-    scene.seen.begun.reaches(inband, 1)?;
+    let begun = scene.seen.begun.reaches(inband, 1);
     for _ in 0..2 {
         first_calls = first_calls.wrapping_add(scene.work.call().into());
     }
+    scene.seen.held.set(0);
     scene.work.flush(inband);
+    begun?;
     Ok(abi::Work {
         first_calls,
         ..scene.report()
@@ -146,7 +163,8 @@ fn wait(inband: &Inband<'_>, args: &abi::Work) -> Result<abi::Work> {
 }
 
 fn cancel(inband: &Inband<'_>) -> Result<abi::Work> {
-    let scene = KArc::new(inband, Scene::new(inband, A_WHILE, 0)?)?;
+    let scene = KArc::new(inband, Scene::new(inband, Ns(0), 0)?)?;
+    let let_go = HardTimer::new(inband, LetGo(scene.seen.clone()))?;
     let cell = || KArc::new(inband, Cell::default());
     let (about, end) = (cell()?, cell()?);
     let may = KArc::new(inband, Semaphore::new(guarded(inband, 0)?))?;
@@ -164,14 +182,16 @@ fn cancel(inband: &Inband<'_>) -> Result<abi::Work> {
             end.set(End::from(waited) as u32);
         },
     )?;
-    // Only now, because it takes long on some kernels to start a thread.
+    scene.seen.held.set(1);
     scene.work.call();
-    scene.seen.begun.reaches(inband, 1)?;
+    let begun = scene.seen.begun.reaches(inband, 1);
     let _ = may.up(&Tasks);
-    about.reaches(inband, 1)?;
+    let asked = about.reaches(inband, 1);
     // It has told that it is about to call.
     kernel::time::sleep_us(inband, 50_000, 60_000);
+    let_go.start(Monotonic.now().after(A_WHILE).0, 0);
     scene.work.cancel(inband);
+    begun.and(asked)?;
     let report = scene.report();
     end.reaches(inband, 1)?;
     waiter.stop(inband);
@@ -187,11 +207,16 @@ fn cancel(inband: &Inband<'_>) -> Result<abi::Work> {
 }
 
 fn dropped(inband: &Inband<'_>) -> Result<abi::Work> {
-    let Scene { work, seen } = Scene::new(inband, A_WHILE, 0)?;
+    let Scene { work, seen } = Scene::new(inband, Ns(0), 0)?;
+    let let_go = HardTimer::new(inband, LetGo(seen.clone()))?;
+    seen.held.set(1);
     work.call();
-    seen.begun.reaches(inband, 1)?;
+    let begun = seen.begun.reaches(inband, 1);
     work.call();
+    let_go.start(Monotonic.now().after(A_WHILE).0, 0);
     drop(work);
+    begun?;
+    drop(let_go);
     Ok(abi::Work {
         begun: seen.begun.get(),
         ended: seen.ended.get(),

@@ -102,7 +102,9 @@ pub(super) fn lint() -> Result<Count> {
 pub(super) fn run_all(report: &mut Report, long: bool) {
     for guest in guests(long) {
         let (machine, kernel, append) = guest;
-        let name = [&[machine.machine().name, kernel], *append].concat().join(" ");
+        let name = [&[machine.machine().name, kernel], *append]
+            .concat()
+            .join(" ");
         let mut text = Vec::new();
         report.step(&name, || vm_tests(guest, long, &mut text));
         let text = String::from_utf8_lossy(&text);
