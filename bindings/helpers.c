@@ -388,20 +388,23 @@ helper unsigned int rust_helper_hrtimer_resolution(void)
 	return hrtimer_resolution;
 }
 
-/* CLOCK_MONOTONIC, absolute dates, expiry in hard interrupt context on PREEMPT_RT too. */
+/*
+ * CLOCK_MONOTONIC, absolute dates, expiry in hard interrupt context on PREEMPT_RT too, on the processor that arms it: not on
+ * another one that is busy, where mainline would queue the timer of a processor that is idle.
+ */
 helper void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *))
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
-	hrtimer_setup(timer, fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	hrtimer_setup(timer, fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
 #else
-	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
 	timer->function = fn;
 #endif
 }
 
 helper void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns)
 {
-	hrtimer_start(timer, ns_to_ktime(ns), HRTIMER_MODE_ABS_HARD);
+	hrtimer_start(timer, ns_to_ktime(ns), HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
 /*

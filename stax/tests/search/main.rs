@@ -120,7 +120,7 @@ fn load_and_swap_apart_of_up_to_four() {
 #[test]
 #[ignore = "four minutes, and 1.7 GB"]
 fn load_and_swap_apart_of_five() {
-    load_and_swap_apart(&[(3, 2), (2, 3)]);
+    load_and_swap_apart(&[(3, 2, 36_353_454), (2, 3, 36_321_587)]);
 }
 
 /// A waiter sees each thread of the other stage begin one section at most: no more, and no less, or the counter is wrong.
