@@ -14,7 +14,8 @@
 //! ```
 //!
 //! A call that a file does not implement gets the errno that EVL gives it. A program of 32 bits is served like any other:
-//! layouts are the same for it, and pointers are made this kernel's. A file may outlive the registration (a device is unbound while a program holds it open), so an `F` owns what it needs.
+//! layouts are the same for it, and pointers are made this kernel's. A file may outlive the registration (a device is unbound
+//! while a program holds it open), so an `F` owns what it needs.
 
 use crate::alloc::KBox;
 use crate::error::{Result, code, from_count, from_result, to_result};

@@ -213,8 +213,9 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         }
     }
 
-    /// As the trait says; [`PrepareError::ActiveHigh`]: see the module's rule on chip selects. A set-up outside [`Controller::limits`], which the framework does not pass on, and frame
-    /// memory that is too small or not aligned (see the module) are `NoDma`: there is no memory to do it with.
+    /// As the trait says; [`PrepareError::ActiveHigh`]: see the module's rule on chip selects. A set-up outside
+    /// [`Controller::limits`], which the framework does not pass on, and frame memory that is too small or not aligned (see
+    /// the module) are `NoDma`: there is no memory to do it with.
     unsafe fn prepare(
         &mut self,
         _inband: &Inband<'_>,
