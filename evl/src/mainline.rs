@@ -31,6 +31,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::bindings as b;
 use kernel::error::Result;
+use kernel::sync::interrupts_are_off;
 use kernel::time::{HrTimer, TimerHandler};
 
 unsafe extern "C" {
@@ -113,17 +114,22 @@ unsafe impl Park for Tasks {
 
     #[inline]
     unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
-        // A read-side section of RCU, too, and the cheapest one.
-        // SAFETY: always allowed.
-        unsafe { b::preempt_disable() };
+        // A read-side section of RCU, too, and the cheapest one, but for interrupts that are off already.
+        let is_inside = interrupts_are_off();
+        if !is_inside {
+            // SAFETY: always allowed.
+            unsafe { b::preempt_disable() };
+        }
         if let Some(task) = f() {
             let task = core::ptr::with_exposed_provenance_mut::<b::task_struct>(task);
             // SAFETY: by contract the task was in its wait when `f` looked, inside this read-side section; its memory
             // is given back a grace period after its end at the earliest.
             unsafe { b::wake_up_process(task) };
         }
-        // SAFETY: pairs with the one above.
-        unsafe { b::preempt_enable() };
+        if !is_inside {
+            // SAFETY: pairs with the one above.
+            unsafe { b::preempt_enable() };
+        }
     }
 }
 

@@ -14,6 +14,30 @@ use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use inband::Inband;
 
+/// Whether this processor has its interrupts off, as in a hard interrupt's handler or under a raw spinlock: a read-side section
+/// of RCU, too. Says no where they are masked by other means than the processor's flag (arm64 with pseudo-NMIs, Xen).
+#[inline(always)]
+pub fn interrupts_are_off() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        const IF: u64 = 1 << 9;
+        let flags: u64;
+        // SAFETY: reads the flags, by way of the stack, which is as it was then.
+        unsafe { core::arch::asm!("pushfq", "pop {}", out(reg) flags, options(preserves_flags)) };
+        flags & IF == 0
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        const I: u64 = 1 << 7;
+        let daif: u64;
+        // SAFETY: reads a register that every kernel may read.
+        unsafe {
+            core::arch::asm!("mrs {}, daif", out(reg) daif, options(nostack, preserves_flags))
+        };
+        daif & I != 0
+    }
+}
+
 /// What lockdep tells locks apart by; one static for each place that makes locks.
 #[repr(transparent)]
 #[derive(Debug)]
