@@ -12,19 +12,21 @@
 //! once: one to write to that a `fork` has made copy-on-write, one that compaction is just moving.
 
 use crate::error::{Result, code};
+use core::ffi::c_void;
 use core::marker::PhantomData;
 use inband::Inband;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// One of the kernel's copies: to, from, bytes; what is left.
+type Copy = unsafe extern "C" fn(*mut c_void, *const c_void, u64) -> u64;
 
 #[cfg(not(oob_core_evl))]
 mod core_copies {
     //! The shim's way: a page that is missing makes the thread go in-band, in all but name.
 
+    use super::Copy;
     use bindings::{copy_from_user, copy_from_user_now, copy_to_user, copy_to_user_now};
     use core::ffi::c_void;
-
-    /// One of the kernel's copies: to, from, bytes; what is left.
-    type Copy = unsafe extern "C" fn(*mut c_void, *const c_void, u64) -> u64;
 
     unsafe extern "C" {
         safe fn oobkit_evl_shim_switched();
@@ -91,15 +93,23 @@ impl UserPtr {
     ///
     /// `EFAULT`.
     pub fn read<T: FromBytes + IntoBytes>(self, _inband: &Inband<'_>) -> Result<T> {
+        // SAFETY: that is what it does.
+        unsafe { self.read_by(bindings::copy_from_user) }
+    }
+
+    /// Reads a `T` by a copy from the user.
+    ///
+    /// # Safety
+    ///
+    /// `copy` checks the user's side, may be called here, and writes the given number of bytes at most.
+    #[inline]
+    unsafe fn read_by<T: FromBytes + IntoBytes>(self, copy: Copy) -> Result<T> {
         let mut value = T::new_zeroed();
-        let to = (&raw mut value).cast();
-        // SAFETY: `value` has that many bytes, any content is valid for it; the user's side is checked by the call.
-        let left =
-            unsafe { bindings::copy_from_user(to, self.0 as *const _, size_of::<T>() as u64) };
-        if left == 0 {
-            Ok(value)
-        } else {
-            Err(code::EFAULT)
+        let (to, n) = ((&raw mut value).cast(), size_of::<T>() as u64);
+        // SAFETY: `value` has that many bytes, any content is valid for it; the rest is the contract.
+        match unsafe { copy(to, self.0 as *const _, n) } {
+            0 => Ok(value),
+            _ => Err(code::EFAULT),
         }
     }
 
@@ -132,13 +142,8 @@ impl UserPtr {
     /// `EFAULT`, also where a page is missing just now.
     #[cfg(not(oob_core_evl))]
     pub fn read_now<T: FromBytes + IntoBytes>(self) -> Result<T> {
-        let mut value = T::new_zeroed();
-        let (to, n) = ((&raw mut value).cast(), size_of::<T>() as u64);
-        // SAFETY: `value` has that many bytes, any content is valid for it; the user's side is checked by the call.
-        match unsafe { bindings::copy_from_user_now(to, self.0 as *const _, n) } {
-            0 => Ok(value),
-            _ => Err(code::EFAULT),
-        }
+        // SAFETY: that is what it does, and it may be called anywhere.
+        unsafe { self.read_by(bindings::copy_from_user_now) }
     }
 
     /// As [`Self::read_now`], the other way. Of what goes over the end of a page that is there, the first part may be written.
@@ -148,13 +153,8 @@ impl UserPtr {
     /// `EFAULT`, also where a page is missing just now, or must be copied before it is written to.
     #[cfg(not(oob_core_evl))]
     pub fn write_now<T: IntoBytes + Immutable>(self, value: &T) -> Result {
-        let from = value.as_bytes();
-        let (from, n) = (from.as_ptr().cast(), from.len() as u64);
-        // SAFETY: `from` has that many initialised bytes; the user's side is checked by the call.
-        match unsafe { bindings::copy_to_user_now(self.0 as *mut _, from, n) } {
-            0 => Ok(()),
-            _ => Err(code::EFAULT),
-        }
+        // SAFETY: that is what it does, and it may be called anywhere.
+        unsafe { self.write_by(bindings::copy_to_user_now, value) }
     }
 
     #[inline]
@@ -183,12 +183,24 @@ impl UserPtr {
     ///
     /// `EFAULT`.
     pub fn write<T: IntoBytes + Immutable>(self, _inband: &Inband<'_>, value: &T) -> Result {
+        // SAFETY: that is what it does.
+        unsafe { self.write_by(bindings::copy_to_user, value) }
+    }
+
+    /// Writes a `T` by a copy to the user.
+    ///
+    /// # Safety
+    ///
+    /// `copy` checks the user's side, may be called here, and reads the given number of bytes at most.
+    #[inline]
+    unsafe fn write_by<T: IntoBytes + Immutable>(self, copy: Copy, value: &T) -> Result {
         let from = value.as_bytes();
-        // SAFETY: `from` has that many initialised bytes; the user's side is checked by the call.
-        let left = unsafe {
-            bindings::copy_to_user(self.0 as *mut _, from.as_ptr().cast(), from.len() as u64)
-        };
-        if left == 0 { Ok(()) } else { Err(code::EFAULT) }
+        let (from, n) = (from.as_ptr().cast(), from.len() as u64);
+        // SAFETY: `from` has that many initialised bytes; the rest is the contract.
+        match unsafe { copy(self.0 as *mut _, from, n) } {
+            0 => Ok(()),
+            _ => Err(code::EFAULT),
+        }
     }
 }
 
