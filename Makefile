@@ -10,7 +10,7 @@
 #
 #   make abi-check KDIR=<headers package> [O=..] [CARGO_DIR=..]
 #
-# holds them against declarations of EVL's interface, since no package has a kernel with EVL (see abi-check/README.md).
+# holds them against declarations of EVL's interface, since no package has a kernel with EVL (see tests/abi/README.md).
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 kdir := $(realpath $(KDIR))
@@ -21,22 +21,18 @@ gnu-arm64 := aarch64
 CROSS_COMPILE ?= $(addsuffix -linux-gnu-,$(filter-out $(shell uname -m),$(gnu-$(ARCH))))
 CARGO ?= $(firstword $(wildcard /usr/bin/cargo) cargo)
 RUSTC ?= $(firstword $(wildcard /usr/bin/rustc) rustc)
-NAMES := evl_shim oob_spi oob_bcm2835 vboard oob_trial
-
-src_evl_shim := evl/shim
-src_oob_spi := oob-spi
-src_oob_bcm2835 := bcm2835
-src_vboard := vboard
-src_oob_trial := trial
-
 top := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))
+# name:folder of each module.
+list := $(shell sed -nE 's/^([a-z0-9_]+)[ \t]+([^ \t]+).*/\1:\2/p' $(top)/modules.list)
+name = $(word 1,$(subst :, ,$1))
+sources = $(wildcard $(top)/$(word 2,$(subst :, ,$1))/*.c)
 # O, too, means something to the kernel: nothing given on the command line goes down by itself.
 MAKEOVERRIDES :=
 
 O ?= $(top)/target/kernel/$(notdir $(kdir))
 out := $(abspath $(O))
 # What EVL declares and exports; scripts/abi-check sets the level, one after the other.
-ABI_DIR ?= $(top)/abi-check
+ABI_DIR ?= $(top)/tests/abi
 # What the C compiler is asked of its structures.
 LAYOUT ?= $(top)/bindings/layout.c
 abi-flags := $(if $(OOBKIT_ABI),OOBKIT_ABI=$(OOBKIT_ABI) CONFIG_EVL=y \
@@ -47,9 +43,8 @@ CARGO_DIR ?= $(out)/cargo
 .PHONY: modules check abi-check clean
 modules: check
 	@mkdir -p $(out)
-	@$(foreach n,$(NAMES),ln -sfn $(top)/$(src_$n)/module.c $(out)/$(n)_module.c; \
-		ln -sfn $(top)/bindings/helpers.c $(out)/$(n)_helpers.c;)
-	@$(foreach n,lines peers,ln -sfn $(top)/trial/$(n).c $(out)/oob_trial_$(n).c;)
+	@$(foreach m,$(list),ln -sfn $(top)/bindings/helpers.c $(out)/$(call name,$m)_helpers.c; \
+		$(foreach c,$(call sources,$m),ln -sfn $c $(out)/$(call name,$m)_$(notdir $c);))
 	@ln -sfn $(top)/Kbuild $(out)/Kbuild
 	@ln -sfn $(abspath $(LAYOUT)) $(out)/layout.c
 	+@$(MAKE) --no-print-directory -C $(kdir) M=$(out) \

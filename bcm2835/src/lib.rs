@@ -9,7 +9,7 @@
 //!                                     |
 //!                        oob_dma::Channel: dma::Channel  x2 (TX, RX)
 //!                                     |
-//!                              evl::io::Mmio                 dma::Irq <- channel interrupt
+//!                              oob::io::Mmio                 dma::Irq <- channel interrupt
 //! ```
 //!
 //! Everything here is logic over register windows. What a kernel needs round it - probing, mapping, interrupts,

@@ -10,7 +10,7 @@
 //!
 //! Rules: what is marked must not compile, each line with the error that its mark names; all else must. `cargo xtask test` looks,
 //! for each core; nothing of it is ever run. A call is written with its module's name, by which `cargo test` finds out whether one
-//! is missing. What in a process has the same signatures stands in `evl/src/promises.rs`, too.
+//! is missing. What in a process has the same signatures stands in `oob/src/promises.rs`, too.
 #![no_std]
 #![no_main]
 #![allow(dead_code, reason = "only compiled")]
@@ -19,11 +19,6 @@ use core::ffi::{CStr, c_void};
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::null_mut;
-use evl::irq::{Handled, Handler};
-use evl::kcore;
-use evl::stage::{Inband, Oob};
-use evl::time::Timer;
-use evl::wait::Flag;
 use kernel::debugfs::{Numbers, Seq, Show};
 use kernel::error::Result;
 use kernel::miscdevice::File;
@@ -34,6 +29,11 @@ use kernel::{
     alloc, debugfs, dma, file, miscdevice, mm, platform, poll, sync, task, time, tracepoint,
     uaccess,
 };
+use oob::irq::{Handled, Handler};
+use oob::kernel_core;
+use oob::stage::{Inband, Oob};
+use oob::time::Timer;
+use oob::wait::Flag;
 
 /// Each of these with the in-band token, and as a mistake with the other one.
 macro_rules! inband_only {
@@ -65,22 +65,22 @@ inband_only! {
     new_coherent: |stage| unsafe { dma::Coherent::new(stage, null_mut(), 64) }; //~ E0308
 
     // What the stage is made of.
-    new_flag: |stage| kcore::TaskFlag::new(stage); //~ E0308
-    new_monitor: |stage| kcore::guarded(stage, 0_u32).map(kcore::Monitor::new); //~ E0308
-    new_pool: |stage| kcore::pool(stage, 1, 64); //~ E0308
-    new_semaphore: |stage| kcore::guarded(stage, 0_u32).map(kcore::Semaphore::new); //~ E0308
-    new_mutex: |stage| kcore::Mutex::new(stage, 0_u32, c"", &CLASS); //~ E0308
+    new_flag: |stage| kernel_core::TaskFlag::new(stage); //~ E0308
+    new_monitor: |stage| kernel_core::guarded(stage, 0_u32).map(kernel_core::Monitor::new); //~ E0308
+    new_pool: |stage| kernel_core::pool(stage, 1, 64); //~ E0308
+    new_semaphore: |stage| kernel_core::guarded(stage, 0_u32).map(kernel_core::Semaphore::new); //~ E0308
+    new_mutex: |stage| kernel_core::Mutex::new(stage, 0_u32, c"", &CLASS); //~ E0308
     new_timer: |stage| time::HardTimer::new(stage, Nothing); //~ E0308
     stop_timer: |stage, timer: &time::HardTimer<Nothing>| timer.stop(stage); //~ E0308
     cancel_timer: |stage, timer: &time::HardTimer<Nothing>| timer.cancel(stage); //~ E0308
-    new_work: |stage| kcore::Work::new(stage, |_: &Inband<'_>| 0); //~ E0308
-    flush_work: |stage, work: &kcore::Work| work.flush(stage); //~ E0308
-    cancel_work: |stage, work: &kcore::Work| work.cancel(stage); //~ E0308
-    run_thread: |stage| kcore::Thread::run(stage, c"", 1, None, |_: &Oob<'_>, _: &_| ()); //~ E0308
-    stop_thread: |stage, thread: kcore::Thread| thread.stop(stage); //~ E0308
-    new_interrupt: |stage| kcore::Interrupt::new(stage, 0, c"", Nothing); //~ E0308
-    new_relay: |stage, file: file::OpenFile| kcore::Relay::new(stage, file, 1, 64); //~ E0308
-    flush_relay: |stage, relay: &kcore::Relay| relay.flush(stage); //~ E0308
+    new_work: |stage| kernel_core::Work::new(stage, |_: &Inband<'_>| 0); //~ E0308
+    flush_work: |stage, work: &kernel_core::Work| work.flush(stage); //~ E0308
+    cancel_work: |stage, work: &kernel_core::Work| work.cancel(stage); //~ E0308
+    run_thread: |stage| kernel_core::Thread::run(stage, c"", 1, None, |_: &Oob<'_>, _: &_| ()); //~ E0308
+    stop_thread: |stage, thread: kernel_core::Thread| thread.stop(stage); //~ E0308
+    new_interrupt: |stage| kernel_core::Interrupt::new(stage, 0, c"", Nothing); //~ E0308
+    new_relay: |stage, file: file::OpenFile| kernel_core::Relay::new(stage, file, 1, 64); //~ E0308
+    flush_relay: |stage, relay: &kernel_core::Relay| relay.flush(stage); //~ E0308
 
     // In-band's own locks and waits.
     new_spinlock: |stage| sync::RawSpinLock::new(stage, 0_u32, c"", &CLASS); //~ E0308
@@ -123,7 +123,7 @@ static CLASS: LockClass = LockClass::new();
 struct Nothing;
 
 /// A handler does what any context may.
-struct Wakes(kcore::TaskFlag);
+struct Wakes(kernel_core::TaskFlag);
 
 impl TimerHandler for Wakes {
     fn expired(&self, _missed: u64) {

@@ -59,7 +59,7 @@ pub fn sleep_us(_inband: &Inband<'_>, min_us: u32, max_us: u32) {
 #[cfg(not(oob_core_evl))]
 pub type HardTimer<H> = HrTimer<H>;
 #[cfg(oob_core_evl)]
-pub use evl::EvlTimer as HardTimer;
+pub use oob::EvlTimer as HardTimer;
 
 /// What a timer calls, in hard interrupt context; on EVL in its out-of-band tick. It borrows nothing, as a timer that is
 /// forgotten stays armed.

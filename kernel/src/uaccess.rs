@@ -29,7 +29,7 @@ mod core_copies {
     use core::ffi::c_void;
 
     unsafe extern "C" {
-        safe fn oobkit_evl_shim_switched();
+        safe fn oobkit_oob_shim_switched();
     }
 
     #[inline(always)]
@@ -47,7 +47,7 @@ mod core_copies {
         // SAFETY: by the caller's contract.
         let left = unsafe { sleeping(to, from, n) };
         if left == 0 {
-            oobkit_evl_shim_switched();
+            oobkit_oob_shim_switched();
         }
         left
     }

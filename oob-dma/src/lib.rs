@@ -16,7 +16,7 @@
 #![cfg_attr(not(test), no_std)]
 
 use core::ptr::NonNull;
-use evl::time::{Clock, Ns};
+use oob::time::{Clock, Ns};
 
 /// Coherent memory for descriptors: seen by the processor and by the DMA controller without cache maintenance.
 #[derive(Debug)]

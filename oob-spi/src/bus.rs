@@ -31,9 +31,9 @@ use crate::slot::{Slot, State};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crate::validate::{self, Change, Mapping, Settings};
 use core::ptr::NonNull;
-use evl::stage::{Inband, Oob};
-use evl::time::{Clock, Ns, Timer};
-use evl::wait::Flag;
+use oob::stage::{Inband, Oob};
+use oob::time::{Clock, Ns, Timer};
+use oob::wait::Flag;
 use oobkit_abi::spi as abi;
 
 /// Most chip selects of a bus.

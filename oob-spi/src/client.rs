@@ -8,10 +8,10 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use evl::stage::Inband;
 use kernel::alloc::KBox;
 use kernel::bindings as b;
 use kernel::error::{Result, from_err_ptr, to_result};
+use oob::stage::Inband;
 
 unsafe extern "C" {
     fn oobkit_spi_register(

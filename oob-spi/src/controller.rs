@@ -21,8 +21,8 @@
 use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use evl::stage::Inband;
-use evl::time::Ns;
+use oob::stage::Inband;
+use oob::time::Ns;
 
 /// Clock phase: sample on the second edge (`SPI_CPHA`).
 pub const MODE_CPHA: u32 = 1 << 0;

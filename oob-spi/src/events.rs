@@ -13,8 +13,8 @@ use crate::claim::Landing;
 use crate::controller::{Controller, Outcome, Which};
 use crate::slot::State;
 use crate::sync::Ordering;
-use evl::time::{Instant, Ns};
-use evl::wait::Flag;
+use oob::time::{Instant, Ns};
+use oob::wait::Flag;
 
 impl<C: Controller, E: Env> Bus<C, E> {
     /// The trigger timer of a chip select has fired, after `missed` dates at which it was held up.

@@ -22,9 +22,9 @@ use crate::errno::{ECANCELED, Errno, ListError, ListRefused, RunError};
 use crate::slot::{Slot, State};
 use crate::sync::Ordering;
 use crate::validate::check_list;
-use evl::stage::Oob;
-use evl::time::{Instant, Ns};
-use evl::wait::Flag;
+use oob::stage::Oob;
+use oob::time::{Instant, Ns};
+use oob::wait::Flag;
 use oobkit_abi::spi as abi;
 
 /// How often a thread that waits for a timer's frame, possibly for hours, looks for a signal.

@@ -19,8 +19,8 @@ use crate::controller::{Controller, Outcome, Path, Pulse, TransferError, Wait, W
 use crate::errno::RunError;
 use crate::slot::{Slot, State, StopFrame};
 use crate::sync::Ordering;
-use evl::time::{Instant, Ns, Timer};
-use evl::wait::Flag;
+use oob::time::{Instant, Ns, Timer};
+use oob::wait::Flag;
 
 pub(crate) type Ended = Result<(), TransferError>;
 

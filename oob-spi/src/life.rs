@@ -17,9 +17,9 @@ use crate::layout::Layout;
 use crate::slot::{Slot, State, StopFrame};
 use crate::sync::Ordering;
 use crate::validate::{self, Plan, Trigger};
-use evl::stage::Inband;
-use evl::time::{Ns, Timer};
-use evl::wait::Flag;
+use oob::stage::Inband;
+use oob::time::{Ns, Timer};
+use oob::wait::Flag;
 use oobkit_abi::spi as abi;
 
 impl<C: Controller, E: Env> Bus<C, E> {

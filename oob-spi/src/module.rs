@@ -23,9 +23,6 @@ use buffers::Buffers;
 use core::ffi::c_uint;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicPtr, Ordering};
-use evl::kcore::{Monotonic, TaskFlag};
-use evl::stage::{Inband, Oob};
-use evl::time::{Clock, Instant, Ns};
 use file::SpiFile;
 use kernel::alloc::{KArc, KBox};
 use kernel::bindings as b;
@@ -33,6 +30,9 @@ use kernel::error::{Result, code};
 use kernel::miscdevice;
 use kernel::sync::{LockClass, Mutex, WaitQueue};
 use kernel::time::{HardTimer, TimerHandler, sleep_us};
+use oob::kernel_core::{Monotonic, TaskFlag};
+use oob::stage::{Inband, Oob};
+use oob::time::{Clock, Instant, Ns};
 
 unsafe extern "C" {
     static oobkit_spi_inband_wait_ms: c_uint;

@@ -15,7 +15,7 @@ use crate::controller::{
 };
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
-use evl::stage::Inband;
+use oob::stage::Inband;
 
 /// The functions of a [`Controller`], each with the controller as first argument.
 ///

@@ -17,7 +17,7 @@ use crate::controller::{FrameMemory, Path, Prepared};
 use crate::errno::Refusal;
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crate::validate::{Plan, time_limit};
-use evl::time::{Clock, Instant, Ns};
+use oob::time::{Clock, Instant, Ns};
 use oobkit_abi::spi as abi;
 
 /// State of a chip select.

@@ -12,7 +12,7 @@
 use crate::controller::{Delays, Limits, Setup};
 use crate::errno::{ConfigError, EnableError, ListRefused, MapError, StopError, TriggerError};
 use crate::layout::{Geometry, Layout, layout};
-use evl::time::{Instant, Ns};
+use oob::time::{Instant, Ns};
 use oobkit_abi::spi as abi;
 
 /// Longest delay round the chip select. A thread sleeps through a long one; a handler has [`MAX_SPIN`] for everything.

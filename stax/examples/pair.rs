@@ -8,8 +8,8 @@
 //! valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/examples/pair stax 10000
 //! ```
 
-use evl::stage::Oob;
-use evl::time::Instant;
+use oob::stage::Oob;
+use oob::time::Instant;
 use stax::queue::Queue;
 use stax::{Backend, End, Side, Sleep, Stax};
 use std::hint::black_box;

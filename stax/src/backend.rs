@@ -12,7 +12,7 @@
 
 use crate::queue::Queue;
 use crate::stage::{Side, Stage};
-use evl::time::{Clock, Instant};
+use oob::time::{Clock, Instant};
 
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

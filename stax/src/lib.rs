@@ -30,14 +30,14 @@
 //!
 //! ```
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
-//! # use {host::*, evl::time::Clock, stax::*};
+//! # use {host::*, oob::time::Clock, stax::*};
 //! struct Mixer { /* registers, and what else both stages use */ }
 //!
 //! let mixer = Stax::new(Mixer {}, Host::default());
 //!
 //! // In an out-of-band call: waits while in-band is inside, a millisecond at most.
 //! let stage = oob();
-//! let deadline = Monotonic.now().after(evl::time::Ns(1_000_000));
+//! let deadline = Monotonic.now().after(oob::time::Ns(1_000_000));
 //! match mixer.lock_until(&stage, deadline) {
 //!     Ok(guard) => {
 //!         let _: &Mixer = &guard;
@@ -61,7 +61,7 @@
 //!
 //! ```compile_fail,E0277
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
-//! # use {host::*, evl::time::Clock, stax::*};
+//! # use {host::*, oob::time::Clock, stax::*};
 //! let lock = Stax::new(0, Host::default());
 //! let stage = oob();
 //! let guard = lock.lock(&stage).unwrap();
@@ -74,7 +74,7 @@
 //!
 //! ```compile_fail,E0505
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
-//! # use {host::*, evl::time::Clock, stax::*};
+//! # use {host::*, oob::time::Clock, stax::*};
 //! let lock = Stax::new(0, Host::default());
 //! let stage = oob();
 //! let guard = lock.lock(&stage).unwrap();
@@ -86,7 +86,7 @@
 //!
 //! ```compile_fail,E0597
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
-//! # use {host::*, evl::time::Clock, stax::*};
+//! # use {host::*, oob::time::Clock, stax::*};
 //! let lock = Stax::new(0, Host::default());
 //! let guard = {
 //!     let stage = oob();
@@ -99,7 +99,7 @@
 //!
 //! ```compile_fail,E0594
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
-//! # use {host::*, evl::time::Clock, stax::*};
+//! # use {host::*, oob::time::Clock, stax::*};
 //! let lock = Stax::new(0, Host::default());
 //! let stage = oob();
 //! let guard = lock.lock(&stage).unwrap();
@@ -110,7 +110,7 @@
 //!
 //! ```compile_fail,E0277
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
-//! # use {host::*, evl::time::Clock, stax::*};
+//! # use {host::*, oob::time::Clock, stax::*};
 //! let lock = Stax::new(std::cell::Cell::new(0), Host::default());
 //! std::thread::scope(|scope| {
 //!     scope.spawn(|| drop(lock.try_lock(&oob())));
@@ -121,8 +121,8 @@
 //!
 //! ```compile_fail,E0308
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
-//! # use {host::*, evl::time::Clock, stax::*};
-//! fn needs_oob(_: &Guard<'_, u32, evl::stage::Oob<'_>, Host>) {}
+//! # use {host::*, oob::time::Clock, stax::*};
+//! fn needs_oob(_: &Guard<'_, u32, oob::stage::Oob<'_>, Host>) {}
 //! let lock = Stax::new(0, Host::default());
 //! let stage = inband();
 //! needs_oob(&lock.lock(&stage).unwrap());
@@ -132,7 +132,7 @@
 //!
 //! ```compile_fail,E0277
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
-//! # use {host::*, evl::time::Clock, stax::*};
+//! # use {host::*, oob::time::Clock, stax::*};
 //! let lock = Stax::new(0, Host::default());
 //! drop(lock.lock(&atomic()));
 //! ```
@@ -141,7 +141,7 @@
 //!
 //! ```compile_fail,E0277
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
-//! # use {host::*, evl::time::Clock, stax::*};
+//! # use {host::*, oob::time::Clock, stax::*};
 //! struct Irq;
 //! let lock = Stax::new(0, Host::default());
 //! drop(lock.try_lock(&Irq));

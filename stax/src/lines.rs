@@ -5,11 +5,11 @@
 use crate::backend::{Backend, End, Sleep, spin};
 use crate::queue::Queue;
 use crate::stage::{Atomic, Side, Stage};
-use evl::monitor::{HardLock, Line};
-use evl::record::Wait;
-use evl::stage::MayWait;
-use evl::time::{Clock, Instant};
-use evl::wait::WaitError;
+use oob::monitor::{HardLock, Line};
+use oob::record::Wait;
+use oob::stage::MayWait;
+use oob::time::{Clock, Instant};
+use oob::wait::WaitError;
 
 /// For [`crate::Stax::new`] on any core, of what that core has: a hard lock, two lines, its clock.
 pub struct Lines<Q, L, C> {

@@ -24,7 +24,7 @@ use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
-use evl::time::Instant;
+use oob::time::Instant;
 
 /// Why [`Stax::lock`] or [`Stax::lock_until`] did not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

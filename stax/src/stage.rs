@@ -12,7 +12,7 @@
 //! Rule: a token is true for as long as a guard taken with it lives; the guard borrows it.
 
 use core::marker::PhantomData;
-use evl::stage::{Inband, Oob};
+use oob::stage::{Inband, Oob};
 
 /// A side of the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

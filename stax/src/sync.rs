@@ -22,8 +22,8 @@ pub(crate) use core::sync::atomic::{AtomicUsize, Ordering};
 mod counted {
     use super::Ordering;
     use crate::{Backend, End, Side, Sleep, Stage, Stax};
-    use evl::stage::{Inband, Oob};
-    use evl::time::Instant;
+    use oob::stage::{Inband, Oob};
+    use oob::time::Instant;
     use std::cell::Cell;
     use std::thread_local;
 

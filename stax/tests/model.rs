@@ -14,11 +14,11 @@
 //! moment, loom tries out. A signal is a deadline by another name here.
 #![cfg(loom)]
 
-use evl::stage::{Inband, Oob};
-use evl::time::Instant;
 use loom::cell::UnsafeCell;
 use loom::sync::Mutex;
 use loom::thread::{self, Thread};
+use oob::stage::{Inband, Oob};
+use oob::time::Instant;
 use stax::queue::Queue;
 use stax::{Atomic, Backend, End, LockError, Side, Sleep, Stage, Stax, TryLockError};
 use std::sync::atomic::{AtomicU64 as Runs, Ordering as Untracked};

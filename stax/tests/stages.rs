@@ -4,12 +4,12 @@
 //! their services that a seed chooses.
 #![cfg(not(loom))]
 
-use evl::host::{Host, HostLock, Interference, Monitor, Running, Task, Thread, explore};
-use evl::monitor::Line;
-use evl::record::Wait;
-use evl::stage::{MayWait, Oob};
-use evl::time::{Clock, Instant, Ns};
-use evl::wait::WaitError;
+use oob::host::{Host, HostLock, Interference, Monitor, Running, Task, Thread, explore};
+use oob::monitor::Line;
+use oob::record::Wait;
+use oob::stage::{MayWait, Oob};
+use oob::time::{Clock, Instant, Ns};
+use oob::wait::WaitError;
 use stax::queue::Queue;
 use stax::{Backend, LockError, Side, Stage, Stax};
 use std::cell::Cell;

@@ -5,8 +5,8 @@
 
 mod host;
 
-use evl::time::{Clock, Instant, Ns};
 use host::{Host, HostSpin, Monotonic, atomic, inband, oob};
+use oob::time::{Clock, Instant, Ns};
 use proptest::prelude::*;
 use stax::{Backend, LockError, Side, Sleep, Stage, Stax, TryLockError};
 use std::cell::UnsafeCell;

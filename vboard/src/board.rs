@@ -27,7 +27,7 @@ use crate::slave::{ChipSelect, Slaves};
 pub use crate::spi::SpiCounts;
 use crate::spi::{Spi, Wires};
 use crate::ticks::{CoreClock, NEVER, Tick};
-use evl::time::Instant;
+use oob::time::Instant;
 
 /// DREQ numbers (BCM2835 ARM Peripherals, 4.2.1.3).
 const DREQ_ALWAYS: u8 = 0;

@@ -12,7 +12,7 @@
 //! protection (the bits are kept and protect nothing), the second status register, dual and quad reads, power down.
 
 use crate::slave::SpiSlave;
-use evl::time::{Instant, Ns};
+use oob::time::{Instant, Ns};
 
 /// Bytes of the part.
 pub const FLASH_LEN: usize = 1 << 20;

@@ -27,8 +27,8 @@
 //!
 //! ```
 //! # #[cfg(feature = "host")] {
-//! use evl::host::Host;
-//! use evl::io::Mmio;
+//! use oob::host::Host;
+//! use oob::io::Mmio;
 //! use std::{cell::RefCell, rc::Rc};
 //! use vboard::{board::Block, host::HostBoard, irq::IrqLine, motor::Motor};
 //!
@@ -39,7 +39,7 @@
 //! let (spi, dma) = (board.mmio(Block::Spi0), board.mmio(Block::Dma)); // channel n at n * 0x100
 //! let memory = board.dma_alloc(64, 32);              // memory.cpu(), memory.bus()
 //! board.on_irq(IrqLine::Dma(5), || { /* acknowledge in the DMA window */ });
-//! board.set_access_cost(evl::time::Ns(40));
+//! board.set_access_cost(oob::time::Ns(40));
 //! board.with_faults(|faults| faults.spi_rx_dreq_stuck = true);
 //! assert_eq!(spi.read(0) & (1 << 18), 1 << 18);      // CS.TXD
 //! # let _ = (dma, memory, motor);

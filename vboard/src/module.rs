@@ -22,9 +22,6 @@ use crate::motor::Motor;
 use crate::slave::{Sockets, Unconnected};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering};
-use evl::board::{Child, Table, WINDOW_SPI0};
-use evl::stage::Inband;
-use evl::time::Instant;
 use kernel::alloc::{KBox, VBytes};
 use kernel::debugfs::Dir;
 use kernel::error::{Result, code, from_result};
@@ -32,6 +29,9 @@ use kernel::platform::OwnDevice;
 use kernel::sync::{LockClass, RawSpinLock};
 use kernel::time::{HardTimer, TimerHandler, monotonic_ns};
 use memory::Regions;
+use oob::board::{Child, Table, WINDOW_SPI0};
+use oob::stage::Inband;
+use oob::time::Instant;
 
 /// The clock of BCM2835 to 2837 (250 MHz nominal).
 const CORE_MHZ: u32 = 250;

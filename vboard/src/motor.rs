@@ -20,10 +20,10 @@
 mod steps;
 
 use crate::slave::SpiSlave;
-use evl::time::{Instant, Ns};
 use motor_frame::{
     Command, DRIVE_FULL, FLAG_BAD_COMMAND, FLAG_BRAKE, FLAG_ENABLE, FRAME_LEN, Status,
 };
+use oob::time::{Instant, Ns};
 use steps::{COASTING, DRIVEN, LEVELS, Q, Steps};
 use zerocopy::{FromBytes, IntoBytes};
 

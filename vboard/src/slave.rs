@@ -2,7 +2,7 @@
 
 //! What hangs on the SPI bus.
 
-use evl::time::{Instant, Ns};
+use oob::time::{Instant, Ns};
 
 /// Number of native chip-select lines.
 pub const LINES: usize = 3;

@@ -2,7 +2,7 @@
 
 //! Dates in core clocks: every duration of both blocks is a whole number of them.
 
-use evl::time::{Instant, Ns};
+use oob::time::{Instant, Ns};
 
 /// A date in core clocks since the board was made.
 pub(crate) type Tick = u64;

@@ -15,7 +15,54 @@ use crate::setup::{self, Need};
 use crate::{paths, run};
 
 /// The user programs that every guest gets.
-const PROGRAMS: &[&str] = &["closed-loop", "oob-bench", "vm-tests"];
+const PROGRAMS: &[&str] = &["closed-loop", "oob-bench", "guest-tests"];
+
+/// The kit's modules, in load order.
+const MODULES: &str = include_str!("../../modules.list");
+
+/// What a module is, beside a module.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Driver,
+    /// Stands in for EVL, and is not built for a kernel that has it.
+    Shim,
+    /// Simulated hardware, for machines that lack it.
+    Board,
+}
+
+/// A module of the kit.
+#[derive(Debug)]
+pub(crate) struct Module {
+    pub(crate) name: &'static str,
+    /// In the repository: a Cargo package.
+    folder: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// The kit's modules, in load order.
+pub(crate) fn list() -> impl Iterator<Item = Module> {
+    MODULES.lines().filter_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let (name, folder) = (words.next()?, words.next()?);
+        let kind = match words.next() {
+            Some("shim") => Kind::Shim,
+            Some("board") => Kind::Board,
+            _ => Kind::Driver,
+        };
+        Some(Module { name, folder, kind })
+    })
+}
+
+impl Module {
+    /// The name of its Cargo package.
+    fn package(&self) -> Result<String> {
+        let manifest = paths::repo().join(self.folder).join("Cargo.toml");
+        let text = fs::read_to_string(&manifest)?;
+        let name = text.lines().find_map(|line| line.strip_prefix("name = "));
+        let name = name.with_context(|| format!("no name in {}", manifest.display()))?;
+        Ok(name.trim_matches('"').to_owned())
+    }
+}
 
 /// A kernel's modules.
 pub(crate) struct Built {
@@ -106,9 +153,6 @@ const NEVER_IN_A_KERNEL: [&str; 4] = [
     "clippy::unwrap_used",
 ];
 
-/// The crates that become modules.
-const MODULES: [&str; 5] = ["evl-shim", "oob-spi", "bcm2835", "vboard", "oob-trial"];
-
 /// A build of the modules that is linted: none compiles all of the tree's code.
 pub(crate) struct Lint {
     pub(crate) name: &'static str,
@@ -145,11 +189,12 @@ pub(crate) const LINTS: [Lint; 3] = [
 pub(crate) fn lint_modules(lint: &Lint) -> Result<()> {
     let mut cargo = clippy(lint);
     cargo.args(["--package", "kernel"]);
-    for package in MODULES {
-        if lint.evl && package == "evl-shim" {
+    for module in list() {
+        if lint.evl && module.kind == Kind::Shim {
             continue;
         }
-        cargo.args(["--package", package]);
+        let package = module.package()?;
+        cargo.args(["--package", &package]);
         cargo.args(["--features", &format!("{package}/module")]);
     }
     cargo.args(["--", "-D", "warnings"]);

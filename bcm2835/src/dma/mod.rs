@@ -24,8 +24,8 @@ pub mod regs;
 
 use core::fmt;
 use core::num::NonZeroU32;
-use evl::io::Mmio;
-use evl::time::{Clock, Ns};
+use oob::io::Mmio;
+use oob::time::{Clock, Ns};
 use oob_dma::{DescriptorMemory, Direction, Fault, PrepareError, Transfer};
 use regs::{ControlBlock, Cs, Debug, Ti};
 

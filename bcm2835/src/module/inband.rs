@@ -18,12 +18,12 @@ use core::ffi::c_int;
 use core::ptr::NonNull;
 use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use evl::board::Child;
-use evl::stage::Inband;
-use evl::time::Ns;
 use kernel::bindings as b;
 use kernel::error::{Result, code, from_result, to_result};
 use kernel::platform;
+use oob::board::Child;
+use oob::stage::Inband;
+use oob::time::Ns;
 use oob_spi::client::{Handle, Registration};
 use oob_spi::controller::{Limits, MODE_CS_HIGH};
 
@@ -106,7 +106,7 @@ impl InbandController {
     ///
     /// # Safety
     ///
-    /// `children` is a list as [`evl::board::Table`] has it.
+    /// `children` is a list as [`oob::board::Table`] has it.
     pub(super) unsafe fn add_children(&self, mut children: *const Child) {
         loop {
             // SAFETY: the end of the list has not been reached.

@@ -6,11 +6,11 @@
 
 use super::{Hw, SpiOf};
 use crate::spi::{MAX_CHIP_SELECTS, SLOTS};
-use evl::board::Table;
-use evl::stage::Inband;
 use kernel::dma::Coherent;
 use kernel::error::{Result, to_result};
 use kernel::platform;
+use oob::board::Table;
+use oob::stage::Inband;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
     Controller, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,

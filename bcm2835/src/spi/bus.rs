@@ -12,8 +12,8 @@
 use super::job::{Divider, Job};
 use super::regs::{self, Clk, Cs, Dlen, NO_LINE};
 use super::{CsLine, MAX_CHIP_SELECTS, SPIN_MAX};
-use evl::io::Mmio;
-use evl::time::{Clock, Instant, Ns};
+use oob::io::Mmio;
+use oob::time::{Clock, Instant, Ns};
 
 /// The block did not get on in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use super::fifo::{End, exchange, exchange_short};
 use super::job::{self, Area, Descriptors, Divider, Job};
 use super::regs::{self, Dlen, FIFO_LEN};
 use super::{CsLine, DMA_FRAME_MAX, Dma, FIFO_FRAME_MAX, FRAME_SPIN_MAX, SPIN_MAX, Spi};
-use evl::io::Mmio;
-use evl::stage::Inband;
-use evl::time::{Clock, Instant, Ns};
+use oob::io::Mmio;
+use oob::stage::Inband;
+use oob::time::{Clock, Instant, Ns};
 use oob_dma::{Channel, Direction, Transfer};
 use oob_spi::controller::{
     Controller, Delays, FrameMemory, Limits, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH, MODE_NO_CS,

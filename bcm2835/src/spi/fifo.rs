@@ -19,8 +19,8 @@ use super::bus::{Bus, Stuck};
 use super::regs::{FIFO, FIFO_LEN, RXR_LEN};
 use super::{CsLine, SPIN_MAX, job::Divider};
 use core::sync::atomic::{AtomicU8, Ordering};
-use evl::io::Mmio;
-use evl::time::{Clock, Instant, Ns};
+use oob::io::Mmio;
+use oob::time::{Clock, Instant, Ns};
 
 /// Calls `f` for each byte. Eight at a turn, which the compiler writes out: a counted loop would double the instructions.
 #[inline(always)]

@@ -18,9 +18,9 @@ use super::job::{Divider, idle_word};
 use super::regs::Cs;
 use super::{CsLine, Spi};
 use core::sync::atomic::AtomicU8;
-use evl::io::Mmio;
-use evl::stage::Inband;
-use evl::time::{Clock, Instant, Ns};
+use oob::io::Mmio;
+use oob::stage::Inband;
+use oob::time::{Clock, Instant, Ns};
 use oob_dma::Channel;
 use oob_spi::controller::{MODE_CS_HIGH, MODE_NO_CS};
 

@@ -11,7 +11,7 @@ use super::regs::{Clk, Cs, NATIVE_LINES, NO_LINE};
 use core::num::NonZeroU32;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU8;
-use evl::time::{Instant, Ns};
+use oob::time::{Instant, Ns};
 use oob_spi::controller::{Delays, FrameMemory, MODE_CPHA, MODE_CPOL, MODE_NO_CS};
 use oob_spi::validate::MAX_SPIN;
 

@@ -49,9 +49,9 @@ use bus::Bus;
 use core::convert::Infallible;
 use core::fmt;
 use core::num::NonZeroU32;
-use evl::io::Mmio;
-use evl::time::{Clock, Ns};
 use job::Job;
+use oob::io::Mmio;
+use oob::time::{Clock, Ns};
 use oob_dma::{Channel, DescriptorMemory};
 
 pub use inband::{Buffers, InbandError, InbandSetup, Sleep};

@@ -5,8 +5,8 @@
 use crate::rig::{NO_DMA, Rig};
 use bcm2835::dma::regs::{FULL_MAX_LEN, LITE_MAX_LEN};
 use bcm2835::dma::{Channel, Irq};
-use evl::io::Mmio;
-use evl::time::{Clock, Ns};
+use oob::io::Mmio;
+use oob::time::{Clock, Ns};
 use oob_dma::{Channel as DmaChannel, DescriptorMemory, Direction, Fault, PrepareError, Transfer};
 use std::cell::RefCell;
 

@@ -3,7 +3,7 @@
 //! The chip select of frames through the FIFO: line, polarity, mode, delays, speed of each.
 
 use crate::rig::{NO_DMA, Rig, payload, setup};
-use evl::time::{Clock, Ns};
+use oob::time::{Clock, Ns};
 use oob_spi::controller::{Controller, Delays, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH, MODE_NO_CS};
 
 const CS: usize = 0x00;

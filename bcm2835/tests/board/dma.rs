@@ -3,8 +3,8 @@
 //! Frames by DMA, and DMA that fails.
 
 use crate::rig::{FULL, LITE, Rig, answers, payload, setup};
-use evl::time::{Clock, Ns};
-use evl::wait::Flag;
+use oob::time::{Clock, Ns};
+use oob::wait::Flag;
 use oob_spi::controller::{
     Controller, Delays, FrameMemory, MODE_CS_HIGH, MODE_NO_CS, Outcome, Path, PrepareError, Pulse,
     Setup, TransferError, Wait, Which,

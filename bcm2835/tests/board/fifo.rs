@@ -3,7 +3,7 @@
 //! Frames through the FIFO.
 
 use crate::rig::{FULL, NO_DMA, Rig, answers, payload, setup};
-use evl::time::{Clock, Instant, Ns};
+use oob::time::{Clock, Instant, Ns};
 use oob_spi::controller::{
     Controller, Delays, FrameMemory, Path, PrepareError, Pulse, TransferError, Wait, Which,
 };

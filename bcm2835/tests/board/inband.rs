@@ -4,9 +4,9 @@
 
 use crate::rig::{FULL, NO_DMA, Rig, answers, payload, setup};
 use bcm2835::spi::{Buffers, InbandError, InbandSetup, Sleep};
-use evl::host::Host;
-use evl::stage::Inband;
-use evl::time::{Clock, Ns};
+use oob::host::Host;
+use oob::stage::Inband;
+use oob::time::{Clock, Ns};
 use oob_spi::controller::{Controller, Which};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -10,10 +10,10 @@
 
 use bcm2835::dma::{Channel, Irq};
 use bcm2835::spi::{CsLine, Dma, MAX_CHIP_SELECTS, Parts, SLOTS, Spi};
-use evl::host::{Host, HostFlag};
-use evl::io::Mmio;
-use evl::time::{Clock, Instant, Ns};
-use evl::wait::Flag;
+use oob::host::{Host, HostFlag};
+use oob::io::Mmio;
+use oob::time::{Clock, Instant, Ns};
+use oob::wait::Flag;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
     Controller, Delays, FrameMemory, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,

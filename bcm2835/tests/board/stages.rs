@@ -3,8 +3,8 @@
 //! Frames of an oob thread beside an in-band stage that is busy, has page faults, and switches interrupts off.
 
 use crate::rig::{FULL, LITE, NO_DMA, Rig, setup};
-use evl::host::{Host, Interference, Task, Thread};
-use evl::time::{Clock, Instant, Ns};
+use oob::host::{Host, Interference, Task, Thread};
+use oob::time::{Clock, Instant, Ns};
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -16,13 +16,13 @@
 use crate::bus::{Block, MAX_CHIP_SELECTS};
 use crate::errno::{EnableError, MapError};
 use crate::layout::Layout;
-use evl::stage::Inband;
 use kernel::alloc::KArc;
 use kernel::bindings as b;
 use kernel::dma::Coherent;
 use kernel::error::{Result, code};
 use kernel::mm::{Mm, Node, Vma};
 use kernel::sync::{LockClass, Mutex};
+use oob::stage::Inband;
 use oobkit_abi::spi::BUFFERS_MAX;
 
 type Checked = core::result::Result<(), MapError>;

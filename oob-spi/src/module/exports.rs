@@ -5,10 +5,10 @@
 use super::{Registered, Shared, oobkit_spi_inband_wait_ms, register};
 use crate::port::{Ops, Remote};
 use core::ffi::{c_int, c_uint, c_void};
-use evl::stage::Inband;
 use kernel::alloc::KBox;
 use kernel::bindings as b;
 use kernel::error::{code, from_result};
+use oob::stage::Inband;
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn oobkit_spi_register(

@@ -13,8 +13,8 @@ mod model;
 
 use crate::rig::*;
 use calls::{Call, Step, step};
-use evl::time::{Clock, Instant, Ns};
 use model::{Model, frames, reserved};
+use oob::time::{Clock, Instant, Ns};
 use oob_spi::bus::Owner;
 use oob_spi::controller::{Delays, Path};
 use oob_spi::errno::Errno;

@@ -9,17 +9,17 @@
 //! | 2 | RUN has no time limit | `defect_2_*` (two) | no end of the wait; any completion ending any frame |
 //! | 3 | DMA is prepared before the bus is claimed, and undone on channels in use | `defect_3_*` | the gate's refusal ignored |
 //! | 4 | the bus's lock word is cleared outside of its lock | `tests/model`: the gate's test, by loom | a plain store of the word |
-//! | 5 | a mapping outlives the memory that DISABLE frees | `vm-tests`, theme `life`: "a mapping outlives DISABLE" | a mapping that does not own the buffer |
+//! | 5 | a mapping outlives the memory that DISABLE frees | `guest-tests`, theme `life`: "a mapping outlives DISABLE" | a mapping that does not own the buffer |
 //! | 6 | mmap ignores its offset | `defect_6_*` | no look at the offset |
 //! | 7 | a second open starts the shared state anew | `defect_7_*`; `life`: "a second open changes nothing" | every caller taken for the owner |
-//! | 8 | what copying user memory left over is the errno, or is ignored | `vm-tests`, theme `refused`: "arguments at bad addresses", "ENABLE whose answer cannot be written", "RUN_LIST whose statuses cannot be written" | what is left over ignored, in-band and out-of-band; given back as the errno |
+//! | 8 | what copying user memory left over is the errno, or is ignored | `guest-tests`, theme `refused`: "arguments at bad addresses", "ENABLE whose answer cannot be written", "RUN_LIST whose statuses cannot be written" | what is left over ignored, in-band and out-of-band; given back as the errno |
 //! | 9 | an in-band call blocks with a lock held that DISABLE needs | `defect_9_*` | the gate's opening told to nobody |
 //! | 10 | nobody drives the chip select | `defect_10_*`; `bcm2835`: `a_line_of_its_own_takes_the_native_ones_place`, `modes_and_polarities_reach_the_register` | the delays dropped; the line never driven; the native one never selected |
 //! | 11 | RX stays armed where TX cannot be started | `defect_11_*`; `bcm2835`: `a_tx_request_that_never_comes_is_survived` | the claim kept after a failure; the RX channel not aborted |
 //! | 12 | a channel stays prepared where the other's preparation fails | `defect_12_*`; `bcm2835`: `set_ups_that_cannot_be_are_refused_and_change_nothing`, `frame_memory_that_dma_cannot_reach_is_refused` | the gate kept after a failure; the former set-up dropped before the checks; a chip select prepared without its descriptors |
 
 use crate::rig::*;
-use evl::time::{Clock, Instant, Ns};
+use oob::time::{Clock, Instant, Ns};
 use oob_spi::bus::Owner;
 use oob_spi::controller::*;
 use oob_spi::errno::*;
@@ -85,7 +85,7 @@ fn defect_2_a_late_completion_does_not_end_the_next_frame() {
     assert_eq!(rig.host.now().since(before), WIRE);
     // A wake-up that was latched for an earlier frame does not either.
     use oob_spi::bus::Env;
-    evl::wait::Flag::raise(rig.bus.env().flag(0));
+    oob::wait::Flag::raise(rig.bus.env().flag(0));
     let before = rig.host.now();
     rig.run().unwrap();
     assert_eq!(rig.host.now().since(before), WIRE);

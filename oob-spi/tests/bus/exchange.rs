@@ -3,8 +3,8 @@
 //! Exchange calls: RUN, RUN_UNTIL, RUN_LIST.
 
 use crate::rig::*;
-use evl::host::Thread;
-use evl::time::{Clock, Ns};
+use oob::host::Thread;
+use oob::time::{Clock, Ns};
 use oob_spi::bus::Owner;
 use oob_spi::controller::*;
 use oob_spi::errno::*;

@@ -3,7 +3,7 @@
 //! The stop frame: when it goes out, what it holds, and that nothing follows it.
 
 use crate::rig::*;
-use evl::time::{Clock, Instant, Ns};
+use oob::time::{Clock, Instant, Ns};
 use oob_spi::controller::*;
 use oob_spi::errno::*;
 use oobkit_abi::spi as abi;

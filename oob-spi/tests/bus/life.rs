@@ -3,7 +3,7 @@
 //! ENABLE to DISABLE, and every refusal of ENABLE.
 
 use crate::rig::*;
-use evl::time::{Clock, Instant, Ns};
+use oob::time::{Clock, Instant, Ns};
 use oob_spi::bus::Owner;
 use oob_spi::controller::*;
 use oob_spi::errno::*;

@@ -3,7 +3,7 @@
 //! Every refusal of settings, mappings, triggers and stop frames.
 
 use crate::rig::*;
-use evl::time::Ns;
+use oob::time::Ns;
 use oob_spi::bus::Owner;
 use oob_spi::controller::*;
 use oob_spi::errno::*;

@@ -4,9 +4,9 @@
 
 mod hardware;
 
-use evl::host::{Host, HostFlag, HostTimer};
-use evl::stage::{Inband, Oob};
-use evl::time::{Clock, Instant, Ns};
+use oob::host::{Host, HostFlag, HostTimer};
+use oob::stage::{Inband, Oob};
+use oob::time::{Clock, Instant, Ns};
 use oob_spi::bus::{Block, Bus, Env, Owner, Request};
 use oob_spi::controller::*;
 use oob_spi::errno::{EnableError, RunError};

@@ -3,9 +3,9 @@
 //! Exchange calls of two oob threads while an in-band thread turns oob mode on and off: whatever comes in between what.
 
 use crate::rig::*;
-use evl::host::{Host, Interference, Task, Thread, explore};
-use evl::stage::Oob;
-use evl::time::{Clock, Instant, Ns};
+use oob::host::{Host, Interference, Task, Thread, explore};
+use oob::stage::Oob;
+use oob::time::{Clock, Instant, Ns};
 use oob_spi::controller::*;
 use oob_spi::errno::RunError;
 use std::cell::{Cell, RefCell};
@@ -18,7 +18,7 @@ type Ends = Rc<RefCell<BTreeMap<String, u32>>>;
 /// Runs frames until the date; what each came to.
 fn exchange(host: &Host, rig: &Rc<Rig>, priority: i32, ends: &Ends) {
     let (clock, rig, ends) = (host.clone(), rig.clone(), ends.clone());
-    let body = move |oob: &Oob<'_>, me: &evl::host::Running<'_>| {
+    let body = move |oob: &Oob<'_>, me: &oob::host::Running<'_>| {
         for nth in 1..=12 {
             let date = Instant(60_000 * nth * priority as u64);
             me.sleep_until(oob, date.max(clock.now())).unwrap();

@@ -3,8 +3,8 @@
 //! Frames that a timer starts.
 
 use crate::rig::*;
-use evl::host::Thread;
-use evl::time::{Clock, Instant, Ns};
+use oob::host::Thread;
+use oob::time::{Clock, Instant, Ns};
 use oob_spi::controller::*;
 use oob_spi::errno::*;
 use std::cell::Cell;

@@ -2,12 +2,12 @@
 
 //! A bus whose controller, timers and clock are loom's to reorder.
 
-use evl::stage::{Inband, Oob};
-use evl::time::{Clock, Instant, Ns, Timer};
-use evl::wait::{Flag, WaitError};
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use oob::stage::{Inband, Oob};
+use oob::time::{Clock, Instant, Ns, Timer};
+use oob::wait::{Flag, WaitError};
 use oob_spi::bus::{Block, Bus, Env, Owner, Request};
 use oob_spi::controller::*;
 use oob_spi::errno::RunError;

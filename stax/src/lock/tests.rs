@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::queue::Queue;
-use evl::stage::{Inband, Oob};
+use oob::stage::{Inband, Oob};
 use std::sync::Mutex;
 
 /// Its threads never really wait.

@@ -3,8 +3,8 @@
 // A backend of threads, mutexes and condition variables: for the tests with real threads and, included, for the examples
 // in the crate's documentation (hence no inner documentation here).
 
-use evl::stage::{Inband, Oob};
-use evl::time::{Clock, Instant};
+use oob::stage::{Inband, Oob};
+use oob::time::{Clock, Instant};
 use stax::queue::Queue;
 use stax::{Atomic, Backend, End, Side, Sleep};
 use std::sync::atomic::{AtomicU32, Ordering};

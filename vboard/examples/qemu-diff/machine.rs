@@ -2,7 +2,7 @@
 
 //! What is played to, and the model as one of it.
 
-use evl::time::{Instant, Ns};
+use oob::time::{Instant, Ns};
 use vboard::board::{Block, Board};
 use vboard::bus::{BusError, BusMemory};
 use vboard::slave::Slaves;

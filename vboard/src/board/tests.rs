@@ -11,7 +11,7 @@ mod spi;
 use super::{Block, Board};
 use crate::bus::{BusError, BusMemory};
 use crate::slave::Slaves;
-use evl::time::{Instant, Ns};
+use oob::time::{Instant, Ns};
 
 // CS of SPI0.
 const TA: u32 = 1 << 7;

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::motor::Motor;
-use evl::wait::{Flag, WaitError};
 use motor_frame::{Command, FLAG_ENABLE, FRAME_LEN, Status};
+use oob::wait::{Flag, WaitError};
 use zerocopy::{FromBytes, IntoBytes};
 
 const CS: usize = 0x00;
@@ -25,7 +25,7 @@ struct Rig {
     motor: Rc<RefCell<Motor>>,
     frames: DmaMemory,
     blocks: DmaMemory,
-    done: Rc<evl::host::HostFlag>,
+    done: Rc<oob::host::HostFlag>,
 }
 
 impl Rig {

@@ -4,7 +4,7 @@
 
 use crate::slave::ChipSelect;
 use crate::ticks::{CoreClock, NEVER, Tick};
-use evl::time::Ns;
+use oob::time::Ns;
 
 /// Ticks of one chip-select line.
 #[derive(Clone, Copy, Debug)]

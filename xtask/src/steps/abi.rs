@@ -2,7 +2,7 @@
 //! The modules held against EVL's declared interface, and that this would see a change of it.
 //!
 //! ```text
-//!   abi-check/ --copied--> target/abi-check --make abi-check--> nothing to say
+//!   tests/abi/ --copied--> target/abi-check --make abi-check--> nothing to say
 //!                               |
 //!                               '- one thing spoilt --> one line that names it; put back
 //! ```
@@ -56,7 +56,7 @@ pub(super) fn check() -> Result<Count> {
     let kernel = KERNELS.iter().find(|kernel| kernel.name == KERNEL);
     let kernel = kernel.context("no such kernel")?;
     let declared = paths::target().join("abi-check");
-    copy(&paths::repo().join("abi-check"), &declared)?;
+    copy(&paths::repo().join("tests/abi"), &declared)?;
     let mut count = match kit::abi_check(kernel, &declared)? {
         None => Count::PASS,
         Some(error) => {

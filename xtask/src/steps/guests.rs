@@ -106,7 +106,7 @@ pub(super) fn run_all(report: &mut Report, long: bool) {
             .concat()
             .join(" ");
         let mut text = Vec::new();
-        report.step(&name, || vm_tests(guest, long, &mut text));
+        report.step(&name, || guest_tests(guest, long, &mut text));
         let text = String::from_utf8_lossy(&text);
         println!("{text}");
         let failed = text.lines().filter(|line| line.starts_with("FAIL "));
@@ -116,9 +116,9 @@ pub(super) fn run_all(report: &mut Report, long: bool) {
     }
 }
 
-fn vm_tests(guest: &Guest, long: bool, text: &mut Vec<u8>) -> Result<Count> {
+fn guest_tests(guest: &Guest, long: bool, text: &mut Vec<u8>) -> Result<Count> {
     let (machine, kernel, append) = guest;
-    let mut command = vec!["vm-tests".to_owned()];
+    let mut command = vec!["guest-tests".to_owned()];
     if long {
         command.push("--long".to_owned());
     }
@@ -134,7 +134,7 @@ fn vm_tests(guest: &Guest, long: bool, text: &mut Vec<u8>) -> Result<Count> {
         text.extend(format!("{}\n{trouble}\n", outcome.log).bytes());
         count.add(Count::FAIL);
     } else if outcome.exit_status() != 0 && count.failed == 0 {
-        text.extend(format!("vm-tests ended with status {}\n", outcome.exit_status()).bytes());
+        text.extend(format!("guest-tests ended with status {}\n", outcome.exit_status()).bytes());
         count.add(Count::FAIL);
     }
     Ok(count)

@@ -74,7 +74,7 @@ fn print_tallies(text: &str) {
 }
 
 /// The crates whose protocols no test by example can be trusted with.
-const MODELLED: [&str; 3] = ["evl", "oob-spi", "stax"];
+const MODELLED: [&str; 3] = ["oob", "oob-spi", "stax"];
 
 /// Every interleaving of those protocols, up to a bound.
 pub(super) fn models(long: bool) -> Result<Count> {
@@ -109,8 +109,8 @@ pub(super) fn models(long: bool) -> Result<Count> {
 
 /// The tests with real threads, by package.
 const THREADED: [(&str, &[&str]); 3] = [
-    ("evl", &["--test", "waiting"]),
-    ("evl-shim", &["--lib"]),
+    ("oob", &["--test", "waiting"]),
+    ("oob-shim", &["--lib"]),
     ("stax", &["--test", "threads"]),
 ];
 

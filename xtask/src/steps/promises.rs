@@ -17,7 +17,7 @@ use super::host::{cargo, results};
 use crate::{kit, paths, run};
 
 /// The crates whose documentation promises it.
-const PROMISING: [&str; 2] = ["evl", "stax"];
+const PROMISING: [&str; 2] = ["oob", "stax"];
 
 /// How many mistakes are shown at least.
 const MISTAKES: usize = 20;

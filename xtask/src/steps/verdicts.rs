@@ -43,7 +43,7 @@ pub(super) fn verdicts() -> Result<Count> {
             unwell(&options, "true", &["1 of 2 processors"])
         }),
         ("no high-resolution timers", || {
-            let texts = ["evl_shim: this machine has no", "insmod evl_shim"];
+            let texts = ["oob_shim: this machine has no", "insmod oob_shim"];
             unwell(&["--append", "highres=off"], "true", &texts)
         }),
         ("a panic", || {

@@ -60,14 +60,9 @@ pub(crate) struct Machine {
     pub(crate) flash: Option<&'static str>,
     /// Stock modules that the guest can load.
     pub(crate) stock_modules: &'static [&'static str],
-    /// The kit's modules, in the order in which they are loaded.
-    pub(crate) kit_modules: &'static [&'static str],
+    /// Whether the virtual board stands for devices that it lacks.
+    pub(crate) needs_board: bool,
 }
-
-/// The kit's modules that every machine gets, in load order.
-const KIT: &[&str] = &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835"];
-/// The same and the virtual board, for machines that lack the devices.
-const KIT_AND_BOARD: &[&str] = &["evl_shim", "oob_trial", "oob_spi", "oob_bcm2835", "vboard"];
 
 impl Name {
     /// The machine of this name.
@@ -110,7 +105,7 @@ static X86_64: Machine = Machine {
     overlays: &[],
     flash: None,
     stock_modules: &["mtd", "spi-nor"],
-    kit_modules: KIT_AND_BOARD,
+    needs_board: true,
 };
 
 static RASPI3B: Machine = Machine {
@@ -130,7 +125,7 @@ static RASPI3B: Machine = Machine {
     overlays: &["bcm2835/overlays/oob-spi0-qemu.dts"],
     flash: Some("w25q80"),
     stock_modules: &["mtd", "spi-nor", "spi-bcm2835"],
-    kit_modules: KIT,
+    needs_board: false,
 };
 
 /// The same board with the overlay that is meant for silicon. QEMU's SPI has no DMA mode, so this is for binding and for
@@ -160,5 +155,5 @@ static IMX8MP: Machine = Machine {
     overlays: &[],
     flash: None,
     stock_modules: &["mtd", "spi-nor", "spi-imx"],
-    kit_modules: KIT_AND_BOARD,
+    needs_board: true,
 };

@@ -89,10 +89,10 @@ impl Job {
             Need::Kernel(self.kernel),
             Need::Busybox(arch),
         ])?;
-        let kit = picked(
-            &kit::modules(self.kernel)?.modules,
-            self.machine.kit_modules,
-        )?;
+        let wanted = kit::list()
+            .filter(|module| self.machine.needs_board || module.kind != kit::Kind::Board)
+            .map(|module| module.name);
+        let kit = picked(&kit::modules(self.kernel)?.modules, wanted)?;
         let programs = kit::programs(arch)?;
         let folder = Folder::new(&self.results)?;
         let mut added = self.add.clone();
@@ -253,13 +253,16 @@ impl Job {
 }
 
 /// The modules that a machine gets, in load order: a guest without one of them would test less than it says.
-fn picked(built: &[PathBuf], wanted: &[&str]) -> Result<Vec<PathBuf>> {
-    let find = |name: &&str| {
-        let of_that_name = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem == *name);
+fn picked(
+    built: &[PathBuf],
+    wanted: impl IntoIterator<Item = &'static str>,
+) -> Result<Vec<PathBuf>> {
+    let find = |name: &str| {
+        let of_that_name = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem == name);
         let found = built.iter().find(of_that_name).cloned();
         found.with_context(|| format!("no module {name} was built"))
     };
-    wanted.iter().map(find).collect()
+    wanted.into_iter().map(find).collect()
 }
 
 /// A run's own folder, gone when the run is.
@@ -344,9 +347,9 @@ mod tests {
     #[test]
     fn a_guest_without_one_of_its_modules_is_not_booted() {
         let built = ["o/vboard.ko", "o/oob_spi.ko"].map(PathBuf::from);
-        let both = picked(&built, &["oob_spi", "vboard"]).unwrap();
+        let both = picked(&built, ["oob_spi", "vboard"]).unwrap();
         assert_eq!(both, [&built[1], &built[0]].map(PathBuf::from));
-        let text = picked(&built, &["oob_spi", "evl_shim"]).unwrap_err();
-        assert_eq!(text.to_string(), "no module evl_shim was built");
+        let text = picked(&built, ["oob_spi", "oob_shim"]).unwrap_err();
+        assert_eq!(text.to_string(), "no module oob_shim was built");
     }
 }

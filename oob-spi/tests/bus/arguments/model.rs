@@ -10,7 +10,7 @@
 //! Written from that documentation, not from the code.
 
 use crate::rig::WIRE;
-use evl::time::{Instant, Ns};
+use oob::time::{Instant, Ns};
 use oob_spi::bus::Owner;
 use oob_spi::controller::{MODE_CPHA, MODE_CPOL, Path};
 use oob_spi::validate::{Change, Settings};

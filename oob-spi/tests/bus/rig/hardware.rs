@@ -3,9 +3,9 @@
 //! The scripted controller: what each frame does is said beforehand, what was done is logged.
 
 use super::{FRAME, LIMITS, WIRE};
-use evl::host::Host;
-use evl::stage::Inband;
-use evl::time::{Clock, Instant, Ns};
+use oob::host::Host;
+use oob::stage::Inband;
+use oob::time::{Clock, Instant, Ns};
 use oob_spi::controller::*;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

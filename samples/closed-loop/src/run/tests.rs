@@ -59,8 +59,8 @@ impl Plant {
         }
     }
 
-    fn date(&self) -> evl::time::Instant {
-        evl::time::Instant(self.world.0.get())
+    fn date(&self) -> oob::time::Instant {
+        oob::time::Instant(self.world.0.get())
     }
 }
 

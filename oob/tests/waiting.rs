@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Monitors and semaphores between real threads.
+
+use oob::latch::{Latch, Park};
+use oob::monitor::{Guarded, HardLock, Monitor, Threads};
+use oob::semaphore::{Overflow, Semaphore};
+use oob::stage::Oob;
+use oob::time::Instant;
+use oob::wait::WaitError;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, RwLock};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+struct Lock<T>(Mutex<T>);
+
+// SAFETY: a mutex round a value of its own.
+unsafe impl<T> HardLock<T> for Lock<T> {
+    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(&mut self.0.lock().unwrap())
+    }
+}
+
+const fn guarded<T>(value: T) -> Lock<Guarded<T>> {
+    Lock(Mutex::new(Guarded::new(value)))
+}
+
+/// Threads of this process; a thread is its place in the list, from 2 on.
+struct Process;
+
+struct Entry {
+    thread: Thread,
+    is_interrupted: AtomicBool,
+}
+
+static ALL: RwLock<Vec<&'static Entry>> = RwLock::new(Vec::new());
+static BEGIN: OnceLock<std::time::Instant> = OnceLock::new();
+/// How often a thread went to sleep.
+static SLEEPS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static ME: Cell<usize> = const { Cell::new(0) };
+    static PRIORITY: Cell<i32> = const { Cell::new(0) };
+}
+
+fn entry(thread: usize) -> &'static Entry {
+    ALL.read().unwrap()[thread - 2]
+}
+
+// SAFETY: a number of a thread, which no `wake` in a process takes for an address.
+unsafe impl Park for Process {
+    fn current(&self) -> usize {
+        ME.with(|me| {
+            if me.get() == 0 {
+                let mut all = ALL.write().unwrap();
+                all.push(Box::leak(Box::new(Entry {
+                    thread: thread::current(),
+                    is_interrupted: AtomicBool::new(false),
+                })));
+                me.set(all.len() + 1);
+            }
+            me.get()
+        })
+    }
+
+    // A token that was given since makes the next park return at once: that is what `prepare` promises.
+    fn prepare(&self) {}
+
+    fn cancel(&self) {}
+
+    fn sleep_until(&self, date: Instant) -> bool {
+        SLEEPS.fetch_add(1, Ordering::Relaxed);
+        thread::park_timeout(Duration::from_nanos(date.since(self.now()).0));
+        self.now() >= date
+    }
+
+    fn now(&self) -> Instant {
+        let begin = BEGIN.get_or_init(std::time::Instant::now);
+        Instant(u64::try_from(begin.elapsed().as_nanos()).unwrap())
+    }
+
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+        if let Some(thread) = f() {
+            entry(thread).thread.unpark();
+        }
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Threads for Process {
+    fn priority(&self) -> i32 {
+        PRIORITY.get()
+    }
+
+    fn prepare_interruptible(&self) {}
+
+    fn is_interrupted(&self) -> bool {
+        entry(self.current()).is_interrupted.load(Ordering::SeqCst)
+    }
+}
+
+fn oob() -> Oob<'static> {
+    // SAFETY: a thread of the test, which may wait.
+    unsafe { Oob::assume() }
+}
+
+fn after(ms: u64) -> Instant {
+    Instant(Process.now().0 + ms * 1_000_000)
+}
+
+/// Waits until `count` more threads have gone to sleep than had at `before`.
+fn asleep(before: usize, count: usize) {
+    while SLEEPS.load(Ordering::Relaxed) < before + count {
+        thread::yield_now();
+    }
+    thread::sleep(Duration::from_millis(5));
+}
+
+/// The tests look at one counter of sleeps: one at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+#[test]
+fn the_highest_priority_goes_first_and_equals_in_the_order_they_came() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let semaphore = Semaphore::new(guarded(0));
+    let order = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for (name, priority) in [('a', 1), ('b', 5), ('c', 5), ('d', 9), ('e', 1)] {
+            let before = SLEEPS.load(Ordering::Relaxed);
+            let (semaphore, order) = (&semaphore, &order);
+            scope.spawn(move || {
+                PRIORITY.set(priority);
+                semaphore
+                    .down_until(&oob(), &Process, Instant::NEVER)
+                    .unwrap();
+                order.lock().unwrap().push(name);
+            });
+            asleep(before, 1);
+        }
+        for count in 1..=5 {
+            semaphore.up(&Process).unwrap();
+            while order.lock().unwrap().len() < count {
+                thread::yield_now();
+            }
+        }
+    });
+    assert_eq!(*order.lock().unwrap(), ['d', 'b', 'c', 'a', 'e']);
+}
+
+#[test]
+fn a_wake_up_for_nothing_costs_neither_the_place_nor_the_deadline() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let semaphore = Semaphore::new(guarded(0));
+    let order = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        let mut first = 0;
+        for name in ['a', 'b'] {
+            let before = SLEEPS.load(Ordering::Relaxed);
+            let (semaphore, order) = (&semaphore, &order);
+            let handle = scope.spawn(move || {
+                semaphore
+                    .down_until(&oob(), &Process, Instant::NEVER)
+                    .unwrap();
+                order.lock().unwrap().push(name);
+            });
+            asleep(before, 1);
+            if name == 'a' {
+                let id = handle.thread().id();
+                let all = ALL.read().unwrap();
+                first = 2 + all.iter().position(|e| e.thread.id() == id).unwrap();
+            }
+        }
+        for _ in 0..3 {
+            let before = SLEEPS.load(Ordering::Relaxed);
+            entry(first).thread.unpark();
+            asleep(before, 1);
+        }
+        for count in 1..=2 {
+            semaphore.up(&Process).unwrap();
+            while order.lock().unwrap().len() < count {
+                thread::yield_now();
+            }
+        }
+    });
+    assert_eq!(*order.lock().unwrap(), ['a', 'b']);
+
+    let begin = Process.now();
+    let me = entry(Process.current());
+    let done = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                me.thread.unpark();
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let result = semaphore.down_until(&oob(), &Process, after(50));
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(result, Err(WaitError::TimedOut));
+    });
+    let took = Process.now().since(begin).0;
+    assert!(took >= 50_000_000, "{took}");
+}
+
+#[test]
+fn a_signal_ends_a_wait_but_not_one_that_has_what_it_wants() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let semaphore = Semaphore::new(guarded(1));
+    let me = entry(Process.current());
+    me.is_interrupted.store(true, Ordering::SeqCst);
+    assert_eq!(
+        semaphore.down_until(&oob(), &Process, Instant::NEVER),
+        Ok(())
+    );
+    assert_eq!(
+        semaphore.down_until(&oob(), &Process, Instant::NEVER),
+        Err(WaitError::Interrupted)
+    );
+    me.is_interrupted.store(false, Ordering::SeqCst);
+    assert_eq!(
+        semaphore.down_until(&oob(), &Process, Instant(0)),
+        Err(WaitError::TimedOut)
+    );
+}
+
+/// A thread whose sleep is what a test says happens meanwhile.
+struct Scripted<'a> {
+    now: Cell<Instant>,
+    is_interrupted: Cell<bool>,
+    is_stopped: Cell<bool>,
+    sleep: &'a dyn Fn(&Self),
+}
+
+impl Default for Scripted<'_> {
+    fn default() -> Self {
+        Self {
+            now: Cell::new(Instant(0)),
+            is_interrupted: Cell::new(false),
+            is_stopped: Cell::new(false),
+            sleep: &|_| {},
+        }
+    }
+}
+
+// SAFETY: as for `Process`.
+unsafe impl Park for Scripted<'_> {
+    fn current(&self) -> usize {
+        2
+    }
+
+    fn prepare(&self) {}
+
+    fn cancel(&self) {}
+
+    fn sleep_until(&self, date: Instant) -> bool {
+        (self.sleep)(self);
+        self.now() >= date
+    }
+
+    fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.get()
+    }
+
+    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
+        f();
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Threads for Scripted<'_> {
+    fn priority(&self) -> i32 {
+        0
+    }
+
+    fn prepare_interruptible(&self) {}
+
+    fn is_interrupted(&self) -> bool {
+        self.is_interrupted.get()
+    }
+}
+
+#[test]
+fn who_was_woken_takes_what_it_was_woken_for_however_late_it_is() {
+    type Meanwhile = fn(&Scripted<'_>);
+    let cases: [Meanwhile; 2] = [
+        |thread| thread.now.set(Instant(1_000)),
+        |thread| thread.is_interrupted.set(true),
+    ];
+    for meanwhile in cases {
+        let semaphore = Semaphore::new(guarded(0));
+        let thread = Scripted {
+            sleep: &|thread| {
+                semaphore.up(thread).unwrap();
+                meanwhile(thread);
+            },
+            ..Scripted::default()
+        };
+        // Else the one waiter that was woken would be gone, and the count there for nobody.
+        let result = semaphore.down_until(&oob(), &thread, Instant(500));
+        assert_eq!(result, Ok(()));
+        assert!(!semaphore.try_down());
+    }
+}
+
+#[test]
+fn closing_sends_all_waiters_away_and_keeps_the_count() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let semaphore = Semaphore::new(guarded(0));
+    let before = SLEEPS.load(Ordering::Relaxed);
+    thread::scope(|scope| {
+        let waiters: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| semaphore.down_until(&oob(), &Process, Instant::NEVER)))
+            .collect();
+        asleep(before, 3);
+        semaphore.close(&Process);
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), Err(WaitError::Closed));
+        }
+    });
+    semaphore.up(&Process).unwrap();
+    assert_eq!(
+        semaphore.down_until(&oob(), &Process, Instant::NEVER),
+        Ok(())
+    );
+    assert_eq!(
+        semaphore.down_until(&oob(), &Process, Instant::NEVER),
+        Err(WaitError::Closed)
+    );
+}
+
+#[test]
+fn the_count_does_not_wrap() {
+    let semaphore = Semaphore::new(guarded(u32::MAX));
+    assert_eq!(semaphore.up(&Process), Err(Overflow));
+    assert!(semaphore.try_down());
+    assert_eq!(semaphore.up(&Process), Ok(()));
+    let empty = Semaphore::new(guarded(0));
+    assert!(!empty.try_down());
+}
+
+#[test]
+fn everything_counted_up_is_counted_down() {
+    let _alone = ONE_AT_A_TIME.lock();
+    const EACH: usize = 3_000;
+    let semaphore = Semaphore::new(guarded(0));
+    let taken = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for n in 0..4_usize {
+            let (semaphore, taken) = (&semaphore, &taken);
+            scope.spawn(move || {
+                PRIORITY.set((n % 2) as i32);
+                let mut mine = 0;
+                while mine < EACH {
+                    // Short, long and endless waits in turn.
+                    let deadline = match mine % 3 {
+                        0 => Instant(Process.now().0 + 20_000),
+                        1 => after(1),
+                        _ => Instant::NEVER,
+                    };
+                    if semaphore.down_until(&oob(), &Process, deadline).is_ok() {
+                        mine += 1;
+                        taken.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        for n in 0..2 * EACH {
+            semaphore.up(&Process).unwrap();
+            semaphore.up(&Process).unwrap();
+            if n % 64 == 0 {
+                thread::yield_now();
+            }
+        }
+    });
+    assert_eq!(taken.into_inner(), 4 * EACH);
+    assert!(!semaphore.try_down());
+}
+
+#[test]
+fn each_waiter_of_a_monitor_may_wait_for_something_else() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let monitor = Monitor::new(guarded(0_u32));
+    let before = SLEEPS.load(Ordering::Relaxed);
+    thread::scope(|scope| {
+        let waiters: Vec<_> = (1..=3)
+            .map(|goal| {
+                let monitor = &monitor;
+                scope.spawn(move || {
+                    monitor.wait_until(&oob(), &Process, after(10_000), |value: &mut u32| {
+                        (*value >= goal).then_some(*value)
+                    })
+                })
+            })
+            .collect();
+        asleep(before, 3);
+        for _ in 0..3 {
+            monitor.update_and_wake_all(&Process, |value| *value += 1);
+        }
+        for (goal, waiter) in (1..=3).zip(waiters) {
+            assert!(waiter.join().unwrap().is_ok_and(|value| value >= goal));
+        }
+    });
+}
+
+#[test]
+fn a_thread_that_is_to_stop_waits_for_no_flag_but_takes_one_that_is_raised() {
+    let latch = Latch::new();
+    let sleeps = Cell::new(0);
+    let thread = Scripted {
+        is_stopped: Cell::new(false),
+        sleep: &|thread| {
+            sleeps.set(sleeps.get() + 1);
+            thread.is_stopped.set(true);
+        },
+        ..Scripted::default()
+    };
+    let wait = || latch.wait_until(&thread, Instant::NEVER);
+    assert_eq!(wait(), Err(WaitError::Interrupted));
+    assert_eq!(wait(), Err(WaitError::Interrupted));
+    assert_eq!(sleeps.get(), 1);
+    latch.raise(&thread);
+    assert_eq!(wait(), Ok(()));
+}
