@@ -200,7 +200,7 @@ impl File for Exchanges {
         Ok(Self)
     }
 
-    fn exchange(&self, inband: &Inband<'_>, _: u32, _: uaccess::UserPtr) -> Option<Result<i32>> { //~ E0050
+    fn oob_ioctl(&self, inband: &Inband<'_>, _: u32, _: uaccess::UserPtr) -> Option<Result<i32>> { //~ E0050
         Some(alloc::KBox::new(inband, 0_u32).map(|_| 0))
     }
 

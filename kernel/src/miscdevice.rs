@@ -6,9 +6,9 @@
 //!  Registration<F>  owns  F::Device  --open-->  F (one per open file)  --ioctl, mmap, flush-->  ...  --release--> drop
 //!
 //!                            mainline                  EVL
-//!   exchange                 ioctl                     oob_ioctl
+//!   oob_ioctl                ioctl                     oob_ioctl
 //!   oob_read, oob_write      read, write               oob_read, oob_write
-//!   exchange_inband, ...     the same, of a thread     ioctl, read, write
+//!   oob_ioctl_inband, ...    the same, of a thread     ioctl, read, write
 //!                            that is not attached
 //!   poll                     poll, select, epoll       those and oob_poll
 //! ```
@@ -47,15 +47,15 @@ pub trait File: Sized + Send + Sync + 'static {
     /// An exchange call: `None` where `command` is none, and where the calling thread is not of the out-of-band stage but
     /// is served in-band. On EVL it comes out-of-band by `oob_ioctl`, and only so; elsewhere by `ioctl`.
     #[inline(always)]
-    fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+    fn oob_ioctl(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         let _ = (command, argument);
         None
     }
 
     /// The same call of a thread that is not of the out-of-band stage. `None` where `command` is none, and where the device
     /// does not serve it: then it is [`Self::ioctl`]'s, whose errno the thread gets. `EPERM` is for the device to give, here,
-    /// or in `exchange` where that finds no out-of-band thread.
-    fn exchange_inband(
+    /// or in `oob_ioctl` where that finds no out-of-band thread.
+    fn oob_ioctl_inband(
         &self,
         inband: &Inband<'_>,
         command: u32,
@@ -320,7 +320,7 @@ impl<F: File> Ops<F> {
         let opened = unsafe { Self::opened(file) };
         let argument = UserPtr::new(argument as usize);
         #[cfg(not(oob_core_evl))]
-        if let Some(exchanged) = opened.exchange(command, argument) {
+        if let Some(exchanged) = opened.oob_ioctl(command, argument) {
             return c_long::from(from_result(exchanged));
         }
         Self::inband(opened, command, argument)
@@ -331,7 +331,7 @@ impl<F: File> Ops<F> {
     fn inband(opened: &F, command: c_uint, argument: UserPtr) -> c_long {
         // SAFETY: the rest of `->unlocked_ioctl`.
         let inband = unsafe { token() };
-        let exchanged = opened.exchange_inband(&inband, command, argument);
+        let exchanged = opened.oob_ioctl_inband(&inband, command, argument);
         let done = exchanged.unwrap_or_else(|| opened.ioctl(&inband, command, argument));
         c_long::from(from_result(done))
     }
@@ -387,7 +387,7 @@ impl<F: File> Ops<F> {
     ) -> c_long {
         // SAFETY: EVL calls this only between `evl_open_file` and the end of `evl_release_file`.
         let opened = unsafe { Self::opened(file) };
-        let exchanged = opened.exchange(command, UserPtr::new(argument as usize));
+        let exchanged = opened.oob_ioctl(command, UserPtr::new(argument as usize));
         // SAFETY: in an out-of-band call, nothing held.
         unsafe { b::evl_leave_oob_for_signal() };
         c_long::from(from_result(exchanged.unwrap_or(Err(code::ENOTTY))))

@@ -103,7 +103,7 @@ impl SpiFile {
         &self,
         call: impl FnOnce(&Oob<'_>) -> core::result::Result<(), X>,
     ) -> Result<i32> {
-        // SAFETY: called by `exchange` alone: a system call, nothing held.
+        // SAFETY: called by `oob_ioctl` alone: a system call, nothing held.
         match unsafe { with_oob(call) } {
             Some(result) => result.map(|()| 0).map_err(errno),
             None => Err(self.rejected(CallError::NotAttached)),
@@ -241,7 +241,7 @@ impl File for SpiFile {
     }
 
     #[inline(always)]
-    fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+    fn oob_ioctl(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         let (bus, cs) = (&self.shared.bus, self.chip_select);
         match command {
             abi::RUN_OOB_XFER => Some(self.out_of_band(|oob| bus.run(oob, cs, caller()))),

@@ -71,8 +71,8 @@ impl File for Trial {
     }
 
     /// On EVL an attached thread comes this way where it asks to, elsewhere always.
-    fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
-        let exchanged = self.stax.exchange(command, argument);
+    fn oob_ioctl(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+        let exchanged = self.stax.oob_ioctl(command, argument);
         exchanged.or_else(|| self.scene(command, argument))
     }
 

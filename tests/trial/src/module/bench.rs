@@ -57,7 +57,7 @@ impl File for Bench {
     }
 
     #[inline(always)]
-    fn exchange(&self, command: u32, _argument: UserPtr) -> Option<Result<i32>> {
+    fn oob_ioctl(&self, command: u32, _argument: UserPtr) -> Option<Result<i32>> {
         let done = match command {
             UP => with_oob(|_| self.services.up()),
             DOWN => with_oob(|oob| self.services.down(oob)),

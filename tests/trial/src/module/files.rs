@@ -121,7 +121,7 @@ impl File for Files {
         })
     }
 
-    fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+    fn oob_ioctl(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         match command {
             ECHO => with_oob(|_| echo(argument, OOB)),
             #[cfg(not(oob_core_evl))]
@@ -136,7 +136,7 @@ impl File for Files {
         }
     }
 
-    fn exchange_inband(
+    fn oob_ioctl_inband(
         &self,
         _inband: &Inband<'_>,
         command: u32,

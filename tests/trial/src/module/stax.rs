@@ -137,7 +137,7 @@ impl Trial {
     }
 
     /// The calls that an attached thread makes out-of-band.
-    pub(super) fn exchange(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
+    pub(super) fn oob_ioctl(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         if command != STAX_HAMMER {
             return None;
         }
