@@ -30,25 +30,21 @@ pub mod board;
 pub mod cores;
 pub mod io;
 pub mod irq;
-pub mod latch;
-pub mod monitor;
-pub mod mutex;
-pub mod pool;
+pub mod lock;
 #[cfg(all(any(doc, doctest), feature = "host"))]
 pub mod promises;
 pub mod record;
-pub mod relay;
-pub mod semaphore;
+mod services;
 pub mod stage;
-pub mod table;
+pub mod threads;
 pub mod time;
 pub mod wait;
-pub mod work;
 
 #[cfg(feature = "host")]
 pub use cores::host;
 #[cfg(target_os = "none")]
 pub use cores::kernel_core;
+pub use services::{latch, monitor, mutex, pool, relay, semaphore, work};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/stage.md")]

@@ -19,10 +19,13 @@ use loom::model::Builder;
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use oob::latch::{Latch, Park};
-use oob::monitor::{HardLock, MonitorState, Threads};
+use oob::latch::Latch;
+use oob::lock::HardLock;
+use oob::monitor::MonitorState;
 use oob::semaphore::Semaphore;
 use oob::stage::Oob;
+use oob::threads::Park;
+use oob::threads::Threads;
 use oob::time::Instant;
 use oob::wait::WaitError;
 

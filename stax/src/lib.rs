@@ -149,6 +149,7 @@
 #![cfg_attr(not(any(test, loom)), no_std)]
 
 pub mod backend;
+pub mod cores;
 pub mod gate;
 mod lock;
 pub mod queue;
@@ -157,6 +158,10 @@ pub mod stage;
 mod sync;
 
 pub use backend::{Backend, End, Sleep, spin};
+#[cfg(feature = "host")]
+pub use cores::host;
+#[cfg(target_os = "none")]
+pub use cores::kernel_core::{KernelBackend, StageLock, kernel_backend, new};
 pub use lock::{Guard, LockError, NestError, Stax, TryLockError};
 pub use sleeping::SleepingBackend;
 pub use stage::{Atomic, Side, Stage};

@@ -13,13 +13,13 @@ use kernel::miscdevice::{File, Registration};
 use kernel::tracepoint::Probe;
 use kernel::uaccess::UserPtr;
 use kernel::{task, time};
+use oob::cores::attached::{AttachedThreads, InsertError};
 use oob::stage::Inband;
-use oob::table::{InsertError, Table};
 use oobkit_abi::ctl::{ATTACH, Attach, DETACH};
 
 /// Which the kit's other modules look up their callers in.
 #[unsafe(export_name = "oobkit_oob_shim_attached")]
-static ATTACHED: Table = Table::new();
+static ATTACHED: AttachedThreads = AttachedThreads::new();
 static MODULE: AtomicPtr<Module> = AtomicPtr::new(core::ptr::null_mut());
 
 /// What the module holds while it is loaded; the node goes first.

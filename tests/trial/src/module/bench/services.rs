@@ -7,9 +7,9 @@
 //!   timer's handler, in hard interrupt:  stamp, raises or ups -----'
 //! ```
 
-use super::Timed;
 use crate::bench as abi;
 use crate::bench::Round;
+use crate::module::support::Timed;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kernel::error::{Result, code};
 use kernel::time::{HardTimer, TimerHandler, cycles};

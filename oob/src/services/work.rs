@@ -20,9 +20,11 @@
 //! 5. A deadline or a signal ends a wait and takes no call back: the run takes place, once. A call before it begins is of that
 //!    same run, and may wait for its result; a result that nobody waits for is dropped.
 
-use crate::monitor::{HardLock, Monitor, MonitorState, Threads};
+use crate::lock::HardLock;
+use crate::monitor::{Monitor, MonitorState};
 use crate::record::Wait;
 use crate::stage::Oob;
+use crate::threads::Threads;
 use crate::time::Instant;
 use crate::wait::WaitError;
 
@@ -133,7 +135,7 @@ impl<L: HardLock<MonitorState<Runs>>> Calls<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latch::Park;
+    use crate::threads::Park;
     use std::cell::RefCell;
 
     struct Lock(RefCell<MonitorState<Runs>>);

@@ -16,7 +16,7 @@
 //! 2. `next` of a block belongs to the list that the block is in, so a list has room for all of them.
 //! 3. Where no block is free, taking one is an error: nobody waits, in any context.
 
-use crate::monitor::HardLock;
+use crate::lock::HardLock;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
@@ -30,22 +30,6 @@ use core::ptr::NonNull;
 pub unsafe trait Memory {
     /// All of it.
     fn bytes(&mut self) -> NonNull<[u8]>;
-}
-
-#[cfg(feature = "host")]
-// SAFETY: a vector's bytes stay where they are until it grows, which its owner could not have it do any more.
-unsafe impl Memory for std::vec::Vec<u8> {
-    fn bytes(&mut self) -> NonNull<[u8]> {
-        NonNull::from(self.as_mut_slice())
-    }
-}
-
-#[cfg(target_os = "none")]
-// SAFETY: the bytes lie in memory of their own, initialised with zeroes.
-unsafe impl Memory for kernel::alloc::VBytes {
-    fn bytes(&mut self) -> NonNull<[u8]> {
-        NonNull::from(self.as_mut())
-    }
 }
 
 /// What precedes a block's bytes.

@@ -11,7 +11,7 @@
 //! Rules: a message is in the file whole or not at all, as far as the file itself takes it whole; messages are there in the
 //! order in which `write` ended; who writes never waits.
 
-use crate::monitor::HardLock;
+use crate::lock::HardLock;
 use crate::pool::{Lists, Memory, Pool};
 use crate::stage::Inband;
 use core::sync::atomic::{AtomicU64, Ordering};

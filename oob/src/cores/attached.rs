@@ -50,19 +50,19 @@ impl Place {
 /// A set of addresses, each with a record. Modules that are built apart share it.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Table {
+pub struct AttachedThreads {
     places: [Place; CAPACITY],
     /// Of each place: the keys that were led past it. Apart, as nearly no look-up needs them.
     passed: [AtomicU32; CAPACITY],
 }
 
-impl Default for Table {
+impl Default for AttachedThreads {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Table {
+impl AttachedThreads {
     /// An empty set.
     pub const fn new() -> Self {
         Self {
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::record::Wait;
 
-    fn is_there(table: &Table, key: usize) -> bool {
+    fn is_there(table: &AttachedThreads, key: usize) -> bool {
         table.get(key).is_some()
     }
 
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn who_comes_next_begins_with_a_record_of_its_own() {
-        let table = Table::new();
+        let table = AttachedThreads::new();
         for key in [0x4000, 0x8000] {
             assert_eq!(table.insert(key), Ok(()));
             let record = table.get(key).expect("just inserted");
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn keys_of_one_chain_do_not_hide_each_other() {
-        let table = Table::new();
+        let table = AttachedThreads::new();
         for n in 0..3 {
             assert_eq!(table.insert(same_start(n)), Ok(()));
         }
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_full_set_refuses_and_a_place_given_back_serves_again() {
-        let table = Table::new();
+        let table = AttachedThreads::new();
         let key = |n: usize| 0x4000 + n * 64;
         for n in 0..CAPACITY {
             assert_eq!(table.insert(key(n)), Ok(()));
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn who_has_gone_costs_later_look_ups_nothing() {
-        let table = Table::new();
+        let table = AttachedThreads::new();
         let key = |n: usize| 0x1000_0000 + n * 0x1480;
         // Some stay, so that others have to make room for them.
         for n in 0..20 {
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn threads_come_and_go_side_by_side() {
-        let table = Table::new();
+        let table = AttachedThreads::new();
         std::thread::scope(|scope| {
             for n in 1..=4 {
                 let table = &table;
