@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A board that another module simulates: the table by which its registers, interrupts, DMA and clock are reached.
+//! A board that another module simulates: the table by which its registers, interrupts, DMA and
+//! clock are reached.
 //!
 //! ```text
 //!   vboard.ko --platform device, Table as its data--> controller's driver
@@ -8,8 +9,9 @@
 //!       '--- Window (Mmio), BoardClock, connect, map ------'
 //! ```
 //!
-//! The driver's logic is the one that runs on real registers; only the window and the clock differ. The board's clock
-//! stands still while its model computes, so what the model costs is no delay that a driver would see.
+//! The driver's logic is the one that runs on real registers; only the window and the clock differ.
+//! The board's clock stands still while its model computes, so what the model costs is no delay
+//! that a driver would see.
 
 use crate::io::Mmio;
 use crate::time::{Clock, Instant};
@@ -37,8 +39,9 @@ pub struct Child {
 ///
 /// # Invariants
 ///
-/// The functions take `context`, and may be called from any context as long as the platform device is there, but for
-/// `connect`, `disconnect`, `map` and `unmap`: in-band only. `children` ends with a null name.
+/// The functions take `context`, and may be called from any context as long as the platform device
+/// is there, but for `connect`, `disconnect`, `map` and `unmap`: in-band only. `children` ends with
+/// a null name.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Table {
@@ -50,7 +53,8 @@ pub struct Table {
     pub read: unsafe extern "C" fn(*const c_void, u32, u32) -> u32,
     /// Writes a register of a window.
     pub write: unsafe extern "C" fn(*const c_void, u32, u32, u32),
-    /// Has `handler(argument)` called, in hard interrupt context, while DMA channel `line`'s interrupt is high.
+    /// Has `handler(argument)` called, in hard interrupt context, while DMA channel `line`'s
+    /// interrupt is high.
     pub connect: unsafe extern "C" fn(
         *const c_void,
         u32,
@@ -115,7 +119,8 @@ impl Mmio for Window {
         unsafe { (self.table.write)(self.table.context, self.window, self.offset(offset), value) };
     }
 
-    // The board's memory accesses are the processor's own, under a lock: nothing but the compiler could reorder them.
+    // The board's memory accesses are the processor's own, under a lock: nothing but the compiler
+    // could reorder them.
     fn publish(&self) {
         compiler_fence(Ordering::Release);
     }

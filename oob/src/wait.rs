@@ -19,10 +19,12 @@ pub enum WaitError {
 
 /// A latched event with one waiter.
 ///
-/// A `raise` before `wait_until` is not lost: the wait then returns at once. A successful wait consumes the event.
+/// A `raise` before `wait_until` is not lost: the wait then returns at once. A successful wait
+/// consumes the event.
 ///
-/// Callers must make sure that only one thread waits. A second waiter gets the event if it is latched, else an error at once, so it
-/// must not simply wait again. The first waiter's wait and deadline stay as they are. Only EVL's own flag lets both wait.
+/// Callers must make sure that only one thread waits. A second waiter gets the event if it is
+/// latched, else an error at once, so it must not simply wait again. The first waiter's wait and
+/// deadline stay as they are. Only EVL's own flag lets both wait.
 pub trait Flag {
     /// Discards an event that was raised and not waited for.
     fn clear(&self);
@@ -37,7 +39,8 @@ pub trait Flag {
     /// # Errors
     ///
     /// - [`WaitError::TimedOut`]: `deadline` has passed and the event is not latched.
-    /// - [`WaitError::Interrupted`]: the thread was asked to stop; on EVL also, without a deadline, it was killed.
+    /// - [`WaitError::Interrupted`]: the thread was asked to stop; on EVL also, without a deadline,
+    ///   it was killed.
     /// - [`WaitError::Closed`]: another thread waits. Returned at once.
     fn wait_until(&self, oob: &Oob<'_>, deadline: Instant) -> Result<(), WaitError>;
 }
@@ -56,7 +59,8 @@ impl<T: Flag + ?Sized> Flag for &T {
     }
 }
 
-/// A queue of threads of either stage that wait for a condition outside it: a core's monitor without a value.
+/// A queue of threads of either stage that wait for a condition outside it: a core's monitor
+/// without a value.
 pub trait WaitQueue {
     /// Waits until `ready` returns true. `ready` takes no lock. The thread's record shows `what`.
     ///

@@ -68,7 +68,8 @@ unsafe impl Park for Process {
         })
     }
 
-    // A token that was given since makes the next park return at once: that is what `prepare` promises.
+    // A token that was given since makes the next park return at once: that is what `prepare`
+    // promises.
     fn prepare(&self) {}
 
     fn cancel(&self) {}

@@ -7,8 +7,9 @@
 //!                                     Registers
 //! ```
 //!
-//! The driver is generic over the backend, so the same code runs in a kernel and here, on the host core. In a module it is built
-//! with `Mixer::new(stax::new(inband, Registers::default())?)`, whose type is `Mixer<stax::KernelBackend>`.
+//! The driver is generic over the backend, so the same code runs in a kernel and here, on the host
+//! core. In a module it is built with `Mixer::new(stax::new(inband, Registers::default())?)`, whose
+//! type is `Mixer<stax::KernelBackend>`.
 //!
 //! ```text
 //! cargo run -p stax --features host --example mixer
@@ -39,7 +40,8 @@ where
         Self { registers }
     }
 
-    /// In an out-of-band call: waits until `deadline` at the latest while in-band threads are inside.
+    /// In an out-of-band call: waits until `deadline` at the latest while in-band threads are
+    /// inside.
     fn set_volume(&self, oob: &Oob<'_>, volume: u32, deadline: Instant) -> Result<(), LockError> {
         let registers = self.registers.lock_until(oob, deadline)?;
         registers.volume.store(volume, Ordering::Relaxed);

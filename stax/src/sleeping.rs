@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The backend with which the threads of both stages sleep, each stage in a wait queue of its own. An in-band caller that cannot
-//! sleep spins.
+//! The backend with which the threads of both stages sleep, each stage in a wait queue of its own.
+//! An in-band caller that cannot sleep spins.
 
 use crate::backend::{Backend, End, Sleep, spin};
 use crate::queue::Queue;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The atomics: those of `core`; under the model checker those of loom; in the crate's own tests one that counts.
+//! The atomics: those of `core`; under the model checker those of loom; in the crate's own tests
+//! one that counts.
 
 #[cfg(all(test, not(loom)))]
 pub(crate) use counted::{AtomicU32, made_by};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The real lock on the host core: threads of two stages with priorities, and in-band interference. The seed chooses the order of
-//! their services.
+//! The real lock on the host core: threads of two stages with priorities, and in-band interference.
+//! The seed chooses the order of their services.
 #![cfg(not(loom))]
 
 use oob::host::{Host, HostLock, Interference, Monitor, Running, Task, Thread, explore};
@@ -15,7 +15,8 @@ use stax::{Backend, LockError, Side, Sleep, SleepingBackend, Stage, Stax};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A wait queue of the host core with a fault: a thread that enters it ignores the check that it makes once it is queued.
+/// A wait queue of the host core with a fault: a thread that enters it ignores the check that it
+/// makes once it is queued.
 struct FaultyQueue {
     host: Host,
     monitor: Monitor<()>,
@@ -32,7 +33,8 @@ impl WaitQueue for FaultyQueue {
         let mut checks = 0;
         let ready = |(): &mut ()| {
             checks += 1;
-            // The monitor checks once before it queues the thread, then once it is queued, then after each wake-up.
+            // The monitor checks once before it queues the thread, then once it is queued, then
+            // after each wake-up.
             (checks != 2 && ready()).then_some(())
         };
         self.monitor

@@ -12,7 +12,8 @@ pub fn monotonic_ns() -> u64 {
     unsafe { bindings::ktime_get() }.cast_unsigned()
 }
 
-/// `CLOCK_MONOTONIC`, in nanoseconds. Takes no lock: interrupted in-band code may hold the clock's lock.
+/// `CLOCK_MONOTONIC`, in nanoseconds. Takes no lock: interrupted in-band code may hold the clock's
+/// lock.
 #[cfg(oob_core_evl)]
 #[inline(always)]
 pub fn monotonic_ns() -> u64 {
@@ -20,8 +21,8 @@ pub fn monotonic_ns() -> u64 {
     unsafe { bindings::ktime_get_mono_fast_ns() }
 }
 
-/// The processor's cycle counter, or the clock where the counter's rate is unknown. On unusual machines the counters of two
-/// processors may differ.
+/// The processor's cycle counter, or the clock where the counter's rate is unknown. On unusual
+/// machines the counters of two processors may differ.
 #[inline(always)]
 pub fn cycles() -> u64 {
     // SAFETY: reads a register of this processor; allowed in any context.
@@ -36,8 +37,8 @@ pub fn cycles_khz() -> u32 {
 
 /// Whether timers expire at their dates and not only at the next tick.
 ///
-/// If they do not, the machine may also lack a clock that runs on while interrupts are off. A caller that spins there until a date
-/// would then spin for ever.
+/// If they do not, the machine may also lack a clock that runs on while interrupts are off. A
+/// caller that spins there until a date would then spin for ever.
 pub fn is_high_resolution() -> bool {
     // SAFETY: reads a variable that the kernel sets while it switches to high resolution.
     unsafe { bindings::hrtimer_resolution() == 1 }

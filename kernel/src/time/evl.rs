@@ -2,9 +2,10 @@
 
 //! EVL's timers.
 //!
-//! EVL's tick takes a timer off its queue and calls its handler, with that processor's interrupts off throughout. EVL has no call
-//! that waits for a handler to return. So [`EvlTimer::cancel`] makes every processor take an in-band interrupt: a processor takes
-//! it only after a handler that ran there has returned.
+//! EVL's tick takes a timer off its queue and calls its handler, with that processor's interrupts
+//! off throughout. EVL has no call that waits for a handler to return. So [`EvlTimer::cancel`]
+//! makes every processor take an in-band interrupt: a processor takes it only after a handler that
+//! ran there has returned.
 
 use super::clock::monotonic_ns;
 use super::handler::TimerHandler;
@@ -31,10 +32,12 @@ struct Inner<H> {
 ///
 /// # Invariants
 ///
-/// The timer is initialised, and its memory stays where it is until it is cancelled for good in `drop`.
+/// The timer is initialised, and its memory stays where it is until it is cancelled for good in
+/// `drop`.
 pub struct EvlTimer<H: TimerHandler>(KBox<Inner<H>>);
 
-// SAFETY: EVL's timer functions serialise their accesses to the timer; the other fields are atomics, and the handler is Sync.
+// SAFETY: EVL's timer functions serialise their accesses to the timer; the other fields are
+// atomics, and the handler is Sync.
 unsafe impl<H: TimerHandler> Sync for EvlTimer<H> {}
 // SAFETY: the timer lies in a box, so it does not move with this value; the handler is Send.
 unsafe impl<H: TimerHandler + Send> Send for EvlTimer<H> {}
@@ -54,17 +57,20 @@ impl<H: TimerHandler> EvlTimer<H> {
             handler,
         };
         let inner = KBox::new(inband, inner)?;
-        // SAFETY: the box keeps the timer in place until `drop`, and the timer is the first field of an `Inner<H>`, as `expire` needs.
+        // SAFETY: the box keeps the timer in place until `drop`, and the timer is the first field
+        // of an `Inner<H>`, as `expire` needs.
         unsafe { bindings::evl_init_timer(inner.timer.get().cast(), Some(Self::expire)) };
         Ok(Self(inner))
     }
 
-    /// Arms the timer: first at `first`, then every `period` ns. With a `period` of 0 it expires once.
+    /// Arms the timer: first at `first`, then every `period` ns. With a `period` of 0 it expires
+    /// once.
     pub fn start(&self, first: u64, period: u64) {
         if self.0.cancelling.load(Ordering::Acquire) != 0 {
             return;
         }
-        // EVL steps through the periods that have passed one by one, with interrupts off. Start at the last of them.
+        // EVL steps through the periods that have passed one by one, with interrupts off. Start at
+        // the last of them.
         let past = monotonic_ns().saturating_sub(first);
         let passed = past.checked_div(period).unwrap_or(0).wrapping_mul(period);
         self.0.due.store(first, Ordering::Relaxed);
@@ -82,11 +88,12 @@ impl<H: TimerHandler> EvlTimer<H> {
     /// Disarms the timer and waits until its handler has returned.
     pub fn cancel(&self, _inband: &Inband<'_>) {
         self.0.cancelling.fetch_add(1, Ordering::SeqCst);
-        // A handler that had not seen `cancelling` may still arm the timer: the first turn waits for it. The second turn waits for
-        // the expiry that it armed.
+        // A handler that had not seen `cancelling` may still arm the timer: the first turn waits
+        // for it. The second turn waits for the expiry that it armed.
         for _ in 0..2 {
             self.stop();
-            // SAFETY: the token proves in-band task context with interrupts on, in which one may wait for the other processors.
+            // SAFETY: the token proves in-band task context with interrupts on, in which one may
+            // wait for the other processors.
             unsafe { bindings::kick_all_cpus_sync() };
         }
         self.0.cancelling.fetch_sub(1, Ordering::Release);
@@ -98,8 +105,8 @@ impl<H: TimerHandler> EvlTimer<H> {
     }
 
     unsafe extern "C" fn expire(timer: *mut bindings::evl_timer) {
-        // SAFETY: `new` set this function up for a timer that is the first field of an `Inner<H>`; the box lives until `drop` has
-        // waited for this function.
+        // SAFETY: `new` set this function up for a timer that is the first field of an `Inner<H>`;
+        // the box lives until `drop` has waited for this function.
         let inner = unsafe { &*timer.cast::<Inner<H>>() };
         let due = inner.due.load(Ordering::Relaxed);
         let period = inner.period.load(Ordering::Relaxed);

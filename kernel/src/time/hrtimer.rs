@@ -24,10 +24,12 @@ struct Inner<H> {
 ///
 /// # Invariants
 ///
-/// The timer is initialised, and its memory stays where it is until it is cancelled for good in `drop`.
+/// The timer is initialised, and its memory stays where it is until it is cancelled for good in
+/// `drop`.
 pub struct HrTimer<H: TimerHandler>(KBox<Inner<H>>);
 
-// SAFETY: the hrtimer functions serialise their accesses to the timer; the other fields are atomics, and the handler is Sync.
+// SAFETY: the hrtimer functions serialise their accesses to the timer; the other fields are
+// atomics, and the handler is Sync.
 unsafe impl<H: TimerHandler> Sync for HrTimer<H> {}
 // SAFETY: the timer lies in a box, so it does not move with this value; the handler is Send.
 unsafe impl<H: TimerHandler + Send> Send for HrTimer<H> {}
@@ -46,16 +48,18 @@ impl<H: TimerHandler> HrTimer<H> {
             handler,
         };
         let inner = KBox::new(inband, inner)?;
-        // SAFETY: the box keeps the timer in place until `drop`, and the timer is the first field of an `Inner<H>`, as `expire` needs.
+        // SAFETY: the box keeps the timer in place until `drop`, and the timer is the first field
+        // of an `Inner<H>`, as `expire` needs.
         unsafe { bindings::hrtimer_setup(inner.timer.get().cast(), Some(Self::expire)) };
         Ok(Self(inner))
     }
 
-    /// Arms the timer: first at `first`, then every `period` ns. A late call does not shift the later dates. With a `period` of 0
-    /// the timer expires once.
+    /// Arms the timer: first at `first`, then every `period` ns. A late call does not shift the
+    /// later dates. With a `period` of 0 the timer expires once.
     ///
-    /// Callers cancel a periodic timer first if it may be expiring on another processor. Otherwise the new dates hold as well, but
-    /// the first call may report dates that the former period missed.
+    /// Callers cancel a periodic timer first if it may be expiring on another processor. Otherwise
+    /// the new dates hold as well, but the first call may report dates that the former period
+    /// missed.
     #[inline]
     pub fn start(&self, first: u64, period: u64) {
         // Dates that have passed already get one call, which reports them as missed.
@@ -78,11 +82,13 @@ impl<H: TimerHandler> HrTimer<H> {
 
     /// Disarms the timer and waits until its handler has returned.
     pub fn cancel(&self, _inband: &Inband<'_>) {
-        // SAFETY: the token proves task context, and a caller that may sleep holds no lock that the handler takes.
+        // SAFETY: the token proves task context, and a caller that may sleep holds no lock that the
+        // handler takes.
         unsafe { self.cancel_spinning() };
     }
 
-    /// As [`Self::cancel`], for an out-of-band thread of the shim core, which is a task. Spins while the handler runs; never sleeps.
+    /// As [`Self::cancel`], for an out-of-band thread of the shim core, which is a task. Spins
+    /// while the handler runs; never sleeps.
     ///
     /// # Safety
     ///
@@ -101,10 +107,11 @@ impl<H: TimerHandler> HrTimer<H> {
     }
 
     unsafe extern "C" fn expire(timer: *mut bindings::hrtimer) -> bindings::hrtimer_restart::Type {
-        // SAFETY: `new` set this function up for a timer that is the first field of an `Inner<H>`; the box lives until `drop` has
-        // waited for this function.
+        // SAFETY: `new` set this function up for a timer that is the first field of an `Inner<H>`;
+        // the box lives until `drop` has waited for this function.
         let inner = unsafe { &*timer.cast::<Inner<H>>() };
-        // Everything that can wait comes after the handler: it would delay the thread that waits for this date.
+        // Everything that can wait comes after the handler: it would delay the thread that waits
+        // for this date.
         inner.handler.expired(inner.missed.load(Ordering::Relaxed));
         match inner.period.load(Ordering::Relaxed) {
             0 => bindings::hrtimer_restart::HRTIMER_NORESTART,
@@ -114,12 +121,12 @@ impl<H: TimerHandler> HrTimer<H> {
 }
 
 impl<H: TimerHandler> Inner<H> {
-    /// Moves the timer to its next date. Called from the timer's own expiry only. Kept out of line: the expiry then saves no
-    /// registers for it before the handler runs.
+    /// Moves the timer to its next date. Called from the timer's own expiry only. Kept out of line:
+    /// the expiry then saves no registers for it before the handler runs.
     #[inline(never)]
     fn again(&self, period: u64) -> bindings::hrtimer_restart::Type {
-        // SAFETY: `new` initialised the timer, and this is its own expiry. If another thread has armed the timer meanwhile, the
-        // function leaves it alone.
+        // SAFETY: `new` initialised the timer, and this is its own expiry. If another thread has
+        // armed the timer meanwhile, the function leaves it alone.
         let passed = unsafe { bindings::hrtimer_forward_now(self.timer.get().cast(), period) };
         if let Some(missed) = passed.checked_sub(1) {
             self.missed.store(missed, Ordering::Relaxed);
@@ -130,7 +137,8 @@ impl<H: TimerHandler> Inner<H> {
 
 impl<H: TimerHandler> Drop for HrTimer<H> {
     fn drop(&mut self) {
-        // SAFETY: timers are dropped in-band (the kit's rule for values whose drop may sleep), with no lock of the handler's held.
+        // SAFETY: timers are dropped in-band (the kit's rule for values whose drop may sleep), with
+        // no lock of the handler's held.
         unsafe { self.cancel_spinning() };
     }
 }

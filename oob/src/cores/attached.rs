@@ -7,13 +7,16 @@
 //!                  | passed: 2   | passed: 1   | passed: 1| passed: 0   | passed: 0|
 //! ```
 //!
-//! Open addressing over atomics. `oob_shim.ko` owns the one that there is; the other modules look up in it the thread that
-//! calls them, at the cost of a few instructions. Rules:
-//! - a key is inserted, removed and looked up only on behalf of the thread it stands for, never concurrently with itself;
-//! - other keys come and go meanwhile, so an empty place that was passed may fill up, but a key's own place never moves;
-//! - each place counts the keys that are behind it because it was taken when they came. A look-up ends where there are none.
-//!   Its own key has been counted there by the same thread, so it is found whatever others do; and who has gone leaves no
-//!   mark, so a key that is not there is soon known not to be;
+//! Open addressing over atomics. `oob_shim.ko` owns the one that there is; the other modules look
+//! up in it the thread that calls them, at the cost of a few instructions. Rules:
+//! - a key is inserted, removed and looked up only on behalf of the thread it stands for, never
+//!   concurrently with itself;
+//! - other keys come and go meanwhile, so an empty place that was passed may fill up, but a key's
+//!   own place never moves;
+//! - each place counts the keys that are behind it because it was taken when they came. A look-up
+//!   ends where there are none. Its own key has been counted there by the same thread, so it is
+//!   found whatever others do; and who has gone leaves no mark, so a key that is not there is soon
+//!   known not to be;
 //! - a record is as new wherever there is no key.
 
 use crate::record::Record;
@@ -78,8 +81,8 @@ impl AttachedThreads {
 
     #[inline]
     const fn start(key: usize) -> usize {
-        // Tasks come from a slab: their low bits say nothing, and the others come in steps. Of the product, the highest
-        // bits of 32 depend on all of the key's that differ.
+        // Tasks come from a slab: their low bits say nothing, and the others come in steps. Of the
+        // product, the highest bits of 32 depend on all of the key's that differ.
         (key.wrapping_mul(0x61c8_8647) >> 24) % CAPACITY
     }
 
@@ -155,7 +158,8 @@ impl AttachedThreads {
         true
     }
 
-    /// All places: what gives the key that is there at the moment, and the record. Keys come and go meanwhile.
+    /// All places: what gives the key that is there at the moment, and the record. Keys come and go
+    /// meanwhile.
     pub fn places(&self) -> impl Iterator<Item = (impl FnOnce() -> Option<usize> + '_, &Record)> {
         self.places.iter().map(|place| {
             let key = || Some(place.key.load(Ordering::Relaxed)).filter(|key| *key != EMPTY);

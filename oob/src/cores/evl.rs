@@ -12,9 +12,10 @@
 //! | work | [`crate::work`] over an unbound workqueue, see `kernel_core/work.rs` |
 //! | timer | `evl_timer`; its handler runs in the out-of-band tick |
 //!
-//! A signal forces an EVL thread in-band out of any wait and keeps it there until it is back in user space. A transfer that the
-//! thread has started must not end half done, so the thread goes on waiting in-band and polls. It is then late, but returns at its
-//! deadline at the latest; without a deadline it waits until it is killed.
+//! A signal forces an EVL thread in-band out of any wait and keeps it there until it is back in
+//! user space. A transfer that the thread has started must not end half done, so the thread goes on
+//! waiting in-band and polls. It is then late, but returns at its deadline at the latest; without a
+//! deadline it waits until it is killed.
 
 mod entry;
 mod flag;

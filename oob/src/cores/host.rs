@@ -13,18 +13,23 @@
 //!   stages.rs, sim_thread.rs   its state; all the other files act on it
 //! ```
 //!
-//! Nothing here reads the machine's real clock, and one thread at a time runs. So a run is the same every time for one seed, and
-//! another run for another seed. Rules:
-//! - time moves only while a thread computes ([`Clock::relax`](crate::time::Clock::relax), [`Host::compute`], [`Host::elapse`]) or all
-//!   threads sleep. Code between two services takes no time, so a loop that polls without `Clock::relax` hangs;
-//! - at every service the thread may lose the processor: to a thread of higher rank, to an interrupt, and in-band to any other in-band
-//!   thread, as the seed chooses. Nothing happens between two services;
-//! - an oob thread outranks everything in-band. Among oob threads the higher priority runs, then the thread that was ready first;
-//! - handlers run with interrupts off and never wait. The same holds for the holder of a [`HostLock`];
-//! - the test is not part of the machine: while the test waits the machine runs, and while the machine runs the test does not.
+//! Nothing here reads the machine's real clock, and one thread at a time runs. So a run is the same
+//! every time for one seed, and another run for another seed. Rules:
+//! - time moves only while a thread computes ([`Clock::relax`](crate::time::Clock::relax),
+//!   [`Host::compute`], [`Host::elapse`]) or all threads sleep. Code between two services takes no
+//!   time, so a loop that polls without `Clock::relax` hangs;
+//! - at every service the thread may lose the processor: to a thread of higher rank, to an
+//!   interrupt, and in-band to any other in-band thread, as the seed chooses. Nothing happens
+//!   between two services;
+//! - an oob thread outranks everything in-band. Among oob threads the higher priority runs, then
+//!   the thread that was ready first;
+//! - handlers run with interrupts off and never wait. The same holds for the holder of a
+//!   [`HostLock`];
+//! - the test is not part of the machine: while the test waits the machine runs, and while the
+//!   machine runs the test does not.
 //!
-//! The machine does not simulate the order of single memory accesses. Loom checks that order, and the stage lock's search tries every
-//! order of its steps.
+//! The machine does not simulate the order of single memory accesses. Loom checks that order, and
+//! the stage lock's search tries every order of its steps.
 
 mod engine;
 mod flag;

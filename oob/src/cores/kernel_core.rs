@@ -8,7 +8,8 @@
 //!                                                                             and queue
 //! ```
 //!
-//! The kernel's configuration alone decides: the build sets `oob_core_evl` if the kernel has `CONFIG_EVL`.
+//! The kernel's configuration alone decides: the build sets `oob_core_evl` if the kernel has
+//! `CONFIG_EVL`.
 
 mod chosen;
 pub(crate) mod clock;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The protocol of a latched event with one waiter, in one word, and a mark beside it that there is one.
+//! The protocol of a latched event with one waiter, in one word, and a mark beside it that there is
+//! one.
 //!
 //! ```text
 //!            raise                    raise: wake the waiter
@@ -11,9 +12,10 @@
 //!                                                           CLEAR
 //! ```
 //!
-//! Rules: only the waiter moves the word to or from its own address, except for `raise`; so a wake-up is never lost, and a
-//! waiter that gives up either takes its address back or finds the event. No lock, so any context may raise. The mark is there
-//! as long as the waiter is inside, so also when its address is not any more: what it sleeps by, a timer for one, is its own.
+//! Rules: only the waiter moves the word to or from its own address, except for `raise`; so a
+//! wake-up is never lost, and a waiter that gives up either takes its address back or finds the
+//! event. No lock, so any context may raise. The mark is there as long as the waiter is inside, so
+//! also when its address is not any more: what it sleeps by, a timer for one, is its own.
 
 use crate::threads::Park;
 use crate::time::Instant;
@@ -73,8 +75,9 @@ impl Latch {
             let before = self.word.swap(RAISED, Ordering::AcqRel);
             (before > RAISED).then_some(before)
         };
-        // SAFETY: a waiter's `current` is in the word only while the waiter is inside `wait_until`: it leaves with the word
-        // swapped, or having seen that another swap took it out, this one at the earliest.
+        // SAFETY: a waiter's `current` is in the word only while the waiter is inside `wait_until`:
+        // it leaves with the word swapped, or having seen that another swap took it out, this one
+        // at the earliest.
         unsafe { park.wake(waiter) };
     }
 
@@ -98,8 +101,8 @@ impl Latch {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`]; [`WaitError::Interrupted`] where the thread was asked to stop; [`WaitError::Closed`] where
-    /// another one waits.
+    /// [`WaitError::TimedOut`]; [`WaitError::Interrupted`] where the thread was asked to stop;
+    /// [`WaitError::Closed`] where another one waits.
     #[inline]
     pub fn wait_until(&self, park: &impl Park, deadline: Instant) -> Result<(), WaitError> {
         if self.take() {

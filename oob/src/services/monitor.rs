@@ -13,12 +13,13 @@
 //! ```
 //!
 //! Rules:
-//! 1. Sleep and look again. Nothing is handed to a waiter: between its wake-up and its next look another thread may come
-//!    first, and then it goes back into the line.
-//! 2. A waiter that leaves, for whatever reason, looks at the value last. So whoever was woken takes what it was woken for,
-//!    even where its deadline or a signal came meanwhile, and no wake-up is lost with it.
-//! 3. A waiter is in the line only while it is inside [`Monitor::wait_until`], and goes out of it under the lock: whoever
-//!    finds it there, holding the lock, may touch it and wake its thread.
+//! 1. Sleep and look again. Nothing is handed to a waiter: between its wake-up and its next look
+//!    another thread may come first, and then it goes back into the line.
+//! 2. A waiter that leaves, for whatever reason, looks at the value last. So whoever was woken
+//!    takes what it was woken for, even where its deadline or a signal came meanwhile, and no
+//!    wake-up is lost with it.
+//! 3. A waiter is in the line only while it is inside [`Monitor::wait_until`], and goes out of it
+//!    under the lock: whoever finds it there, holding the lock, may touch it and wake its thread.
 //! 4. Deadlines are dates, so a wake-up for nothing never gives a thread more time.
 
 use crate::lock::HardLock;
@@ -191,7 +192,8 @@ impl<L> Monitor<L> {
             next: ptr::null_mut(),
         };
         let waiter = &raw mut waiter;
-        // A process may outlive a `ready` that panics; in a module nothing does, and nothing is left of this.
+        // A process may outlive a `ready` that panics; in a module nothing does, and nothing is
+        // left of this.
         let leaves = OnPanic(|| {
             // SAFETY: it is in the frame that is being left.
             self.0.with(|state| unsafe { state.leave(waiter) });
@@ -207,7 +209,8 @@ impl<L> Monitor<L> {
                     None if is_interrupted => Err(WaitError::Interrupted),
                     None if is_over => Err(WaitError::TimedOut),
                     None => {
-                        // SAFETY: every way out of this loop goes through `leave`, below or by `leaves`.
+                        // SAFETY: every way out of this loop goes through `leave`, below or by
+                        // `leaves`.
                         unsafe { state.enter(waiter) };
                         return None;
                     }
@@ -244,8 +247,8 @@ impl<L> Monitor<L> {
         self.0.with(|state| f(&mut state.value))
     }
 
-    /// Changes the value and wakes who is first in the line, in any context. For values of which any waiter can take
-    /// what one change brought.
+    /// Changes the value and wakes who is first in the line, in any context. For values of which
+    /// any waiter can take what one change brought.
     pub fn update_and_wake_first<T, R>(
         &self,
         threads: &impl Threads,
@@ -291,7 +294,8 @@ impl<L> Monitor<L> {
             let result = f(state);
             for _ in 0..most {
                 let Some(thread) = state.pop() else { break };
-                // SAFETY: it stood in this line, whose lock is held, so it cannot leave its wait; the line keeps its `current`.
+                // SAFETY: it stood in this line, whose lock is held, so it cannot leave its wait;
+                // the line keeps its `current`.
                 unsafe { threads.wake_waiter(thread) };
             }
             result

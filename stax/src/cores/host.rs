@@ -8,7 +8,8 @@ use crate::sleeping::SleepingBackend;
 use oob::host::{Host, HostLock, HostWaitQueue};
 use oob::stage::Inband;
 
-/// The backend of the host core: threads of both stages sleep; an [`Atomic`](crate::Atomic) caller spins.
+/// The backend of the host core: threads of both stages sleep; an [`Atomic`](crate::Atomic) caller
+/// spins.
 pub type HostBackend = SleepingBackend<HostLock<Queue>, HostWaitQueue, Host>;
 
 /// A stage lock on the host core.

@@ -10,7 +10,8 @@ use kernel::sync::{LockClass, RawSpinLock};
 use oob::kernel_core::{Monitor, Monotonic, monitor_lock};
 use oob::stage::Inband;
 
-/// The backend of a kernel core: threads of both stages sleep; an [`Atomic`](crate::Atomic) caller spins.
+/// The backend of a kernel core: threads of both stages sleep; an [`Atomic`](crate::Atomic) caller
+/// spins.
 pub type KernelBackend = SleepingBackend<RawSpinLock<Queue>, Monitor<()>, Monotonic>;
 
 /// A stage lock on the core of the target kernel.

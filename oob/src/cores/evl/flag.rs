@@ -90,12 +90,13 @@ impl Flag for TaskFlag {
     }
 
     fn wait_until(&self, _oob: &Oob<'_>, deadline: Instant) -> core::result::Result<(), WaitError> {
-        // SAFETY: the token proves a thread of the stage, in a call in which it may wait: it holds no lock that keeps it from
-        // switching stages.
+        // SAFETY: the token proves a thread of the stage, in a call in which it may wait: it holds
+        // no lock that keeps it from switching stages.
         if !unsafe { b::evl_enter_oob() } {
             return self.wait_inband(deadline);
         }
-        // SAFETY: the thread is out-of-band now and may wait, by its token; `new` initialised the flag.
+        // SAFETY: the thread is out-of-band now and may wait, by its token; `new` initialised the
+        // flag.
         match unsafe { b::evl_wait_flag_until(self.as_ptr(), evl_date(deadline)) } {
             0 => Ok(()),
             UNBLOCKED => self.wait_inband(deadline),
@@ -109,8 +110,8 @@ impl Flag for TaskFlag {
 
 impl Drop for TaskFlag {
     fn drop(&mut self) {
-        // SAFETY: `new` initialised the flag, and no thread waits for it any more: a waiter would borrow it. Flags are dropped
-        // in-band, the kit's rule for values that hold memory.
+        // SAFETY: `new` initialised the flag, and no thread waits for it any more: a waiter would
+        // borrow it. Flags are dropped in-band, the kit's rule for values that hold memory.
         unsafe { b::evl_destroy_flag(self.as_ptr()) };
     }
 }

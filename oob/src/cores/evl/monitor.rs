@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Monitors and semaphores: [`crate::monitor`] over hard spinlocks. A wake-up happens under a hard lock, so EVL schedules when the
-//! outermost hard lock is released.
+//! Monitors and semaphores: [`crate::monitor`] over hard spinlocks. A wake-up happens under a hard
+//! lock, so EVL schedules when the outermost hard lock is released.
 
 use super::waiter::Waiter;
 use crate::lock::HardLock;
@@ -18,12 +18,13 @@ use kernel::sync::RawSpinLock;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tasks;
 
-// SAFETY: the value lies in the spinlock's own box, and only a guard of the spinlock reaches it; `with` holds the one guard that can
-// exist while `f` runs.
+// SAFETY: the value lies in the spinlock's own box, and only a guard of the spinlock reaches it;
+// `with` holds the one guard that can exist while `f` runs.
 unsafe impl<T> HardLock<T> for RawSpinLock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         let result = f(&mut self.lock());
-        // SAFETY: callable in any context: it does nothing while interrupts are off, as they are inside another hard lock.
+        // SAFETY: callable in any context: it does nothing while interrupts are off, as they are
+        // inside another hard lock.
         unsafe { b::evl_reschedule() };
         result
     }
@@ -96,7 +97,8 @@ impl<T> Monitor<T> {
 pub struct Semaphore(semaphore::Semaphore<RawSpinLock<MonitorState<u32>>>);
 
 impl Semaphore {
-    /// A semaphore over a lock that [`monitor_lock`](crate::kernel_core::monitor_lock) made round the initial count.
+    /// A semaphore over a lock that [`monitor_lock`](crate::kernel_core::monitor_lock) made round
+    /// the initial count.
     pub const fn new(lock: RawSpinLock<MonitorState<u32>>) -> Self {
         Self(semaphore::Semaphore::new(lock))
     }

@@ -2,8 +2,9 @@
 
 //! The mutex: EVL's lock with priority inheritance.
 //!
-//! Only threads that are out-of-band can take it. A thread that a signal keeps in-band does not get the lock: its wait is
-//! interrupted. A holder that was brought in-band goes back out-of-band to unlock, if it can.
+//! Only threads that are out-of-band can take it. A thread that a signal keeps in-band does not get
+//! the lock: its wait is interrupted. A holder that was brought in-band goes back out-of-band to
+//! unlock, if it can.
 
 use crate::mutex::{self, LockError, RawMutex};
 use crate::stage::Inband;
@@ -22,7 +23,8 @@ use kernel::sync::LockClass;
 /// The mutex is initialised from `new` to `drop`.
 pub struct EvlMutex(KBox<UnsafeCell<MaybeUninit<b::evl_kmutex>>>);
 
-// SAFETY: threads may call EVL's mutex functions for one mutex side by side: that is what a mutex is for.
+// SAFETY: threads may call EVL's mutex functions for one mutex side by side: that is what a mutex
+// is for.
 unsafe impl Sync for EvlMutex {}
 // SAFETY: the mutex lies in a box, so it does not move with this value.
 unsafe impl Send for EvlMutex {}
@@ -43,10 +45,12 @@ impl EvlMutex {
     }
 }
 
-// SAFETY: EVL's mutex has one owner at a time, from a lock or trylock that returned 0 to its unlock.
+// SAFETY: EVL's mutex has one owner at a time, from a lock or trylock that returned 0 to its
+// unlock.
 unsafe impl RawMutex for EvlMutex {
     fn lock(&self) -> core::result::Result<(), LockError> {
-        // SAFETY: callers of `lock` hold the out-of-band token, so this is an EVL thread that may switch stages.
+        // SAFETY: callers of `lock` hold the out-of-band token, so this is an EVL thread that may
+        // switch stages.
         if !unsafe { b::evl_enter_oob() } {
             return Err(LockError::Interrupted);
         }
@@ -59,7 +63,8 @@ unsafe impl RawMutex for EvlMutex {
     }
 
     fn try_lock(&self) -> bool {
-        // SAFETY: callers of `try_lock` hold the out-of-band token, so this is an EVL thread that may switch stages.
+        // SAFETY: callers of `try_lock` hold the out-of-band token, so this is an EVL thread that
+        // may switch stages.
         if !unsafe { b::evl_enter_oob() } {
             return false;
         }
@@ -68,8 +73,8 @@ unsafe impl RawMutex for EvlMutex {
     }
 
     unsafe fn unlock(&self) {
-        // SAFETY: the caller holds the mutex, so it is an EVL thread that may switch stages. If it cannot go out-of-band now, EVL
-        // also accepts the unlock in-band.
+        // SAFETY: the caller holds the mutex, so it is an EVL thread that may switch stages. If it
+        // cannot go out-of-band now, EVL also accepts the unlock in-band.
         unsafe { b::evl_enter_oob() };
         // SAFETY: `new` initialised the mutex, and the caller holds it.
         unsafe { b::evl_unlock_kmutex(self.as_ptr()) };
@@ -82,8 +87,8 @@ unsafe impl RawMutex for EvlMutex {
 
 impl Drop for EvlMutex {
     fn drop(&mut self) {
-        // SAFETY: `new` initialised the mutex. No thread holds it or waits for it: both would borrow it. Mutexes are dropped in-band,
-        // the kit's rule for values that hold memory.
+        // SAFETY: `new` initialised the mutex. No thread holds it or waits for it: both would
+        // borrow it. Mutexes are dropped in-band, the kit's rule for values that hold memory.
         unsafe { b::evl_destroy_kmutex(self.as_ptr()) };
     }
 }
@@ -95,7 +100,8 @@ pub type Mutex<T> = mutex::Mutex<T, EvlMutex>;
 pub type MutexGuard<'a, T> = mutex::MutexGuard<'a, T, EvlMutex>;
 
 impl<T> Mutex<T> {
-    /// An unlocked mutex. Allocates. EVL gives its locks names and lockdep classes of its own, so these arguments are unused.
+    /// An unlocked mutex. Allocates. EVL gives its locks names and lockdep classes of its own, so
+    /// these arguments are unused.
     ///
     /// # Errors
     ///

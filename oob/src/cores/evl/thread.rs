@@ -9,9 +9,10 @@
 //!     '--> returns when the thread is gone <---------------------------------'
 //! ```
 //!
-//! EVL's own stop request would end the thread inside its next wait, with all that the body holds there. So the kit has a stop mark
-//! of its own, and ends waits by EVL's forced unblock. A forced unblock reaches only a thread that waits at that moment, so it is
-//! repeated until the body has returned.
+//! EVL's own stop request would end the thread inside its next wait, with all that the body holds
+//! there. So the kit has a stop mark of its own, and ends waits by EVL's forced unblock. A forced
+//! unblock reaches only a thread that waits at that moment, so it is repeated until the body has
+//! returned.
 
 use super::waiter::Waiter;
 use crate::stage::{Inband, MayWait, Oob};
@@ -53,7 +54,8 @@ pub struct Running(NonNull<Head>);
 impl Running {
     /// Whether the thread was asked to stop: its body should return.
     pub fn should_stop(&self) -> bool {
-        // SAFETY: the head lives until the thread has been joined, and this value exists only while the thread's body runs.
+        // SAFETY: the head lives until the thread has been joined, and this value exists only while
+        // the thread's body runs.
         unsafe { self.0.as_ref() }
             .is_to_stop
             .load(Ordering::Acquire)
@@ -80,8 +82,8 @@ impl Running {
 ///
 /// # Invariants
 ///
-/// `head` is the head of a [`Body`] in a box, which `free` can free. The thread has been started and has not been joined. Until it is
-/// joined, only the thread touches the body's function.
+/// `head` is the head of a [`Body`] in a box, which `free` can free. The thread has been started
+/// and has not been joined. Until it is joined, only the thread touches the body's function.
 #[derive(Debug)]
 pub struct Thread {
     head: NonNull<Head>,
@@ -94,13 +96,13 @@ unsafe impl Send for Thread {}
 unsafe impl Sync for Thread {}
 
 impl Thread {
-    /// Starts a thread called `name`, with EVL's FIFO priority 1 to 98. With `cpu` it runs on that processor only. The thread calls
-    /// `body` once; stopping the thread drops `body`, in-band.
+    /// Starts a thread called `name`, with EVL's FIFO priority 1 to 98. With `cpu` it runs on that
+    /// processor only. The thread calls `body` once; stopping the thread drops `body`, in-band.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the priority is out of range, or the processor is not online or not EVL's. `EEXIST`: EVL has a thread of that name.
-    /// `ENOMEM`, and the errors of creating a thread.
+    /// `EINVAL`: the priority is out of range, or the processor is not online or not EVL's.
+    /// `EEXIST`: EVL has a thread of that name. `ENOMEM`, and the errors of creating a thread.
     pub fn run<F>(
         inband: &Inband<'_>,
         name: &CStr,
@@ -126,8 +128,8 @@ impl Thread {
         let body = KBox::new(inband, Body { head, f })?;
         let head = NonNull::new(KBox::into_raw(body)).ok_or(code::ENOMEM)?;
         let head = head.cast::<Head>();
-        // SAFETY: the token proves in-band task context. `enter::<F>` takes the head of a `Body<F>`, and that body stays in its box until
-        // the thread has been joined.
+        // SAFETY: the token proves in-band task context. `enter::<F>` takes the head of a
+        // `Body<F>`, and that body stays in its box until the thread has been joined.
         let started = to_result(unsafe {
             b::evl_run_kthread(
                 thread_of(head),
@@ -142,15 +144,16 @@ impl Thread {
         match started {
             Ok(_) => Ok(Self { head, free }),
             Err(error) => {
-                // SAFETY: the head is that of the `Body<F>` boxed above, and no thread was started that uses it.
+                // SAFETY: the head is that of the `Body<F>` boxed above, and no thread was started
+                // that uses it.
                 unsafe { free(head) };
                 Err(error)
             }
         }
     }
 
-    /// Asks the thread to stop, ends its present wait and all later ones, and waits until it has ended. A thread that has not called its
-    /// body yet never does.
+    /// Asks the thread to stop, ends its present wait and all later ones, and waits until it has
+    /// ended. A thread that has not called its body yet never does.
     pub fn stop(self, _inband: &Inband<'_>) {}
 }
 
@@ -160,17 +163,19 @@ const fn thread_of(head: NonNull<Head>) -> *mut b::evl_kthread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // SAFETY: by the invariants the head lies in a box that is not freed yet; the thread, too, only reads it and its atomics.
+        // SAFETY: by the invariants the head lies in a box that is not freed yet; the thread, too,
+        // only reads it and its atomics.
         let head = unsafe { self.head.as_ref() };
         head.is_to_stop.store(true, Ordering::Release);
         while !head.has_returned.load(Ordering::Acquire) {
             // SAFETY: by the invariants the thread was started and has not been joined.
             unsafe { b::evl_unblock_kthread(thread_of(self.head)) };
-            // SAFETY: threads are dropped in-band with no lock held, the kit's rule for values whose drop sleeps.
+            // SAFETY: threads are dropped in-band with no lock held, the kit's rule for values
+            // whose drop sleeps.
             sleep_us(&unsafe { Inband::assume() }, 200, 500);
         }
-        // SAFETY: the thread was started and has not been joined. Threads are dropped in-band, the kit's rule for values whose drop
-        // sleeps.
+        // SAFETY: the thread was started and has not been joined. Threads are dropped in-band, the
+        // kit's rule for values whose drop sleeps.
         unsafe { b::evl_join_kthread(thread_of(self.head)) };
         // SAFETY: the thread, the body's only user, has been joined.
         unsafe { (self.free)(self.head) };
@@ -181,7 +186,8 @@ impl Drop for Thread {
 ///
 /// `head` is the head of a `Body<F>` in a box, and no code uses the body any more.
 unsafe fn free<F>(head: NonNull<Head>) {
-    // SAFETY: by this function's contract the pointer is that of a boxed `Body<F>` without users; the head is its first field.
+    // SAFETY: by this function's contract the pointer is that of a boxed `Body<F>` without users;
+    // the head is its first field.
     drop(unsafe { KBox::from_raw(head.cast::<Body<F>>().as_ptr()) });
 }
 
@@ -189,13 +195,16 @@ unsafe extern "C" fn enter<F: FnMut(&Oob<'_>, &Running)>(body: *mut c_void) {
     let Some(head) = NonNull::new(body.cast::<Head>()) else {
         return;
     };
-    // SAFETY: `run::<F>` started this thread with the head of a `Body<F>`, which stays in its box until the thread has been joined.
+    // SAFETY: `run::<F>` started this thread with the head of a `Body<F>`, which stays in its box
+    // until the thread has been joined.
     let Body { head: mine, f } = unsafe { head.cast::<Body<F>>().as_ref() };
-    // EVL keeps a new thread waiting until its mutexes know it by number, but only from the next scheduling on.
+    // EVL keeps a new thread waiting until its mutexes know it by number, but only from the next
+    // scheduling on.
     // SAFETY: a new EVL thread is out-of-band and holds no lock.
     unsafe { b::evl_reschedule() };
     if !mine.is_to_stop.load(Ordering::Acquire) {
-        // SAFETY: by the invariants of `Thread`, only this thread touches the function until it has been joined.
+        // SAFETY: by the invariants of `Thread`, only this thread touches the function until it has
+        // been joined.
         let f = unsafe { &mut *f.get() };
         // SAFETY: this is an EVL thread, out-of-band, that holds no lock, until its body returns.
         f(&unsafe { Oob::assume() }, &Running(head));

@@ -7,10 +7,12 @@ use kernel::bindings as b;
 
 /// EVL ended the wait because the thread has to go in-band.
 pub(super) const UNBLOCKED: i32 = b::EINTR.cast_signed().wrapping_neg();
-/// EVL ended the wait of a kernel thread because the thread has to stop. The thread stays out-of-band.
+/// EVL ended the wait of a kernel thread because the thread has to stop. The thread stays
+/// out-of-band.
 pub(super) const STOPPED: i32 = b::ECANCELED.cast_signed().wrapping_neg();
 
-/// A deadline in EVL's terms. Date 0 means "no limit"; in some versions the last date means "do not wait".
+/// A deadline in EVL's terms. Date 0 means "no limit"; in some versions the last date means "do not
+/// wait".
 pub(super) fn evl_date(deadline: Instant) -> u64 {
     match deadline {
         Instant::NEVER => 0,

@@ -10,7 +10,8 @@
 //!
 //! Rules:
 //! 1. EVL threads come before tasks in a queue, whatever their priorities.
-//! 2. A thread that holds the out-of-band token but cannot go there, because a signal keeps it in-band, waits as a task.
+//! 2. A thread that holds the out-of-band token but cannot go there, because a signal keeps it
+//!    in-band, waits as a task.
 
 use super::wait::{STOPPED, UNBLOCKED, evl_date};
 use crate::cores::kernel_core::clock::Monotonic;
@@ -29,7 +30,8 @@ const ABOVE_TASKS: i32 = 100;
 ///
 /// # Invariants
 ///
-/// `state` is initialised and stays in place until [`Waiter::with`] has left it; or the value is from [`Waiter::none`].
+/// `state` is initialised and stays in place until [`Waiter::with`] has left it; or the value is
+/// from [`Waiter::none`].
 pub(crate) struct Waiter {
     state: UnsafeCell<MaybeUninit<b::oobkit_waiter>>,
     was_unblocked: Cell<bool>,
@@ -47,11 +49,12 @@ impl Waiter {
     /// Calls `f` with a waiter for the calling thread, which the token `_stage` belongs to.
     pub(crate) fn with<S: MayWait, R>(_stage: &S, f: impl FnOnce(&Self) -> R) -> R {
         let waiter = Self::none();
-        // SAFETY: the token proves that the calling thread may wait on stage `S`; the waiter stays in this frame until the call of
-        // `evl_waiter_leave` below.
+        // SAFETY: the token proves that the calling thread may wait on stage `S`; the waiter stays
+        // in this frame until the call of `evl_waiter_leave` below.
         unsafe { b::evl_waiter_init(waiter.as_ptr(), S::IS_OOB) };
         let result = f(&waiter);
-        // SAFETY: initialised above. `f` has returned, so the thread is in no queue any more, and no other thread can wake it.
+        // SAFETY: initialised above. `f` has returned, so the thread is in no queue any more, and
+        // no other thread can wake it.
         unsafe { b::evl_waiter_leave(waiter.as_ptr()) };
         result
     }
@@ -66,9 +69,10 @@ impl Waiter {
     }
 }
 
-// SAFETY: `current` returns the waiter's own address, which is valid until `with` returns, and so for the whole wait. `wake` takes
-// just such an address. A module has no other implementation. No thread waits on a latch here, because this core's flag is EVL's own:
-// so every waiter is in a queue, and leaves it only after the queue's lock was released.
+// SAFETY: `current` returns the waiter's own address, which is valid until `with` returns, and so
+// for the whole wait. `wake` takes just such an address. A module has no other implementation. No
+// thread waits on a latch here, because this core's flag is EVL's own: so every waiter is in a
+// queue, and leaves it only after the queue's lock was released.
 unsafe impl Park for Waiter {
     fn current(&self) -> usize {
         self.as_ptr().expose_provenance()
@@ -87,7 +91,8 @@ unsafe impl Park for Waiter {
 
     fn sleep_until(&self, date: Instant) -> bool {
         if self.is_oob() {
-            // SAFETY: `is_oob` holds for the waiter of the calling thread only if `with` found it out-of-band; its token lets it wait.
+            // SAFETY: `is_oob` holds for the waiter of the calling thread only if `with` found it
+            // out-of-band; its token lets it wait.
             let ended = unsafe { b::evl_waiter_wait_until(self.as_ptr(), evl_date(date)) };
             self.was_unblocked
                 .set(ended == UNBLOCKED || ended == STOPPED);
@@ -95,7 +100,8 @@ unsafe impl Park for Waiter {
             return false;
         }
         let mut expires = date.0.min(i64::MAX.cast_unsigned()).cast_signed();
-        // SAFETY: `prepare_interruptible` has set the task's state; `expires` lives through the call.
+        // SAFETY: `prepare_interruptible` has set the task's state; `expires` lives through the
+        // call.
         unsafe {
             b::schedule_hrtimeout(&raw mut expires, b::hrtimer_mode::HRTIMER_MODE_ABS_HARD) == 0
         }
@@ -107,14 +113,16 @@ unsafe impl Park for Waiter {
 
     unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
         if let Some(waiter) = f() {
-            // SAFETY: the address is that of the waiter of a thread in a queue, by the caller's promise. The thread must take the
-            // queue's lock, which the caller holds, before it can leave and free the waiter.
+            // SAFETY: the address is that of the waiter of a thread in a queue, by the caller's
+            // promise. The thread must take the queue's lock, which the caller holds, before it can
+            // leave and free the waiter.
             unsafe { b::evl_waiter_wake(core::ptr::with_exposed_provenance_mut(waiter)) };
         }
     }
 }
 
-// SAFETY: `wake_waiter` is the trait's own, which calls `wake` above with an address that `current` above returned.
+// SAFETY: `wake_waiter` is the trait's own, which calls `wake` above with an address that `current`
+// above returned.
 unsafe impl Threads for Waiter {
     fn priority(&self) -> i32 {
         if !self.is_oob() {
@@ -127,7 +135,8 @@ unsafe impl Threads for Waiter {
     fn prepare_interruptible(&self) {
         // An EVL flag latches, so an EVL thread has nothing to prepare.
         if !self.is_oob() {
-            // SAFETY: sets the state of the calling task, in task context; every path goes on to `cancel` or `sleep_until`.
+            // SAFETY: sets the state of the calling task, in task context; every path goes on to
+            // `cancel` or `sleep_until`.
             unsafe { b::set_current_state(b::TASK_INTERRUPTIBLE) };
         }
     }

@@ -80,7 +80,8 @@ pub fn explore(seeds: Range<u64>, run: impl Fn(&Host)) {
 }
 
 impl Host {
-    /// Runs, up to `limit`, until all threads have ended and all functions queued for in-band have been called.
+    /// Runs, up to `limit`, until all threads have ended and all functions queued for in-band have
+    /// been called.
     ///
     /// # Errors
     ///
@@ -109,13 +110,14 @@ impl Host {
         }
     }
 
-    /// A hash of the trace so far: which threads ran and woke, which handlers were called, and when.
+    /// A hash of the trace so far: which threads ran and woke, which handlers were called, and
+    /// when.
     pub fn trace_digest(&self) -> u64 {
         self.0.stages.trace.borrow().digest()
     }
 
-    /// Performs the next event up to `limit`. If there is none, moves time to `limit` (but not to [`Instant::NEVER`]) and returns
-    /// `false`.
+    /// Performs the next event up to `limit`. If there is none, moves time to `limit` (but not to
+    /// [`Instant::NEVER`]) and returns `false`.
     pub(super) fn turn(&self, limit: Instant) -> bool {
         let stages = &self.0.stages;
         let still = stages.still.get() + 1;
@@ -222,7 +224,8 @@ impl Host {
         dates.min()
     }
 
-    /// The threads, or the burst, that have a processor, by rank. While a handler runs, there is none.
+    /// The threads, or the burst, that have a processor, by rank. While a handler runs, there is
+    /// none.
     fn runners(&self) -> Vec<Runner> {
         let stages = &self.0.stages;
         if stages.handlers.get() > 0 {
@@ -269,7 +272,8 @@ impl Host {
         }
     }
 
-    /// The calling thread has interrupts off for `span`: computations on the other processors go on.
+    /// The calling thread has interrupts off for `span`: computations on the other processors go
+    /// on.
     pub(super) fn pass_elsewhere(&self, span: Ns) {
         let Context::Thread(me) = self.context() else {
             return;
@@ -279,7 +283,8 @@ impl Host {
                 match runner {
                     Runner::Thread(thread) if !Rc::ptr_eq(&thread, &me) => {
                         let left = thread.left.get().0.saturating_sub(span.0);
-                        // The computation does not end yet: the thread's next service comes once interrupts are on again.
+                        // The computation does not end yet: the thread's next service comes once
+                        // interrupts are on again.
                         thread.left.set(Ns(left.max(thread.left.get().0.min(1))));
                     }
                     _ => {}

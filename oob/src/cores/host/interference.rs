@@ -16,7 +16,8 @@ use super::trace::Entry;
 use crate::time::{Clock, Ns};
 use std::rc::Rc;
 
-/// A random interrupt comes at one of this many points, and an in-band thread loses its turn as often.
+/// A random interrupt comes at one of this many points, and an in-band thread loses its turn as
+/// often.
 const ODDS: u64 = 4;
 
 impl Host {
@@ -93,7 +94,8 @@ impl Host {
         raise();
     }
 
-    /// Raises one of the random interrupts when nothing else is left to happen. Returns whether there was one.
+    /// Raises one of the random interrupts when nothing else is left to happen. Returns whether
+    /// there was one.
     pub(super) fn fire_last_random_irq(&self) -> bool {
         let is_one =
             self.0.stages.handlers.get() == 0 && !self.0.stages.random_irqs.borrow().is_empty();

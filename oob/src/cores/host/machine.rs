@@ -49,7 +49,8 @@ impl Default for Host {
 }
 
 impl Host {
-    /// A machine at date 1 us, with one processor, no devices, and seed 0. One turn of a polling loop takes 20 ns.
+    /// A machine at date 1 us, with one processor, no devices, and seed 0. One turn of a polling
+    /// loop takes 20 ns.
     pub fn new() -> Self {
         Self::seeded(0)
     }
@@ -71,8 +72,8 @@ impl Host {
         self.0.stages.trace.borrow_mut().up_to(most)
     }
 
-    /// Sets the number of processors, at least 1. Dates are exact with one processor only: with several, disabled interrupts on one
-    /// also hold up the others.
+    /// Sets the number of processors, at least 1. Dates are exact with one processor only: with
+    /// several, disabled interrupts on one also hold up the others.
     pub fn set_processors(&self, processors: usize) {
         self.0.stages.processors.set(processors.max(1));
     }
@@ -98,7 +99,8 @@ impl Host {
         self.arm(self.id(), date, Ns(0), handler);
     }
 
-    /// Runs everything that is due up to `date` and sets the time to `date`. In a thread of the machine: computes until `date`.
+    /// Runs everything that is due up to `date` and sets the time to `date`. In a thread of the
+    /// machine: computes until `date`.
     pub fn run_until(&self, date: Instant) {
         if let Context::Thread(_) = self.context() {
             return self.compute(date.since(self.now()));
@@ -110,7 +112,8 @@ impl Host {
         self.advance_devices();
     }
 
-    /// The calling thread computes for `span`. Threads and handlers that outrank it may interrupt it.
+    /// The calling thread computes for `span`. Threads and handlers that outrank it may interrupt
+    /// it.
     pub fn compute(&self, span: Ns) {
         match self.context() {
             Context::Thread(thread) => self.compute_in(&thread, span),
@@ -118,7 +121,8 @@ impl Host {
         }
     }
 
-    /// Lets `span` pass while the simulated processor is busy and takes no interrupt, for example during a register access.
+    /// Lets `span` pass while the simulated processor is busy and takes no interrupt, for example
+    /// during a register access.
     ///
     /// Handlers that fall due meanwhile run late, at the next service.
     pub fn elapse(&self, span: Ns) {
@@ -133,20 +137,22 @@ impl Host {
     /// If the caller is neither: the token would be false.
     pub fn oob(&self) -> Oob<'_> {
         self.assert_class(Class::Oob);
-        // SAFETY: the caller is an oob thread of the machine, or the test, as just checked; both may wait, which only moves virtual
-        // time.
+        // SAFETY: the caller is an oob thread of the machine, or the test, as just checked; both
+        // may wait, which only moves virtual time.
         unsafe { Oob::assume() }
     }
 
-    /// The in-band stage's token, for an in-band thread of the machine or for the test. The stage is checked only when the token is
-    /// requested: the token of a leaked `Host` lasts, and a thread's body can capture it.
+    /// The in-band stage's token, for an in-band thread of the machine or for the test. The stage
+    /// is checked only when the token is requested: the token of a leaked `Host` lasts, and a
+    /// thread's body can capture it.
     ///
     /// # Panics
     ///
     /// If the caller is neither: the token would be false.
     pub fn inband(&self) -> Inband<'_> {
         self.assert_class(Class::Inband);
-        // SAFETY: the caller is an in-band thread of the machine, or the test, as just checked; both may sleep in virtual time.
+        // SAFETY: the caller is an in-band thread of the machine, or the test, as just checked;
+        // both may sleep in virtual time.
         unsafe { Inband::assume() }
     }
 

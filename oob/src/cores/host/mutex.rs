@@ -8,8 +8,8 @@
 //!     '--waits for--> mutex --> ...
 //! ```
 //!
-//! [`crate::mutex`] wraps it. Unlocking does not hand the mutex over: the woken waiter tries again, and another thread may take the
-//! mutex first.
+//! [`crate::mutex`] wraps it. Unlocking does not hand the mutex over: the woken waiter tries again,
+//! and another thread may take the mutex first.
 
 use super::machine::Host;
 use super::sim_thread::{FIRST, MutexState, Prepared, SimThread};
@@ -85,7 +85,8 @@ impl Inheriting {
     }
 }
 
-// SAFETY: one thread of the machine runs at a time, and `take` takes the mutex only while it has no owner.
+// SAFETY: one thread of the machine runs at a time, and `take` takes the mutex only while it has no
+// owner.
 unsafe impl RawMutex for Inheriting {
     fn lock(&self) -> Result<(), LockError> {
         let me = self.host.waiter();
@@ -143,7 +144,8 @@ unsafe impl RawMutex for Inheriting {
 }
 
 impl Host {
-    /// Updates the priority of a thread, then that of the owner of the mutex that the thread waits for, and so on.
+    /// Updates the priority of a thread, then that of the owner of the mutex that the thread waits
+    /// for, and so on.
     fn inherit(&self, mut number: usize) {
         loop {
             let thread = self.0.stages.thread(number);

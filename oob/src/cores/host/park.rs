@@ -16,8 +16,9 @@ use crate::wait::{WaitError, WaitQueue};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-// SAFETY: `current` returns a thread's number in the machine, and `wake` looks it up there. No implementation in a process takes it
-// for an address, so a thread that has ended cannot be touched wrongly.
+// SAFETY: `current` returns a thread's number in the machine, and `wake` looks it up there. No
+// implementation in a process takes it for an address, so a thread that has ended cannot be touched
+// wrongly.
 unsafe impl Park for Host {
     fn current(&self) -> usize {
         self.waiter().number
@@ -58,7 +59,8 @@ unsafe impl Park for Host {
     }
 }
 
-// SAFETY: `wake_waiter` is the trait's own; `current` and `wake` use thread numbers, which are looked up and never dereferenced.
+// SAFETY: `wake_waiter` is the trait's own; `current` and `wake` use thread numbers, which are
+// looked up and never dereferenced.
 unsafe impl Threads for Host {
     fn priority(&self) -> i32 {
         self.waiter().priority.get()
@@ -178,7 +180,8 @@ impl WaitQueue for HostWaitQueue {
     }
 }
 
-/// A lock that is held with interrupts off. A holder that takes it again panics; on a real processor it would hang.
+/// A lock that is held with interrupts off. A holder that takes it again panics; on a real
+/// processor it would hang.
 pub struct HostLock<T> {
     host: Host,
     value: RefCell<T>,
@@ -200,7 +203,8 @@ impl<T> fmt::Debug for HostLock<T> {
     }
 }
 
-// SAFETY: the value lies in the lock and only `with` reaches it; the `RefCell` makes the borrow exclusive.
+// SAFETY: the value lies in the lock and only `with` reaches it; the `RefCell` makes the borrow
+// exclusive.
 unsafe impl<T> HardLock<T> for HostLock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         self.host.point();

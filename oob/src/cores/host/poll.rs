@@ -45,7 +45,8 @@ impl PollHead {
     }
 }
 
-/// Waits until `ready` returns any of the events `wanted`. Calls `ready` again whenever one of `heads` signals.
+/// Waits until `ready` returns any of the events `wanted`. Calls `ready` again whenever one of
+/// `heads` signals.
 ///
 /// # Errors
 ///

@@ -23,7 +23,8 @@ use std::rc::Rc;
 use std::vec;
 use std::vec::Vec;
 
-// SAFETY: a vector's bytes stay in place until it grows. The pool owns the vector and never grows it, and no other code reaches it.
+// SAFETY: a vector's bytes stay in place until it grows. The pool owns the vector and never grows
+// it, and no other code reaches it.
 unsafe impl Memory for Vec<u8> {
     fn bytes(&mut self) -> NonNull<[u8]> {
         NonNull::from(self.as_mut_slice())
@@ -69,8 +70,8 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// A relay that writes to `file`, a function that may wait and returns whether it accepted the message. The relay holds up to
-    /// `count` unwritten messages of up to `longest` bytes each.
+    /// A relay that writes to `file`, a function that may wait and returns whether it accepted the
+    /// message. The relay holds up to `count` unwritten messages of up to `longest` bytes each.
     ///
     /// # Errors
     ///
@@ -90,7 +91,8 @@ impl Relay {
         let body = move |inband: &Inband<'_>, me: &Running<'_>| {
             let Inner { messages, head } = &*of_task;
             loop {
-                // Checked before the queue: messages accepted before the stop request are then still drained.
+                // Checked before the queue: messages accepted before the stop request are then
+                // still drained.
                 let is_over = me.should_stop();
                 while messages.drain(inband, &mut file) {
                     head.signal(OUT);
@@ -147,7 +149,8 @@ impl Drop for Relay {
         if let Some(task) = self.task.take().filter(|_| may_wait)
             && !std::thread::panicking()
         {
-            // SAFETY: the caller is no handler, and relays are dropped in-band, the kit's rule for values whose drop sleeps.
+            // SAFETY: the caller is no handler, and relays are dropped in-band, the kit's rule for
+            // values whose drop sleeps.
             let inband = unsafe { Inband::assume() };
             task.stop(&inband);
         }

@@ -43,7 +43,8 @@ impl Host {
         thread
     }
 
-    /// The order of a thread among threads of equal priority: the last one out-of-band, a random one in-band.
+    /// The order of a thread among threads of equal priority: the last one out-of-band, a random
+    /// one in-band.
     pub(super) fn order_of(&self, class: Class) -> u64 {
         match class {
             Class::Inband => self.random(u64::MAX),
@@ -75,7 +76,8 @@ impl Host {
         }
     }
 
-    /// A point at which the calling thread may lose the processor: the beginning and the end of each service.
+    /// A point at which the calling thread may lose the processor: the beginning and the end of
+    /// each service.
     pub(super) fn point(&self) {
         if self.0.stages.hard_locks.get() > 0 {
             return;
@@ -126,7 +128,8 @@ impl Host {
         }
     }
 
-    /// [`Host::compute`] for a thread. With interference, an in-band thread is also disturbed in the middle of the span.
+    /// [`Host::compute`] for a thread. With interference, an in-band thread is also disturbed in
+    /// the middle of the span.
     pub(super) fn compute_in(&self, thread: &SimThread, span: Ns) {
         let stages = &self.0.stages;
         assert!(

@@ -13,9 +13,10 @@
 //!                Asleep   Stalled <-- interference, in-band threads only
 //! ```
 //!
-//! Each thread is a coroutine on a stack of its own, so all threads share one thread of the process and nothing here needs to be
-//! `Send`. A thread that has not ended when the machine is dropped is leaked and not unwound, because other threads may hold pointers
-//! into its stack, as [`crate::monitor`] does.
+//! Each thread is a coroutine on a stack of its own, so all threads share one thread of the process
+//! and nothing here needs to be `Send`. A thread that has not ended when the machine is dropped is
+//! leaked and not unwound, because other threads may hold pointers into its stack, as
+//! [`crate::monitor`] does.
 
 use crate::latch::Latch;
 use crate::time::{Instant, Ns};
@@ -158,8 +159,9 @@ impl SimThread {
             "a thread of one machine runs inside a thread of another"
         );
         if let Some(yielder) = self.yielder.get() {
-            // SAFETY: `yielder` is set only while the coroutine's body runs, and the yielder lives for as long as that body. The check
-            // above has made sure that the caller runs on this coroutine's stack, as `suspend` requires.
+            // SAFETY: `yielder` is set only while the coroutine's body runs, and the yielder lives
+            // for as long as that body. The check above has made sure that the caller runs on this
+            // coroutine's stack, as `suspend` requires.
             unsafe { yielder.as_ref() }.suspend(());
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The scheduler's state: the threads of both stages, the handlers that are due, and the interference.
+//! The scheduler's state: the threads of both stages, the handlers that are due, and the
+//! interference.
 
 use super::sim_thread::{Class, FIRST, SimThread};
 use super::trace::Trace;

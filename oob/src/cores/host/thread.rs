@@ -37,7 +37,8 @@ impl Running<'_> {
         self.thread.stopping.get()
     }
 
-    /// Takes the signal or the forced unblock that ended a wait. If the thread does not take it, it also ends the next wait.
+    /// Takes the signal or the forced unblock that ended a wait. If the thread does not take it, it
+    /// also ends the next wait.
     pub fn take_signal(&self) -> bool {
         self.thread.signal.replace(false)
     }
@@ -115,7 +116,8 @@ impl Thread {
         let name = name.to_string_lossy();
         let of_body = host.clone();
         let thread = host.begin(&name, Class::Oob, priority, false, move |thread| {
-            // SAFETY: this closure is the body of an oob thread of the machine, until the thread ends.
+            // SAFETY: this closure is the body of an oob thread of the machine, until the thread
+            // ends.
             let oob = unsafe { Oob::assume() };
             let host = &of_body;
             body(&oob, &Running { host, thread });
@@ -160,7 +162,8 @@ impl Task {
         let name = name.to_string_lossy();
         let of_body = host.clone();
         let thread = host.begin(&name, Class::Inband, 0, is_service, move |thread| {
-            // SAFETY: this closure is the body of an in-band thread of the machine, until the thread ends.
+            // SAFETY: this closure is the body of an in-band thread of the machine, until the
+            // thread ends.
             let inband = unsafe { Inband::assume() };
             let host = &of_body;
             body(&inband, &Running { host, thread });

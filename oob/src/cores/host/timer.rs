@@ -43,8 +43,8 @@ impl Drop for HostTimer {
 }
 
 impl Host {
-    /// A timer. It calls `handler` with the number of periods missed since the last call: whole periods during which interrupts were
-    /// off.
+    /// A timer. It calls `handler` with the number of periods missed since the last call: whole
+    /// periods during which interrupts were off.
     pub fn timer(&self, _inband: &Inband<'_>, handler: impl Fn(u64) + 'static) -> HostTimer {
         HostTimer {
             host: self.clone(),

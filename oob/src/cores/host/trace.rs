@@ -2,7 +2,8 @@
 
 //! The trace: it makes every choice of a run and records what happened.
 //!
-//! A seed determines a run for one version of the random number generator only. The lock file pins that version.
+//! A seed determines a run for one version of the random number generator only. The lock file pins
+//! that version.
 
 use crate::time::{Instant, Ns};
 use std::collections::VecDeque;

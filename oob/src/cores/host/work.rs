@@ -76,17 +76,20 @@ impl Work {
         }))
     }
 
-    /// Requests one run that begins after this call. Returns false if such a run was requested already. Callable from any context.
+    /// Requests one run that begins after this call. Returns false if such a run was requested
+    /// already. Callable from any context.
     pub fn call(&self) -> bool {
         self.request_run().is_first
     }
 
-    /// As [`Self::call`], and waits for that run until `deadline`. Returns the function's result of that run or of a later one.
+    /// As [`Self::call`], and waits for that run until `deadline`. Returns the function's result of
+    /// that run or of a later one.
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: the work still runs once. A caller that calls before that run begins can wait
-    /// for its result; otherwise the result is dropped. [`WaitError::Closed`]: the work was cancelled.
+    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: the work still runs once. A caller that
+    /// calls before that run begins can wait for its result; otherwise the result is dropped.
+    /// [`WaitError::Closed`]: the work was cancelled.
     pub fn call_and_wait(&self, oob: &Oob<'_>, deadline: Instant) -> Result<i32, WaitError> {
         let run = self.request_run().run;
         self.0.calls.wait(oob, &self.0.host, run, deadline)
@@ -151,7 +154,8 @@ impl Drop for Work {
         self.0.state.update(|state| state.is_queued = false);
         // A handler cannot wait for a run that has begun.
         if !matches!(self.0.host.context(), Context::Handler) && !std::thread::panicking() {
-            // SAFETY: the caller is no handler, and work is dropped in-band, the kit's rule for values whose drop sleeps.
+            // SAFETY: the caller is no handler, and work is dropped in-band, the kit's rule for
+            // values whose drop sleeps.
             let inband = unsafe { Inband::assume() };
             self.cancel(&inband);
         }
@@ -189,7 +193,8 @@ unsafe impl Park for Undisturbed<'_> {
     }
 }
 
-// SAFETY: `wake_waiter` is the trait's own; `current` and `wake` are those of `Host`, which keeps the contract.
+// SAFETY: `wake_waiter` is the trait's own; `current` and `wake` are those of `Host`, which keeps
+// the contract.
 unsafe impl Threads for Undisturbed<'_> {
     fn priority(&self) -> i32 {
         self.0.priority()
@@ -224,7 +229,8 @@ impl Host {
         };
         let host = self.clone();
         let thread = self.begin(name, class, 0, true, move |thread| {
-            // SAFETY: this closure is the body of an in-band thread of the machine, until the thread ends.
+            // SAFETY: this closure is the body of an in-band thread of the machine, until the
+            // thread ends.
             let inband = unsafe { Inband::assume() };
             let jobs = &host.0.stages.jobs[queue as usize];
             while !thread.stopping.get() {
@@ -253,7 +259,8 @@ impl Host {
         jobs.iter().all(|jobs| jobs.borrow().is_empty())
     }
 
-    /// Ends the machine's own threads. They hold handles to the machine and would keep it alive for ever.
+    /// Ends the machine's own threads. They hold handles to the machine and would keep it alive for
+    /// ever.
     pub(super) fn retire_workers(&self) {
         for queue in Queue::ALL {
             let Some(number) = self.0.stages.workers[queue as usize].take() else {

@@ -21,12 +21,13 @@ const HARD: u32 = b::IRQF_OOB;
 
 struct Inner<H> {
     handler: KArc<H>,
-    /// The in-band part. EVL has two ways of its own to forward an interrupt in-band: one is not exported by all versions, the other
-    /// keeps the line masked.
+    /// The in-band part. EVL has two ways of its own to forward an interrupt in-band: one is not
+    /// exported by all versions, the other keeps the line masked.
     rest: Work,
 }
 
-/// A requested interrupt line. Dropping it frees the line; an in-band part that has not begun then never runs.
+/// A requested interrupt line. Dropping it frees the line; an in-band part that has not begun then
+/// never runs.
 ///
 /// # Invariants
 ///
@@ -45,8 +46,8 @@ impl<H: Handler + Send + Sync> fmt::Debug for Interrupt<H> {
 }
 
 impl<H: Handler + Send + Sync> Interrupt<H> {
-    /// Requests `irq`; the kernel never moves the handler into a thread. The line must not be shared: another driver's handler on it
-    /// would also run out-of-band.
+    /// Requests `irq`; the kernel never moves the handler into a thread. The line must not be
+    /// shared: another driver's handler on it would also run out-of-band.
     ///
     /// # Errors
     ///
@@ -60,8 +61,8 @@ impl<H: Handler + Send + Sync> Interrupt<H> {
         })?;
         let inner = KBox::new(inband, Inner { handler, rest })?;
         let cookie = (&raw const *inner).cast_mut().cast::<c_void>();
-        // SAFETY: `call` takes the address of an `Inner<H>`, which the cookie is. The box outlives the registration, because `drop`
-        // frees the line before it frees the box.
+        // SAFETY: `call` takes the address of an `Inner<H>`, which the cookie is. The box outlives
+        // the registration, because `drop` frees the line before it frees the box.
         let requested = to_result(unsafe {
             b::request_irq(irq, Some(Self::call), HARD.into(), name.as_ptr(), cookie)
         });
@@ -82,8 +83,8 @@ impl<H: Handler + Send + Sync> Interrupt<H> {
     }
 
     unsafe extern "C" fn call(_irq: c_int, cookie: *mut c_void) -> b::irqreturn_t {
-        // SAFETY: `new` registered this function with the address of an `Inner<H>` as its cookie. The box lives until `drop` has freed
-        // the line, which waits for this function.
+        // SAFETY: `new` registered this function with the address of an `Inner<H>` as its cookie.
+        // The box lives until `drop` has freed the line, which waits for this function.
         let inner = unsafe { &*cookie.cast_const().cast::<Inner<H>>() };
         match inner.handler.handle() {
             Handled::No => return b::irqreturn::IRQ_NONE,
@@ -99,8 +100,8 @@ impl<H: Handler + Send + Sync> Interrupt<H> {
 impl<H: Handler + Send + Sync> Drop for Interrupt<H> {
     fn drop(&mut self) {
         let cookie = (&raw const *self.inner).cast_mut().cast::<c_void>();
-        // SAFETY: `new` requested the line with this cookie. Interrupts are dropped in-band, the kit's rule for values whose drop
-        // sleeps: this call waits for a handler that runs.
+        // SAFETY: `new` requested the line with this cookie. Interrupts are dropped in-band, the
+        // kit's rule for values whose drop sleeps: this call waits for a handler that runs.
         unsafe { b::free_irq(self.irq, cookie) };
     }
 }

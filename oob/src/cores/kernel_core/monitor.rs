@@ -13,7 +13,8 @@ use kernel::error::Result;
 use kernel::sync::{LockClass, RawSpinLock};
 
 static CLASS: LockClass = LockClass::new();
-// A static, so that all locks have the name at one address: lockdep compares the addresses, not the texts.
+// A static, so that all locks have the name at one address: lockdep compares the addresses, not the
+// texts.
 static NAME: &CStr = c"oob monitor";
 
 /// A lock for [`Monitor::new`] or [`Semaphore::new`](super::Semaphore::new). Allocates.

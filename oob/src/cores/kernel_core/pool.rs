@@ -10,8 +10,8 @@ use kernel::alloc::VBytes;
 use kernel::error::{Result, code};
 use kernel::sync::{LockClass, RawSpinLock};
 
-// SAFETY: the bytes are an allocation of their own, which stays in place while the value lives and is initialised with zeroes. Only
-// the value's owner, the pool, reaches them.
+// SAFETY: the bytes are an allocation of their own, which stays in place while the value lives and
+// is initialised with zeroes. Only the value's owner, the pool, reaches them.
 unsafe impl Memory for VBytes {
     fn bytes(&mut self) -> NonNull<[u8]> {
         NonNull::from(self.as_mut())

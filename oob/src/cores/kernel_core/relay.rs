@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The relay of the kernel cores: [`crate::relay`] with an in-band thread that writes to an open file.
+//! The relay of the kernel cores: [`crate::relay`] with an in-band thread that writes to an open
+//! file.
 //!
 //! ```text
 //!   write --> queue of blocks --> in-band thread --> file
 //!     '--signals--> poll head --wakes---^      '--signals--> poll head --wakes--> flush
 //! ```
 //!
-//! The relay has a thread of its own because a write to a file, such as a pipe, may wait without limit. Closing the relay stops the
-//! thread, which ends such a wait. Nothing could end the wait of a kernel worker.
+//! The relay has a thread of its own because a write to a file, such as a pipe, may wait without
+//! limit. Closing the relay stops the thread, which ends such a wait. Nothing could end the wait of
+//! a kernel worker.
 
 use super::pool::pool;
 use crate::pool::Lists;
@@ -38,7 +40,8 @@ struct Inner {
 ///
 /// # Invariants
 ///
-/// `thread` is a kthread that this value holds a reference to. It uses `inner` until it has been stopped.
+/// `thread` is a kthread that this value holds a reference to. It uses `inner` until it has been
+/// stopped.
 pub struct Relay {
     thread: NonNull<b::task_struct>,
     inner: KBox<Inner>,
@@ -52,8 +55,8 @@ unsafe impl Sync for Relay {}
 static NAME: &CStr = c"oob relay";
 
 impl Relay {
-    /// A relay that writes to `file` from the file's position on. It holds up to `count` unwritten messages of up to `longest` bytes
-    /// each.
+    /// A relay that writes to `file` from the file's position on. It holds up to `count` unwritten
+    /// messages of up to `longest` bytes each.
     ///
     /// # Errors
     ///
@@ -70,8 +73,8 @@ impl Relay {
             },
         )?;
         let argument = (&raw const *inner).cast_mut().cast::<c_void>();
-        // SAFETY: the token proves in-band task context. `run` takes a pointer to an `Inner`, and the box keeps `inner` until the thread
-        // has been stopped.
+        // SAFETY: the token proves in-band task context. `run` takes a pointer to an `Inner`, and
+        // the box keeps `inner` until the thread has been stopped.
         let thread = from_err_ptr(unsafe { b::kthread_create(Some(run), argument, NAME.as_ptr()) });
         let thread = NonNull::new(thread?).ok_or(code::ENOMEM)?;
         // SAFETY: a new kthread lives at least until it is woken for the first time.
@@ -113,10 +116,11 @@ impl Relay {
 }
 
 impl Drop for Relay {
-    /// Ends a write that waits. The thread still writes the queued messages that the file accepts without waiting.
+    /// Ends a write that waits. The thread still writes the queued messages that the file accepts
+    /// without waiting.
     fn drop(&mut self) {
-        // SAFETY: the task is a kthread that this value holds a reference to. Relays are dropped in-band, the kit's rule for values whose
-        // drop sleeps.
+        // SAFETY: the task is a kthread that this value holds a reference to. Relays are dropped
+        // in-band, the kit's rule for values whose drop sleeps.
         unsafe { b::kthread_stop(self.thread.as_ptr()) };
         // SAFETY: gives back the reference that `new` took.
         unsafe { b::put_task_struct(self.thread.as_ptr()) };
@@ -124,7 +128,8 @@ impl Drop for Relay {
 }
 
 unsafe extern "C" fn run(argument: *mut c_void) -> c_int {
-    // SAFETY: `new` started this thread with a pointer to an `Inner`, which its box keeps until this thread has ended.
+    // SAFETY: `new` started this thread with a pointer to an `Inner`, which its box keeps until
+    // this thread has ended.
     let Inner {
         messages,
         file,
@@ -134,7 +139,8 @@ unsafe extern "C" fn run(argument: *mut c_void) -> c_int {
     let inband = unsafe { Inband::assume() };
     let mut position = file.position();
     loop {
-        // Checked before the queue: messages accepted before the stop request are then still drained.
+        // Checked before the queue: messages accepted before the stop request are then still
+        // drained.
         let is_over = is_stopped();
         while messages.drain(&inband, |inband, message| {
             file.write_all(inband, message, &mut position).is_ok()

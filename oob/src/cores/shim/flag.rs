@@ -17,14 +17,15 @@ use kernel::time::{HrTimer, TimerHandler};
 
 /// A latched event for which a task waits.
 ///
-/// The flag has its own timer for deadlines. `schedule_hrtimeout` would set up a timer for each wait and tear it down before the woken
-/// thread goes on.
+/// The flag has its own timer for deadlines. `schedule_hrtimeout` would set up a timer for each
+/// wait and tear it down before the woken thread goes on.
 pub struct TaskFlag {
     latch: Latch,
     timer: HrTimer<Sleeper>,
 }
 
-/// The task that the timer wakes, while that task is in `sleep_until`; 0 otherwise, and once the timer has woken it.
+/// The task that the timer wakes, while that task is in `sleep_until`; 0 otherwise, and once the
+/// timer has woken it.
 struct Sleeper(AtomicUsize);
 
 impl TimerHandler for Sleeper {
@@ -34,8 +35,9 @@ impl TimerHandler for Sleeper {
         self.0.store(0, Ordering::Release);
         if task != 0 {
             let task = core::ptr::with_exposed_provenance_mut::<b::task_struct>(task);
-            // SAFETY: the task was in `sleep_until` when its address was read above. A task is freed a grace period after its end,
-            // and interrupts are off in this handler, so not before the handler returns.
+            // SAFETY: the task was in `sleep_until` when its address was read above. A task is
+            // freed a grace period after its end, and interrupts are off in this handler, so not
+            // before the handler returns.
             unsafe { b::wake_up_process(task) };
         }
     }
@@ -90,7 +92,8 @@ unsafe impl Park for FlagWaiter<'_> {
             sleeper.store(self.current(), Ordering::Relaxed);
             self.0.start(date.0, 0);
         }
-        // SAFETY: `prepare` has set the task's state; the caller of `wait_until` may sleep, by its token.
+        // SAFETY: `prepare` has set the task's state; the caller of `wait_until` may sleep, by its
+        // token.
         unsafe { b::schedule() };
         if date == Instant::NEVER {
             return false;

@@ -6,8 +6,8 @@ use crate::lock::HardLock;
 use crate::monitor::{self, MonitorState};
 use kernel::sync::RawSpinLock;
 
-// SAFETY: the value lies in the spinlock's own box, and only a guard of the spinlock reaches it; `with` holds the one guard that can
-// exist while `f` runs.
+// SAFETY: the value lies in the spinlock's own box, and only a guard of the spinlock reaches it;
+// `with` holds the one guard that can exist while `f` runs.
 unsafe impl<T> HardLock<T> for RawSpinLock<T> {
     #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {

@@ -26,9 +26,10 @@ impl Tasks {
     }
 }
 
-// SAFETY: `current` returns the address of the calling task; so does the module's other implementation, in `flag.rs`. `wake` runs its
-// closure inside an RCU read-side section. A task that was in its wait when the closure ran is freed a grace period after its end at
-// the earliest, and so not before that section ends.
+// SAFETY: `current` returns the address of the calling task; so does the module's other
+// implementation, in `flag.rs`. `wake` runs its closure inside an RCU read-side section. A task
+// that was in its wait when the closure ran is freed a grace period after its end at the earliest,
+// and so not before that section ends.
 unsafe impl Park for Tasks {
     #[inline]
     fn current(&self) -> usize {
@@ -37,7 +38,8 @@ unsafe impl Park for Tasks {
 
     #[inline]
     fn prepare(&self) {
-        // SAFETY: sets the state of the calling task, in task context; every path goes on to `cancel` or `sleep_until`.
+        // SAFETY: sets the state of the calling task, in task context; every path goes on to
+        // `cancel` or `sleep_until`.
         unsafe { b::set_current_uninterruptible() };
     }
 
@@ -56,7 +58,8 @@ unsafe impl Park for Tasks {
         }
         let mut expires = date.0.min(i64::MAX.cast_unsigned()).cast_signed();
         let mode = b::hrtimer_mode::HRTIMER_MODE_ABS_HARD;
-        // SAFETY: `prepare` has set the task's state, and a token proved that the task may sleep; `expires` lives through the call.
+        // SAFETY: `prepare` has set the task's state, and a token proved that the task may sleep;
+        // `expires` lives through the call.
         unsafe { b::schedule_hrtimeout(&raw mut expires, mode) == 0 }
     }
 
@@ -72,8 +75,8 @@ unsafe impl Park for Tasks {
 
     #[inline]
     unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
-        // Disabled preemption is also an RCU read-side section, and so are disabled interrupts. Where interrupts are off already,
-        // nothing is left to do.
+        // Disabled preemption is also an RCU read-side section, and so are disabled interrupts.
+        // Where interrupts are off already, nothing is left to do.
         let is_inside = interrupts_are_off();
         if !is_inside {
             // SAFETY: allowed in any context; `preempt_enable` below pairs with it.
@@ -81,8 +84,9 @@ unsafe impl Park for Tasks {
         }
         if let Some(task) = f() {
             let task = core::ptr::with_exposed_provenance_mut::<b::task_struct>(task);
-            // SAFETY: the task was in its wait when `f` returned it, by the caller's promise. That was inside this RCU read-side
-            // section, so the task is not freed before the section ends.
+            // SAFETY: the task was in its wait when `f` returned it, by the caller's promise. That
+            // was inside this RCU read-side section, so the task is not freed before the section
+            // ends.
             unsafe { b::wake_up_process(task) };
         }
         if !is_inside {
@@ -92,8 +96,8 @@ unsafe impl Park for Tasks {
     }
 }
 
-// SAFETY: `current` returns the address of the calling task, and `wake_waiter` takes such an address. A module has no other
-// implementation.
+// SAFETY: `current` returns the address of the calling task, and `wake_waiter` takes such an
+// address. A module has no other implementation.
 unsafe impl Threads for Tasks {
     #[inline]
     fn priority(&self) -> i32 {
@@ -102,7 +106,8 @@ unsafe impl Threads for Tasks {
 
     #[inline]
     fn prepare_interruptible(&self) {
-        // SAFETY: sets the state of the calling task, in task context; every path goes on to `cancel` or `sleep_until`.
+        // SAFETY: sets the state of the calling task, in task context; every path goes on to
+        // `cancel` or `sleep_until`.
         unsafe { b::set_current_state(b::TASK_INTERRUPTIBLE) };
     }
 
@@ -114,8 +119,8 @@ unsafe impl Threads for Tasks {
     #[inline]
     unsafe fn wake_waiter(&self, thread: usize) {
         let thread = core::ptr::with_exposed_provenance_mut(thread);
-        // SAFETY: the task is in a queue whose lock the caller holds, by this method's contract. It must take that lock to leave, so it
-        // cannot end meanwhile.
+        // SAFETY: the task is in a queue whose lock the caller holds, by this method's contract. It
+        // must take that lock to leave, so it cannot end meanwhile.
         unsafe { b::wake_up_process(thread) };
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Kernel threads of the out-of-band stage: `SCHED_FIFO` kthreads that run a function of the module.
+//! Kernel threads of the out-of-band stage: `SCHED_FIFO` kthreads that run a function of the
+//! module.
 //!
 //! ```text
 //!   Thread::run --> body(&Oob, &Running) ... waits ... returns
@@ -9,9 +10,10 @@
 //!     '--> returns when the thread is gone
 //! ```
 //!
-//! How a stop ends the thread's waits: `kthread_stop` sets the thread's stop mark, then wakes the thread in whatever it sleeps.
-//! Monitors, semaphores and flags check the mark when they wake ([`kernel::task::is_stopped`]). In a mutex the kernel checks:
-//! `kthread_stop` leaves the thread a pending notification, which counts as a signal.
+//! How a stop ends the thread's waits: `kthread_stop` sets the thread's stop mark, then wakes the
+//! thread in whatever it sleeps. Monitors, semaphores and flags check the mark when they wake
+//! ([`kernel::task::is_stopped`]). In a mutex the kernel checks: `kthread_stop` leaves the thread a
+//! pending notification, which counts as a signal.
 
 use super::tasks::Tasks;
 use crate::stage::{Inband, MayWait, Oob};
@@ -55,8 +57,8 @@ impl Running {
 ///
 /// # Invariants
 ///
-/// `task` is a kthread, and this value holds a reference to it. `body` came from a boxed cell that `free` can free. Until the thread has
-/// ended, only the thread touches the cell's content.
+/// `task` is a kthread, and this value holds a reference to it. `body` came from a boxed cell that
+/// `free` can free. Until the thread has ended, only the thread touches the cell's content.
 #[derive(Debug)]
 pub struct Thread {
     task: NonNull<b::task_struct>,
@@ -70,12 +72,14 @@ unsafe impl Send for Thread {}
 unsafe impl Sync for Thread {}
 
 impl Thread {
-    /// Starts a thread called `name`, with `SCHED_FIFO` priority 1 to 98. With `cpu` it runs on that processor only. The thread calls
-    /// `body` once; stopping the thread drops `body`, in-band.
+    /// Starts a thread called `name`, with `SCHED_FIFO` priority 1 to 98. With `cpu` it runs on
+    /// that processor only. The thread calls `body` once; stopping the thread drops `body`,
+    /// in-band.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the priority is out of range, or the processor is not online. `ENOMEM`, and the errors of creating a kthread.
+    /// `EINVAL`: the priority is out of range, or the processor is not online. `ENOMEM`, and the
+    /// errors of creating a kthread.
     pub fn run<F>(
         inband: &Inband<'_>,
         name: &CStr,
@@ -92,8 +96,8 @@ impl Thread {
             return Err(code::EINVAL);
         }
         let body = KBox::new(inband, UnsafeCell::new(body))?;
-        // SAFETY: the token proves in-band task context. `enter::<F>` takes a pointer to an `UnsafeCell<F>`, and that cell stays in its
-        // box until the thread has ended.
+        // SAFETY: the token proves in-band task context. `enter::<F>` takes a pointer to an
+        // `UnsafeCell<F>`, and that cell stays in its box until the thread has ended.
         let task = unsafe {
             b::kthread_create(
                 Some(enter::<F>),
@@ -113,7 +117,8 @@ impl Thread {
         // SAFETY: the reference taken above keeps the task alive.
         to_result(unsafe { b::task_set_fifo(task.as_ptr(), priority) })?;
         if let Some(cpu) = cpu {
-            // SAFETY: the kthread has not been woken yet, so it has not run, as `kthread_bind` requires.
+            // SAFETY: the kthread has not been woken yet, so it has not run, as `kthread_bind`
+            // requires.
             unsafe { b::kthread_bind(task.as_ptr(), cpu) };
         }
         // SAFETY: the reference taken above keeps the task alive.
@@ -121,15 +126,15 @@ impl Thread {
         Ok(thread)
     }
 
-    /// Asks the thread to stop, ends its present wait and all later ones, and waits until it has ended. A thread that has not called its
-    /// body yet never does.
+    /// Asks the thread to stop, ends its present wait and all later ones, and waits until it has
+    /// ended. A thread that has not called its body yet never does.
     pub fn stop(self, _inband: &Inband<'_>) {}
 }
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // SAFETY: the task is a kthread that this value holds a reference to. Threads are dropped in-band, the kit's rule for values
-        // whose drop sleeps.
+        // SAFETY: the task is a kthread that this value holds a reference to. Threads are dropped
+        // in-band, the kit's rule for values whose drop sleeps.
         unsafe { b::kthread_stop(self.task.as_ptr()) };
         // SAFETY: gives back the reference that `run` took.
         unsafe { b::put_task_struct(self.task.as_ptr()) };
@@ -142,16 +147,20 @@ impl Drop for Thread {
 ///
 /// `body` came from a boxed `UnsafeCell<F>` that no code uses any more.
 unsafe fn free<F>(body: NonNull<c_void>) {
-    // SAFETY: by this function's contract the pointer is that of a boxed `UnsafeCell<F>` without users.
+    // SAFETY: by this function's contract the pointer is that of a boxed `UnsafeCell<F>` without
+    // users.
     drop(unsafe { KBox::from_raw(body.as_ptr().cast::<UnsafeCell<F>>()) });
 }
 
 unsafe extern "C" fn enter<F: FnMut(&Oob<'_>, &Running)>(body: *mut c_void) -> c_int {
-    // SAFETY: `run::<F>` started this thread with a pointer to an `UnsafeCell<F>`, which lives until the thread has ended.
+    // SAFETY: `run::<F>` started this thread with a pointer to an `UnsafeCell<F>`, which lives
+    // until the thread has ended.
     let cell = unsafe { &*body.cast::<UnsafeCell<F>>() };
-    // SAFETY: by the invariants of `Thread`, only this thread touches the cell's content until it has ended.
+    // SAFETY: by the invariants of `Thread`, only this thread touches the cell's content until it
+    // has ended.
     let body = unsafe { &mut *cell.get() };
-    // SAFETY: this is a `SCHED_FIFO` kthread of the kit, in task context with no lock held, until its body returns.
+    // SAFETY: this is a `SCHED_FIFO` kthread of the kit, in task context with no lock held, until
+    // its body returns.
     body(&unsafe { Oob::assume() }, &Running(PhantomData));
     0
 }

@@ -11,7 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 fn who_panics_on_looking_at_the_value_is_in_no_line_any_more() {
     let host = Host::new();
     let monitor = host.monitor(&host.inband(), ());
-    // The first look is before the line, the second one on the way into it, the third one after the sleep.
+    // The first look is before the line, the second one on the way into it, the third one after the
+    // sleep.
     for last in 1..=3 {
         let mut looks = 0;
         let looks_and_panics = |(): &mut ()| {

@@ -20,7 +20,8 @@ use stax::{
 
 type Lock = Stax<KArc<Inside>, Lossy>;
 
-/// The kernel's backend, which is made to lose wake-ups where a test asks for it, and counts who passes a sleeper.
+/// The kernel's backend, which is made to lose wake-ups where a test asks for it, and counts who
+/// passes a sleeper.
 struct Lossy {
     backend: KernelBackend,
     /// How many are still to be lost.

@@ -74,7 +74,8 @@ impl Cell {
 /// Calls `f` with the token of a system call whose thread is of the out-of-band stage.
 #[inline(always)]
 pub(super) fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
-    // SAFETY: every user is in a system call, in task context, with nothing held, and uses no in-band token in it.
+    // SAFETY: every user is in a system call, in task context, with nothing held, and uses no
+    // in-band token in it.
     unsafe { oob::kernel_core::with_oob(f) }
 }
 
@@ -83,7 +84,8 @@ pub(super) fn compute(span: Ns) {
     Monotonic.spin_until(Monotonic.now().after(span));
 }
 
-/// Computes as a thread does that can be preempted: not every kernel preempts one that is inside it by itself.
+/// Computes as a thread does that can be preempted: not every kernel preempts one that is inside it
+/// by itself.
 pub(super) fn compute_preempted(_stage: &impl MayWait, span: Ns) {
     let end = Monotonic.now().after(span);
     while Monotonic.now() < end {

@@ -19,7 +19,8 @@ use std::vec::Vec;
 const SECTION: Ns = Ns(1_000);
 const MIDDLE: Ns = Ns(50_000);
 
-/// How long the highest thread waits for the lowest thread's section while a thread between them computes.
+/// How long the highest thread waits for the lowest thread's section while a thread between them
+/// computes.
 fn inversion(host: &Host, mutex: Mutex<u32>) -> Ns {
     let mutex = Rc::new(mutex);
     let waited = Rc::new(Cell::new(Ns(0)));
@@ -141,7 +142,8 @@ fn locking_twice_is_a_deadlock_and_threads_that_wait_for_each_other_are_reported
     assert_eq!(host.finish(Instant(1_000_000)), Err(Stuck(names)));
 }
 
-/// Threads of several priorities lock, are interrupted, and compute inside. One at a time is inside, and no thread is left waiting.
+/// Threads of several priorities lock, are interrupted, and compute inside. One at a time is
+/// inside, and no thread is left waiting.
 #[test]
 fn a_mutex_excludes_and_loses_no_wake_up() {
     for processors in [1, 2] {

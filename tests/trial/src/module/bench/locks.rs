@@ -94,7 +94,8 @@ impl Locks {
         Ok(cycles().wrapping_sub(begin))
     }
 
-    /// The same while the stage is inside. A thread that is inside should not lock once more; nobody waits here, so it can.
+    /// The same while the stage is inside. A thread that is inside should not lock once more;
+    /// nobody waits here, so it can.
     fn shared<S: Stage>(&self, stage: &S, times: u32) -> Timed<LockError>
     where
         KernelBackend: Sleep<S>,

@@ -19,7 +19,8 @@ use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
 use oob::wait::{Flag, WaitError};
 
-/// How long a wait with a deadline may take; the period of a timer of which only the first date is measured.
+/// How long a wait with a deadline may take; the period of a timer of which only the first date is
+/// measured.
 const LIMIT: Ns = Ns(1_000_000_000);
 
 pub(super) struct Services {
