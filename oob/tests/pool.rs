@@ -66,13 +66,13 @@ fn what_is_sent_is_received_in_that_order_and_is_no_free_block_meanwhile() {
             block.fill(round * 10 + n);
             block.send(usize::from(n) + 1);
         }
-        assert!(pool.take().is_err() && !pool.is_line_empty());
+        assert!(pool.take().is_err() && !pool.is_queue_empty());
         for n in 0..3 {
             let (block, len) = pool.receive().unwrap();
             assert_eq!(len, usize::from(n) + 1);
             assert!(block.iter().all(|byte| *byte == round * 10 + n));
         }
-        assert!(pool.receive().is_none() && pool.is_line_empty());
+        assert!(pool.receive().is_none() && pool.is_queue_empty());
     }
     // More than there is does not count.
     pool.take().unwrap().send(usize::MAX);
@@ -121,7 +121,7 @@ fn threads_that_take_and_give_back_never_share_a_block() {
             });
         }
     });
-    assert!(pool.is_line_empty());
+    assert!(pool.is_queue_empty());
     // None is lost, none is there twice.
     let all: Vec<_> = (0..BLOCKS).map(|_| pool.take().unwrap()).collect();
     assert!(pool.take().is_err());
