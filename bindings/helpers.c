@@ -5,11 +5,14 @@
 #include <linux/timex.h>
 #include "kernel.h"
 
-/* The inline functions behind them cannot be traced either, and a place to trace at costs each call of theirs. */
+/*
+ * Helpers are not traced: the inline functions behind them cannot be traced either, and a trace
+ * point would cost each call.
+ */
 #define helper __visible notrace
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 15, 0)
-/* What printk() has been called since. */
+/* The exported name of printk() in later kernels. */
 int _printk(const char *format, ...)
 {
 	va_list args;
@@ -27,13 +30,16 @@ helper void rust_helper_BUG(void)
 	BUG();
 }
 
-/* 1 to 99 for a SCHED_FIFO task, 0 for any other. */
+/* 1 to 99 for a SCHED_FIFO task, 0 for any other task. */
 helper int rust_helper_task_fifo_priority(struct task_struct *t)
 {
 	return t->policy == SCHED_FIFO ? t->rt_priority : 0;
 }
 
-/* With what it inherits from those that wait for its rt_mutexes; 1 to 99, 0 where it is not real-time. */
+/*
+ * The priority with what the task inherits from waiters for its rt_mutexes: 1 to 99, or 0 if the
+ * task is not real-time.
+ */
 helper int rust_helper_task_effective_priority(struct task_struct *t)
 {
 	return t->prio < MAX_RT_PRIO ? MAX_RT_PRIO - 1 - t->prio : 0;
@@ -48,7 +54,7 @@ helper void rust_helper_describe_task(struct task_struct *t, struct oobkit_task 
 	scnprintf(out->cpus, sizeof(out->cpus), "%*pbl", cpumask_pr_args(&t->cpus_mask));
 }
 
-/* Tells processes apart for as long as one of them holds a file open; what ->flush is given, too. */
+/* Identifies a process while it holds a file open. ->flush gets the same pointer. */
 helper void *rust_helper_current_files(void)
 {
 	return current->files;
@@ -67,7 +73,7 @@ helper void rust_helper_set_current_state(unsigned int state)
 		set_current_state(state);
 }
 
-/* A kernel thread's long wait is no load, and no hanging task to report. */
+/* TASK_IDLE for a kernel thread: its long wait must not count as load or as a hung task. */
 helper void rust_helper_set_current_uninterruptible(void)
 {
 	unsigned int state = current->flags & PF_KTHREAD ? TASK_IDLE : TASK_UNINTERRUPTIBLE;
@@ -106,7 +112,7 @@ helper void rust_helper_tracepoint_synchronize_unregister(void)
 	tracepoint_synchronize_unregister();
 }
 
-/* The lock that masks interrupts for real, whatever the kernel makes of its own raw spinlocks. */
+/* A lock that really masks interrupts. With EVL, the kernel's own raw spinlocks do not. */
 helper void rust_helper_raw_spin_lock_init(oobkit_spinlock_t *lock, const char *name, struct lock_class_key *key)
 {
 #ifdef CONFIG_DEBUG_SPINLOCK
@@ -166,7 +172,7 @@ helper int rust_helper_wait_event_interruptible(wait_queue_head_t *queue, bool (
 	return wait_event_interruptible(*queue, cond(arg));
 }
 
-/* With a memory barrier behind it, which the next one's pairs with. */
+/* Followed by a memory barrier, which pairs with that of wq_has_sleeper(). */
 helper void rust_helper_poll_wait(struct file *file, wait_queue_head_t *queue, struct poll_table_struct *table)
 {
 	poll_wait(file, queue, table);
@@ -197,7 +203,7 @@ helper struct task_struct *rust_helper_kthread_create(int (*fn)(void *), void *d
 	return kthread_create(fn, data, "%s", name);
 }
 
-/* Ends what it waits for where a signal would, too: the kernel's own does so from 6.0 on. */
+/* Also ends waits that a signal ends. The kernel's own kthread_stop() does so from 6.0 on. */
 helper void rust_helper_kthread_stop(struct task_struct *t)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0)
@@ -301,7 +307,10 @@ helper unsigned long rust_helper_copy_to_user(void __user *to, const void *from,
 	return copy_to_user(to, from, n);
 }
 
-/* As copy_from_user() does: no copy from an address whose check the processor has only guessed. */
+/*
+ * As in copy_from_user(): the processor must not copy from an address whose check it only
+ * speculates.
+ */
 static void end_speculation(void)
 {
 #ifdef barrier_nospec
@@ -309,7 +318,10 @@ static void end_speculation(void)
 #endif
 }
 
-/* Those that never sleep: what is left is behind a page that is not there, or not the caller's. */
+/*
+ * Copies that never sleep. The bytes that are left lie behind a missing page, or are not the
+ * caller's.
+ */
 helper unsigned long rust_helper_copy_from_user_now(void *to, const void __user *from, unsigned long n)
 {
 	unsigned long left = n;
@@ -359,13 +371,13 @@ helper unsigned int rust_helper_l1_cache_bytes(void)
 	return L1_CACHE_BYTES;
 }
 
-/* The processor's counter where its rate is known, else the clock. */
+/* The processor's counter if its rate is known, else the clock. */
 helper u64 rust_helper_get_cycles(void)
 {
 #ifdef CONFIG_X86_64
 	return tsc_khz ? get_cycles() : ktime_get_ns();
 #elif defined(CONFIG_ARM64)
-	/* get_cycles() goes there by a pointer. */
+	/* get_cycles() calls this by a pointer. */
 	return __arch_counter_get_cntvct();
 #else
 	return ktime_get_ns();
@@ -389,8 +401,9 @@ helper unsigned int rust_helper_hrtimer_resolution(void)
 }
 
 /*
- * CLOCK_MONOTONIC, absolute dates, expiry in hard interrupt context on PREEMPT_RT too, on the processor that arms it: not on
- * another one that is busy, where mainline would queue the timer of a processor that is idle.
+ * CLOCK_MONOTONIC, absolute dates, and expiry in hard interrupt context, on PREEMPT_RT, too. The
+ * timer is pinned to the processor that arms it. Without pinning, mainline would move the timer of
+ * an idle processor to a busy one.
  */
 helper void rust_helper_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *))
 {
@@ -408,9 +421,10 @@ helper void rust_helper_hrtimer_start_abs(struct hrtimer *timer, u64 ns)
 }
 
 /*
- * For the timer's handler, which is a hard interrupt's: how many dates have passed; 0 where it has been armed anew, by the
- * handler or elsewhere. That is done under this lock, and while the handler runs the timer does not change its processor. A
- * timer in the queue must not be moved.
+ * Called in the timer's expiry, in hard interrupt context: moves the timer to its next date and
+ * returns the number of dates that have passed. Returns 0 if the handler or another thread has
+ * armed the timer again: a queued timer must not be moved. Arming takes this lock, and while the
+ * handler runs the timer stays on its processor.
  */
 helper u64 rust_helper_hrtimer_forward_now(struct hrtimer *timer, u64 interval)
 {
@@ -429,7 +443,7 @@ helper void rust_helper_usleep_range(unsigned long min, unsigned long max)
 	usleep_range(min, max);
 }
 
-/* Whether kernel_write() is for this file: it does not serve those of the older way. */
+/* Whether kernel_write() works for this file: it refuses files that have ->write. */
 helper int rust_helper_file_check_write(const struct file *file)
 {
 	if (!(file->f_mode & FMODE_WRITE))
@@ -444,7 +458,7 @@ helper s64 rust_helper_file_position(const struct file *file)
 	return file->f_pos;
 }
 
-/* The call of a 32-bit program, its argument made a pointer of this kernel's. */
+/* The ioctl of a 32-bit program: converts its argument to a pointer of this kernel. */
 helper long rust_helper_compat_ptr_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
 #ifdef CONFIG_COMPAT
@@ -459,7 +473,7 @@ helper void rust_helper_set_file_private(struct file *file, void *data)
 	file->private_data = data;
 }
 
-/* misc_open() leaves the miscdevice in private_data for ->open. */
+/* misc_open() stores the miscdevice in private_data for ->open. */
 helper void *rust_helper_miscdevice_of(struct file *file)
 {
 	return file->private_data;
@@ -478,7 +492,7 @@ helper void rust_helper_mmdrop(struct mm_struct *mm)
 	mmdrop(mm);
 }
 
-/* Waits for whatever changes the mappings now. */
+/* Waits for changes of the mappings that are under way. */
 helper void rust_helper_mmap_pass(struct mm_struct *mm)
 {
 	mmap_read_lock(mm);
@@ -495,7 +509,7 @@ helper unsigned long rust_helper_vma_pgoff(const struct vm_area_struct *vma)
 	return vma->vm_pgoff;
 }
 
-/* No copy at fork and no growth by mremap: one mapping, one count. */
+/* The mapping is not copied at fork and cannot grow by mremap, so one mapping has one count. */
 helper void rust_helper_vma_attach(struct vm_area_struct *vma, const struct vm_operations_struct *ops, void *data)
 {
 	vma->vm_ops = ops;
@@ -517,7 +531,10 @@ helper struct address_space *rust_helper_vma_mapping(const struct vm_area_struct
 	return vma->vm_file->f_mapping;
 }
 
-/* Takes the pages out of every process that maps them; what it touches there later is a SIGBUS. */
+/*
+ * Removes the pages from every process that maps them. A process that touches them later gets
+ * SIGBUS.
+ */
 helper void rust_helper_unmap_mapping(struct address_space *mapping)
 {
 	unmap_mapping_range(mapping, 0, 0, 1);
@@ -649,7 +666,7 @@ helper struct spi_controller *rust_helper_spi_alloc_host(struct device *dev, uns
 	return __spi_alloc_controller(dev, size, false);
 }
 
-/* So that the core finds the devices below the controller's node. */
+/* Lets the core find the devices below the controller's node. */
 helper void rust_helper_spi_controller_inherit_node(struct spi_controller *ctlr, struct device *dev)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 15, 0)
@@ -671,8 +688,8 @@ helper void rust_helper_spi_controller_put(struct spi_controller *ctlr)
 }
 
 /*
- * The SPI core does not wait for a message that its sender transfers by itself, and 6.1's spidev lets go of its device in
- * the middle of one. Whoever transfers holds io_mutex.
+ * The SPI core does not wait for a message that its sender transfers by itself, and 6.1's spidev
+ * releases its device in the middle of one. The thread that transfers holds io_mutex.
  */
 helper void rust_helper_spi_unregister_and_wait(struct spi_controller *ctlr)
 {
@@ -703,19 +720,22 @@ helper void rust_helper_kick_all_cpus_sync(void)
 	kick_all_cpus_sync();
 }
 
-/* Brings the calling thread out-of-band, where it is not there already; false for one that cannot go there now. */
+/*
+ * Brings the calling thread out-of-band, unless it is there. Returns false if it cannot go there
+ * now.
+ */
 helper bool rust_helper_evl_enter_oob(void)
 {
 	return evl_current() && (running_oob() || !evl_switch_oob());
 }
 
-/* The calling EVL thread's, with what it inherits from those that wait for its mutexes. */
+/* The calling EVL thread's priority, with what it inherits from waiters for its mutexes. */
 helper int rust_helper_evl_current_priority(void)
 {
 	return READ_ONCE(evl_current()->cprio);
 }
 
-/* Brings the calling thread in-band, where it is not there already. */
+/* Brings the calling thread in-band, unless it is there. */
 helper void rust_helper_evl_leave_oob(void)
 {
 	if (running_oob())
@@ -723,8 +743,9 @@ helper void rust_helper_evl_leave_oob(void)
 }
 
 /*
- * Where a signal waits for a thread that is still out-of-band, EVL puts its own answer in place of the call's, by which the
- * call is made once more. A frame that was moved is not to be moved again.
+ * If a signal is pending for a thread that is still out-of-band, EVL replaces the call's result by
+ * its own, and the call is made again. A frame that was moved must not be moved again, so the
+ * thread goes in-band first.
  */
 helper void rust_helper_evl_leave_oob_for_signal(void)
 {
@@ -752,7 +773,7 @@ helper void rust_helper_evl_raise_flag(struct evl_flag *flag)
 	evl_raise_flag(flag);
 }
 
-/* Consumes the event, if it is there, without waiting. */
+/* Consumes the event if it is latched; does not wait. */
 helper bool rust_helper_evl_take_flag(struct evl_flag *flag)
 {
 	unsigned long flags;
@@ -765,12 +786,13 @@ helper bool rust_helper_evl_take_flag(struct evl_flag *flag)
 }
 
 /*
- * 0, -ETIMEDOUT, or -EINTR: then the thread has to go in-band, and is there when this returns. -ECANCELED: a kernel thread,
- * whose wait was ended and which stays out-of-band. Date 0: no limit.
+ * Returns 0, -ETIMEDOUT, -EINTR or -ECANCELED. -EINTR: the thread has to go in-band, and is there
+ * when this returns. -ECANCELED: the wait of a kernel thread was ended; the thread stays
+ * out-of-band. Date 0 means no limit.
  */
 helper int rust_helper_evl_wait_flag_until(struct evl_flag *flag, u64 date)
 {
-	/* "No limit" is a span: as a date it has passed. */
+	/* EVL takes "no limit" as a span; as a date it would have passed. */
 	int ret = date ? evl_wait_flag_timeout(flag, ns_to_ktime(date), EVL_ABS) : evl_wait_flag(flag);
 
 	if (ret != -EINTR)
@@ -781,7 +803,7 @@ helper int rust_helper_evl_wait_flag_until(struct evl_flag *flag, u64 date)
 	return ret;
 }
 
-/* Called with no hard lock held, or inside one: then it is left to the outermost one's end. */
+/* May be called under a hard lock: EVL then schedules when the outermost lock is released. */
 helper void rust_helper_evl_reschedule(void)
 {
 	if (!hard_irqs_disabled())
@@ -813,7 +835,7 @@ helper void rust_helper_evl_destroy_kmutex(struct evl_kmutex *lock)
 	evl_destroy_kmutex(lock);
 }
 
-/* On processor cpu, or, where that is negative, on any that EVL has. */
+/* Runs the thread on processor cpu, or on any of EVL's processors if cpu is negative. */
 helper int rust_helper_evl_run_kthread(struct evl_kthread *thread, void (*fn)(void *), void *arg, int priority, int cpu,
 				       const char *name)
 {
@@ -825,7 +847,7 @@ helper int rust_helper_evl_run_kthread(struct evl_kthread *thread, void (*fn)(vo
 		ret = evl_run_kthread_on_cpu(thread, cpu, fn, arg, priority, 0, "%s", name);
 	else
 		return -EINVAL;
-	/* It was made, and ends without having called the function. */
+	/* The thread was created, and ends without calling the function. */
 	if (ret && thread->status)
 		evl_join_kthread(thread, true);
 	return ret;
@@ -847,7 +869,10 @@ static void oobkit_waiter_called(struct irq_work *work)
 	wake_up_process(container_of(work, struct oobkit_waiter, work)->task);
 }
 
-/* An EVL thread's waiter where it is one and can go out-of-band, else a task's. */
+/*
+ * Initialises the waiter of an EVL thread if the caller is one and can go out-of-band, else that of
+ * a task.
+ */
 helper void rust_helper_evl_waiter_init(struct oobkit_waiter *waiter, bool oob)
 {
 	waiter->task = oob && rust_helper_evl_enter_oob() ? NULL : current;
@@ -867,7 +892,7 @@ helper int rust_helper_evl_waiter_wait_until(struct oobkit_waiter *waiter, u64 d
 	return rust_helper_evl_wait_flag_until(&waiter->flag, date);
 }
 
-/* With a hard lock held, which the thread must take before it leaves. */
+/* The caller holds a hard lock that the thread must take before it leaves its wait. */
 helper void rust_helper_evl_waiter_wake(struct oobkit_waiter *waiter)
 {
 	if (waiter->task)
@@ -889,7 +914,9 @@ helper void rust_helper_evl_init_timer(struct evl_timer *timer, void (*handler)(
 	evl_init_timer(timer, handler);
 }
 
-/* Expires on the processor that arms it, as an hrtimer does, where that one takes part in EVL. */
+/*
+ * The timer expires on the processor that arms it, as an hrtimer does, if EVL uses that processor.
+ */
 helper void rust_helper_evl_start_timer(struct evl_timer *timer, u64 first, u64 period)
 {
 	unsigned long flags = hard_local_irq_save();
@@ -927,7 +954,10 @@ helper void rust_helper_evl_signal_poll_events(struct evl_poll_head *head, u32 e
 	rust_helper_evl_reschedule();
 }
 
-/* EVL's raw copies look at no limit. A page that is not there brings the thread in-band, and the copy goes on. */
+/*
+ * EVL's raw copies do not check the address. A missing page brings the thread in-band, and the copy
+ * goes on.
+ */
 helper unsigned long rust_helper_raw_copy_from_user(void *to, const void __user *from, unsigned long n)
 {
 	if (!access_ok(from, n))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One name and one signature for what is an inline function or a macro in C, or differs between kernel versions.
- * bindgen drops the prefix rust_helper_. Linked into every module by itself; what a module does not use is dropped.
+ * Functions for the inline functions and macros of C, and for functions that differ between kernel
+ * versions: each has one name and one signature. bindgen drops the prefix rust_helper_. Every
+ * module links its own copy; the linker drops unused functions.
  */
 #ifndef OOBKIT_HELPERS_H
 #define OOBKIT_HELPERS_H
@@ -12,7 +13,7 @@
 int _printk(const char *format, ...);
 #endif
 
-/* Errors that end the world. */
+/* Fatal errors. */
 void rust_helper_BUG(void);
 
 /* Tasks. */
@@ -27,7 +28,7 @@ void rust_helper_rcu_read_lock(void);
 void rust_helper_rcu_read_unlock(void);
 void rust_helper_preempt_disable(void);
 void rust_helper_preempt_enable(void);
-/* What a task is like. */
+/* The properties of a task. */
 struct oobkit_task {
 	int pid;
 	int fifo_priority;
@@ -45,7 +46,7 @@ typedef hard_spinlock_t oobkit_spinlock_t;
 typedef raw_spinlock_t oobkit_spinlock_t;
 #endif
 void rust_helper_raw_spin_lock_init(oobkit_spinlock_t *lock, const char *name, struct lock_class_key *key);
-/* Where the kernel has them as functions of this very shape, Rust calls those. */
+/* If the kernel has functions with these signatures, Rust calls them directly. */
 #if defined(CONFIG_SMP) && !defined(CONFIG_IRQ_PIPELINE) && !defined(CONFIG_INLINE_SPIN_LOCK_IRQSAVE) && \
 	!defined(CONFIG_INLINE_SPIN_UNLOCK_IRQRESTORE)
 #define OOBKIT_SPINLOCK_FUNCTIONS
@@ -135,7 +136,7 @@ struct address_space *rust_helper_vma_mapping(const struct vm_area_struct *vma);
 void rust_helper_unmap_mapping(struct address_space *mapping);
 void *rust_helper_vma_private(const struct vm_area_struct *vma);
 
-/* A number in debugfs that functions read and write. */
+/* A number in debugfs, read and written by functions. */
 struct oobkit_attribute {
 	u64 (*get)(const void *context, u32 index);
 	void (*set)(const void *context, u32 index, u64 value);
@@ -144,7 +145,7 @@ struct oobkit_attribute {
 };
 void rust_helper_debugfs_create_attribute(const char *name, bool writable, struct dentry *dir,
 					  struct oobkit_attribute *attribute);
-/* A text in debugfs that a function writes. */
+/* A text in debugfs, written by a function. */
 struct oobkit_text {
 	void (*show)(const struct oobkit_text *text, struct seq_file *out);
 };
@@ -202,7 +203,7 @@ int rust_helper_evl_run_kthread(struct evl_kthread *thread, void (*fn)(void *), 
 void rust_helper_evl_unblock_kthread(struct evl_kthread *thread);
 void rust_helper_evl_join_kthread(struct evl_kthread *thread);
 
-/* Where a thread of either stage waits, on its own stack. */
+/* A waiter of either stage, on its own stack. */
 struct oobkit_waiter {
 	struct task_struct *task;	/* NULL: an EVL thread */
 	union {

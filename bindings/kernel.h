@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Every kernel header that the kit's Rust code takes declarations from. */
+/* All kernel headers that declare what the kit's Rust code uses. */
 #ifndef OOBKIT_KERNEL_H
 #define OOBKIT_KERNEL_H
 

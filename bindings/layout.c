@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sizes and offsets as this kernel's C compiler sees them, for every structure whose size or fields Rust code uses.
- * Only assembled, never linked; bindings/generate turns each line into a compile-time assertion on the Rust side, and what
- * an inline function reads that is too short for a helper's call into what Rust code reads it by.
+ * Sizes and offsets as this kernel's C compiler sees them, for all structures whose size or fields
+ * Rust code uses. This file is only assembled, never linked. bindings/generate turns its lines into
+ * compile-time assertions of the Rust code. It turns the other lines into the offsets by which Rust
+ * code reads a field itself, where the call of a helper would cost too much.
  */
 #include <linux/version.h>
 #include "kernel.h"

@@ -37,8 +37,8 @@ mod layout {
 pub fn get_current() -> *mut task_struct {
     let task;
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: reads where this kernel keeps it for the processor; a thread finds itself there
-    // wherever it runs.
+    // SAFETY: reads the variable in which this kernel keeps each processor's current task. A thread
+    // finds itself there on any processor.
     unsafe {
         core::arch::asm!(
             concat!("mov {}, qword ptr ", current!()),
@@ -47,7 +47,7 @@ pub fn get_current() -> *mut task_struct {
         );
     };
     #[cfg(target_arch = "aarch64")]
-    // SAFETY: reads the register that holds it as long as the kernel runs.
+    // SAFETY: reads a register that holds the current task while the kernel runs.
     unsafe {
         core::arch::asm!(
             "mrs {}, sp_el0",
@@ -65,8 +65,8 @@ pub fn get_current() -> *mut task_struct {
 /// `file` is an open file.
 #[inline(always)]
 pub unsafe fn file_private(file: *mut file) -> *mut core::ffi::c_void {
-    // SAFETY: the field is there.
+    // SAFETY: the offset is that of a field of `struct file`, so the result lies inside the file.
     let field = unsafe { file.byte_add(layout::FILE_PRIVATE_DATA) };
-    // SAFETY: a pointer, which changes only while the file is opened.
+    // SAFETY: the field holds a pointer, is aligned, and changes only while the file is opened.
     unsafe { field.cast::<*mut core::ffi::c_void>().read() }
 }

@@ -8,8 +8,8 @@ void oobkit_free_soft_irq_line(unsigned int irq);
 int oobkit_printer_interrupt(unsigned short port);
 
 /*
- * A line that no hardware drives: generic_handle_irq(), in hard interrupt context, does. Dovetail's pipeline has no such way
- * in for modules.
+ * A line that no hardware drives: generic_handle_irq(), called in hard interrupt context, does.
+ * Dovetail's pipeline offers modules no such call.
  */
 int oobkit_soft_irq_line(void)
 {
@@ -32,8 +32,8 @@ void oobkit_free_soft_irq_line(unsigned int irq)
 }
 
 /*
- * Has QEMU's printer port interrupt once: it does so at a write to its control register that finds the interrupt enabled.
- * Reading the status ends the level.
+ * Makes QEMU's printer port interrupt once: a write to its control register does so if the
+ * interrupt is enabled. Reading the status ends the level.
  */
 int oobkit_printer_interrupt(unsigned short port)
 {

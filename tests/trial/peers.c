@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mainline's own ways, for src/module/bench.rs to set beside the kit's: each as a driver in C would use it, timed here.
+ * Mainline's primitives, which src/module/bench.rs compares with the kit's. Each is used as a C driver
+ * would use it, and timed here.
  *
- *   oobkit_pair_X    enters and leaves X so many times: ticks of the counter for all of them
- *   oobkit_hold_X    takes X                                                  the thread that has it
+ *   oobkit_pair_X    enters and leaves X so many times; returns the ticks of all of them
+ *   oobkit_hold_X    takes X                                                          the holder
  *   oobkit_pass_X    stamps, releases X
- *   oobkit_take_X    waits for X: ticks since the stamp, 0 where it never had to wait    the thread that waits
- *   oobkit_wake_X    sleeps until a hard timer's handler has stamped and woken it: ticks since the stamp
+ *   oobkit_take_X    waits for X; returns the ticks since the stamp, 0 without a wait  the waiter
+ *   oobkit_wake_X    sleeps until a hard timer's handler stamps and wakes it; returns the ticks since the stamp
  */
 #include <linux/completion.h>
 #include <linux/rwsem.h>
@@ -54,7 +55,7 @@ static enum hrtimer_restart wakes(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-/* Stamps the date; who waits for it is woken later. */
+/* Stores a stamp; the waiter is woken later. */
 static enum hrtimer_restart stamps(struct hrtimer *timer)
 {
 	struct oobkit_peers *p = container_of(timer, struct oobkit_peers, stamps);
@@ -64,7 +65,7 @@ static enum hrtimer_restart stamps(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-/* The same with a period. */
+/* The same, with a period. */
 static enum hrtimer_restart stamps_again(struct hrtimer *timer)
 {
 	struct oobkit_peers *p = container_of(timer, struct oobkit_peers, stamps_again);
@@ -94,7 +95,7 @@ struct oobkit_peers *oobkit_peers_new(void)
 	return p;
 }
 
-/* Nobody waits any more, so none of the timers is armed; a handler may still be on its way out. */
+/* No thread waits any more, so no timer is armed; a handler may still be returning. */
 void oobkit_peers_free(struct oobkit_peers *p)
 {
 	hrtimer_cancel(&p->completes);
@@ -195,12 +196,12 @@ u64 oobkit_wake_process(struct oobkit_peers *p, u64 date)
 	}
 	__set_current_state(TASK_RUNNING);
 	end = rust_helper_get_cycles();
-	/* The handler wakes by an address that is ours. */
+	/* The handler uses the address of this task. */
 	hrtimer_cancel(&p->wakes);
 	return end - p->stamp;
 }
 
-/* The same, with a limit as exact as the kit's. */
+/* The same, with a deadline as exact as the kit's. */
 u64 oobkit_wake_process_until(struct oobkit_peers *p, u64 date)
 {
 	ktime_t limit = ns_to_ktime(date + NSEC_PER_SEC);
@@ -222,7 +223,7 @@ u64 oobkit_wake_process_until(struct oobkit_peers *p, u64 date)
 	return end - p->stamp;
 }
 
-/* From the date to the plain handler, in ns. */
+/* From a date to the handler of a plain hrtimer, in ns. */
 u64 oobkit_expiry(struct oobkit_peers *p, u64 date)
 {
 	rust_helper_hrtimer_start_abs(&p->stamps, date);
@@ -238,7 +239,7 @@ u64 oobkit_expiry_periodic(struct oobkit_peers *p, u64 date)
 	return p->stamp - date;
 }
 
-/* From the date to the thread that slept until then, in ns. */
+/* From a date to the thread that slept until it, in ns. */
 u64 oobkit_sleep(struct oobkit_peers *p, u64 date)
 {
 	ktime_t expires = ns_to_ktime(date);

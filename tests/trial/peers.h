@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What of peers.c is called from Rust, which has these lines once more: module/bench/peers.rs. */
+/* The functions of peers.c that Rust calls. module/bench/peers.rs declares them, too. */
 #ifndef OOBKIT_PEERS_H
 #define OOBKIT_PEERS_H
 

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Reads the headers of the kernel that is built for, and writes what crate `bindings` includes.
+//! Reads the target kernel's headers and writes the files that crate `bindings` includes.
 //!
 //! ```text
 //!   Kbuild: c_flags, layout.c's assembly  -->  generate-bindings KERNEL_H LAYOUT ARCH OUT  -->  OUT/{bindings,layout}.rs
 //! ```
 //!
-//! A program of its own, so that it is built once for the machine and not once for each kernel.
-//! `OOBKIT_CFLAGS` holds the compiler flags that Kbuild uses for a C file of the same module; the
-//! working directory is the kernel's build folder, which those flags are relative to. In LAYOUT
-//! that compiler wrote down sizes and offsets: what bindgen made of the headers must agree with it,
-//! or crate `bindings` does not compile. A file is left alone where its content is the same, so
-//! that nothing is built anew for nothing.
+//! It is a program of its own, so that it is built once and not once for each kernel.
+//! `OOBKIT_CFLAGS` holds the compiler flags that Kbuild uses for a C file of the same module. The
+//! working directory is the kernel's build folder, because the flags are relative to it. LAYOUT
+//! holds the sizes and offsets that the C compiler sees. If bindgen's result differs from them,
+//! crate `bindings` does not compile. A file whose content is the same is not written again, so
+//! that nothing is rebuilt without need.
 
 use bindgen::callbacks::{ItemInfo, ParseCallbacks};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-/// Functions that the kernel exports and the kit's code calls.
+/// The exported kernel functions that the kit calls.
 const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_up_process|schedule(_hrtimeout)?\
     |hrtimer_cancel|for_each_kernel_tracepoint|tracepoint_probe_(un)?register\
     |dma_(alloc|free|mmap)_attrs|capable|free_irq|generic_handle_irq|platform_get_(irq|resource)|device_property_present|devm_(platform_ioremap_resource|ioremap)\
@@ -27,11 +27,11 @@ const FUNCTIONS: &str = "_printk|misc_(de)?register|kfree|vfree|ktime_get|wake_u
     |__rt_mutex_init|rt_mutex_(lock_interruptible|trylock|unlock)|kthread_bind\
     |ktime_get_mono_fast_ns|evl_(open|release)_file|evl_poll_watch";
 
-/// Types that no function above brings along.
+/// Types that the functions above do not use.
 const TYPES: &str = "file_operations|miscdevice|vm_operations_struct|of_device_id|tracepoint|spi_board_info|spi_transfer\
     |spi_message|spi_device|spi_controller|hrtimer|raw_spinlock|rt_mutex|oobkit_work_t|lock_class_key|irqreturn|oobkit_spinlock_t|evl_file|evl_flag|evl_timer|hrtimer_restart";
 
-/// Helpers are called what the inline function or macro behind them is called.
+/// Gives a helper the name of the inline function or macro behind it.
 #[derive(Debug)]
 struct StripHelperPrefix;
 
@@ -64,8 +64,8 @@ fn main() {
         .allowlist_function(FUNCTIONS)
         .allowlist_type(TYPES)
         .allowlist_var("CAP_SYS_NICE|IORESOURCE_MEM|TASK_.*|IRQF_.*|SPI_[A-Z]*|MISC_DYNAMIC_MINOR|VM_.*|POLL[A-Z]+|CLOCK_MONOTONIC|E[A-Z0-9]+|__this_module")
-        // Types whose layout no driver may depend on, and those that Rust cannot say (packed and
-        // aligned at once).
+        // Types whose layout drivers must not depend on, and types that Rust cannot express (packed
+        // and aligned at the same time).
         .opaque_type("alt_instr|desc_struct|gate_struct|idt_.*|x86_.*|local_apic|lapic_.*|xregs_state|fpu.*|arch_lbr_state")
         .opaque_type("spinlock|evl_.*|rt_mutex.*|lockdep_map|task_struct|mm_struct|device|module|file|inode|kiocb")
         .rust_target(bindgen::RustTarget::stable(85, 0).expect("a version that bindgen knows"))
@@ -84,7 +84,7 @@ fn update(path: &Path, text: &str) {
     }
 }
 
-/// The flags that decide what a declaration means; the rest are the C compiler's own business and
+/// The flags that affect the meaning of declarations. The others concern only the C compiler, and
 /// clang may not know them.
 fn c_flags(all: &str, arch: &str) -> Vec<String> {
     let clang_target = match arch {
@@ -110,7 +110,8 @@ fn c_flags(all: &str, arch: &str) -> Vec<String> {
                 .iter()
                 .any(|start| word.starts_with(start)) =>
             {
-                // The quotes that a shell would take away; those inside are a string literal's.
+                // Removes the quotes that a shell would remove; inner quotes belong to a string
+                // literal.
                 kept.push(word.replace('\'', ""));
             }
             _ => {}
@@ -119,8 +120,8 @@ fn c_flags(all: &str, arch: &str) -> Vec<String> {
     kept
 }
 
-/// Lines `->size STRUCT N` and `->offset STRUCT FIELD N` become compile-time assertions, the others
-/// what crate `bindings` reads by.
+/// Lines `->size STRUCT N` and `->offset STRUCT FIELD N` become compile-time assertions. The other
+/// lines become the offsets by which crate `bindings` reads.
 fn layout_asserts(assembly: &str) -> String {
     let mut out = String::new();
     for line in assembly.lines() {
@@ -177,7 +178,8 @@ mod tests {
         assert_eq!(c_flags("", "arm64")[0], "--target=aarch64-linux-gnu");
     }
 
-    /// As gcc writes them for x86_64 (`$`) and for arm64 (none), between its own lines.
+    /// Lines as gcc writes them for x86_64 (with `$`) and for arm64 (without), between its other
+    /// output.
     #[test]
     fn facts_become_assertions_and_constants() {
         let text = layout_asserts(

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `/dev/oob/bench`: single operations of the kit and of mainline, timed inside the kernel. For
+//! `/dev/oob/bench`: times single operations of the kit and of mainline inside the kernel, for
 //! `oob-bench`.
 //!
 //! ```text
 //!   program                         kernel
 //!     PAIR_X   ------------------>    stamp, X entered and left `times` times, stamp
-//!     HOLD_X of one thread ------>    takes X, has the other one come, stamp, releases X --.
+//!     HOLD_X of one thread ------>    takes X, wakes the other, stamp, releases X ---------.
 //!     TAKE_X of another one ----->    waits for X, stamp  <-------------------------------'
 //!     WAKE_X   ------------------>    arms a hard timer, sleeps; the timer's handler: stamp, wakes; stamp
-//!     CALL, INBAND_CALL, UP, DOWN     nothing is timed here: the program does
+//!     CALL, INBAND_CALL, UP, DOWN     not timed here: the program times them
 //! ```
 //!
-//! A stamp is a reading of the processor's counter. What two stamps with nothing between them take
-//! is in every figure: [`PAIR_NOTHING`] tells it.
+//! A stamp is a reading of the processor's cycle counter. Every figure includes the time of two
+//! stamps with nothing between them, which [`PAIR_NOTHING`] measures.
 
 use oobkit_abi::ioc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -21,17 +21,17 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Path of the device.
 pub const PATH: &str = "/dev/oob/bench";
 
-/// Argument of all that is timed here.
+/// Argument of all timed commands.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 #[repr(C)]
 pub struct Round {
-    /// In, of a pair: how often.
+    /// In: the number of repetitions of a pair.
     pub times: u32,
-    /// In, of a wake-up: how long from now, in ns.
+    /// In: the time from now to a wake-up, in ns.
     pub after_ns: u32,
-    /// Out: ticks of the counter in all, unless the command says ns.
+    /// Out: the sum in ticks of the counter, or in ns if the command says so.
     pub took: u64,
 }
 
@@ -39,11 +39,11 @@ const fn round(nr: u8) -> u32 {
     ioc::iowr::<Round>(b'B', nr)
 }
 
-/// Two stamps, by the kit's code.
+/// Two stamps, in the kit's code.
 pub const PAIR_NOTHING: u32 = round(0);
-/// Two stamps, by C.
+/// Two stamps, in C.
 pub const PAIR_NOTHING_C: u32 = round(1);
-/// The stage lock by a thread of either stage.
+/// The stage lock, for a thread of either stage.
 pub const PAIR_STAX: u32 = round(2);
 /// The stage lock while the stage is inside already.
 pub const PAIR_STAX_SHARED: u32 = round(3);
@@ -53,7 +53,7 @@ pub const PAIR_MUTEX: u32 = round(4);
 pub const PAIR_RWSEM_WRITE: u32 = round(5);
 /// Mainline's rwsem, as a reader.
 pub const PAIR_RWSEM_READ: u32 = round(6);
-/// Mainline's rwsem, as a reader beside another one.
+/// Mainline's rwsem, as a reader beside another reader.
 pub const PAIR_RWSEM_SHARED: u32 = round(7);
 /// Mainline's spinlock.
 pub const PAIR_SPINLOCK: u32 = round(8);
@@ -68,14 +68,14 @@ pub const HOLD_STAX: u32 = round(20);
 pub const HOLD_MUTEX: u32 = round(21);
 /// Hands the rwsem over, from writer to writer.
 pub const HOLD_RWSEM: u32 = round(22);
-/// Waits for the stage lock. 0 where there was nothing to wait for.
+/// Waits for the stage lock. Returns 0 if the lock was free.
 pub const TAKE_STAX: u32 = round(23);
-/// Waits for the mutex. 0 where there was nothing to wait for.
+/// Waits for the mutex. Returns 0 if it was free.
 pub const TAKE_MUTEX: u32 = round(24);
-/// Waits for the rwsem. 0 where there was nothing to wait for.
+/// Waits for the rwsem. Returns 0 if it was free.
 pub const TAKE_RWSEM: u32 = round(25);
 
-/// A flag without a deadline. Attached threads only, as for all of the kit's.
+/// A flag without a deadline. Like all services of the kit, for attached threads only.
 pub const WAKE_FLAG: u32 = round(30);
 /// A flag with a deadline.
 pub const WAKE_FLAG_UNTIL: u32 = round(31);
@@ -95,14 +95,14 @@ pub const WAKE_SEMAPHORE_C: u32 = round(37);
 pub const EXPIRY: u32 = round(38);
 /// From a date to the handler of a plain hrtimer, in ns.
 pub const EXPIRY_C: u32 = round(39);
-/// From a date to the thread whose wait it ended, in ns.
+/// From a date to the thread whose wait ends at it, in ns.
 pub const SLEEP: u32 = round(40);
-/// The same by `schedule_hrtimeout`, in ns.
+/// As [`SLEEP`], by `schedule_hrtimeout`, in ns.
 pub const SLEEP_C: u32 = round(41);
 
-/// As [`EXPIRY`], of a timer with a period.
+/// As [`EXPIRY`], for a periodic timer.
 pub const EXPIRY_PERIODIC: u32 = round(42);
-/// As [`EXPIRY_C`], of a timer with a period.
+/// As [`EXPIRY_C`], for a periodic timer.
 pub const EXPIRY_PERIODIC_C: u32 = round(43);
 
 /// An exchange call that does nothing. Attached threads only.

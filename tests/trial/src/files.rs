@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A file of the stage: a letter box with room for one letter.
+//! A file of the stage: a mailbox that holds one letter.
 //!
 //! ```text
-//!   write: put a letter in    read: wait for one, take it out    poll: IN while there is one, OUT while there is none
-//!   ECHO   served on either stage       PAUSE   out-of-band only       ARM   a timer puts a letter in
+//!   write: puts a letter in    read: waits for a letter, takes it out    poll: IN if there is one, else OUT
+//!   ECHO   on either stage       PAUSE   out-of-band only       ARM   a timer puts a letter in
 //!   ECHO_NOW   out-of-band only, and not on EVL
 //! ```
 //!
-//! Reading is served in-band, too, without waiting; writing is not.
+//! In-band threads can also read, without waiting; they cannot write.
 
 use oobkit_abi::ioc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -16,20 +16,20 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Path of the device.
 pub const PATH: &str = "/dev/oob/trial-files";
 
-/// Bytes of a letter at most.
+/// The largest size of a letter in bytes.
 pub const LETTER: usize = 64;
 
-/// What the timer writes.
+/// The letter that the timer writes.
 pub const FROM_TIMER: &[u8] = b"from the timer";
 
-/// Gives the value back, one more, and says on which stage.
+/// Returns the value plus one, and the stage that served the call.
 pub const ECHO: u32 = ioc::iowr::<Echo>(b'T', 32);
-/// Waits for what never comes.
+/// Waits for an event that never comes.
 pub const PAUSE: u32 = ioc::iow::<Pause>(b'T', 33);
-/// Has a timer put [`FROM_TIMER`] into the box.
+/// Arms a timer that puts [`FROM_TIMER`] into the mailbox.
 pub const ARM: u32 = ioc::iow::<Arm>(b'T', 34);
 
-/// As [`ECHO`], copied under a hard lock.
+/// As [`ECHO`], but copies under a hard lock.
 pub const ECHO_NOW: u32 = ioc::iowr::<Echo>(b'T', 35);
 
 /// Argument of [`ECHO`].
@@ -57,7 +57,7 @@ pub const INBAND: u32 = 2;
 )]
 #[repr(C)]
 pub struct Pause {
-    /// What to wait for: one of the three below.
+    /// The kind of wait: one of the three constants below.
     pub what: u32,
     /// Zero.
     pub reserved: u32,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The device: each service has a file here, and answers its own calls. What times them is a device
+//! The device. Each service has a file here that answers its own calls. The benchmark is a device
 //! of its own.
 
 #[cfg(not(oob_core_evl))]
 mod bench;
 #[cfg(oob_core_evl)]
 mod bench {
-    //! What is measured are instructions, beside mainline's ways: nothing for EVL.
+    //! The benchmark compares the kit with mainline's primitives, so it does not exist on EVL.
 
     pub(super) const fn init(_inband: &oob::stage::Inband<'_>) -> kernel::error::Result {
         Ok(())
@@ -37,24 +37,24 @@ use oob::stage::Inband;
 
 static DEVICE: AtomicPtr<Registration<Trial>> = AtomicPtr::new(core::ptr::null_mut());
 
-/// An open file: everything of it is its own.
+/// An open file. Each has a state of its own.
 struct Trial {
     stax: stax::Trial,
     thread: thread::Trial,
 }
 
 impl Trial {
-    /// The other scenes begin and end in-band, and go out-of-band by themselves.
+    /// Serves the other scenes. They begin and end in-band, and go out-of-band by themselves.
     #[cfg(oob_core_evl)]
     fn scene(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
-        // SAFETY: in an out-of-band call, nothing held.
+        // SAFETY: the calling thread is in an out-of-band call and holds no lock.
         unsafe { kernel::bindings::evl_leave_oob() };
-        // SAFETY: it has just gone in-band, in a call.
+        // SAFETY: the thread has just gone in-band, inside a call that holds no lock.
         let inband = unsafe { Inband::assume() };
         Some(self.ioctl(&inband, command, argument))
     }
 
-    /// The call goes on to the in-band ones.
+    /// The call goes on to `ioctl`.
     #[cfg(not(oob_core_evl))]
     const fn scene(&self, _command: u32, _argument: UserPtr) -> Option<Result<i32>> {
         None
@@ -71,13 +71,14 @@ impl File for Trial {
         })
     }
 
-    /// On EVL an attached thread comes this way where it asks to, elsewhere always.
+    /// On EVL an attached thread calls this if it uses `oob_ioctl`; on other kernels it always
+    /// does.
     fn oob_ioctl(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         let exchanged = self.stax.oob_ioctl(command, argument);
         exchanged.or_else(|| self.scene(command, argument))
     }
 
-    /// What is written names a defect that is planted, in-band.
+    /// A write names a defect to plant, in-band.
     fn oob_write(&self, _buffer: UserSlice) -> Option<Result<usize>> {
         support::with_oob(|_| Err(code::EPERM))
     }
@@ -104,7 +105,7 @@ impl File for Trial {
 
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_trial_init() -> c_int {
-    // SAFETY: the kernel initialises modules in task context, with nothing held.
+    // SAFETY: the kernel calls a module's init function in in-band task context, and lets it sleep.
     let inband = unsafe { Inband::assume() };
     from_result(init(&inband).map(|()| 0))
 }
@@ -123,6 +124,7 @@ extern "C" fn oobkit_trial_exit() {
     files::exit();
     bench::exit();
     let device = DEVICE.swap(core::ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: `init` put a box's pointer there, and this runs once, after a successful `init`.
+    // SAFETY: `init` stored a box's pointer there, and the kernel calls this once, after a
+    // successful `init`.
     drop(unsafe { KBox::from_raw(device) });
 }

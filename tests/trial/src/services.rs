@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Calls that try the stage's services one by one: each plays one scene, and tells what happened.
+//! Calls that test the stage's services one by one: each plays one scene and returns what happened.
 
 use oobkit_abi::ioc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -9,29 +9,30 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum End {
-    /// It did not begin, or has not ended.
+    /// The wait did not begin, or has not ended.
     None = 0,
-    /// With what was waited for.
+    /// The event came.
     Had = 1,
-    /// At its deadline.
+    /// The deadline passed.
     TimedOut = 2,
-    /// By a signal, or a request to stop.
+    /// A signal or a stop request came.
     Interrupted = 3,
-    /// What was waited for is gone, or was cancelled.
+    /// The event's source is gone, or the work was cancelled.
     Closed = 4,
     /// The thread would have waited for itself.
     Deadlock = 5,
 }
 
 /// Three kernel threads on one processor: the low one holds a lock that the high one wants, and the
-/// middle one has much to do.
+/// middle one computes for long.
 pub const MUTEX_INVERSION: u32 = ioc::iowr::<Inversion>(b'T', 0x10);
 /// The calling thread of the out-of-band stage locks while it holds the lock; see [`Twice`].
 pub const MUTEX_TWICE: u32 = ioc::ior::<Twice>(b'T', 0x11);
-/// The same wants a lock that another thread keeps; gives an [`End`].
+/// The calling oob thread wants a lock that another thread keeps. Returns an [`End`].
 pub const MUTEX_KEPT: u32 = ioc::io(b'T', 0x12);
 
-/// Who is woken first: a middle thread, or a low one whose mutex a high one wants; see [`Places`].
+/// Which thread is woken first: a middle one, or a low one whose mutex a high one wants; see
+/// [`Places`].
 pub const MUTEX_PLACES: u32 = ioc::iowr::<Places>(b'T', 0x13);
 
 /// Argument of [`MUTEX_PLACES`].
@@ -42,11 +43,11 @@ pub const MUTEX_PLACES: u32 = ioc::iowr::<Places>(b'T', 0x13);
 pub struct Places {
     /// In: the processor.
     pub cpu: u32,
-    /// The low thread's place among those woken, 1 or 2.
+    /// The low thread's place in the order of wake-ups, 1 or 2.
     pub low: u32,
-    /// The middle thread's.
+    /// The middle thread's place.
     pub middle: u32,
-    /// 0.
+    /// Reserved: 0.
     pub reserved: u32,
 }
 
@@ -58,17 +59,17 @@ pub struct Places {
 pub struct Inversion {
     /// In: the processor.
     pub cpu: u32,
-    /// In: 1 for the mutex, 0 for a semaphore in its place, which knows no owner.
+    /// In: 1 for the mutex; 0 for a semaphore instead, which has no owner.
     pub is_mutex: u32,
-    /// In: how long the low one computes with the lock held, in ns.
+    /// In: how long the low thread computes with the lock held, in ns.
     pub hold_ns: u64,
-    /// In: how long the middle one computes.
+    /// In: how long the middle thread computes, in ns.
     pub middle_ns: u64,
-    /// From the high one's call to when it had the lock.
+    /// The time from the high thread's call to when it held the lock.
     pub waited_ns: u64,
-    /// 1 where the middle one had begun by then.
+    /// 1 if the middle thread had begun by then.
     pub middle_was_first: u32,
-    /// 0.
+    /// Reserved: 0.
     pub reserved: u32,
 }
 
@@ -78,22 +79,22 @@ pub struct Inversion {
 )]
 #[repr(C)]
 pub struct Twice {
-    /// Of the first lock.
+    /// The result of the first lock.
     pub first: u32,
-    /// Of the second one, inside.
+    /// The result of a second lock with the first one held.
     pub second: u32,
-    /// 1 where `try_lock` inside found it busy.
+    /// 1 if `try_lock` found the lock busy while it was held.
     pub is_busy: u32,
-    /// Of one more after all that.
+    /// The result of a lock after all that.
     pub after: u32,
 }
 
 /// Starts a kernel thread of the out-of-band stage, called `oob-trial`, that waits for ever.
 pub const THREAD_START: u32 = ioc::iow::<Start>(b'T', 0x20);
-/// Stops it.
+/// Stops that thread.
 pub const THREAD_STOP: u32 = ioc::ior::<Stopped>(b'T', 0x21);
 
-/// What a thread waits in.
+/// The kind of wait of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Place {
@@ -105,9 +106,9 @@ pub enum Place {
     Flag = 2,
     /// A mutex that another thread keeps.
     Mutex = 3,
-    /// Nothing: it computes, and asks whether it should stop.
+    /// None: the thread computes and checks whether it should stop.
     Computing = 4,
-    /// Sleep.
+    /// A sleep.
     Sleep = 5,
 }
 
@@ -117,13 +118,13 @@ pub enum Place {
 )]
 #[repr(C)]
 pub struct Start {
-    /// Its priority.
+    /// The thread's priority.
     pub priority: i32,
-    /// Its processor, or -1.
+    /// The thread's processor, or -1.
     pub cpu: i32,
-    /// Where it waits: a [`Place`].
+    /// The kind of wait: a [`Place`].
     pub place: u32,
-    /// 1: the call returns before the thread has begun to wait.
+    /// 1: the call returns before the thread waits.
     pub at_once: u32,
 }
 
@@ -135,17 +136,17 @@ pub struct Start {
 pub struct Stopped {
     /// How long it took to stop it.
     pub took_ns: u64,
-    /// How its wait ended: an [`End`].
+    /// How the thread's wait ended: an [`End`].
     pub first: u32,
-    /// How one more ended that it began then.
+    /// How a later wait ended: an [`End`].
     pub second: u32,
-    /// 1 where it had not been told to stop before its wait ended.
+    /// 1 if the thread was not asked to stop when its wait ended.
     pub was_early: u32,
-    /// Values that the thread's body owned and that are still there.
+    /// The number of values of the thread's body that were not dropped.
     pub left: u32,
 }
 
-/// Calls for work `calls` times, one after the other.
+/// Calls work `calls` times, one after the other.
 pub const WORK_CALLS: u32 = ioc::iowr::<Work>(b'T', 0x30);
 /// Calls once, and then twice during that run.
 pub const WORK_DURING: u32 = ioc::ior::<Work>(b'T', 0x31);
@@ -153,7 +154,7 @@ pub const WORK_DURING: u32 = ioc::ior::<Work>(b'T', 0x31);
 pub const WORK_WAIT: u32 = ioc::iowr::<Work>(b'T', 0x32);
 /// Cancels during a run, while a thread waits for the next.
 pub const WORK_CANCEL: u32 = ioc::ior::<Work>(b'T', 0x33);
-/// Drops the work during a run, with one more called for.
+/// Drops the work during a run, with another run requested.
 pub const WORK_DROP: u32 = ioc::ior::<Work>(b'T', 0x34);
 
 /// Argument of the `WORK_` calls.
@@ -162,29 +163,29 @@ pub const WORK_DROP: u32 = ioc::ior::<Work>(b'T', 0x34);
 )]
 #[repr(C)]
 pub struct Work {
-    /// In: how often.
+    /// In: the number of calls.
     pub calls: u32,
-    /// In: 1 where a timer's handler calls, in hard interrupt context.
+    /// In: 1 if a timer's handler calls, in hard interrupt context.
     pub from_interrupt: u32,
     /// In: how long a run takes, in ns.
     pub takes_ns: u64,
-    /// In: the date to which the call waits.
+    /// In: the deadline of the call.
     pub until_ns: u64,
-    /// In: what a run gives; out, what the call gave.
+    /// In: the result of a run. Out: the result that the call returned.
     pub result: i32,
     /// How the waits ended: an [`End`].
     pub end: u32,
-    /// Calls that were told that they are the first.
+    /// The number of calls that returned true: they requested a run.
     pub first_calls: u32,
-    /// Runs that began.
+    /// The number of runs that began.
     pub begun: u32,
-    /// Runs that ended.
+    /// The number of runs that ended.
     pub ended: u32,
-    /// Runs in the calling thread.
+    /// The number of runs in the calling thread.
     pub in_caller: u32,
 }
 
-/// A periodic timer, one call of which is held up.
+/// A periodic timer, one call of which is delayed.
 pub const TIMER_DATES: u32 = ioc::iowr::<Dates>(b'T', 0x40);
 
 /// Argument of [`TIMER_DATES`].
@@ -195,22 +196,22 @@ pub const TIMER_DATES: u32 = ioc::iowr::<Dates>(b'T', 0x40);
 pub struct Dates {
     /// In: the period, or 0 for one date.
     pub period_ns: u64,
-    /// In: how long before the call that arms it its first date was.
+    /// In: how long the first date lies before the call that arms the timer.
     pub ago_ns: u64,
-    /// In: how long the call `held` takes.
+    /// In: how long the call number `held` takes.
     pub hold_ns: u64,
-    /// In: which one that is, from 1 on; 0: none.
+    /// In: the number of the delayed call, from 1 on; 0: none.
     pub held: u32,
-    /// In: how many calls to wait for; out: how many there were.
+    /// In: the number of calls to wait for. Out: the number of calls.
     pub calls: u32,
-    /// Dates that it missed, all in all.
+    /// The number of missed dates.
     pub missed: u64,
-    /// Those of the first call.
+    /// The number of missed dates that the first call got.
     pub missed_first: u64,
-    /// Those of the call after the one that was held.
+    /// The number of missed dates that the call after the delayed one got.
     pub missed_next: u64,
-    /// Calls for which calls and missed dates are together more than the clock says, or less for
-    /// good.
+    /// The number of calls after which calls and missed dates add up to more dates than have
+    /// passed, or to fewer and stay so.
     pub astray: u64,
 }
 
@@ -223,24 +224,24 @@ pub const INTERRUPT: u32 = ioc::iowr::<Interrupts>(b'T', 0x50);
 )]
 #[repr(C)]
 pub struct Interrupts {
-    /// In: the line; -1: one of the trial's own, on which a timer's handler plays the controller.
+    /// In: the line; -1: a line of the trial itself, for which a timer's handler plays the
+    /// interrupt controller.
     pub line: i32,
     /// In: the I/O port of the printer port that has the line.
     pub port: u32,
-    /// In: what the handler says: 0 not mine, 1 done, 2 forward.
+    /// In: the handler's answer: 0 no, 1 yes, 2 forward.
     pub says: u32,
-    /// In: how many interrupts.
+    /// In: the number of interrupts.
     pub times: u32,
-    /// Calls of the handler.
+    /// The number of calls of the handler.
     pub handled: u32,
-    /// Runs of the in-band part.
+    /// The number of runs of the in-band part.
     pub inband: u32,
-    /// Runs of the in-band part in the thread that interrupted, or beside another one.
+    /// The number of its runs in the interrupting thread, or overlapping another run.
     pub astray: u32,
 }
 
-/// A pool's blocks go round between a timer's handler, a thread of the out-of-band stage and an
-/// in-band one.
+/// A timer's handler, an oob thread and an in-band thread pass a pool's blocks round.
 pub const POOL_SHARED: u32 = ioc::iowr::<Shared>(b'T', 0x60);
 
 /// Argument of [`POOL_SHARED`].
@@ -249,20 +250,20 @@ pub const POOL_SHARED: u32 = ioc::iowr::<Shared>(b'T', 0x60);
 )]
 #[repr(C)]
 pub struct Shared {
-    /// In: how many blocks.
+    /// In: the number of blocks.
     pub count: u32,
-    /// In: bytes of each.
+    /// In: the size of a block in bytes.
     pub size: u32,
-    /// In: how many calls of the handler to wait for.
+    /// In: the number of the handler's calls to wait for.
     pub calls: u32,
-    /// Blocks that the handler sent.
+    /// The number of blocks that the handler sent.
     pub sent: u32,
-    /// Blocks that the thread received.
+    /// The number of blocks that the oob thread received.
     pub received: u32,
-    /// Calls of the handler that found none free.
+    /// The number of the handler's calls that found no free block.
     pub exhausted: u32,
-    /// Blocks that came in another order, or were not as they had been left.
+    /// The number of blocks that came out of order or had a changed content.
     pub spoilt: u32,
-    /// Blocks that could be taken in the end.
+    /// The number of blocks that could be taken in the end.
     pub blocks: u32,
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The device that times; see [`crate::bench`].
+//! The benchmark device; see [`crate::bench`].
 //!
 //! ```text
 //!   ioctl --+-- locks     the stage lock; hand-overs of any lock
 //!           +-- services  flag, semaphore, timer of the kit
-//!           '-- peers     mainline's, in C
+//!           '-- peers     mainline's primitives, in C
 //! ```
 //!
 //! Rules:
-//! - nothing is between two stamps but what is timed, for the kit as for mainline;
-//! - both take their stamps by the same function;
-//! - what sleeps is done by one thread at a time, but for the two of a hand-over.
+//! - only the timed operation lies between two stamps, for the kit and for mainline;
+//! - both use the same function for the stamps;
+//! - one thread at a time runs operations that sleep, except for the two threads of a hand-over.
 
 mod locks;
 mod peers;
@@ -91,7 +91,7 @@ impl Bench {
     }
 }
 
-/// Makes the device's node.
+/// Creates the device's node.
 pub(super) fn init(inband: &Inband<'_>) -> Result {
     let device = Registration::new(inband, b"oob-bench", b"oob/bench", ())?;
     DEVICE.store(
@@ -101,9 +101,10 @@ pub(super) fn init(inband: &Inband<'_>) -> Result {
     Ok(())
 }
 
-/// Removes it.
+/// Removes the node.
 pub(super) fn exit() {
     let device = DEVICE.swap(core::ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: `init` put a box's pointer there, and this runs once, after a successful `init`.
+    // SAFETY: `init` stored a box's pointer there, and the module calls this once, after a
+    // successful `init`.
     drop(unsafe { KBox::from_raw(device) });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The letter box, see [`crate::files`], and the relay that each open file may have, see
+//! The mailbox, see [`crate::files`], and the relay that each open file may have, see
 //! [`crate::relay`].
 
 use super::support::with_oob;
@@ -42,7 +42,7 @@ impl Letter {
         Ok(letter)
     }
 
-    /// Writes as much as there is room for.
+    /// Writes as much of the letter as the buffer holds.
     fn deliver(&self, mut buffer: UserSlice) -> Result<usize> {
         let len = self.len.min(buffer.len());
         let text = self.text.get(..len).unwrap_or_default();
@@ -50,7 +50,7 @@ impl Letter {
     }
 }
 
-/// What an open file and its timer share.
+/// The state that an open file and its timer share.
 struct LetterBox {
     letter: Monitor<Option<Letter>>,
     head: PollHead,
@@ -69,7 +69,7 @@ impl LetterBox {
         Ok(())
     }
 
-    /// What everybody does who has taken one.
+    /// Signals that the mailbox is empty, and copies the taken letter to the user.
     fn deliver(&self, letter: &Letter, buffer: UserSlice) -> Result<usize> {
         self.head.signal(poll::OUT);
         letter.deliver(buffer)
@@ -80,7 +80,7 @@ struct Postman(KArc<LetterBox>);
 
 impl TimerHandler for Postman {
     fn expired(&self, _missed: u64) {
-        // Where the box is full, there is something to be seen already.
+        // A full mailbox has a letter already, which readers see.
         let _ = Letter::of(FROM_TIMER).and_then(|letter| self.0.put(letter));
     }
 }
@@ -238,7 +238,7 @@ impl Files {
     }
 }
 
-/// Makes the device.
+/// Creates the device.
 pub(super) fn init(inband: &Inband<'_>) -> Result {
     let device = Registration::new(inband, b"oob-trial-files", b"oob/trial-files", ())?;
     DEVICE.store(
@@ -248,11 +248,11 @@ pub(super) fn init(inband: &Inband<'_>) -> Result {
     Ok(())
 }
 
-/// Takes it away, where it was made.
+/// Removes the device, if it was created.
 pub(super) fn exit() {
     let device = DEVICE.swap(core::ptr::null_mut(), Ordering::Relaxed);
     if !device.is_null() {
-        // SAFETY: `init` put a box's pointer there, and nobody else has it now.
+        // SAFETY: `init` stored a box's pointer there, and the swap above has taken it.
         drop(unsafe { KBox::from_raw(device) });
     }
 }

@@ -3,8 +3,8 @@
 //! Interrupt lines: the handler, and its in-band part.
 //!
 //! ```text
-//!   line of the machine's   a printer port raises it
-//!   line of the trial's     a timer's handler, in hard interrupt context, does what the controller's entry would
+//!   line of the machine   a printer port raises it
+//!   line of the trial     a timer's handler, in hard interrupt context, acts as the interrupt controller's entry
 //! ```
 
 use super::support::{Cell, Idle};
@@ -22,14 +22,14 @@ use oob::kernel_core::{Interrupt, Monotonic};
 use oob::stage::Inband;
 use oob::time::{Clock, Ns};
 
-// `trial/lines.c`.
+// In `lines.c`.
 unsafe extern "C" {
     fn oobkit_soft_irq_line() -> c_int;
     fn oobkit_free_soft_irq_line(line: c_uint);
     fn oobkit_printer_interrupt(port: c_ushort) -> c_int;
 }
 
-/// What is seen of a line.
+/// The counts of a line.
 #[derive(Default)]
 struct Seen {
     handled: Cell,
@@ -63,12 +63,12 @@ impl Handler for Line {
     }
 }
 
-/// A line of the trial's own.
+/// A line of the trial itself.
 struct OwnLine(c_uint);
 
 impl OwnLine {
     fn new(_inband: &Inband<'_>) -> Result<Self> {
-        // SAFETY: in-band, by the token.
+        // SAFETY: the token proves in-band task context.
         let line = to_result(unsafe { oobkit_soft_irq_line() })?;
         Ok(Self(u32::try_from(line)?))
     }
@@ -76,7 +76,7 @@ impl OwnLine {
 
 impl Drop for OwnLine {
     fn drop(&mut self) {
-        // SAFETY: made in `new`; nobody has requested it any more.
+        // SAFETY: `new` created the line; it is dropped after the value that requested it.
         unsafe { oobkit_free_soft_irq_line(self.0) };
     }
 }
@@ -86,7 +86,8 @@ struct Controller(c_uint);
 
 impl TimerHandler for Controller {
     fn expired(&self, _missed: u64) {
-        // SAFETY: hard interrupt context; the line is there as long as the timer.
+        // SAFETY: a timer's handler runs in hard interrupt context, and the line outlives the
+        // timer.
         unsafe { b::generic_handle_irq(self.0) };
     }
 }
@@ -123,7 +124,8 @@ fn play(inband: &Inband<'_>, line: c_uint, is_own: bool, args: Interrupts) -> Re
     for n in 1..=args.times {
         match is_own {
             true => controller.start(Monotonic.now().after(Ns(100_000)).0, 0),
-            // SAFETY: a port whose line, requested above, no driver has.
+            // SAFETY: the port's line was requested above without sharing, so no driver uses the
+            // port.
             false => to_result(unsafe { oobkit_printer_interrupt(port) }).map(drop)?,
         }
         seen.handled.reaches(inband, n)?;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The mutex: who waits for whom, and what it does not let happen.
+//! The mutex: inheritance, and what it prevents.
 //!
 //! ```text
-//!   priority 30, high     waits for its turn . . . . lock ----------------> has it
+//!   priority 30, high     waits for its turn . . . . lock ----------------> holds it
 //!   priority 20, middle   waits for its turn . . . . . . .  [computes]  or here [computes]
 //!   priority 10, low      lock, wakes high, wakes middle, computes, unlock
 //! ```
 //!
-//! All on one processor. Where low inherits high's priority, middle begins only after high has the
-//! lock.
+//! All threads run on one processor. If low inherits high's priority, middle begins only after high
+//! holds the lock.
 
 use super::support::{Cell, Idle, by_oob, compute_preempted};
 use crate::services::{
@@ -67,7 +67,7 @@ fn twice(oob: &Oob<'_>, mutex: &Mutex<()>) -> Twice {
     }
 }
 
-/// A mutex that a thread of its own holds until this is dropped.
+/// A mutex that a thread of this value holds until the value is dropped.
 pub(super) struct Kept {
     mutex: KArc<Mutex<()>>,
     _keeper: Thread,
@@ -97,7 +97,7 @@ impl Kept {
     }
 }
 
-/// What the three threads share.
+/// The state that the three threads share.
 struct Scene {
     mutex: Mutex<()>,
     semaphore: Semaphore,
@@ -126,7 +126,7 @@ impl Scene {
         })
     }
 
-    /// `f` with the lock held.
+    /// Calls `f` with the lock held.
     fn locked(&self, oob: &Oob<'_>, is_mutex: bool, f: impl FnOnce()) {
         if is_mutex {
             if let Ok(_guard) = self.mutex.lock(oob) {
@@ -192,7 +192,7 @@ fn inversion(inband: &Inband<'_>, args: Inversion) -> Result<Inversion> {
     })
 }
 
-/// Two threads in a semaphore's line: the middle one, and behind it the low one, which holds a
+/// Two threads in a semaphore's queue: the middle one, and behind it the low one, which holds a
 /// mutex that the high one wants.
 struct Line {
     mutex: Mutex<()>,
@@ -213,7 +213,8 @@ impl Line {
     }
 }
 
-/// The one that gives is the lowest: it runs when all others wait.
+/// Plays the scene. The calling thread has the lowest priority, so it ups the semaphore when all
+/// other threads wait.
 fn places(inband: &Inband<'_>, args: Places) -> Result<Places> {
     let cpu = Some(args.cpu);
     let semaphore = || monitor_lock(inband, 0).map(Semaphore::new);
@@ -242,8 +243,8 @@ fn places(inband: &Inband<'_>, args: Places) -> Result<Places> {
     let mine = scene.clone();
     let _low = Thread::run(inband, c"oob-trial-low", 10, cpu, move |oob, _| {
         let held = mine.mutex.lock(oob);
-        // It waits for the mutex when this is over: it is the more urgent one, on the same
-        // processor.
+        // The high thread waits for the mutex when this returns, because it has the higher priority
+        // on the same processor.
         let _ = mine.high_may.up(&Tasks);
         mine.ready.add();
         mine.stand(oob, &mine.low);

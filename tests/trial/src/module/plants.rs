@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Defects on request, each of a kind that the debug kernel checks for: a test plants them to see
-//! that its checks see.
+//! Defects on request, each of a kind that the debug kernel checks for. A test plants them to see
+//! that the checks work.
 //!
 //! ```text
-//!   echo sleep  >/dev/oob/trial   a mutex is taken inside of a raw spinlock    lockdep, DEBUG_ATOMIC_SLEEP
-//!   echo leak   >/dev/oob/trial   boxes that nobody knows of any more          kmemleak
+//!   echo sleep  >/dev/oob/trial   a mutex is taken under a raw spinlock     lockdep, DEBUG_ATOMIC_SLEEP
+//!   echo leak   >/dev/oob/trial   boxes without any pointer to them            kmemleak
 //!   echo beyond >/dev/oob/trial   a byte behind a box is read                  KASAN
 //! ```
 //!
-//! Rule: none of them harms a kernel that does not look.
+//! Rule: no defect harms a kernel that does not check for it.
 
 use core::hint::black_box;
 use kernel::alloc::KBox;
@@ -21,12 +21,13 @@ use oob::stage::Inband;
 static SPIN: LockClass = LockClass::new();
 static MUTEX: LockClass = LockClass::new();
 
-/// What is leaked: a leak's report shows it.
+/// The content of a leaked box, which a report shows.
 const LEAKED: [u8; 16] = *b"planted by trial";
-/// How often: the last address may still lie on a stack, where kmemleak takes it for one in use.
+/// The number of leaks. The last address may still lie on a stack, where kmemleak takes it for a
+/// pointer in use.
 const LEAKS: u32 = 16;
 
-/// Plants the defect whose name was written.
+/// Plants the defect with the written name.
 pub(super) fn write(inband: &Inband<'_>, mut buffer: UserSlice) -> Result<usize> {
     let len = buffer.len();
     let mut name = [0; 16];
@@ -41,7 +42,7 @@ pub(super) fn write(inband: &Inband<'_>, mut buffer: UserSlice) -> Result<usize>
     Ok(len)
 }
 
-/// Nobody else has the mutex: it is only that the caller might sleep.
+/// Takes a free mutex under a spinlock: the caller does not sleep, but might.
 fn sleep(inband: &Inband<'_>) -> Result {
     let spin = RawSpinLock::new(inband, (), c"trial spin", &SPIN)?;
     let mutex = Mutex::new(inband, (), c"trial inner mutex", &MUTEX)?;
@@ -61,8 +62,8 @@ fn leak(inband: &Inband<'_>) -> Result {
 fn beyond(inband: &Inband<'_>) -> Result {
     let bytes = KBox::new(inband, [0_u8; 13])?;
     let behind = (&raw const *bytes).cast::<u8>().wrapping_add(bytes.len());
-    // SAFETY: none, which is the point. It is mapped: the allocator gives 16 bytes where 13 are
-    // asked for.
+    // SAFETY: the read is out of bounds on purpose. The byte is mapped: the allocator rounds the 13
+    // bytes up to 16.
     black_box(unsafe { black_box(behind).read_volatile() });
     Ok(())
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Pools: a timer's handler sends blocks to a thread of the out-of-band stage, and an in-band
-//! thread takes some, too.
+//! Pools: a timer's handler sends blocks to an oob thread, and an in-band thread takes some, too.
 
 use super::support::{Cell, ETIMEDOUT, compute};
 use crate::services::{POOL_SHARED, Shared};
@@ -14,12 +13,12 @@ use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Ns};
 
 const PERIOD: Ns = Ns(200_000);
-/// How often the in-band thread has a block, at least.
+/// How often the in-band thread takes a block, at least.
 const HOLDS: u32 = 20;
-/// For all calls of the longest scene.
+/// The time limit for all calls of the longest scene.
 const PATIENCE: Ns = Ns(120_000_000_000);
 
-/// What a block holds that was sent: a number, and the same in every byte behind it.
+/// The size of the number at the start of a sent block; all bytes behind it are alike.
 const NUMBER: usize = size_of::<u32>();
 
 struct Scene {
@@ -32,14 +31,14 @@ struct Scene {
 }
 
 impl Scene {
-    /// How much of the block with this number counts.
+    /// The length of the block with this number.
     fn len(&self, number: u32) -> usize {
         let most = self.pool.size().saturating_sub(NUMBER);
         let more = (number as usize).checked_rem(most.wrapping_add(1));
         NUMBER.saturating_add(more.unwrap_or(0))
     }
 
-    /// In hard interrupt context.
+    /// Sends a block. Called in hard interrupt context.
     fn send(&self, number: u32) {
         let Ok(mut block) = self.pool.take() else {
             return self.exhausted.add();
@@ -49,12 +48,12 @@ impl Scene {
         if let Some(room) = block.get_mut(..NUMBER) {
             room.copy_from_slice(&number.to_le_bytes());
         }
-        // Before it is there: no more can be received than were sent.
+        // Counted before it is queued, so that never more blocks are received than sent.
         self.sent.add();
         block.send(self.len(number));
     }
 
-    /// Looks at what was sent, the next after `last`, if there is something.
+    /// Receives and checks the block after `last`, if there is one.
     fn receive(&self, last: &mut u32) -> bool {
         let Some((mut block, len)) = self.pool.receive() else {
             return false;
@@ -73,8 +72,8 @@ impl Scene {
         true
     }
 
-    /// Takes a block now and then, [`HOLDS`] times at least and until the handler was called so
-    /// often.
+    /// Takes a block now and then, at least [`HOLDS`] times and until the handler was called
+    /// `calls` times.
     fn take_part(&self, inband: &Inband<'_>, calls: u32) -> Result {
         let held = Cell::default();
         let end = Monotonic.now().after(PATIENCE);
@@ -86,13 +85,13 @@ impl Scene {
                 self.hold(&mut block, 0x55, || sleep_us(inband, 200, 400));
                 held.add();
             }
-            // The others want one, too.
+            // The other threads need blocks, too.
             sleep_us(inband, 400, 800);
         }
         Ok(())
     }
 
-    /// Has the block for a while.
+    /// Keeps a block for a while.
     fn hold(&self, block: &mut [u8], byte: u8, pass: impl FnOnce()) {
         block.fill(byte);
         pass();
@@ -134,7 +133,7 @@ pub(super) fn ioctl(inband: &Inband<'_>, command: u32, argument: UserPtr) -> Res
             while of_thread.receive(&mut last) {}
             let _ = me.sleep_until(oob, Monotonic.now().after(PERIOD));
         }
-        // Nothing is sent any more.
+        // The handler sends nothing any more.
         while of_thread.receive(&mut last) {}
     };
     let thread = Thread::run(inband, c"oob-trial-pool", 10, None, body)?;
@@ -146,7 +145,7 @@ pub(super) fn ioctl(inband: &Inband<'_>, command: u32, argument: UserPtr) -> Res
     let blocks = Cell::default();
     while let Ok(block) = scene.pool.take() {
         blocks.add();
-        // For good: the pool goes, too.
+        // Leaked on purpose: the pool is dropped, too.
         core::mem::forget(block);
     }
     let shared = Shared {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The relay of an open file: see [`crate::relay`].
+//! The relay of an open file; see [`crate::relay`].
 
 use crate::relay::{MESSAGE, Open, Write};
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -10,11 +10,11 @@ use kernel::file::OpenFile;
 use oob::kernel_core::Relay;
 use oob::stage::{Inband, Oob};
 
-/// Room for one, which is made at most once.
+/// A relay that is created at most once.
 ///
 /// # Invariants
 ///
-/// Null, or from a box, until `drop`.
+/// The pointer is null or from a box, which lives until `drop`.
 pub(super) struct Slot(AtomicPtr<Relay>);
 
 impl Slot {
@@ -23,7 +23,8 @@ impl Slot {
     }
 
     fn get(&self) -> Result<&Relay> {
-        // SAFETY: by the invariants.
+        // SAFETY: by the invariants the pointer is null or to a boxed relay that lives until
+        // `drop`.
         unsafe { self.0.load(Ordering::Acquire).as_ref() }.ok_or(code::ENODEV)
     }
 
@@ -36,7 +37,7 @@ impl Slot {
             .0
             .compare_exchange(null, relay, Ordering::AcqRel, Ordering::Relaxed);
         if exchanged.is_err() {
-            // SAFETY: from a box, just now, and nobody else's.
+            // SAFETY: the pointer came from a box just above and was stored nowhere.
             drop(unsafe { KBox::from_raw(relay) });
             return Err(code::EBUSY);
         }
@@ -72,7 +73,8 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let relay = *self.0.get_mut();
         if !relay.is_null() {
-            // SAFETY: by the invariants; nobody else has it any more.
+            // SAFETY: by the invariants the pointer came from a box; `drop` borrows this value
+            // uniquely, so no reference to it is left.
             drop(unsafe { KBox::from_raw(relay) });
         }
     }

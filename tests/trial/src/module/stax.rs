@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The stage lock: threads of both stages enter and leave at random, and count who is inside.
+//! The stage lock: threads of both stages enter and leave at random, and count the threads inside.
 
 use super::support::with_oob;
 use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_SPIN, STAX_TOTAL, Total};
@@ -20,13 +20,13 @@ use stax::{
 
 type Lock = Stax<KArc<Inside>, Lossy>;
 
-/// The kernel's backend, which is made to lose wake-ups where a test asks for it, and counts who
-/// passes a sleeper.
+/// The kernel's backend, made to drop wake-ups on a test's request. It also counts the sections
+/// that pass a sleeper.
 struct Lossy {
     backend: KernelBackend,
-    /// How many are still to be lost.
+    /// How many wake-ups are still to be dropped.
     loses: AtomicU64,
-    /// The same as in the lock.
+    /// The counts, which the lock protects, too.
     inside: KArc<Inside>,
 }
 
@@ -36,7 +36,7 @@ impl Backend for Lossy {
     }
 
     fn wake_all(&self, side: Side) {
-        // Under the queue lock.
+        // Plain accesses are enough, because the queue lock is held.
         match self.loses.load(Ordering::Relaxed).checked_sub(1) {
             Some(left) => self.loses.store(left, Ordering::Relaxed),
             None => self.backend.wake_all(side),
@@ -52,7 +52,8 @@ where
         let others = Inside::all(&self.inside.entered, S::SIDE.other());
         let before = others.load(Ordering::Relaxed);
         let end = self.backend.sleep(stage, deadline, ready);
-        // Let in, its stage keeps the other one out: what began since, began while it waited.
+        // A granted thread keeps the other stage out, so the sections counted since began while it
+        // waited.
         if end == End::Woken {
             let passed = others.load(Ordering::Relaxed).wrapping_sub(before);
             self.inside.most_passed.fetch_max(passed, Ordering::Relaxed);
@@ -61,7 +62,7 @@ where
     }
 }
 
-/// What the lock guards: who is inside, as the threads themselves count it.
+/// The value of the lock: the threads inside, as they count themselves.
 #[derive(Default)]
 struct Inside {
     threads: [AtomicU64; 2],
@@ -70,14 +71,14 @@ struct Inside {
     most_passed: AtomicU64,
 }
 
-/// A lock of an open file's own.
+/// The lock of an open file.
 pub(super) struct Trial {
     lock: Lock,
-    /// The same as in the lock.
+    /// The counts, which the lock protects, too.
     inside: KArc<Inside>,
-    /// Nothing ever comes of waiting here but time.
+    /// A monitor whose condition never holds: waits end by their deadline.
     idle: Monitor<()>,
-    /// Whoever holds it cannot sleep.
+    /// A spinlock: its holder cannot sleep.
     awake: RawSpinLock<()>,
 }
 
@@ -139,7 +140,7 @@ impl Trial {
         })
     }
 
-    /// The calls that an attached thread makes out-of-band.
+    /// Serves the calls that an attached thread makes out-of-band.
     pub(super) fn oob_ioctl(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         if command != STAX_HAMMER {
             return None;
@@ -190,7 +191,7 @@ impl Trial {
         }
     }
 
-    /// Sleeps for some 100 us, or stays awake for less.
+    /// Sleeps for some 100 us, or computes for less.
     fn pass_time<S: MayWait>(&self, stage: &S, random: &mut Random) {
         match random.below(4) {
             0 => {
@@ -268,7 +269,7 @@ impl Trial {
                     return;
                 }
             }
-            // Attached threads would keep the others from the processors.
+            // Without this sleep, attached threads would keep the others from the processors.
             self.sleep(stage, Ns(random.below(200_000).saturating_add(50_000)));
         }
     }
@@ -283,9 +284,10 @@ impl Trial {
         }
     }
 
-    /// With the spinlock held.
+    /// Enters once by spinning. The caller holds the spinlock.
     fn spin_once(&self, args: &mut Hammer, random: &mut Random) {
-        // SAFETY: in-band, in a system call, with interrupts off; waits with a deadline.
+        // SAFETY: the caller is in-band, in a system call, with interrupts off; the wait below has
+        // a deadline.
         let atomic = unsafe { Atomic::assume() };
         let entered = match self.lock.try_lock(&atomic) {
             Ok(guard) => Ok((guard, 0)),

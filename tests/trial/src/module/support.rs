@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the scenes are made of.
+//! Building blocks of the scenes.
 
 use crate::services::End;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use oob::wait::WaitError;
 #[cfg(not(oob_core_evl))]
 pub(super) type Timed<E> = core::result::Result<u64, E>;
 
-/// No scene takes longer where all is well.
+/// A scene that takes longer has failed.
 const PATIENCE: Ns = Ns(20_000_000_000);
 pub(super) const ETIMEDOUT: Error = Error::from_errno(kernel::bindings::ETIMEDOUT);
 
@@ -41,7 +41,7 @@ impl From<core::result::Result<(), LockError>> for End {
     }
 }
 
-/// A number that one thread sets and others look at.
+/// A number that one thread sets and others read.
 #[derive(Default)]
 pub(super) struct Cell(AtomicU32);
 
@@ -58,7 +58,7 @@ impl Cell {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Waits until it is `value` at least.
+    /// Waits until the number is at least `value`.
     pub(super) fn reaches(&self, inband: &Inband<'_>, value: u32) -> Result {
         let end = Monotonic.now().after(PATIENCE);
         while self.get() < value {
@@ -71,25 +71,25 @@ impl Cell {
     }
 }
 
-/// Calls `f` with the token of a system call whose thread is of the out-of-band stage.
+/// Calls `f` with the out-of-band token, if the thread of this system call belongs to that stage.
 #[inline(always)]
 pub(super) fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
-    // SAFETY: every user is in a system call, in task context, with nothing held, and uses no
-    // in-band token in it.
+    // SAFETY: all callers are in a system call, in task context, with no lock held, and use no
+    // in-band token in `f`.
     unsafe { oob::kernel_core::with_oob(f) }
 }
 
-/// Computes, in whatever context.
+/// Computes for `span`, in any context.
 pub(super) fn compute(span: Ns) {
     Monotonic.spin_until(Monotonic.now().after(span));
 }
 
-/// Computes as a thread does that can be preempted: not every kernel preempts one that is inside it
-/// by itself.
+/// Computes for `span` and can be preempted, also in a kernel that does not preempt kernel code by
+/// itself.
 pub(super) fn compute_preempted(_stage: &impl MayWait, span: Ns) {
     let end = Monotonic.now().after(span);
     while Monotonic.now() < end {
-        // SAFETY: a thread that may wait.
+        // SAFETY: the token proves a thread that may wait.
         #[cfg(not(oob_core_evl))]
         unsafe {
             kernel::bindings::cond_resched();
@@ -97,10 +97,11 @@ pub(super) fn compute_preempted(_stage: &impl MayWait, span: Ns) {
     }
 }
 
-/// Has the calling thread of an in-band call do something out-of-band, if it is one of that stage.
+/// Calls `f` out-of-band, in a thread that made an in-band call and belongs to the out-of-band
+/// stage.
 pub(super) fn by_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Result<R> {
     let result = with_oob(f);
-    // SAFETY: nothing is held.
+    // SAFETY: the thread is in a call and holds no lock.
     #[cfg(oob_core_evl)]
     unsafe {
         kernel::bindings::evl_leave_oob();
@@ -108,7 +109,7 @@ pub(super) fn by_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Result<R> {
     result.ok_or(code::EPERM)
 }
 
-/// Nothing ever comes of waiting here but time.
+/// A monitor whose condition never holds: waits end by their deadline.
 pub(super) struct Idle(Monitor<()>);
 
 impl Idle {

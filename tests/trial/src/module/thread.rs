@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Kernel threads: they wait for ever, and are stopped.
+//! Kernel threads that wait for ever and are stopped.
 
 use super::mutex::Kept;
 use super::support::{Cell, Idle, compute_preempted};
@@ -15,7 +15,7 @@ use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
 use oob::wait::Flag;
 
-/// All that a thread may wait in, and what it found.
+/// The objects that a thread may wait for, and the results of its waits.
 struct Scene {
     idle: Idle,
     semaphore: Semaphore,
@@ -57,7 +57,7 @@ impl Scene {
         } else {
             while !running.should_stop() {
                 compute_preempted(oob, Ns(100_000));
-                // In-band has only what is left of a processor: on EVL nothing, else.
+                // Leaves some time to in-band code, which would otherwise get none on EVL.
                 let _ = running.sleep_until(oob, Monotonic.now().after(Ns(100_000)));
             }
             End::Interrupted
@@ -72,7 +72,7 @@ impl Scene {
     }
 }
 
-/// The thread of an open file, and what it shares with it.
+/// The thread of an open file, and the state that they share.
 pub(super) struct Trial(Mutex<Option<(Thread, KArc<Scene>)>>);
 
 impl Trial {
@@ -106,7 +106,7 @@ impl Trial {
         let thread = Thread::run(inband, c"oob-trial", args.priority, cpu, body)?;
         if args.at_once == 0 {
             scene.waits.reaches(inband, 1)?;
-            // It tells that it is about to wait.
+            // The thread has told that it is about to wait.
             sleep_us(inband, 20_000, 30_000);
         }
         *slot = Some((thread, scene));

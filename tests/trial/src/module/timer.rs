@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Timers: their dates, and those that they miss.
+//! Timers: their dates, and the dates that they miss.
 
 use super::support::{Cell, compute};
 use crate::services::{Dates, TIMER_DATES};
@@ -12,7 +12,7 @@ use oob::kernel_core::Monotonic;
 use oob::stage::Inband;
 use oob::time::{Clock, Instant, Ns};
 
-/// What the handler sees.
+/// The handler's observations.
 struct Seen {
     args: Dates,
     first: u64,
@@ -20,13 +20,13 @@ struct Seen {
     missed: AtomicU64,
     missed_first: AtomicU64,
     missed_next: AtomicU64,
-    /// The dates that had passed at the end of the call before.
+    /// The number of dates that had passed at the end of the last call.
     passed: AtomicU64,
     astray: AtomicU64,
 }
 
 impl Seen {
-    /// The dates that have passed at `now`.
+    /// The number of dates that have passed at `now`.
     fn passed(&self, now: Instant) -> u64 {
         let Ns(since) = now.since(Instant(self.first));
         let dates = since.checked_div(self.args.period_ns).unwrap_or(0);
@@ -46,7 +46,8 @@ impl TimerHandler for Seen {
             self.missed_next.store(missed, Relaxed);
         }
         let told = all.wrapping_add(n.into());
-        // Which dates a call misses by its own lateness, the next one may be told; no later one.
+        // The dates that a call misses by its own lateness may be reported by the next call, but by
+        // no later one.
         let is_lost = told < self.passed.load(Relaxed);
         if now.0 < self.first || told > self.passed(now) || is_lost {
             self.astray.fetch_add(1, Relaxed);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Work handed to in-band: who runs it, how often, and what ends it.
+//! Work: which thread runs it, how often, and what ends it.
 
 use super::support::{Cell, Idle, by_oob};
 use crate::services::{self as abi, End};
@@ -14,11 +14,11 @@ use oob::kernel_core::{Monotonic, Semaphore, Tasks, Thread, Work, monitor_lock};
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
 
-/// Until a run that is held is let go: long enough to begin to wait for it meanwhile, on a
-/// processor that is held up, too.
+/// How long a run is held: long enough for the caller to start waiting for it, even on a busy
+/// processor.
 const A_WHILE: Ns = Ns(400_000_000);
 
-/// What the runs and the scene share.
+/// The state that the runs and the scene share.
 #[derive(Default)]
 struct Seen {
     /// While it is 1, runs do not end.
@@ -28,7 +28,7 @@ struct Seen {
     in_caller: Cell,
 }
 
-/// Work that sleeps for a while, and what is seen of it.
+/// Work that sleeps for a while, and its observations.
 struct Scene {
     work: Work,
     seen: KArc<Seen>,
@@ -63,7 +63,7 @@ impl Scene {
     }
 }
 
-/// Lets a run go that is held.
+/// A timer's handler that releases a held run.
 struct LetGo(KArc<Seen>);
 
 impl TimerHandler for LetGo {
@@ -72,7 +72,7 @@ impl TimerHandler for LetGo {
     }
 }
 
-/// Calls from hard interrupt context.
+/// A timer's handler that calls the work from hard interrupt context.
 struct Caller {
     scene: KArc<Scene>,
     called: Cell,
@@ -155,7 +155,7 @@ fn wait(inband: &Inband<'_>, args: &abi::Work) -> Result<abi::Work> {
         end: End::from(waited.map(drop)) as u32,
         ..scene.report()
     };
-    // Neither a signal nor a deadline keeps it from running.
+    // Neither a signal nor a deadline keeps the work from running.
     scene.work.flush(inband);
     Ok(abi::Work {
         ended: scene.report().ended,
@@ -188,7 +188,7 @@ fn cancel(inband: &Inband<'_>) -> Result<abi::Work> {
     let begun = scene.seen.begun.reaches(inband, 1);
     let _ = may.up(&Tasks);
     let asked = about.reaches(inband, 1);
-    // It has told that it is about to call.
+    // The thread has told that it is about to call.
     kernel::time::sleep_us(inband, 50_000, 60_000);
     let_go.start(Monotonic.now().after(A_WHILE).0, 0);
     scene.work.cancel(inband);
@@ -196,7 +196,7 @@ fn cancel(inband: &Inband<'_>) -> Result<abi::Work> {
     let report = scene.report();
     end.reaches(inband, 1)?;
     waiter.stop(inband);
-    // It can be called again.
+    // The work can be called again.
     let first_calls = u32::from(scene.work.call());
     scene.work.flush(inband);
     Ok(abi::Work {
@@ -221,7 +221,7 @@ fn dropped(inband: &Inband<'_>) -> Result<abi::Work> {
     Ok(abi::Work {
         begun: seen.begun.get(),
         ended: seen.ended.get(),
-        // What the function owned is gone with it.
+        // The values that the function owned are dropped with it.
         end: match KArc::is_unique(&seen) {
             true => End::Closed,
             false => End::None,

@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!   HOLD (lower priority)                     TAKE (higher priority, same processor)
-//!     takes                                     sleeps for its turn
-//!     gives the turn ------- preempted --->     no stamp yet; wants the lock, sleeps
-//!     stamp, releases ------ preempted --->     has it: stamp
+//!     takes the lock                            sleeps until its turn
+//!     gives the turn ------- preempted --->     wants the lock, sleeps
+//!     stamp, releases ------ preempted --->     holds the lock: stamp
 //! ```
 
 use super::peers::Peers;
@@ -37,7 +37,7 @@ impl Locks {
         })
     }
 
-    /// What a command took; `None` where it is none of these. `EBUSY` where a wait was cut short.
+    /// The time of a command; `None` if it is not one of these. `EBUSY` if a wait was cut short.
     pub(super) fn round<S: Stage + MayWait>(
         &self,
         stage: &S,
@@ -94,8 +94,8 @@ impl Locks {
         Ok(cycles().wrapping_sub(begin))
     }
 
-    /// The same while the stage is inside. A thread that is inside should not lock once more;
-    /// nobody waits here, so it can.
+    /// Times pairs while the stage is inside. A thread inside must not lock again if threads may
+    /// wait; none does here.
     fn shared<S: Stage>(&self, stage: &S, times: u32) -> Timed<LockError>
     where
         KernelBackend: Sleep<S>,
@@ -132,8 +132,8 @@ impl Locks {
     fn give_turn(&self) {
         self.is_turn
             .update_and_wake_all(&Tasks, |is_turn| *is_turn = true);
-        // Where the kernel does not preempt itself, the one that was woken runs no sooner.
-        // SAFETY: task context, and no lock is held that does not sleep.
+        // A kernel without full preemption runs the woken thread only at such a call.
+        // SAFETY: this is task context, and no lock is held that forbids sleeping.
         unsafe { bindings::schedule() };
     }
 
@@ -146,7 +146,7 @@ impl Locks {
     }
 }
 
-/// What is in all of these figures, and no part of what they stand for.
+/// The overhead that all figures include.
 fn nothing(times: u32) -> u64 {
     let begin = cycles();
     for _ in 0..times {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Mainline's own ways, in `trial/peers.c`.
+//! Mainline's primitives, in `peers.c`.
 
 use crate::bench as abi;
 use crate::bench::Round;
@@ -11,21 +11,21 @@ use oob::kernel_core::Monotonic;
 use oob::stage::Inband;
 use oob::time::{Clock, Ns};
 
-/// The memory of all of them.
+/// The state of all primitives.
 ///
 /// # Invariants
 ///
-/// It came from `oobkit_peers_new` and goes back once, in `drop`.
+/// The pointer came from `oobkit_peers_new`; `drop` gives it back once.
 pub(super) struct Peers(NonNull<c_void>);
 
-// SAFETY: the kernel's own locks, made for many threads; for what a sleep uses, `Bench` lets one
-// thread in at a time.
+// SAFETY: the memory belongs to no thread, and any in-band thread may free it.
 unsafe impl Send for Peers {}
-// SAFETY: as above.
+// SAFETY: threads may use the kernel's locks side by side; `Bench` lets one thread at a time use
+// the other state.
 unsafe impl Sync for Peers {}
 
 impl Peers {
-    /// Allocates.
+    /// Allocates the state.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl Peers {
             .ok_or(code::ENOMEM)
     }
 
-    /// What a command took; `None` where it is none of these.
+    /// The time of a command; `None` if it is not one of these.
     pub(super) fn round(&self, command: u32, round: &Round) -> Option<u64> {
         let Round {
             times, after_ns, ..
@@ -65,7 +65,8 @@ impl Peers {
 
 impl Drop for Peers {
     fn drop(&mut self) {
-        // SAFETY: by the invariant; no call is under way.
+        // SAFETY: by the invariant `oobkit_peers_new` returned the pointer. No call is under way:
+        // it would borrow this value.
         unsafe { c::oobkit_peers_free(self.0.as_ptr()) };
     }
 }
@@ -84,7 +85,8 @@ macro_rules! peers {
 
         impl Peers {
             $(pub(super) fn $name(&self $(, $argument: $type)?) $(-> $result)? {
-                // SAFETY: by the invariant; in-band task context, as all callers are.
+                // SAFETY: by the invariant `oobkit_peers_new` returned the pointer; all callers are
+                // in in-band task context.
                 unsafe { c::$function(self.0.as_ptr() $(, $argument)?) }
             })*
         }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Flag, semaphore and timer of the kit.
+//! The flag, semaphore and timer of the kit.
 //!
 //! ```text
 //!   thread: arms the timer for a date, waits ------ until ------> stamp
-//!   timer's handler, in hard interrupt:  stamp, raises or ups -----'
+//!   timer's handler, hard interrupt:  stamp, raises or ups --------'
 //! ```
 
 use crate::bench as abi;
@@ -19,14 +19,14 @@ use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
 use oob::wait::{Flag, WaitError};
 
-/// How long a wait with a deadline may take; the period of a timer of which only the first date is
-/// measured.
+/// The longest wait with a deadline. Also the period of periodic timers, of which only the first
+/// date is measured.
 const LIMIT: Ns = Ns(1_000_000_000);
 
 pub(super) struct Services {
     timer: HardTimer<Alarm>,
     stamper: HardTimer<Stamper>,
-    /// That of a pair, and of [`abi::UP`] and [`abi::DOWN`].
+    /// The semaphore of a pair, and of [`abi::UP`] and [`abi::DOWN`].
     semaphore: Semaphore,
 }
 
@@ -48,13 +48,13 @@ impl TimerHandler for Alarm {
             self.flag.raise();
         } else {
             self.stamp.store(cycles(), Ordering::Relaxed);
-            // Each is taken down before the next, so the count has room.
+            // Each up is followed by a down before the next, so the count has room.
             let _ = self.semaphore.up(&Tasks);
         }
     }
 }
 
-/// Stamps the date; who waits is woken later.
+/// A handler that stores a stamp and wakes no thread.
 struct Stamper {
     date: AtomicU64,
     flag: TaskFlag,
@@ -86,7 +86,8 @@ impl Services {
         })
     }
 
-    /// By itself, as [`Self::down`] is: a call that does nothing shall not save registers for them.
+    /// Kept out of line, as is [`Self::down`]: a call that does nothing then saves no registers for
+    /// them.
     #[inline(never)]
     pub(super) fn up(&self) -> Result<i32> {
         let counted = self.semaphore.up(&Tasks);
@@ -99,7 +100,7 @@ impl Services {
         waited.map(|()| 0).map_err(|_| code::EBUSY)
     }
 
-    /// What a command took; `None` where it is none of these. `EBUSY` where a wait was cut short.
+    /// The time of a command; `None` if it is not one of these. `EBUSY` if a wait was cut short.
     pub(super) fn round(&self, oob: &Oob<'_>, command: u32, round: &Round) -> Result<Option<u64>> {
         let date = Monotonic.now().after(Ns(round.after_ns.into()));
         let alarm = self.timer.handler();
@@ -139,17 +140,18 @@ impl Services {
         Ok(cycles().wrapping_sub(begin))
     }
 
-    /// From the date to the handler, in ns.
+    /// Times a timer from its date to its handler, in ns.
     fn expiry(&self, oob: &Oob<'_>, date: Instant, period: Ns) -> Timed<WaitError> {
         let stamper = self.stamper.handler();
         self.stamper.start(date.0, period.0);
         stamper.flag.wait_until(oob, Instant::NEVER)?;
-        // SAFETY: a task, on the only core that is measured; the handler takes nothing.
+        // SAFETY: the benchmark exists on the shim only, so this is a task; the handler takes no
+        // lock.
         unsafe { self.stamper.cancel_spinning() };
         Ok(Instant(stamper.date.load(Ordering::Relaxed)).since(date).0)
     }
 
-    /// Ticks from the handler's stamp to the end of the wait.
+    /// The ticks from the handler's stamp to the end of the wait.
     fn wake(
         &self,
         does: u32,
