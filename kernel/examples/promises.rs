@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What out-of-band code in a kernel cannot call: the services of in-band's own, each once with
-//! either token, but for those that take none, which `docs/stage.md`, section 2, lists.
+//! The services that out-of-band code in a kernel cannot call. Each stands here once, and is
+//! compiled with either token. `docs/stage.md`, section 2, lists the exceptions, which take no
+//! token.
 //!
 //! ```text
 //!   name: |stage, ...| call;    with the in-band token: compiles
 //!                               with the out-of-band one: only with --cfg mistakes, and not there
 //! ```
 //!
-//! Rules: what is marked must not compile, each line with the error that its mark names; all else
-//! must. `cargo xtask test` looks, for each core; nothing of it is ever run. A call is written with
-//! its module's name, by which `cargo test` finds out whether one is missing. What in a process has
-//! the same signatures stands in `oob/src/promises.rs`, too.
+//! Rules: a marked line must not compile, and must fail with the error that its mark names; all
+//! other lines must compile. `cargo xtask test` checks that for each core. The example is never
+//! run. Each call is written with its module's name, by which `cargo test` finds missing services.
+//! `oob/src/promises.rs` has the services with the same signatures in a process.
 #![no_std]
 #![no_main]
 #![allow(dead_code, reason = "only compiled")]
@@ -36,7 +37,7 @@ use oob::stage::{Inband, Oob};
 use oob::time::Timer;
 use oob::wait::Flag;
 
-/// Each of these with the in-band token, and as a mistake with the other one.
+/// Compiles each call with the in-band token and, as a mistake, with the out-of-band token.
 macro_rules! inband_only {
     ($($name:ident: |$stage:ident $(, $argument:ident: $type:ty)*| $call:expr;)*) => {
         mod right {
@@ -62,10 +63,10 @@ inband_only! {
     zeroed_box: |stage| alloc::KBox::<MaybeUninit<u32>>::zeroed(stage); //~ E0308
     new_arc: |stage| alloc::KArc::new(stage, 0_u32); //~ E0308
     new_bytes: |stage| alloc::VBytes::zeroed(stage, 64); //~ E0308
-    // SAFETY: never run.
+    // SAFETY: the example is never run.
     new_coherent: |stage| unsafe { dma::Coherent::new(stage, null_mut(), 64) }; //~ E0308
 
-    // What the stage is made of.
+    // The objects of the stage.
     new_flag: |stage| kernel_core::TaskFlag::new(stage); //~ E0308
     new_monitor: |stage| kernel_core::monitor_lock(stage, 0_u32).map(kernel_core::Monitor::new); //~ E0308
     new_pool: |stage| kernel_core::pool(stage, 1, 64); //~ E0308
@@ -98,13 +99,13 @@ inband_only! {
 
     // Files, devices and drivers.
     new_node: |stage| miscdevice::Registration::<Nothing>::new(stage, b"", b"", ()); //~ E0308
-    // SAFETY: never run.
+    // SAFETY: the example is never run.
     new_numbers: |stage| unsafe { debugfs::Dir::new(stage, c"", &Nothing) }; //~ E0308
     new_text: |stage| debugfs::Text::new(stage, c"", c"", Nothing); //~ E0308
     new_driver: |stage| platform::Registration::<Nothing>::new(stage); //~ E0308
     new_device: |stage| platform::OwnDevice::new(stage, c"", 0, &0_u32, 32); //~ E0308
     clock_rate: |stage, clock: &platform::Clock| clock.rate(stage); //~ E0308
-    // SAFETY: never run.
+    // SAFETY: the example is never run.
     new_probe: |stage, f: *mut c_void| unsafe { tracepoint::Probe::new(stage, c"", f) }; //~ E0308
     open: |stage| file::OpenFile::to_write(stage, 0); //~ E0308
     write: |stage, file: &file::OpenFile| file.write_all(stage, b"", &mut 0); //~ E0308
@@ -114,10 +115,10 @@ inband_only! {
     write_user: |stage, to: uaccess::UserPtr| to.write(stage, &0_u32); //~ E0308
     process: |stage| mm::Mm::current(stage); //~ E0308
     pass: |stage, process: &mm::Mm| process.pass(stage); //~ E0308
-    // SAFETY: never run.
+    // SAFETY: the example is never run.
     unmap: |stage, node: mm::Node| unsafe { node.unmap(stage) }; //~ E0308
     may: |stage| task::capable_sys_nice(stage); //~ E0308
-    // SAFETY: never run.
+    // SAFETY: the example is never run.
     describe: |stage| unsafe { task::describe(stage, || None) }; //~ E0308
 }
 
@@ -125,7 +126,7 @@ static CLASS: LockClass = LockClass::new();
 
 struct Nothing;
 
-/// A handler does what any context may.
+/// A handler may call what any context may call.
 struct Wakes(kernel_core::TaskFlag);
 
 impl TimerHandler for Wakes {
@@ -134,7 +135,7 @@ impl TimerHandler for Wakes {
     }
 }
 
-/// It is given no token, and cannot have kept one.
+/// A handler gets no token and cannot have kept one.
 #[cfg(mistakes)]
 struct Allocates(Inband<'static>);
 
@@ -146,7 +147,7 @@ impl TimerHandler for Allocates { //~ E0277
     }
 }
 
-/// What a user gave stays in its call: the copies sleep where a page is missing.
+/// A user pointer stays in its call, because the copies sleep if a page is missing.
 #[cfg(mistakes)]
 struct Copies(uaccess::UserPtr);
 
@@ -158,7 +159,7 @@ impl TimerHandler for Copies { //~ E0277
     }
 }
 
-/// A timer that is forgotten stays armed: a handler that borrowed something would not be this.
+/// A handler borrows nothing: a leaked timer stays armed.
 fn borrows_nothing<H: TimerHandler>(handler: H) -> impl Sized + 'static {
     handler
 }
@@ -193,7 +194,7 @@ impl File for Nothing {
 #[cfg(mistakes)]
 struct Exchanges;
 
-/// An exchange call is not told that it is in-band.
+/// An exchange call gets no in-band token.
 #[cfg(mistakes)]
 #[rustfmt::skip]
 impl File for Exchanges {

@@ -14,7 +14,7 @@
 //!
 //! Rules:
 //! - WAITS and DEAD change only under the queue lock, and only by compare-and-swap;
-//! - while a WAITS bit is set no thread enters by itself; nested entries and exits still pass;
+//! - while a WAITS bit is set no new thread enters; nested entries and exits still pass;
 //! - so a gate with count 0 and a WAITS bit does not change while a thread holds the queue lock.
 
 use crate::stage::Side;

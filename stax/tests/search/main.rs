@@ -180,7 +180,7 @@ fn the_published_protocol_gets_stuck() {
             inband,
             rounds,
             set_again_before_each_sleep: again,
-            clear_only_when_nobody_sleeps: both,
+            clear_only_without_sleepers: both,
         })
     };
     assert!(run(1, 1, 5, false, false).is_ok());

@@ -5,7 +5,7 @@
 //! ```text
 //!   lock:    may enter? count+1 : claim
 //!   claim:   under the lock: leave if the stage owns the gate by now; else set CLAIMED; while the other stage is inside:
-//!            sleep; clear CLAIMED if nobody of this stage sleeps; back to lock
+//!            sleep; clear CLAIMED if no thread of this stage sleeps; back to lock
 //!   unlock:  count-1; if CLAIMED and count is 0: wake all sleepers of the other stage (of in-band: by an irq_work)
 //! ```
 //!
@@ -44,7 +44,7 @@ pub(crate) struct Published {
     pub(crate) inband: usize,
     pub(crate) rounds: u8,
     pub(crate) set_again_before_each_sleep: bool,
-    pub(crate) clear_only_when_nobody_sleeps: bool,
+    pub(crate) clear_only_without_sleepers: bool,
 }
 
 impl Published {
@@ -126,7 +126,7 @@ impl Published {
                     world.claimed = true;
                 }
                 let sleepers = self.sleepers(world, inband)
-                    || self.clear_only_when_nobody_sleeps && self.sleepers(world, !inband);
+                    || self.clear_only_without_sleepers && self.sleepers(world, !inband);
                 world.claimed &= sleepers;
                 (At::Lock, "claims: the gate is free; leaves")
             }
