@@ -2,9 +2,6 @@
 
 //! Which board this is, and what can be asked of the virtual one.
 
-use super::device::is_evl;
-use super::program32;
-use crate::On;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::fs;
@@ -42,36 +39,6 @@ impl Board {
             Self::Raspi3b => "raspi3b",
             Self::Raspi3bOverlay => "raspi3b-overlay",
         }
-    }
-
-    /// Whether tests of this kind are for this board.
-    pub(crate) fn has(self, on: On) -> bool {
-        if self == Self::Raspi3bOverlay {
-            return on == On::Overlay;
-        }
-        match on {
-            On::Any | On::Shim | On::DrivenLine | On::Evl | On::Spi | On::ShimSpi | On::Compat => {
-                true
-            }
-            On::Overlay => false,
-            On::Vboard | On::FailingMemory => self == Self::Vboard,
-            On::PrinterPort => self == Self::Vboard && cfg!(target_arch = "x86_64"),
-            On::Raspi3b => self == Self::Raspi3b,
-        }
-    }
-}
-
-/// What this kernel lacks for tests of this kind, if anything.
-pub(crate) fn lacks(on: On) -> Option<&'static str> {
-    match on {
-        On::Shim | On::ShimSpi if is_evl() => Some("on EVL there is no shim"),
-        On::DrivenLine if is_evl() => Some("EVL lets no line be driven by software"),
-        On::Evl if !is_evl() => Some("this kernel has no EVL"),
-        On::Compat if !program32::can_run() => Some("this kernel runs no programs of 32 bits"),
-        On::FailingMemory if !crate::memory::can_fail() => {
-            Some("this kernel cannot fail allocations on demand")
-        }
-        _ => None,
     }
 }
 

@@ -8,18 +8,20 @@
 //!   Frames   a chip select in oob mode with its buffer: fill, run, look
 //! ```
 
-use super::accepted;
-use anyhow::{Context, Result, ensure};
+use super::check::accepted;
+use super::evl_poll;
+use super::mapping::Mapping;
+use anyhow::{Context, Result};
 use libc::c_long;
 use oob_trial::{STAX_HAMMER, files, relay, services};
 use oobkit_abi::evl::{OOB_IOCTL, OOB_READ, OOB_WRITE};
 use oobkit_abi::spi as abi;
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::MapFlags;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 use std::path::Path;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::LazyLock;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -56,7 +58,7 @@ impl Device {
 
     /// Makes the call `command` with `value`, whatever the two are to each other; `value` has at least the size that the
     /// command's number tells.
-    pub(crate) fn exchange<T: FromBytes + IntoBytes>(
+    pub(crate) fn ioctl<T: FromBytes + IntoBytes>(
         &self,
         command: u32,
         value: &mut T,
@@ -64,18 +66,18 @@ impl Device {
         self.call(command, ptr::from_mut(value).expose_provenance())
     }
 
-    /// As [`Self::exchange`], for a value that nobody looks at afterwards.
+    /// As [`Self::ioctl`], for a value that nobody looks at afterwards.
     pub(crate) fn set<T: FromBytes + IntoBytes>(
         &self,
         command: u32,
         mut value: T,
     ) -> Result<(), Errno> {
-        self.exchange(command, &mut value).map(drop)
+        self.ioctl(command, &mut value).map(drop)
     }
 
     pub(crate) fn get<T: FromBytes + IntoBytes + Default>(&self, command: u32) -> Result<T, Errno> {
         let mut value = T::default();
-        self.exchange(command, &mut value).map(|_| value)
+        self.ioctl(command, &mut value).map(|_| value)
     }
 
     /// ENABLE for frames of `frame_len` bytes at `speed_hz`.
@@ -85,8 +87,7 @@ impl Device {
             speed_hz,
             ..abi::Enable::default()
         };
-        self.exchange(abi::ENABLE_OOB_MODE, &mut setup)
-            .map(|_| setup)
+        self.ioctl(abi::ENABLE_OOB_MODE, &mut setup).map(|_| setup)
     }
 
     pub(crate) fn disable(&self) -> Result<(), Errno> {
@@ -106,7 +107,7 @@ impl Device {
     }
 
     pub(crate) fn run_list(&self, list: &mut abi::RunList) -> Result<(), Errno> {
-        self.exchange(abi::RUN_LIST, list).map(drop)
+        self.ioctl(abi::RUN_LIST, list).map(drop)
     }
 
     pub(crate) fn set_trigger(&self, trigger: abi::Trigger) -> Result<(), Errno> {
@@ -220,8 +221,8 @@ const EXCHANGE: [u32; 12] = [
     services::MUTEX_TWICE,
     services::MUTEX_KEPT,
     services::WORK_WAIT,
-    crate::stage_evl::CONTROL,
-    crate::stage_evl::WAIT,
+    evl_poll::CONTROL,
+    evl_poll::WAIT,
 ];
 
 /// Whether this kernel has EVL, and so no shim.
@@ -266,159 +267,4 @@ fn result(result: c_long) -> Result<c_long, Errno> {
     }
     let error = std::io::Error::last_os_error();
     Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
-}
-
-/// A part of a process's memory.
-///
-/// # Invariants
-///
-/// `len` bytes from `base` on are mapped, until this value is dropped.
-#[derive(Debug)]
-pub(crate) struct Mapping {
-    base: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: the bytes are reached by volatile accesses only; a device writes to them at any moment anyway.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    fn new(fd: BorrowedFd<'_>, len: usize, flags: MapFlags, offset: u64) -> Result<Self, Errno> {
-        let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a fresh range that the kernel chooses.
-        let address = unsafe { mmap(ptr::null_mut(), len, access, flags, fd, offset) }?;
-        // INVARIANT: just mapped.
-        let base = NonNull::new(address.cast()).ok_or(Errno::FAULT)?;
-        Ok(Self { base, len })
-    }
-
-    /// Fresh zeroes of this process's own.
-    pub(crate) fn anonymous(len: usize, access: ProtFlags) -> Result<Self, Errno> {
-        // SAFETY: a fresh range that the kernel chooses.
-        let address =
-            unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, access, MapFlags::PRIVATE) }?;
-        // INVARIANT: just mapped.
-        let base = NonNull::new(address.cast()).ok_or(Errno::FAULT)?;
-        Ok(Self { base, len })
-    }
-
-    /// The same, and none of it can be written to any more.
-    pub(crate) fn read_only(self) -> Result<Self> {
-        let base = self.base.as_ptr().cast();
-        // SAFETY: this mapping's own range, into which nobody has a reference.
-        unsafe { rustix::mm::mprotect(base, self.len, rustix::mm::MprotectFlags::READ) }?;
-        Ok(self)
-    }
-
-    /// Splits the bytes from `offset` on, whole pages, off what may be accessed; for their address only.
-    pub(crate) fn without_access(&self, offset: usize) -> Result<Edge> {
-        let base = self.at(offset);
-        let len = self.len - offset;
-        // SAFETY: this mapping's own range, into which nobody has a reference.
-        unsafe {
-            rustix::mm::mprotect(
-                base.as_ptr().cast(),
-                len,
-                rustix::mm::MprotectFlags::empty(),
-            )
-        }?;
-        Ok(Edge(base.as_ptr().expose_provenance()))
-    }
-
-    pub(crate) fn address(&self) -> usize {
-        self.base.as_ptr().expose_provenance()
-    }
-
-    fn at(&self, offset: usize) -> NonNull<u8> {
-        assert!(offset < self.len, "beyond the mapping");
-        // SAFETY: inside the mapping.
-        unsafe { self.base.add(offset) }
-    }
-
-    pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
-        for (i, byte) in into.iter_mut().enumerate() {
-            // SAFETY: mapped by the invariants; a mapping that was revoked ends the process, as its test expects.
-            *byte = unsafe { self.at(offset + i).read_volatile() };
-        }
-    }
-
-    pub(crate) fn write(&self, offset: usize, from: &[u8]) {
-        for (i, byte) in from.iter().enumerate() {
-            // SAFETY: as in `read`.
-            unsafe { self.at(offset + i).write_volatile(*byte) };
-        }
-    }
-}
-
-/// Where the part of a mapping that cannot be accessed begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Edge(usize);
-
-impl Edge {
-    pub(crate) const fn address(self) -> usize {
-        self.0
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: mapped by the invariants, and no reference into it was ever made.
-        // A failure would mean that it is gone already.
-        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
-    }
-}
-
-/// A chip select in oob mode, with its buffer.
-#[derive(Debug)]
-pub(crate) struct Frames {
-    pub(crate) setup: abi::Enable,
-    pub(crate) mapping: Mapping,
-    pub(crate) device: Device,
-}
-
-impl Frames {
-    /// Enters oob mode with frames of `len` bytes at `speed_hz`.
-    pub(crate) fn on(chip_select: u8, len: u32, speed_hz: u32) -> Result<Self> {
-        Self::with(Device::open(chip_select)?, len, speed_hz)
-    }
-
-    /// As [`Self::on`], through a device that is open already.
-    pub(crate) fn with(device: Device, len: u32, speed_hz: u32) -> Result<Self> {
-        let setup = accepted("ENABLE", device.enable(len, speed_hz))?;
-        let mapping = accepted("mmap", device.map(&setup))?;
-        Ok(Self {
-            setup,
-            mapping,
-            device,
-        })
-    }
-
-    pub(crate) fn fill(&self, frame: &[u8]) {
-        self.mapping.write(self.setup.tx_offset as usize, frame);
-    }
-
-    /// Makes the RX area such that a byte that was not received is seen.
-    pub(crate) fn spoil(&self, byte: u8) {
-        let spoilt = vec![byte; self.setup.frame_len as usize];
-        self.mapping.write(self.setup.rx_offset as usize, &spoilt);
-    }
-
-    pub(crate) fn received(&self) -> Vec<u8> {
-        let mut frame = vec![0; self.setup.frame_len as usize];
-        self.mapping.read(self.setup.rx_offset as usize, &mut frame);
-        frame
-    }
-
-    /// Which way the frames go.
-    pub(crate) fn path(&self) -> Result<u32> {
-        Ok(accepted("GET_INFO", self.device.info())?.path)
-    }
-
-    /// Fails unless the frames go by DMA.
-    pub(crate) fn must_be_dma(&self) -> Result<()> {
-        ensure!(self.path()? == abi::PATH_DMA, "these frames go by FIFO");
-        Ok(())
-    }
 }

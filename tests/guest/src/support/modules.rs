@@ -6,10 +6,9 @@
 //!   oob_shim   oob_spi <- oob_bcm2835 <- vboard's device          /modules/<name>.ko
 //! ```
 
-use super::accepted;
 use super::board::Board;
+use super::check::{accepted, eventually};
 use super::device::is_evl;
-use super::eventually;
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
 use rustix::system::{delete_module, finit_module};

@@ -2,8 +2,9 @@
 
 //! The virtual board's motor, on chip select 0.
 
-use super::device::Frames;
-use super::{accepted, board};
+use super::board;
+use super::check::accepted;
+use super::frames::Frames;
 use anyhow::{Result, ensure};
 use motor_frame::{Command, FLAG_BAD_COMMAND, FRAME_LEN, Status};
 use zerocopy::{FromBytes, IntoBytes};

@@ -2,8 +2,8 @@
 
 //! Real-time threads, and processes that are there to be killed.
 
+use super::check::{accepted, eventually};
 use super::device::{Device, is_evl};
-use super::{accepted, eventually};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use oobkit::thread::{Attached, Realtime};
 use oobkit::time::Instant;

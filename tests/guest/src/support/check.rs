@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Checks that tests are made of: a call was accepted, was refused, a condition becomes true.
+
+use anyhow::{Result, bail};
+use rustix::io::Errno;
+use std::fmt::Debug;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Fails unless `result` is the error `errno`.
+pub(crate) fn refused<T: Debug>(what: &str, result: Result<T, Errno>, errno: Errno) -> Result<()> {
+    match result {
+        Err(got) if got == errno => Ok(()),
+        Err(got) => bail!("{what}: {}, not {}", name(got), name(errno)),
+        Ok(value) => bail!("{what}: accepted ({value:?}), not {}", name(errno)),
+    }
+}
+
+/// Fails unless `result` is fine.
+pub(crate) fn accepted<T>(what: &str, result: Result<T, Errno>) -> Result<T> {
+    result.map_err(|errno| anyhow::anyhow!("{what}: {}", name(errno)))
+}
+
+fn name(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    format!("errno {} ({text})", errno.raw_os_error())
+}
+
+/// Waits until `condition` holds; fails with `what` after `limit`.
+pub(crate) fn eventually(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> Result<bool>,
+) -> Result<()> {
+    let start = Instant::now();
+    while !condition()? {
+        if start.elapsed() > limit {
+            bail!("not within {} ms: {what}", limit.as_millis());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Hardware that fails: a frame that does not end is given up in time, and the next one works.
+
+use crate::support::board::Fault;
+use crate::support::check::{accepted, refused};
+use crate::support::device::Device;
+use crate::support::frames::Frames;
+use crate::support::motor::{DMA_HZ, Motor};
+use crate::support::task::{self, Spot};
+use crate::test::{Guest, On, Test};
+use anyhow::{Result, bail, ensure};
+use rustix::io::Errno;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test::smoke(
+        "faults: RUN returns ETIMEDOUT when the completion interrupt is lost, and the next RUN works",
+        On::Vboard,
+        |_| recovers("fault_lost_irqs", 1, Errno::TIMEDOUT),
+    ),
+    Test::new(
+        "faults: RUN returns ETIMEDOUT when the TX request never comes, and the next RUN works",
+        On::Vboard,
+        |_| recovers("fault_tx_dreq", 1, Errno::TIMEDOUT),
+    ),
+    Test::new(
+        "faults: RUN returns ETIMEDOUT when the RX request never comes, and the next RUN works",
+        On::Vboard,
+        |_| recovers("fault_rx_dreq", 1, Errno::TIMEDOUT),
+    ),
+    Test::new(
+        "faults: RUN returns ETIMEDOUT when the DMA channels hang, and the next RUN works",
+        On::Vboard,
+        |_| recovers("fault_hung_channels", 0xffff, Errno::TIMEDOUT),
+    ),
+    Test::new(
+        "faults: RUN returns EREMOTEIO after a bus error, and the next RUN works",
+        On::Vboard,
+        |_| recovers("fault_bus_error_at", SPI_FIFO, Errno::REMOTEIO),
+    ),
+    Test::new(
+        "faults: RUN returns ETIMEDOUT when the timer's frame that it waits for times out",
+        On::Vboard,
+        timer_frame,
+    ),
+    Test::new(
+        "faults: DISABLE returns although a frame never ends, and the next session works",
+        On::Vboard,
+        disable_with_stuck_frame,
+    ),
+    Test::new(
+        "faults: RUN and GET_INFO return ESHUTDOWN while DISABLE waits for a frame",
+        On::Vboard,
+        call_during_disable,
+    ),
+    Test::new(
+        "faults: close in the middle of a DMA frame waits for the frame's end",
+        On::Vboard,
+        close_in_frame,
+    ),
+    Test::new(
+        "faults: a process that is killed in the middle of a DMA frame leaves the bus free",
+        On::Vboard,
+        killed_in_frame,
+    ),
+];
+
+/// The bus address of the SPI block's FIFO.
+const SPI_FIFO: u64 = 0x7e20_4004;
+
+/// DMA tells nobody of an error, so it is found when the frame's time is over, as other faults are.
+fn recovers(fault: &'static str, value: u64, errno: Errno) -> Result<()> {
+    let mut motor = Motor::on(DMA_HZ)?;
+    motor.frames.must_be_dma()?;
+    let limit = accepted("GET_INFO", motor.frames.device.info())?.limit_ns;
+    task::oob(move || {
+        for round in 1..=5 {
+            motor.works(3)?;
+            let fault = Fault::new(fault, value)?;
+            motor.set(0, 0);
+            let start = Instant::now();
+            refused("RUN", motor.frames.device.run(), errno)?;
+            let took = start.elapsed();
+            // The upper bound is for a slow emulator; what it rules out is a wait by some other clock.
+            ensure!(
+                took >= Duration::from_nanos(limit) && took < Duration::from_secs(2),
+                "given up after {took:?} with a limit of {limit} ns"
+            );
+            drop(fault);
+            // The motor may have had that command, or half of it.
+            motor.set(0, 0);
+            accepted("the next RUN", motor.frames.device.run())?;
+            motor.status()?;
+            motor.works(3)?;
+            let stats = motor.frames.device.stats()?;
+            let counted = match errno {
+                Errno::REMOTEIO => (0, round),
+                _ => (round, 0),
+            };
+            ensure!(
+                (stats.timeouts, stats.bus_errors) == counted && stats.frames == 7 * round,
+                "round {round}: {stats:?}"
+            );
+        }
+        Ok(())
+    })
+}
+
+fn timer_frame(_: &Guest) -> Result<()> {
+    let motor = Motor::on(DMA_HZ)?;
+    let device = &motor.frames.device;
+    task::oob(|| {
+        accepted("SET_TRIGGER", device.set_timer(0, 100_000_000))?;
+        accepted("RUN", device.run())?;
+        let fault = Fault::new("fault_hung_channels", 0xffff)?;
+        let mut result = device.run();
+        // A frame that was good may have ended between the call before and the fault.
+        if result.is_ok() {
+            result = device.run();
+        }
+        refused("RUN", result, Errno::TIMEDOUT)?;
+        drop(fault);
+        for _ in 0..5 {
+            if device.run().is_ok() {
+                return motor.status().map(drop);
+            }
+        }
+        bail!("no frame of the timer works any more")
+    })
+}
+
+fn disable_with_stuck_frame(_: &Guest) -> Result<()> {
+    for start_by_timer in [false, true] {
+        let frames = Frames::on(0, 16, DMA_HZ)?;
+        let fault = Fault::new("fault_hung_channels", 0xffff)?;
+        if start_by_timer {
+            accepted("SET_TRIGGER", frames.device.set_timer(0, 20_000_000))?;
+            thread::sleep(Duration::from_millis(50));
+            accepted("DISABLE", frames.device.disable())?;
+        } else {
+            thread::scope(|scope| {
+                let runner = scope.spawn(|| {
+                    let _attached = task::become_oob(task::home()?)?;
+                    refused("RUN", frames.device.run(), Errno::TIMEDOUT)
+                });
+                thread::sleep(Duration::from_millis(5));
+                let disabled = accepted("DISABLE", frames.device.disable());
+                // The thread may have come when DISABLE had begun, or after all.
+                let ran = task::join(runner);
+                disabled.and(match ran {
+                    Err(error) => match error.to_string() {
+                        text if ["errno 6 ", "errno 11 ", "errno 108 "]
+                            .iter()
+                            .any(|errno| text.contains(errno)) =>
+                        {
+                            Ok(())
+                        }
+                        _ => Err(error),
+                    },
+                    Ok(()) => Ok(()),
+                })
+            })?;
+        }
+        drop(fault);
+        drop(frames);
+        let mut motor = Motor::on(DMA_HZ)?;
+        task::oob(move || motor.works(5))?;
+    }
+    Ok(())
+}
+
+/// Frames of a second.
+fn a_second() -> Result<Frames> {
+    let frames = Frames::on(2, 65_000, 500_000)?;
+    frames.must_be_dma()?;
+    Ok(frames)
+}
+
+fn call_during_disable(_: &Guest) -> Result<()> {
+    // A slow machine may find the frame over before DISABLE has begun to wait for it.
+    for _ in 0..8 {
+        if told_during_disable()? {
+            return Ok(());
+        }
+    }
+    bail!("eight times DISABLE was over before a call came");
+}
+
+/// Whether a call came while DISABLE waited for a frame to end, and was told so.
+fn told_during_disable() -> Result<bool> {
+    let frames = a_second()?;
+    let device = &frames.device;
+    let spot = Spot::default();
+    let told = thread::scope(|scope| {
+        let runner = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            spot.here();
+            accepted("the RUN under way", device.run())
+        });
+        spot.asleep()?;
+        let late = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            let mut told = false;
+            loop {
+                match (device.run(), device.info()) {
+                    (Err(Errno::SHUTDOWN), Err(Errno::SHUTDOWN)) => told = true,
+                    // Still the frame alone.
+                    (Err(Errno::ALREADY), _) => {}
+                    // From one call to the other it may have begun, or be over.
+                    (Err(Errno::SHUTDOWN), Ok(_) | Err(Errno::NXIO)) => {}
+                    (Ok(()), _) if !told => {}
+                    (Err(Errno::NXIO), Err(Errno::NXIO)) => return Ok(told),
+                    other => bail!("RUN and GET_INFO during DISABLE: {other:?}, told: {told}"),
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let disabler = scope.spawn(|| {
+            thread::sleep(Duration::from_millis(50));
+            accepted("DISABLE", device.disable())
+        });
+        let results = [task::join(runner), task::join(disabler)];
+        let told = task::join(late);
+        results.into_iter().collect::<Result<()>>()?;
+        told
+    })?;
+    refused("DISABLE afterwards", device.disable(), Errno::NXIO)?;
+    Ok(told)
+}
+
+fn close_in_frame(_: &Guest) -> Result<()> {
+    let frames = a_second()?;
+    let Frames {
+        device,
+        mapping,
+        setup,
+    } = frames;
+    mapping.write(0, &vec![0x55; setup.frame_len as usize]);
+    let fd = device.into_raw();
+    let spot = Spot::default();
+    thread::scope(|scope| {
+        let runner = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            spot.here();
+            let run = oobkit_abi::spi::RUN_OOB_XFER;
+            let result = crate::support::device::call(fd, run, 0);
+            accepted("the RUN under way", result.map(drop))
+        });
+        spot.asleep()?;
+        // SAFETY: the descriptor is this test's own, and nobody closes it but this.
+        let result = unsafe { libc::close(fd) };
+        let mut seen = vec![0; setup.frame_len as usize];
+        mapping.read(0, &mut seen);
+        task::join(runner)?;
+        ensure!(result == 0, "close failed");
+        ensure!(
+            seen.iter().all(|byte| *byte == 0xff),
+            "the frame was not over, or cut short"
+        );
+        Ok(())
+    })?;
+    let device = Device::open(2)?;
+    accepted("ENABLE afterwards", device.enable(1024, 20_000_000))?;
+    task::oob(|| accepted("RUN afterwards", device.run()))
+}
+
+fn killed_in_frame(_: &Guest) -> Result<()> {
+    let mut child = task::fork(|parent| {
+        let frames = a_second()?;
+        task::oob(|| {
+            parent.ready()?;
+            Ok(frames.device.run()?)
+        })
+    })?;
+    child.ready()?;
+    child.asleep()?;
+    ensure!(child.kill()?.signaled(), "the child was not killed");
+    let mut motor = Motor::on(DMA_HZ)?;
+    task::oob(move || motor.works(20))
+}

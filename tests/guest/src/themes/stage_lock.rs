@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The stage lock in the kernel: threads of both stages, with random holds, deadlines, signals, kills.
+
+use crate::support::check::{accepted, eventually};
+use crate::support::device::Device;
+use crate::support::random::Random;
+use crate::support::task::{self, PRIORITY};
+use crate::test::{Guest, On, Test};
+use anyhow::{Result, ensure};
+use oob_trial::{Hammer, PATH, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_SPIN, STAX_TOTAL, Total};
+use oobkit::thread::Realtime;
+use oobkit::time::Instant;
+use rustix::thread::gettid;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// Threads of each stage.
+const EACH: usize = 4;
+
+pub(crate) const TESTS: &[Test] = &[
+    Test::smoke(
+        "stage lock: threads of both stages never enter together, and every entry is counted",
+        On::Any,
+        both_stages,
+    ),
+    Test::new(
+        "stage lock: a signal ends the wait of a thread of either stage",
+        On::Any,
+        signalled,
+    ),
+    Test::new(
+        "stage lock: a caller that cannot sleep spins until it enters or its deadline passes",
+        On::Any,
+        spinning,
+    ),
+    Test::new("stage lock: the test detects a lost wake-up", On::Any, lost),
+    Test::new(
+        "stage lock: a killed process leaves the lock free",
+        On::Any,
+        killed,
+    ),
+    Test::new(
+        "stage lock: destroying the lock wakes all waiters with an error",
+        On::Any,
+        destroyed,
+    ),
+];
+
+fn open() -> Result<Device> {
+    Device::open_path(PATH)
+}
+
+fn total(trial: &Device) -> Result<Total> {
+    accepted("STAX_TOTAL", trial.get(STAX_TOTAL))
+}
+
+fn date(after: Duration) -> u64 {
+    Instant::now().after(after).as_nanos()
+}
+
+/// Hammers until `until_ns` or the lock's end, whatever signals come; the sum of it.
+fn hammer(trial: &Device, seed: u64, until_ns: u64) -> Result<Hammer> {
+    let mut sum = Hammer::default();
+    let mut round = 0;
+    while Instant::now().as_nanos() < until_ns && sum.dead == 0 {
+        round += 1;
+        let mut args = Hammer {
+            seed: seed.wrapping_mul(0x9e37_79b9).wrapping_add(round << 32),
+            until_ns,
+            ..Hammer::default()
+        };
+        let made = trial.ioctl(STAX_HAMMER, &mut args);
+        accepted("STAX_HAMMER", made)?;
+        sum.entered += args.entered;
+        sum.nested += args.nested;
+        sum.busy += args.busy;
+        sum.timed_out += args.timed_out;
+        sum.interrupted += args.interrupted;
+        sum.dead += args.dead;
+    }
+    Ok(sum)
+}
+
+/// What came of it: the sums of [`EACH`] threads of each stage, out-of-band first, and whether they came to an end by
+/// themselves.
+struct Outcome {
+    sums: [Vec<Hammer>; 2],
+    has_ended: bool,
+}
+
+/// How long after their time the threads may still be at it: no more than a few sections each.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Has the threads hammer for `span`. `meanwhile` is called with their numbers; what it does not interrupt with signals has
+/// to come to an end without any within `limit`.
+fn hammer_all(
+    trial: &Device,
+    seed: u64,
+    span: Duration,
+    limit: Duration,
+    meanwhile: impl FnOnce(&[i32]) -> Result<()>,
+) -> Result<Outcome> {
+    task::take_interrupts();
+    let numbers = Mutex::new(Vec::new());
+    let start = Barrier::new(2 * EACH + 1);
+    let over = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let spawn = |is_oob: bool, n: usize| {
+            let (numbers, start, over) = (&numbers, &start, &over);
+            scope.spawn(move || {
+                let attached = match is_oob {
+                    true => {
+                        let realtime = Realtime {
+                            priority: PRIORITY,
+                            cpu: None,
+                        };
+                        realtime.apply()?;
+                        Some(oobkit::thread::attach()?)
+                    }
+                    false => None,
+                };
+                let number = gettid().as_raw_nonzero().get();
+                numbers.lock().expect("nobody panics here").push(number);
+                start.wait();
+                let sum = hammer(trial, seed + n as u64, date(span));
+                over.fetch_add(1, Ordering::Release);
+                drop(attached);
+                sum
+            })
+        };
+        let [oob, inband] = [true, false].map(|is_oob| {
+            (0..EACH)
+                .map(|n| spawn(is_oob, n + usize::from(is_oob) * EACH))
+                .collect::<Vec<_>>()
+        });
+        start.wait();
+        let limit = date(limit);
+        let numbers = numbers.lock().expect("nobody panics here").clone();
+        let done = meanwhile(&numbers);
+        let all_over = || over.load(Ordering::Acquire) == 2 * EACH;
+        while !all_over() && Instant::now().as_nanos() < limit {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let has_ended = all_over();
+        while !all_over() {
+            numbers.iter().copied().for_each(task::interrupt);
+            thread::sleep(Duration::from_millis(10));
+        }
+        let join = |threads: Vec<_>| threads.into_iter().map(task::join).collect::<Result<_>>();
+        let sums = [join(oob)?, join(inband)?];
+        done.map(|()| Outcome { sums, has_ended })
+    })
+}
+
+/// What is to happen on each side: nested entries, `try_lock` that finds it busy, waits ended by a deadline. Whether one of
+/// the signals meets a wait is chance, on a slow machine a small one.
+type Happened = [[u64; 3]; 2];
+
+/// How often the threads hammer at most, until all of it has happened.
+const ROUNDS: u64 = 6;
+
+fn both_stages(guest: &Guest) -> Result<()> {
+    let span = Duration::from_secs(guest.count(10, 60).into());
+    let mut happened = Happened::default();
+    for round in 0..ROUNDS {
+        counted(round, span, &mut happened)?;
+        if happened.as_flattened().iter().all(|times| *times > 0) {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("not everything happened: {happened:?}")
+}
+
+/// Hammers for `span`: every entry is counted, and nobody waits for ever.
+fn counted(round: u64, span: Duration, happened: &mut Happened) -> Result<()> {
+    let trial = open()?;
+    // For half of the time: a signal would end a wait that nothing else ends any more.
+    let signals = date(span / 2);
+    let seed = 1 + round * 2 * EACH as u64;
+    let Outcome { sums, has_ended } = hammer_all(&trial, seed, span, span + GRACE, |numbers| {
+        let mut random = Random::new(7 + round);
+        while Instant::now().as_nanos() < signals {
+            task::interrupt(numbers[random.below(numbers.len() as u64) as usize]);
+            thread::sleep(Duration::from_millis(1 + random.below(5)));
+        }
+        Ok(())
+    })?;
+    ensure!(has_ended, "a thread waited for ever: {sums:?}");
+    let total = total(&trial)?;
+    ensure!(total.violations == 0, "both stages were inside: {total:?}");
+    ensure!(total.inside == 0, "somebody is still inside: {total:?}");
+    // Each thread of the other stage begins one section at most (docs/stax.md); and some do, or nobody counts.
+    ensure!(
+        (1..=EACH as u64).contains(&total.most_passed),
+        "passed too often, or never: {total:?}"
+    );
+    let [oob, inband] = &sums;
+    let sides = [(oob, total.oob), (inband, total.inband)];
+    for ((side, counted), happened) in sides.into_iter().zip(happened) {
+        let sum: u64 = side.iter().map(|hammer| hammer.entered).sum();
+        ensure!(sum == counted, "entered {sum} times, counted {counted}");
+        for hammer in side {
+            ensure!(hammer.entered > 0, "one never entered: {side:?}");
+            let times = [hammer.nested, hammer.busy, hammer.timed_out];
+            for (all, times) in happened.iter_mut().zip(times) {
+                *all += times;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Holds the lock once; what was counted.
+fn hold(trial: &Device, span: Duration) -> Result<Hammer> {
+    let mut args = Hammer {
+        hold_ns: span.as_nanos() as u64,
+        ..Hammer::default()
+    };
+    accepted("STAX_HAMMER", trial.ioctl(STAX_HAMMER, &mut args))?;
+    Ok(args)
+}
+
+/// The same by a thread of a stage, which leaves its number.
+fn hold_as(trial: &Device, is_oob: bool, number: &AtomicI32, span: Duration) -> Result<Hammer> {
+    let _attached = match is_oob {
+        true => Some(task::become_oob(task::home()?)?),
+        false => None,
+    };
+    number.store(gettid().as_raw_nonzero().get(), Ordering::Release);
+    hold(trial, span)
+}
+
+fn signalled(_: &Guest) -> Result<()> {
+    task::take_interrupts();
+    for is_oob in [true, false] {
+        let trial = open()?;
+        let numbers = [AtomicI32::new(0), AtomicI32::new(0)];
+        let [holders, waiters] = &numbers;
+        thread::scope(|scope| {
+            let holder = scope.spawn(|| hold_as(&trial, is_oob, holders, Duration::from_secs(600)));
+            let inside = eventually("the lock is held", Duration::from_secs(20), || {
+                Ok(total(&trial)?.inside == 1)
+            });
+            let waiter = scope.spawn(|| hold_as(&trial, !is_oob, waiters, Duration::from_nanos(1)));
+            // Only a signal ends this wait; those that come before it are lost.
+            let is_over = eventually("the wait is over", Duration::from_secs(20), || {
+                task::interrupt(waiters.load(Ordering::Acquire));
+                Ok(waiter.is_finished())
+            });
+            while !holder.is_finished() || !waiter.is_finished() {
+                task::interrupt(holders.load(Ordering::Acquire));
+                thread::sleep(Duration::from_millis(10));
+            }
+            inside.and(is_over)?;
+            let (held, waited) = (task::join(holder)?, task::join(waiter)?);
+            ensure!(held.entered == 1, "the holder: {held:?}");
+            ensure!(
+                waited.interrupted == 1 && waited.entered == 0,
+                "the waiter: {waited:?}"
+            );
+            let total = total(&trial)?;
+            ensure!(
+                total.inside == 0 && total.violations == 0,
+                "afterwards: {total:?}"
+            );
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn spinning(_: &Guest) -> Result<()> {
+    let trial = open()?;
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // So that the lock is busy for most of the time, however slow the machine.
+        let holder = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            while !is_over.load(Ordering::Acquire) {
+                hold(&trial, Duration::from_millis(5))?;
+                thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        });
+        let spun = (0..ROUNDS).try_fold([0; 2], |sum, round| match sum.contains(&0) {
+            true => spin(&trial, round, sum),
+            false => Ok(sum),
+        });
+        is_over.store(true, Ordering::Release);
+        task::join(holder)?;
+        let happened = spun?;
+        let left = total(&trial)?;
+        ensure!(left.inside == 0, "somebody is still inside: {left:?}");
+        ensure!(
+            !happened.contains(&0),
+            "nobody spun until it could enter, or until its deadline: {happened:?}"
+        );
+        Ok(())
+    })
+}
+
+/// A thread spins beside those that sleep; adds to `sum` how often it spun until it could enter and until its deadline.
+fn spin(trial: &Device, round: u64, sum: [u64; 2]) -> Result<[u64; 2]> {
+    let before = total(trial)?.inband;
+    let span = Duration::from_secs(2);
+    let mut spinner = Hammer {
+        seed: 31 + round,
+        ..Hammer::default()
+    };
+    let seed = 41 + round * 2 * EACH as u64;
+    let outcome = hammer_all(trial, seed, span, span + GRACE, |_| {
+        // Not before the threads are there, which takes a slow machine longer than that.
+        spinner.until_ns = date(span);
+        accepted("STAX_SPIN", trial.ioctl(STAX_SPIN, &mut spinner)).map(drop)
+    })?;
+    ensure!(outcome.has_ended, "a thread waited for ever");
+    let total = total(trial)?;
+    ensure!(total.violations == 0, "both stages were inside: {total:?}");
+    let [_, inband] = &outcome.sums;
+    let slept: u64 = inband.iter().map(|hammer| hammer.entered).sum();
+    ensure!(
+        slept + spinner.entered == total.inband - before,
+        "entered {slept} and {} times, counted {}",
+        spinner.entered,
+        total.inband - before
+    );
+    let [entered, gave_up] = sum;
+    Ok([entered + spinner.busy, gave_up + spinner.timed_out])
+}
+
+fn lost(_: &Guest) -> Result<()> {
+    let trial = open()?;
+    let limit = Duration::from_secs(3);
+    let outcome = hammer_all(&trial, 9, Duration::from_secs(1), limit, |_| {
+        // Many: who has a deadline comes away from a sleep all the same, and some wake-ups find nobody asleep.
+        for _ in 0..40 {
+            thread::sleep(Duration::from_millis(20));
+            accepted("STAX_LOSE", trial.set(STAX_LOSE, 1_u64))?;
+        }
+        Ok(())
+    })?;
+    ensure!(!outcome.has_ended, "nobody missed the wake-up");
+    Ok(())
+}
+
+/// Nobody is inside, and both stages can enter soon.
+fn is_free(trial: &Device) -> Result<()> {
+    let before = total(trial)?;
+    ensure!(before.inside == 0, "somebody is still inside: {before:?}");
+    let span = Duration::from_millis(300);
+    let outcome = hammer_all(trial, 3, span, span + GRACE, |_| Ok(()))?;
+    ensure!(outcome.has_ended, "a thread waited for ever");
+    let after = total(trial)?;
+    ensure!(
+        after.oob > before.oob && after.inband > before.inband && after.violations == 0,
+        "{before:?}, {after:?}"
+    );
+    Ok(())
+}
+
+fn killed(guest: &Guest) -> Result<()> {
+    let trial = open()?;
+    let mut random = Random::new(11);
+    for round in 0..guest.count(5, 50) {
+        let seed = 100 + u64::from(round);
+        let before = total(&trial)?;
+        let mut victim = task::fork(|_| {
+            let span = Duration::from_secs(60);
+            hammer_all(&trial, seed, span, span + GRACE, |_| Ok(())).map(drop)
+        })?;
+        let patience = Duration::from_secs(20);
+        let both = eventually("both stages have entered", patience, || {
+            let now = total(&trial)?;
+            Ok(now.oob > before.oob && now.inband > before.inband)
+        });
+        thread::sleep(Duration::from_millis(random.below(200)));
+        let inside = eventually("somebody is inside", patience, || {
+            Ok(total(&trial)?.inside > 0)
+        });
+        victim.kill()?;
+        both.and(inside)?;
+        is_free(&trial)?;
+    }
+    Ok(())
+}
+
+/// Destroys the lock when an in-band thread is inside and those of both stages wait; so many wake-ups do not happen.
+fn destroy(trial: &Device, lost: u64, limit: Duration) -> Result<Outcome> {
+    let wait_and_destroy = || {
+        let mut before = Total::default();
+        eventually("all wait", Duration::from_secs(20), || {
+            before = total(trial)?;
+            thread::sleep(Duration::from_millis(100));
+            Ok(before.inside == 1 && total(trial)? == before)
+        })?;
+        accepted("STAX_LOSE", trial.set(STAX_LOSE, lost))?;
+        accepted("STAX_DESTROY", trial.call(STAX_DESTROY, 0).map(drop))
+    };
+    hammer_all(trial, 5, Duration::from_secs(60), limit, |_| {
+        let number = AtomicI32::new(0);
+        thread::scope(|scope| {
+            let holder = scope.spawn(|| hold_as(trial, false, &number, Duration::from_secs(600)));
+            let destroyed = wait_and_destroy();
+            while !holder.is_finished() {
+                task::interrupt(number.load(Ordering::Acquire));
+                thread::sleep(Duration::from_millis(10));
+            }
+            let held = task::join(holder)?;
+            ensure!(held.entered == 1, "nobody held it: {held:?}");
+            destroyed
+        })
+    })
+}
+
+fn destroyed(_: &Guest) -> Result<()> {
+    let without_waking = destroy(&open()?, u64::MAX, Duration::from_secs(3))?;
+    ensure!(!without_waking.has_ended, "nobody missed being woken");
+    let trial = open()?;
+    let Outcome { sums, has_ended } = destroy(&trial, 0, GRACE)?;
+    ensure!(has_ended, "a thread waited for ever: {sums:?}");
+    for hammer in sums.iter().flatten() {
+        ensure!(hammer.dead == 1, "one was not sent away: {sums:?}");
+    }
+    ensure!(total(&trial)?.violations == 0, "both stages were inside");
+    Ok(())
+}

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The list of attached threads: who they are, what they wait for, how often they had to go in-band.
+
+use crate::support::check::{accepted, eventually, refused};
+use crate::support::device::Device;
+use crate::support::mapping::Mapping;
+use crate::support::task::{self, PRIORITY, attach, date, schedule};
+use crate::test::{Guest, On, Test};
+use anyhow::{Context, Result, ensure};
+use oob_trial::files::{ECHO, ECHO_NOW, FLAG, MONITOR, PATH, PAUSE, Pause, SEMAPHORE};
+use oob_trial::services::{MUTEX_KEPT, WORK_WAIT, Work};
+use oob_trial::{Hammer, STAX_DESTROY, STAX_HAMMER};
+use oobkit_abi::ctl;
+use rustix::io::Errno;
+use rustix::mm::{MlockAllFlags, ProtFlags, mlockall, munlockall};
+use rustix::thread::{CpuSet, gettid, sched_setaffinity};
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+const LIST: &str = "/sys/kernel/debug/oob_shim/threads";
+const SOON: Duration = Duration::from_secs(10);
+
+pub(crate) const TESTS: &[Test] = &[
+    Test::new(
+        "stage threads: the list shows each attached thread's priority and processors",
+        On::Shim,
+        who,
+    ),
+    Test::smoke(
+        "stage threads: the list shows what each thread waits for, and how often it has waited",
+        On::Shim,
+        waits,
+    ),
+    Test::new(
+        "stage threads: the list shows waits for a mutex, for work and for the stage lock",
+        On::Shim,
+        other_waits,
+    ),
+    Test::new(
+        "stage threads: a missing page in a call counts as a stage switch, a present page does not",
+        On::Shim,
+        switches,
+    ),
+    Test::new(
+        "stage threads: a copy under a hard lock returns EFAULT for a missing page, without a stage switch",
+        On::Shim,
+        copies_now,
+    ),
+    Test::new(
+        "stage threads: a thread that executes another program is attached no longer",
+        On::Shim,
+        another_program,
+    ),
+    Test::new(
+        "stage threads: an attached thread that leaves SCHED_FIFO stays in the list with priority 0",
+        On::Shim,
+        another_policy,
+    ),
+    Test::new(
+        "stage threads: a thread that is killed in a wait leaves the list",
+        On::Shim,
+        death,
+    ),
+];
+
+/// A line of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    priority: u8,
+    cpus: String,
+    waits_for: String,
+    waits: u64,
+    switches: u64,
+    name: String,
+}
+
+fn list() -> Result<Vec<(i32, Line)>> {
+    let text = fs::read_to_string(LIST).with_context(|| format!("cannot read {LIST}"))?;
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    ensure!(
+        head == "PID PRIORITY CPUS WAITS-FOR WAITS STAGE-SWITCHES NAME",
+        "the list's head is {head:?}"
+    );
+    lines
+        .map(|line| {
+            let words: Vec<&str> = line.splitn(7, ' ').collect();
+            let [pid, priority, cpus, waits_for, waits, switches, name] = words[..] else {
+                anyhow::bail!("cannot read the line {line:?}");
+            };
+            let line = Line {
+                priority: priority.parse()?,
+                cpus: cpus.to_owned(),
+                waits_for: waits_for.to_owned(),
+                waits: waits.parse()?,
+                switches: switches.parse()?,
+                name: name.to_owned(),
+            };
+            Ok((pid.parse()?, line))
+        })
+        .collect()
+}
+
+fn line_of(pid: i32) -> Result<Option<Line>> {
+    Ok(list()?.into_iter().find(|line| line.0 == pid).map(|l| l.1))
+}
+
+fn my_line() -> Result<Line> {
+    line_of(me())?.context("this thread is not in the list")
+}
+
+fn me() -> i32 {
+    gettid().as_raw_nonzero().get()
+}
+
+/// As the longest name that the kernel keeps.
+fn set_name(name: &std::ffi::CStr) {
+    // SAFETY: a C string that outlives the call.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+fn who(_: &Guest) -> Result<()> {
+    ensure!(line_of(me())?.is_none(), "not attached, but in the list");
+    let ctl = Device::open_path(ctl::PATH)?;
+    set_name(c"a name of all 15");
+    for (priority, policy) in [(1, libc::SCHED_FIFO), (98, libc::SCHED_FIFO)] {
+        accepted("SCHED_FIFO", schedule(policy, priority))?;
+        accepted("ATTACH", attach(&ctl))?;
+        let line = my_line()?;
+        ensure!(
+            i32::from(line.priority) == priority && line.name == "a name of all 1",
+            "{line:?}"
+        );
+        ensure!(
+            (line.waits, line.switches, line.waits_for.as_str()) == (0, 0, "none"),
+            "a new thread's line: {line:?}"
+        );
+        let home = task::home()?.unwrap_or_default();
+        for cpu in [home, 0] {
+            let mut set = CpuSet::new();
+            set.set(cpu);
+            sched_setaffinity(None, &set)?;
+            ensure!(my_line()?.cpus == cpu.to_string(), "{:?}", my_line()?);
+        }
+        accepted("DETACH", ctl.call(ctl::DETACH, 0))?;
+        ensure!(line_of(me())?.is_none(), "detached, but in the list");
+    }
+    Ok(())
+}
+
+fn pause(trial: &Device, what: u32, until_ns: u64) -> Result<(), Errno> {
+    let pause = Pause {
+        what,
+        reserved: 0,
+        until_ns,
+    };
+    trial.set(PAUSE, pause)
+}
+
+fn waits(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    let things = [
+        (FLAG, "flag"),
+        (MONITOR, "monitor"),
+        (SEMAPHORE, "semaphore"),
+    ];
+    for (what, name) in things {
+        let spot = task::Spot::default();
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let _attached = task::become_oob(task::home()?)?;
+                spot.here();
+                for _ in 0..3 {
+                    let until = date(Duration::from_millis(400));
+                    refused(name, pause(&trial, what, until), Errno::TIMEDOUT)?;
+                }
+                my_line()
+            });
+            let pid = spot.number()?;
+            eventually(&format!("the list shows a {name}"), SOON, || {
+                Ok(line_of(pid)?.is_some_and(|line| line.waits_for == name && line.waits > 0))
+            })?;
+            let line = task::join(waiter)?;
+            ensure!(
+                line.waits == 3 && line.waits_for == "none" && line.switches == 0,
+                "after three waits: {line:?}"
+            );
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// An attached thread makes `call`, during which the list has to show that it waits for `name`. Then `end` is called with its
+/// number, until the call is over.
+fn is_shown(
+    name: &str,
+    call: impl FnOnce() -> Result<()> + Send,
+    end: impl Fn(i32) + Sync,
+) -> Result<()> {
+    let (spot, over) = (task::Spot::default(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            spot.here();
+            let called = call();
+            let line = my_line();
+            over.store(true, Ordering::Release);
+            called.and(line)
+        });
+        let pid = spot.number()?;
+        let shown = eventually(&format!("the list shows a {name}"), SOON, || {
+            Ok(line_of(pid)?.is_some_and(|line| line.waits_for == name))
+        });
+        while !over.load(Ordering::Acquire) {
+            end(pid);
+            thread::sleep(Duration::from_millis(10));
+        }
+        let line = task::join(waiter)?;
+        ensure!(line.waits > 0 && line.waits_for == "none", "{line:?}");
+        shown
+    })
+}
+
+fn other_waits(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(oob_trial::PATH)?;
+    task::take_interrupts();
+    let kept = || accepted("MUTEX_KEPT", trial.call(MUTEX_KEPT, 0)).map(drop);
+    is_shown("mutex", kept, task::interrupt)?;
+    let mut work = Work {
+        takes_ns: 2_000_000_000,
+        until_ns: u64::MAX,
+        ..Work::default()
+    };
+    let waited = || accepted("WORK_WAIT", trial.ioctl(WORK_WAIT, &mut work)).map(drop);
+    is_shown("work", waited, |_| ())?;
+    let hammer = |seed| {
+        let mut args = Hammer {
+            seed,
+            until_ns: u64::MAX,
+            ..Hammer::default()
+        };
+        accepted("STAX_HAMMER", trial.ioctl(STAX_HAMMER, &mut args)).map(drop)
+    };
+    thread::scope(|scope| {
+        let inband = [1, 3, 5].map(|seed| scope.spawn(move || hammer(seed)));
+        let shown = is_shown(
+            "stage-lock",
+            || hammer(7),
+            |_| {
+                // Ends them all.
+                let _ = trial.call(STAX_DESTROY, 0);
+            },
+        );
+        inband.into_iter().try_for_each(task::join)?;
+        shown
+    })
+}
+
+fn switches(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    accepted("SCHED_FIFO", schedule(libc::SCHED_FIFO, PRIORITY.into()))?;
+    accepted("ATTACH", task::try_attach()?)?;
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    // Zeroes that were never touched: reading maps a page of zeroes, writing then a page of its own.
+    let missing = Mapping::anonymous(4096, access)?;
+    accepted("ECHO", trial.call(ECHO, missing.address()))?;
+    let first = my_line()?.switches;
+    ensure!(
+        (1..=2).contains(&first),
+        "pages were missing: {first} switches"
+    );
+    for _ in 0..100 {
+        accepted("ECHO", trial.call(ECHO, missing.address()))?;
+    }
+    ensure!(my_line()?.switches == first, "no page was missing");
+    // Nothing is missing in a program that has locked its memory.
+    mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)?;
+    let locked = Mapping::anonymous(4096, access)?;
+    for _ in 0..100 {
+        accepted("ECHO", trial.call(ECHO, locked.address()))?;
+    }
+    ensure!(my_line()?.switches == first, "the memory was locked");
+    munlockall()?;
+    // What is nobody's is refused, and no switch.
+    refused("ECHO", trial.call(ECHO, 8), Errno::FAULT)?;
+    refused("ECHO", trial.call(ECHO, usize::MAX - 7), Errno::FAULT)?;
+    ensure!(my_line()?.switches == first, "a bad pointer is no switch");
+    Ok(())
+}
+
+fn copies_now(_: &Guest) -> Result<()> {
+    let trial = Device::open_path(PATH)?;
+    accepted("SCHED_FIFO", schedule(libc::SCHED_FIFO, PRIORITY.into()))?;
+    accepted("ATTACH", task::try_attach()?)?;
+    let missing = Mapping::anonymous(4096, ProtFlags::READ | ProtFlags::WRITE)?;
+    let copies = || trial.call(ECHO_NOW, missing.address());
+    let first_byte = || {
+        let mut first = [0];
+        missing.read(0, &mut first);
+        first[0]
+    };
+    refused("of a page never touched", copies(), Errno::FAULT)?;
+    // What was only read is a page of zeroes, not yet one's own to write to.
+    ensure!(first_byte() == 0, "not zeroes");
+    refused("to a page never written to", copies(), Errno::FAULT)?;
+    missing.write(0, &[1]);
+    for value in 2..100 {
+        accepted("of a page that is there", copies())?;
+        ensure!(first_byte() == value, "it is not {value}");
+    }
+    refused("of nobody's", trial.call(ECHO_NOW, 8), Errno::FAULT)?;
+    let beyond = trial.call(ECHO_NOW, usize::MAX - 7);
+    refused("beyond a program's", beyond, Errno::FAULT)?;
+    let line = my_line()?;
+    ensure!(line.switches == 0, "{line:?}");
+    Ok(())
+}
+
+fn another_program(_: &Guest) -> Result<()> {
+    let mut child = task::fork(|parent| {
+        let _attached = task::become_oob(None)?;
+        parent.ready()?;
+        parent.wait()?;
+        Err(Command::new("/bin/sleep").arg("20").exec().into())
+    })?;
+    child.ready()?;
+    let line = line_of(child.pid())?;
+    ensure!(line.is_some(), "the child is not in the list");
+    child.go()?;
+    let name = format!("/proc/{}/comm", child.pid());
+    eventually("the other program runs", SOON, || {
+        Ok(fs::read_to_string(&name)?.trim() == "sleep")
+    })?;
+    // The name is the first thing that changes.
+    eventually("the thread leaves the list", SOON, || {
+        Ok(line_of(child.pid())?.is_none())
+    })?;
+    child.kill().map(drop)
+}
+
+fn another_policy(_: &Guest) -> Result<()> {
+    task::oob(|| {
+        accepted("SCHED_OTHER", schedule(libc::SCHED_OTHER, 0))?;
+        ensure!(my_line()?.priority == 0, "{:?}", my_line()?);
+        let trial = Device::open_path(PATH)?;
+        let soon = date(Duration::from_millis(1));
+        refused("a wait", pause(&trial, SEMAPHORE, soon), Errno::TIMEDOUT)
+    })
+}
+
+fn death(guest: &Guest) -> Result<()> {
+    for _ in 0..guest.count(3, 30) {
+        let mut child = task::fork(|parent| {
+            task::become_fifo()?;
+            accepted("ATTACH", task::try_attach()?)?;
+            let trial = Device::open_path(PATH)?;
+            parent.ready()?;
+            // A monitor's waits end by signals.
+            accepted("PAUSE", pause(&trial, MONITOR, u64::MAX))
+        })?;
+        child.ready()?;
+        let pid = child.pid();
+        eventually("the child waits", SOON, || {
+            Ok(line_of(pid)?.is_some_and(|line| line.waits_for == "monitor"))
+        })?;
+        child.kill()?;
+        eventually("the child is gone from the list", SOON, || {
+            Ok(line_of(pid)?.is_none())
+        })?;
+    }
+    Ok(())
+}
