@@ -4,7 +4,7 @@
 
 use crate::support::board::Board;
 use crate::support::device::is_evl;
-use crate::support::{fail_nth, program32};
+use crate::support::{fail_nth, program32, task};
 use anyhow::Result;
 
 /// A promise and its test.
@@ -52,6 +52,8 @@ pub(crate) enum On {
     Shim,
     /// Any machine on which software can raise an interrupt line.
     DrivenLine,
+    /// Any machine with two processors or more.
+    TwoProcessors,
     /// A PC, which has a printer port and serial lines.
     PrinterPort,
     /// Any machine whose core is EVL.
@@ -81,6 +83,7 @@ impl On {
         match self {
             Self::Any
             | Self::Shim
+            | Self::TwoProcessors
             | Self::DrivenLine
             | Self::Evl
             | Self::Spi
@@ -98,6 +101,7 @@ impl On {
         match self {
             Self::Shim | Self::ShimSpi if is_evl() => Some("a kernel with EVL has no shim"),
             Self::DrivenLine if is_evl() => Some("EVL does not let software raise a line"),
+            Self::TwoProcessors if task::processors() < 2 => Some("this machine has one processor"),
             Self::Evl if !is_evl() => Some("this kernel has no EVL"),
             Self::Compat if !program32::can_run() => Some("this kernel runs no 32-bit programs"),
             Self::FailingMemory if !fail_nth::can_fail() => {

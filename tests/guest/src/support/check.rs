@@ -27,16 +27,15 @@ fn name(errno: Errno) -> String {
     format!("errno {} ({text})", errno.raw_os_error())
 }
 
-/// Waits until `condition` holds; fails with `what` after `limit`.
-pub(crate) fn eventually(
-    what: &str,
-    limit: Duration,
-    mut condition: impl FnMut() -> Result<bool>,
-) -> Result<()> {
+/// How long a test waits for what must happen. It only bounds a hang: no promise depends on its value.
+pub(crate) const HANG: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds; fails with `what` after [`HANG`].
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
     while !condition()? {
-        if start.elapsed() > limit {
-            bail!("not within {} ms: {what}", limit.as_millis());
+        if start.elapsed() > HANG {
+            bail!("not within {} s: {what}", HANG.as_secs());
         }
         thread::sleep(Duration::from_millis(1));
     }

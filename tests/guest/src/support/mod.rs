@@ -11,6 +11,7 @@
 //! | `motor.rs` | the virtual board's motor, one frame at a time |
 //! | `task.rs` | real-time threads, and processes that a test kills |
 //! | `board.rs` | which board this is; its faults and counters; module parameters |
+//! | `cpus.rs` | taking processors offline |
 //! | `modules.rs` | loading, unloading, binding and unbinding |
 //! | `program32.rs` | 32-bit programs |
 //! | `evl_poll.rs` | the interface of EVL's poll |
@@ -20,6 +21,7 @@
 
 pub(crate) mod board;
 pub(crate) mod check;
+pub(crate) mod cpus;
 pub(crate) mod device;
 pub(crate) mod evl_poll;
 pub(crate) mod fail_nth;

@@ -16,7 +16,6 @@ use std::ffi::CString;
 use std::fs;
 use std::fs::File;
 use std::path::Path;
-use std::time::Duration;
 
 /// What `/init` was told: lines of shell variables.
 const SETTINGS: &str = "/etc/oobkit";
@@ -97,9 +96,7 @@ fn await_nodes(board: Board) -> Result<()> {
     // On EVL there is no shim to be spoken to.
     let needed = |node: &&&str| !is_evl() || !node.ends_with("/ctl");
     for node in nodes.iter().filter(needed) {
-        eventually(&format!("{node} is there"), Duration::from_secs(5), || {
-            Ok(Path::new(node).exists())
-        })?;
+        eventually(&format!("{node} is there"), || Ok(Path::new(node).exists()))?;
     }
     Ok(())
 }

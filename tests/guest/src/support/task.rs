@@ -27,10 +27,14 @@ pub(crate) const PRIORITY: u8 = 80;
 /// runs, there the virtual board's timer is armed, too; so on one processor a frame's end stays before its time limit,
 /// however late both are seen.
 pub(crate) fn home() -> Result<Option<usize>> {
-    // Not what this thread may use: it may be pinned already.
-    // SAFETY: asks for a number.
+    Ok(processors().checked_sub(1))
+}
+
+/// How many processors are online, including those that this thread may not use.
+pub(crate) fn processors() -> usize {
+    // SAFETY: the call takes a number and returns one; it accesses no memory of this process.
     let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
-    Ok(usize::try_from(count)?.checked_sub(1))
+    usize::try_from(count).unwrap_or(0)
 }
 
 /// Gives the calling thread a policy and priority.
@@ -86,28 +90,42 @@ impl Spot {
             .store(gettid().as_raw_nonzero().get(), Ordering::Release);
     }
 
+    /// The thread's number, if it is there already.
+    pub(crate) fn number_so_far(&self) -> Option<i32> {
+        Some(self.0.load(Ordering::Acquire)).filter(|number| *number != 0)
+    }
+
     /// The thread's number, once it is there.
     pub(crate) fn number(&self) -> Result<i32> {
-        eventually("a thread begins", PATIENCE, || {
-            Ok(self.0.load(Ordering::Acquire) != 0)
-        })?;
+        eventually(
+            "a thread begins",
+            || Ok(self.0.load(Ordering::Acquire) != 0),
+        )?;
         Ok(self.0.load(Ordering::Acquire))
     }
 
-    /// The thread's number, once it is asleep in the kernel where no signal wakes it.
+    /// The thread's number, once it sleeps in the kernel in a wait that ignores signals.
     pub(crate) fn asleep(&self) -> Result<i32> {
-        eventually("a thread sleeps in its call", PATIENCE, || {
+        self.in_state(&['D'])
+    }
+
+    /// The thread's number, once it sleeps in a wait of either kind.
+    pub(crate) fn waits(&self) -> Result<i32> {
+        self.in_state(&['D', 'S'])
+    }
+
+    fn in_state(&self, states: &[char]) -> Result<i32> {
+        eventually("a thread sleeps in its call", || {
             let tid = self.0.load(Ordering::Acquire);
-            Ok(tid != 0 && is_asleep(&format!("/proc/self/task/{tid}"))?)
+            Ok(tid != 0 && is_asleep(&format!("/proc/self/task/{tid}"), states)?)
         })?;
         Ok(self.0.load(Ordering::Acquire))
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Whether a task, by its folder, is in state D (proc(5): the letter behind the name in parentheses).
-fn is_asleep(task: &str) -> Result<bool> {
+/// Whether a task, given by its folder, is in one of these states (proc(5): the letter after the name in parentheses), or
+/// waits in EVL.
+fn is_asleep(task: &str, states: &[char]) -> Result<bool> {
     if is_evl() && waits_in_evl(task.rsplit('/').next().unwrap_or_default()) {
         return Ok(true);
     }
@@ -115,7 +133,7 @@ fn is_asleep(task: &str) -> Result<bool> {
     let stat = std::fs::read_to_string(format!("{task}/stat")).unwrap_or_default();
     Ok(stat
         .rsplit_once(')')
-        .is_some_and(|(_, rest)| rest.trim_start().starts_with('D')))
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with(states)))
 }
 
 /// Whether an EVL thread, by its number, waits for something (EVL_T_PEND or EVL_T_DELAY of uapi/evl/thread.h).
@@ -232,9 +250,9 @@ impl Process {
     /// Waits until one of the child's threads is asleep in the kernel where no signal wakes it.
     pub(crate) fn asleep(&self) -> Result<()> {
         let tasks = format!("/proc/{}/task", self.pid.as_raw_nonzero());
-        eventually("the child sleeps in its call", PATIENCE, || {
+        eventually("the child sleeps in its call", || {
             for task in std::fs::read_dir(&tasks)? {
-                if is_asleep(&task?.path().to_string_lossy())? {
+                if is_asleep(&task?.path().to_string_lossy(), &['D'])? {
                     return Ok(true);
                 }
             }
@@ -299,12 +317,17 @@ pub(crate) fn try_attach() -> Result<Result<(), Errno>> {
     Ok(attach(&ctl))
 }
 
+/// Pins the calling thread to one processor.
+pub(crate) fn pin(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
 /// Makes the calling thread real-time, as ATTACH asks for.
 pub(crate) fn become_fifo() -> Result<()> {
     if let Some(cpu) = home()? {
-        let mut set = CpuSet::new();
-        set.set(cpu);
-        sched_setaffinity(None, &set)?;
+        pin(cpu)?;
     }
     accepted(
         "SCHED_FIFO",

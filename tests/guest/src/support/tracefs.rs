@@ -9,6 +9,7 @@
 //! Soft interrupts that borrow the thread are left out: the kit has none. Hard ones count.
 
 use super::board::mount;
+use super::cpus::OneProcessor;
 use anyhow::{Context, Result, ensure};
 use rustix::thread::gettid;
 use std::fs;
@@ -88,6 +89,8 @@ pub(crate) struct Tracing {
     /// `group/name` of each event that is on.
     events: Vec<&'static str>,
     marker: fs::File,
+    /// Dropped last, when no more code is patched.
+    _alone: OneProcessor,
 }
 
 const ALLOCATIONS: [&str; 3] = [
@@ -106,6 +109,7 @@ impl Tracing {
         if !Path::new(ROOT).join("trace").exists() {
             mount("tracefs", ROOT).context("no tracefs")?;
         }
+        let alone = OneProcessor::new()?;
         set("tracing_on", "0")?;
         set("current_tracer", "nop")?;
         set("buffer_size_kb", "8192")?;
@@ -123,7 +127,11 @@ impl Tracing {
         let marker = fs::File::options()
             .write(true)
             .open(format!("{ROOT}/trace_marker"))?;
-        let tracing = Self { events, marker };
+        let tracing = Self {
+            events,
+            marker,
+            _alone: alone,
+        };
         for event in &tracing.events {
             set(&format!("events/{event}/enable"), "1")?;
         }

@@ -8,7 +8,7 @@
 //!
 //! Numbers and layouts are those of EVL's ABI level 32 (uapi/evl/poll.h).
 
-use crate::support::check::{accepted, refused};
+use crate::support::check::{HANG, accepted, refused};
 use crate::support::device::Device;
 use crate::support::evl_poll::{CONTROL, Control, Event, WAIT, Wait};
 use crate::support::task::{self, date};
@@ -87,7 +87,7 @@ impl Poll {
 }
 
 /// Long enough for any emulated machine; a wake-up that is lost is seen by it.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(2 * HANG.as_secs());
 const SHORT: Duration = Duration::from_millis(5);
 
 fn interrupt(guest: &Guest) -> Result<()> {
@@ -103,7 +103,10 @@ fn interrupt(guest: &Guest) -> Result<()> {
             let ready = accepted("WAIT", poll.wait(date(LONG)))?;
             let seen_ns = date(Duration::ZERO);
             ensure!(ready == IN && seen_ns >= at_ns, "{ready:#x}, too early");
-            ensure!(seen_ns - at_ns < 10_000_000_000, "the wake-up was lost");
+            ensure!(
+                seen_ns - at_ns < HANG.as_nanos() as u64,
+                "the wake-up was lost"
+            );
             let mut text = [0; LETTER];
             let len = accepted("read", trial.read(&mut text))?;
             ensure!(&text[..len] == FROM_TIMER, "read {text:?}");

@@ -140,18 +140,21 @@ fn by_oob(_: &Guest) -> Result<()> {
 }
 
 fn waits(_: &Guest) -> Result<()> {
-    crate::support::board::set_parameter("inband_wait_ms", 20_000)?;
+    crate::support::board::set_parameter("inband_wait_ms", 200_000)?;
     let mtd = open()?;
     write(&mtd)?;
     let motor = Frames::on(0, 16, 0)?;
     let done = AtomicBool::new(false);
+    let spot = task::Spot::default();
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
+            spot.here();
             let seen = read(&mtd);
             done.store(true, Ordering::Release);
             ensure!(seen? == pattern(), "other bytes");
             Ok(())
         });
+        let sleeps = spot.waits();
         let during = task::oob(|| {
             for _ in 0..30 {
                 accepted("RUN", motor.device.run())?;
@@ -162,7 +165,7 @@ fn waits(_: &Guest) -> Result<()> {
         });
         let disabled = accepted("DISABLE", motor.device.disable());
         task::join(reader)?;
-        during.and(disabled)
+        sleeps.and(during).and(disabled)
     })
 }
 

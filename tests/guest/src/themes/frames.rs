@@ -3,7 +3,7 @@
 //! Frames of the virtual board: both paths bring the right bytes, in time, round the right chip select.
 
 use crate::support::board::{self, Board, Fault};
-use crate::support::check::{accepted, refused};
+use crate::support::check::{HANG, accepted, refused};
 use crate::support::device::Device;
 use crate::support::frames::Frames;
 use crate::support::motor::{DMA_HZ, FIFO_HZ, Motor, status};
@@ -301,7 +301,7 @@ fn two_threads(guest: &Guest) -> Result<()> {
     let start = std::time::Instant::now();
     let hammer = |device: &Device, busy: &AtomicU64| -> Result<()> {
         let _attached = task::become_oob(cpu)?;
-        while !over() && start.elapsed() < Duration::from_secs(20) {
+        while !over() && start.elapsed() < HANG {
             match device.run() {
                 Ok(()) => {}
                 Err(Errno::ALREADY) => {

@@ -2,7 +2,7 @@
 
 //! Loading and unloading: never under somebody's feet, always possible otherwise.
 
-use crate::support::check::{accepted, refused};
+use crate::support::check::{accepted, eventually, refused};
 use crate::support::device::{Device, is_evl};
 use crate::support::frames::Frames;
 use crate::support::modules::{is_loaded, load_all, names, try_unload, unload};
@@ -52,15 +52,10 @@ pub(crate) const TESTS: &[Test] = &[
 /// Unloads all, the last one first. Another process may be closing a file that was in use.
 fn unload_all() -> Result<()> {
     for name in names()?.iter().rev() {
-        for _ in 0..200 {
-            match try_unload(name)? {
-                Err(Errno::AGAIN) => thread::sleep(Duration::from_millis(5)),
-                _ => break,
-            }
-        }
-        if is_loaded(name) {
-            unload(name)?;
-        }
+        eventually(&format!("{name} unloads"), || match try_unload(name)? {
+            Err(Errno::AGAIN) => Ok(false),
+            other => accepted("unloading", other).map(|()| true),
+        })?;
     }
     Ok(())
 }

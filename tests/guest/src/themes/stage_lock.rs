@@ -2,19 +2,19 @@
 
 //! The stage lock in the kernel: threads of both stages, with random holds, deadlines, signals, kills.
 
-use crate::support::check::{accepted, eventually};
+use crate::support::check::{HANG, accepted, eventually};
 use crate::support::device::Device;
 use crate::support::random::Random;
-use crate::support::task::{self, PRIORITY};
+use crate::support::task::{self, PRIORITY, Spot};
 use crate::test::{Guest, On, Test};
 use anyhow::{Result, ensure};
 use oob_trial::{Hammer, PATH, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_SPIN, STAX_TOTAL, Total};
 use oobkit::thread::Realtime;
 use oobkit::time::Instant;
 use rustix::thread::gettid;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 /// Threads of each stage.
@@ -33,7 +33,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     Test::new(
         "stage lock: a caller that cannot sleep spins until it enters or its deadline passes",
-        On::Any,
+        On::TwoProcessors,
         spinning,
     ),
     Test::new("stage lock: the test detects a lost wake-up", On::Any, lost),
@@ -92,7 +92,7 @@ struct Outcome {
 }
 
 /// How long after their time the threads may still be at it: no more than a few sections each.
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = HANG;
 
 /// Has the threads hammer for `span`. `meanwhile` is called with their numbers; what it does not interrupt with signals has
 /// to come to an end without any within `limit`.
@@ -160,10 +160,10 @@ fn hammer_all(
 type Happened = [[u64; 3]; 2];
 
 /// How often the threads hammer at most, until all of it has happened.
-const ROUNDS: u64 = 6;
+const ROUNDS: u64 = 40;
 
 fn both_stages(guest: &Guest) -> Result<()> {
-    let span = Duration::from_secs(guest.count(10, 60).into());
+    let span = Duration::from_secs(guest.count(2, 60).into());
     let mut happened = Happened::default();
     for round in 0..ROUNDS {
         counted(round, span, &mut happened)?;
@@ -223,39 +223,53 @@ fn hold(trial: &Device, span: Duration) -> Result<Hammer> {
     Ok(args)
 }
 
-/// The same by a thread of a stage, which leaves its number.
-fn hold_as(trial: &Device, is_oob: bool, number: &AtomicI32, span: Duration) -> Result<Hammer> {
+/// The same by a thread of a stage, which leaves its number in `spot`.
+fn hold_as(trial: &Device, is_oob: bool, spot: &Spot, span: Duration) -> Result<Hammer> {
     let _attached = match is_oob {
         true => Some(task::become_oob(task::home()?)?),
         false => None,
     };
-    number.store(gettid().as_raw_nonzero().get(), Ordering::Release);
+    spot.here();
     hold(trial, span)
+}
+
+/// Longer than any test: a signal ends the section.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+/// Waits until one thread is inside.
+fn is_held(trial: &Device) -> Result<()> {
+    eventually(
+        "one thread holds the lock",
+        || Ok(total(trial)?.inside == 1),
+    )
+}
+
+/// Sends signals until the thread has ended. One signal is not enough: it is lost if it comes before the wait.
+fn interrupt_until_over<T>(thread: &ScopedJoinHandle<'_, T>, spot: &Spot) {
+    while !thread.is_finished() {
+        if let Some(number) = spot.number_so_far() {
+            task::interrupt(number);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn signalled(_: &Guest) -> Result<()> {
     task::take_interrupts();
     for is_oob in [true, false] {
         let trial = open()?;
-        let numbers = [AtomicI32::new(0), AtomicI32::new(0)];
-        let [holders, waiters] = &numbers;
+        let [holders, waiters] = [Spot::default(), Spot::default()];
         thread::scope(|scope| {
-            let holder = scope.spawn(|| hold_as(&trial, is_oob, holders, Duration::from_secs(600)));
-            let inside = eventually("the lock is held", Duration::from_secs(20), || {
-                Ok(total(&trial)?.inside == 1)
+            let holder = scope.spawn(|| hold_as(&trial, is_oob, &holders, FOR_EVER));
+            let waited = is_held(&trial).and_then(|()| {
+                let waiter =
+                    scope.spawn(|| hold_as(&trial, !is_oob, &waiters, Duration::from_nanos(1)));
+                // Nothing but a signal ends this wait while the holder is inside.
+                interrupt_until_over(&waiter, &waiters);
+                task::join(waiter)
             });
-            let waiter = scope.spawn(|| hold_as(&trial, !is_oob, waiters, Duration::from_nanos(1)));
-            // Only a signal ends this wait; those that come before it are lost.
-            let is_over = eventually("the wait is over", Duration::from_secs(20), || {
-                task::interrupt(waiters.load(Ordering::Acquire));
-                Ok(waiter.is_finished())
-            });
-            while !holder.is_finished() || !waiter.is_finished() {
-                task::interrupt(holders.load(Ordering::Acquire));
-                thread::sleep(Duration::from_millis(10));
-            }
-            inside.and(is_over)?;
-            let (held, waited) = (task::join(holder)?, task::join(waiter)?);
+            interrupt_until_over(&holder, &holders);
+            let (held, waited) = (task::join(holder)?, waited?);
             ensure!(held.entered == 1, "the holder: {held:?}");
             ensure!(
                 waited.interrupted == 1 && waited.entered == 0,
@@ -276,12 +290,14 @@ fn spinning(_: &Guest) -> Result<()> {
     let trial = open()?;
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        // So that the lock is busy for most of the time, however slow the machine.
+        // The spinner waits for at most 200 us at a time. A long section ends no wait of that length; a short one does.
         let holder = scope.spawn(|| {
             let _attached = task::become_oob(task::home()?)?;
             while !is_over.load(Ordering::Acquire) {
-                hold(&trial, Duration::from_millis(5))?;
-                thread::sleep(Duration::from_millis(1));
+                for micros in [2_000, 100, 100] {
+                    hold(&trial, Duration::from_micros(micros))?;
+                    thread::sleep(Duration::from_micros(100));
+                }
             }
             Ok(())
         });
@@ -305,14 +321,15 @@ fn spinning(_: &Guest) -> Result<()> {
 /// A thread spins beside those that sleep; adds to `sum` how often it spun until it could enter and until its deadline.
 fn spin(trial: &Device, round: u64, sum: [u64; 2]) -> Result<[u64; 2]> {
     let before = total(trial)?.inband;
-    let span = Duration::from_secs(2);
+    let span = Duration::from_millis(500);
     let mut spinner = Hammer {
         seed: 31 + round,
         ..Hammer::default()
     };
     let seed = 41 + round * 2 * EACH as u64;
     let outcome = hammer_all(trial, seed, span, span + GRACE, |_| {
-        // Not before the threads are there, which takes a slow machine longer than that.
+        // A thread that spins holds its processor, and the holder has to run on another one.
+        task::pin(0)?;
         spinner.until_ns = date(span);
         accepted("STAX_SPIN", trial.ioctl(STAX_SPIN, &mut spinner)).map(drop)
     })?;
@@ -332,17 +349,34 @@ fn spin(trial: &Device, round: u64, sum: [u64; 2]) -> Result<[u64; 2]> {
 }
 
 fn lost(_: &Guest) -> Result<()> {
-    let trial = open()?;
-    let limit = Duration::from_secs(3);
-    let outcome = hammer_all(&trial, 9, Duration::from_secs(1), limit, |_| {
-        // Many: who has a deadline comes away from a sleep all the same, and some wake-ups find nobody asleep.
-        for _ in 0..40 {
-            thread::sleep(Duration::from_millis(20));
-            accepted("STAX_LOSE", trial.set(STAX_LOSE, 1_u64))?;
-        }
-        Ok(())
-    })?;
-    ensure!(!outcome.has_ended, "nobody missed the wake-up");
+    task::take_interrupts();
+    for is_oob in [true, false] {
+        let trial = open()?;
+        let [holders, waiters] = [Spot::default(), Spot::default()];
+        thread::scope(|scope| {
+            let holder = scope.spawn(|| hold_as(&trial, is_oob, &holders, FOR_EVER));
+            let waits = is_held(&trial).map(|()| {
+                let waiter =
+                    scope.spawn(|| hold_as(&trial, !is_oob, &waiters, Duration::from_nanos(1)));
+                (waiters.waits(), waiter)
+            });
+            let lose = accepted("STAX_LOSE", trial.set(STAX_LOSE, u64::MAX));
+            interrupt_until_over(&holder, &holders);
+            task::join(holder)?;
+            let (waits, waiter) = waits?;
+            // The holder has left, and its wake-up is lost. So nothing ends this wait.
+            thread::sleep(Duration::from_secs(1));
+            let has_missed_it = !waiter.is_finished();
+            interrupt_until_over(&waiter, &waiters);
+            task::join(waiter)?;
+            waits.and(lose)?;
+            ensure!(
+                has_missed_it,
+                "the waiter woke although its wake-up was lost"
+            );
+            Ok(())
+        })?;
+    }
     Ok(())
 }
 
@@ -371,15 +405,12 @@ fn killed(guest: &Guest) -> Result<()> {
             let span = Duration::from_secs(60);
             hammer_all(&trial, seed, span, span + GRACE, |_| Ok(())).map(drop)
         })?;
-        let patience = Duration::from_secs(20);
-        let both = eventually("both stages have entered", patience, || {
+        let both = eventually("both stages have entered", || {
             let now = total(&trial)?;
             Ok(now.oob > before.oob && now.inband > before.inband)
         });
         thread::sleep(Duration::from_millis(random.below(200)));
-        let inside = eventually("somebody is inside", patience, || {
-            Ok(total(&trial)?.inside > 0)
-        });
+        let inside = eventually("somebody is inside", || Ok(total(&trial)?.inside > 0));
         victim.kill()?;
         both.and(inside)?;
         is_free(&trial)?;
@@ -391,7 +422,7 @@ fn killed(guest: &Guest) -> Result<()> {
 fn destroy(trial: &Device, lost: u64, limit: Duration) -> Result<Outcome> {
     let wait_and_destroy = || {
         let mut before = Total::default();
-        eventually("all wait", Duration::from_secs(20), || {
+        eventually("all wait", || {
             before = total(trial)?;
             thread::sleep(Duration::from_millis(100));
             Ok(before.inside == 1 && total(trial)? == before)
@@ -400,14 +431,11 @@ fn destroy(trial: &Device, lost: u64, limit: Duration) -> Result<Outcome> {
         accepted("STAX_DESTROY", trial.call(STAX_DESTROY, 0).map(drop))
     };
     hammer_all(trial, 5, Duration::from_secs(60), limit, |_| {
-        let number = AtomicI32::new(0);
+        let spot = Spot::default();
         thread::scope(|scope| {
-            let holder = scope.spawn(|| hold_as(trial, false, &number, Duration::from_secs(600)));
+            let holder = scope.spawn(|| hold_as(trial, false, &spot, FOR_EVER));
             let destroyed = wait_and_destroy();
-            while !holder.is_finished() {
-                task::interrupt(number.load(Ordering::Acquire));
-                thread::sleep(Duration::from_millis(10));
-            }
+            interrupt_until_over(&holder, &spot);
             let held = task::join(holder)?;
             ensure!(held.entered == 1, "nobody held it: {held:?}");
             destroyed

@@ -2,7 +2,7 @@
 
 //! The relay: what out-of-band calls write is in an in-band file, whole and in order, or counted as lost.
 
-use crate::support::check::{accepted, eventually, refused};
+use crate::support::check::{HANG, accepted, eventually, refused};
 use crate::support::device::Device;
 use crate::support::task::{self, Process};
 use crate::test::{Guest, On, Test};
@@ -15,8 +15,6 @@ use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) const TESTS: &[Test] = &[
     Test::smoke(
@@ -155,7 +153,7 @@ fn stuck() -> Result<Stuck> {
     let full = 4096 / MESSAGE as u64 + u64::from(POOL);
     let (taken, next) = task::oob(|| {
         let (mut taken, mut next) = (0, 0);
-        eventually("the pipe and the pool are full", SOON, || {
+        eventually("the pipe and the pool are full", || {
             // The in-band thread gets its turn between two calls.
             let more = write(&trial, 0, next, POOL.into())?;
             taken += more;
@@ -247,7 +245,7 @@ fn closed(guest: &Guest) -> Result<()> {
         } = stuck()?;
         let begin = Instant::now();
         drop(trial);
-        ensure!(begin.elapsed() < SOON, "closing took {:?}", begin.elapsed());
+        ensure!(begin.elapsed() < HANG, "closing took {:?}", begin.elapsed());
         drop(to);
         let mut bytes = Vec::new();
         File::from(from).read_to_end(&mut bytes)?;
@@ -270,7 +268,7 @@ fn closed(guest: &Guest) -> Result<()> {
         child.ready()?;
         let begin = Instant::now();
         child.kill()?;
-        ensure!(begin.elapsed() < SOON, "dying took {:?}", begin.elapsed());
+        ensure!(begin.elapsed() < HANG, "dying took {:?}", begin.elapsed());
     }
     Ok(())
 }

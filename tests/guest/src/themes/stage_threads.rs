@@ -23,7 +23,6 @@ use std::thread;
 use std::time::Duration;
 
 const LIST: &str = "/sys/kernel/debug/oob_shim/threads";
-const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) const TESTS: &[Test] = &[
     Test::new(
@@ -170,25 +169,29 @@ fn waits(_: &Guest) -> Result<()> {
         (SEMAPHORE, "semaphore"),
     ];
     for (what, name) in things {
-        let spot = task::Spot::default();
+        let (spot, is_seen) = (task::Spot::default(), AtomicBool::new(false));
         thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let _attached = task::become_oob(task::home()?)?;
                 spot.here();
-                for _ in 0..3 {
-                    let until = date(Duration::from_millis(400));
+                let mut count = 0;
+                while count < 3 || !is_seen.load(Ordering::Acquire) {
+                    let until = date(Duration::from_millis(100));
                     refused(name, pause(&trial, what, until), Errno::TIMEDOUT)?;
+                    count += 1;
                 }
-                my_line()
+                Ok((count, my_line()?))
             });
             let pid = spot.number()?;
-            eventually(&format!("the list shows a {name}"), SOON, || {
+            let shown = eventually(&format!("the list shows a {name}"), || {
                 Ok(line_of(pid)?.is_some_and(|line| line.waits_for == name && line.waits > 0))
-            })?;
-            let line = task::join(waiter)?;
+            });
+            is_seen.store(true, Ordering::Release);
+            let (count, line) = task::join(waiter)?;
+            shown?;
             ensure!(
-                line.waits == 3 && line.waits_for == "none" && line.switches == 0,
-                "after three waits: {line:?}"
+                line.waits == count && line.waits_for == "none" && line.switches == 0,
+                "after {count} waits: {line:?}"
             );
             Ok(())
         })?;
@@ -196,28 +199,33 @@ fn waits(_: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// An attached thread makes `call`, during which the list has to show that it waits for `name`. Then `end` is called with its
-/// number, until the call is over.
+/// An attached thread makes `call` again and again until the list has shown that it waits for `name`. Then `end` is called
+/// with the thread's number until the last call is over.
 fn is_shown(
     name: &str,
-    call: impl FnOnce() -> Result<()> + Send,
+    mut call: impl FnMut() -> Result<()> + Send,
     end: impl Fn(i32) + Sync,
 ) -> Result<()> {
-    let (spot, over) = (task::Spot::default(), AtomicBool::new(false));
+    let spot = task::Spot::default();
+    let (is_seen, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             let _attached = task::become_oob(task::home()?)?;
             spot.here();
-            let called = call();
+            let mut called = Ok(());
+            while called.is_ok() && !is_seen.load(Ordering::Acquire) {
+                called = call();
+            }
             let line = my_line();
-            over.store(true, Ordering::Release);
+            is_over.store(true, Ordering::Release);
             called.and(line)
         });
         let pid = spot.number()?;
-        let shown = eventually(&format!("the list shows a {name}"), SOON, || {
+        let shown = eventually(&format!("the list shows a {name}"), || {
             Ok(line_of(pid)?.is_some_and(|line| line.waits_for == name))
         });
-        while !over.load(Ordering::Acquire) {
+        is_seen.store(true, Ordering::Release);
+        while !is_over.load(Ordering::Acquire) {
             end(pid);
             thread::sleep(Duration::from_millis(10));
         }
@@ -232,12 +240,14 @@ fn other_waits(_: &Guest) -> Result<()> {
     task::take_interrupts();
     let kept = || accepted("MUTEX_KEPT", trial.call(MUTEX_KEPT, 0)).map(drop);
     is_shown("mutex", kept, task::interrupt)?;
-    let mut work = Work {
-        takes_ns: 2_000_000_000,
-        until_ns: u64::MAX,
-        ..Work::default()
+    let waited = || {
+        let mut work = Work {
+            takes_ns: 200_000_000,
+            until_ns: u64::MAX,
+            ..Work::default()
+        };
+        accepted("WORK_WAIT", trial.ioctl(WORK_WAIT, &mut work)).map(drop)
     };
-    let waited = || accepted("WORK_WAIT", trial.ioctl(WORK_WAIT, &mut work)).map(drop);
     is_shown("work", waited, |_| ())?;
     let hammer = |seed| {
         let mut args = Hammer {
@@ -334,11 +344,11 @@ fn another_program(_: &Guest) -> Result<()> {
     ensure!(line.is_some(), "the child is not in the list");
     child.go()?;
     let name = format!("/proc/{}/comm", child.pid());
-    eventually("the other program runs", SOON, || {
+    eventually("the other program runs", || {
         Ok(fs::read_to_string(&name)?.trim() == "sleep")
     })?;
     // The name is the first thing that changes.
-    eventually("the thread leaves the list", SOON, || {
+    eventually("the thread leaves the list", || {
         Ok(line_of(child.pid())?.is_none())
     })?;
     child.kill().map(drop)
@@ -366,11 +376,11 @@ fn death(guest: &Guest) -> Result<()> {
         })?;
         child.ready()?;
         let pid = child.pid();
-        eventually("the child waits", SOON, || {
+        eventually("the child waits", || {
             Ok(line_of(pid)?.is_some_and(|line| line.waits_for == "monitor"))
         })?;
         child.kill()?;
-        eventually("the child is gone from the list", SOON, || {
+        eventually("the child is gone from the list", || {
             Ok(line_of(pid)?.is_none())
         })?;
     }

@@ -11,6 +11,7 @@ use oob_trial::PATH;
 use oob_trial::services::{End, WORK_CALLS, WORK_CANCEL, WORK_DROP, WORK_DURING, WORK_WAIT, Work};
 use rustix::io::Errno;
 use rustix::thread::gettid;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -127,21 +128,27 @@ fn waited_for(_: &Guest) -> Result<()> {
 
 fn interrupted(_: &Guest) -> Result<()> {
     task::take_interrupts();
+    // A signal that comes before the wait is lost: so there are many, and the work takes longer than all of them need.
+    let takes_ns = 2_000_000_000;
+    let is_over = AtomicBool::new(false);
     let seen = task::oob(|| {
         let me = gettid().as_raw_nonzero().get();
         thread::scope(|scope| {
-            scope.spawn(move || {
-                thread::sleep(Duration::from_millis(300));
-                task::interrupt(me);
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Acquire) {
+                    thread::sleep(Duration::from_millis(50));
+                    task::interrupt(me);
+                }
             });
-            let takes_ns = 1_000_000_000;
-            play(
+            let seen = play(
                 WORK_WAIT,
                 Work {
                     takes_ns,
                     ..WAITED_FOR
                 },
-            )
+            );
+            is_over.store(true, Ordering::Release);
+            seen
         })
     })?;
     let expected = Work {

@@ -3,7 +3,7 @@
 //! Frames that a timer starts.
 
 use crate::support::board;
-use crate::support::check::{accepted, eventually, refused};
+use crate::support::check::{HANG, accepted, eventually, refused};
 use crate::support::frames::Frames;
 use crate::support::motor::{DMA_HZ, FIFO_HZ, Motor};
 use crate::support::task::{self, Spot, date};
@@ -11,7 +11,6 @@ use crate::test::{Guest, On, Test};
 use anyhow::{Context, Result, bail, ensure};
 use oobkit_abi::spi as abi;
 use rustix::io::Errno;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -85,7 +84,7 @@ fn frames_of_a_timer(speed: u32) -> Result<()> {
     // It goes on with nobody waiting.
     let frames = device.stats()?.frames;
     ensure!(frames >= 40, "{frames} frames");
-    eventually("ten frames more", Duration::from_secs(10), || {
+    eventually("ten frames more", || {
         Ok(device.stats()?.frames >= frames + 10)
     })?;
     accepted("SET_TRIGGER", device.set_trigger(abi::Trigger::default()))?;
@@ -129,32 +128,23 @@ fn far_timer() -> Result<Frames> {
 
 fn one_waiter(_: &Guest) -> Result<()> {
     let frames = far_timer()?;
-    let told = AtomicU32::new(0);
-    let start = std::time::Instant::now();
-    // Both wait again and again; whoever comes second is told so.
-    let wait = || {
-        let _attached = task::become_oob(task::home()?)?;
-        while told.load(Ordering::Relaxed) < 20 && start.elapsed() < Duration::from_secs(20) {
-            match frames.device.run_until(date(Duration::from_millis(20))) {
-                Err(Errno::TIME | Errno::STALE) => {}
-                Err(Errno::ALREADY) => {
-                    told.fetch_add(1, Ordering::Relaxed);
-                    thread::sleep(Duration::from_millis(1));
-                }
-                other => bail!("a wait ended with {other:?}"),
-            }
-        }
-        Ok(())
-    };
+    let device = &frames.device;
+    let spot = Spot::default();
     thread::scope(|scope| {
-        let threads = [scope.spawn(wait), scope.spawn(wait)];
-        threads.into_iter().try_for_each(task::join)
-    })?;
-    ensure!(
-        told.load(Ordering::Relaxed) >= 20,
-        "two threads waited at once"
-    );
-    Ok(())
+        let first = scope.spawn(|| {
+            let _attached = task::become_oob(task::home()?)?;
+            spot.here();
+            refused("RUN of the first thread", device.run(), Errno::AGAIN)
+        });
+        let second = spot.asleep().and_then(|_| {
+            task::oob(|| {
+                (0..20).try_for_each(|_| refused("a second RUN", device.run(), Errno::ALREADY))
+            })
+        });
+        // Removing the timer wakes the first thread.
+        let removed = accepted("SET_TRIGGER", device.set_trigger(abi::Trigger::default()));
+        second.and(removed).and(task::join(first))
+    })
 }
 
 /// Has a thread wait for a frame that is far away, calls `end`, and looks what the thread is told.
@@ -192,7 +182,10 @@ fn waiter_in_time(_: &Guest) -> Result<()> {
         let deadline = date(Duration::from_millis(100));
         refused("RUN_UNTIL", frames.device.run_until(deadline), Errno::TIME)?;
         let late = date(Duration::ZERO).saturating_sub(deadline);
-        ensure!(late < 2_000_000_000, "{late} ns after the deadline");
+        ensure!(
+            late < HANG.as_nanos() as u64,
+            "{late} ns after the deadline"
+        );
         Ok(())
     })?;
     ensure!(frames.device.stats()?.missed == 1, "not counted");
@@ -234,31 +227,34 @@ fn waiter_signalled(_: &Guest) -> Result<()> {
     task::oob(|| accepted("RUN afterwards", frames.device.run()))
 }
 
+/// The slow frame begins well before the timer's first date and ends well after it. So the timer finds the bus busy.
 fn overruns(_: &Guest) -> Result<()> {
+    const WIRE: Duration = Duration::from_millis(1_300);
+    const FIRST: Duration = Duration::from_millis(800);
     let mut motor = Motor::on(FIFO_HZ)?;
     motor.set(0, 0);
-    // 82 ms on the wire.
-    let slow = Frames::on(2, 1024, 100_000)?;
-    accepted("SET_TRIGGER", motor.frames.device.set_timer(0, PERIOD_NS))?;
-    task::oob(|| {
-        for _ in 0..3 {
-            match slow.device.run() {
-                Ok(()) | Err(Errno::ALREADY) => {}
-                Err(errno) => bail!("RUN beside a timer: {errno}"),
-            }
-        }
-        Ok(())
+    let timed = &motor.frames.device;
+    let slow = Frames::on(2, 16_250, 100_000)?;
+    let wire_ns = accepted("GET_INFO", slow.device.info())?.wire_ns;
+    ensure!(
+        wire_ns >= WIRE.as_nanos() as u64,
+        "the slow frame takes {wire_ns} ns"
+    );
+    let dates = task::oob(|| {
+        let start = date(Duration::ZERO);
+        let first = start + FIRST.as_nanos() as u64;
+        accepted("SET_TRIGGER", timed.set_timer(first, PERIOD_NS))?;
+        accepted("RUN of the slow frame", slow.device.run())?;
+        // The slow frame ended after this date at the earliest.
+        Ok((start + wire_ns - first) / PERIOD_NS)
     })?;
-    let slow = slow.device.stats()?;
-    ensure!(slow.frames > 0, "no frame got between the timer's");
-    // Each slow frame is in the way of 16 of the timer's; a timer that is late counts them when it comes.
-    eventually("overruns", Duration::from_secs(5), || {
-        Ok(motor.frames.device.stats()?.overruns >= 10 * slow.frames)
+    // A timer that is late counts its missed dates when it comes.
+    eventually("an overrun for each date during the slow frame", || {
+        Ok(timed.stats()?.overruns >= dates)
     })?;
-    let stats = motor.frames.device.stats()?;
+    let stats = timed.stats()?;
     ensure!(stats.timeouts == 0, "{stats:?}");
-    let frames = stats.frames;
-    eventually("the timer goes on", Duration::from_secs(5), || {
-        Ok(motor.frames.device.stats()?.frames > frames)
+    eventually("the timer goes on", || {
+        Ok(timed.stats()?.frames > stats.frames)
     })
 }
