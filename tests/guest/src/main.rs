@@ -9,8 +9,9 @@
 //!                                             N passed, N failed           exit status 1 if one failed
 //! ```
 //!
-//! The program runs as root inside a guest that has loaded the kit's modules. It changes the whole machine: it kills
-//! processes, unbinds drivers and unloads modules. `themes/` has the tests, `support/` the tools that they use.
+//! The program runs as root inside a guest that has loaded the kit's modules. It changes the whole
+//! machine: it kills processes, unbinds drivers and unloads modules. `themes/` has the tests,
+//! `support/` the tools that they use.
 
 mod runner;
 mod support;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Runs each test in a process of its own, so that a test that hangs, is killed or leaves things behind does not spoil
-//! the next one.
+//! Runs each test in a process of its own, so that a test that hangs, is killed or leaves things
+//! behind does not spoil the next one.
 //!
 //! ```text
 //!   name to the kernel's log -> process group -> ended in time? -> kernel unharmed? -> restore -> ok | FAIL
@@ -68,8 +68,8 @@ pub(crate) fn run(tests: &[&Test], guest: &Guest, print_slowest: bool) -> ExitCo
 #[derive(Clone, Copy)]
 struct Took {
     elapsed: Duration,
-    /// The time in which processors were busy, summed over them. Under an emulator that counts instructions, idle time
-    /// is free and this is what the promise costs.
+    /// The time in which processors were busy, summed over them. Under an emulator that counts
+    /// instructions, idle time is free and this is what the promise costs.
     busy: Duration,
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Checks that tests are made of: a call was accepted, was refused, a condition becomes true.
+//! The checks that tests use: a call succeeds, a call fails with its errno, a condition becomes
+//! true.
 
 use anyhow::{Result, bail};
 use rustix::io::Errno;
@@ -8,7 +9,7 @@ use std::fmt::Debug;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Fails unless `result` is the error `errno`.
+/// Fails unless the call named `what` returned `errno`.
 pub(crate) fn refused<T: Debug>(what: &str, result: Result<T, Errno>, errno: Errno) -> Result<()> {
     match result {
         Err(got) if got == errno => Ok(()),
@@ -17,7 +18,7 @@ pub(crate) fn refused<T: Debug>(what: &str, result: Result<T, Errno>, errno: Err
     }
 }
 
-/// Fails unless `result` is fine.
+/// Fails unless the call named `what` succeeded.
 pub(crate) fn accepted<T>(what: &str, result: Result<T, Errno>) -> Result<T> {
     result.map_err(|errno| anyhow::anyhow!("{what}: {}", name(errno)))
 }
@@ -27,7 +28,8 @@ fn name(errno: Errno) -> String {
     format!("errno {} ({text})", errno.raw_os_error())
 }
 
-/// How long a test waits for what must happen. It only bounds a hang: no promise depends on its value.
+/// How long a test waits for what must happen. It only bounds a hang: no promise depends on its
+/// value.
 pub(crate) const HANG: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` holds; fails with `what` after [`HANG`].

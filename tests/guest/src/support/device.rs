@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The devices by bare system calls, so that a test can ask for what no library would.
-//!
-//! ```text
-//!   Device   an open node: any command with any argument; the good calls by name
-//!   Mapping  its frame buffer, or a part of it
-//!   Frames   a chip select in oob mode with its buffer: fill, run, look
-//! ```
+//! Device nodes by bare system calls, so that a test can make calls that no library makes.
 
 use super::check::accepted;
 use super::evl_poll;
@@ -25,7 +19,7 @@ use std::ptr;
 use std::sync::LazyLock;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Where the nodes are.
+/// The folder of the kit's device nodes.
 pub(crate) const FOLDER: &str = "/dev/oob";
 
 /// An open device node.
@@ -41,7 +35,7 @@ impl Device {
             .with_context(|| format!("cannot open {}", path.display()))
     }
 
-    /// What was opened in some other way.
+    /// Wraps a file that is open already.
     pub(crate) const fn of(file: File) -> Self {
         Self(file)
     }
@@ -51,13 +45,13 @@ impl Device {
         Self::open_path(format!("{FOLDER}/spidev0.{chip_select}"))
     }
 
-    /// Makes the call `command` with `argument` as it is.
+    /// Makes the call `command` with any argument.
     pub(crate) fn call(&self, command: u32, argument: usize) -> Result<i32, Errno> {
         call(self.0.as_raw_fd(), command, argument)
     }
 
-    /// Makes the call `command` with `value`, whatever the two are to each other; `value` has at least the size that the
-    /// command's number tells.
+    /// Makes the call `command` with a pointer to `value`, which has at least the size that the
+    /// command's number encodes.
     pub(crate) fn ioctl<T: FromBytes + IntoBytes>(
         &self,
         command: u32,
@@ -66,7 +60,7 @@ impl Device {
         self.call(command, ptr::from_mut(value).expose_provenance())
     }
 
-    /// As [`Self::ioctl`], for a value that nobody looks at afterwards.
+    /// Makes the call `command` with a pointer to a copy of `value`.
     pub(crate) fn set<T: FromBytes + IntoBytes>(
         &self,
         command: u32,
@@ -114,7 +108,8 @@ impl Device {
         self.set(abi::SET_TRIGGER, trigger)
     }
 
-    /// Frames from `first_ns` on, every `period_ns`.
+    /// SET_TRIGGER for a timer that starts its first frame at `first_ns`, and then one every
+    /// `period_ns`.
     pub(crate) fn set_timer(&self, first_ns: u64, period_ns: u64) -> Result<(), Errno> {
         self.set_trigger(abi::Trigger {
             kind: abi::TRIGGER_TIMER,
@@ -141,7 +136,7 @@ impl Device {
         accepted("GET_STATS", self.get(abi::GET_STATS))
     }
 
-    /// What WR_MODE32, WR_BITS_PER_WORD and WR_MAX_SPEED_HZ have left.
+    /// The mode, the bits per word and the highest clock.
     pub(crate) fn settings(&self) -> Result<(u32, u8, u32)> {
         Ok((
             accepted("RD_MODE32", self.get(abi::RD_MODE32))?,
@@ -165,40 +160,44 @@ impl Device {
         self.map_as(setup.iobuf_len as usize, MapFlags::SHARED, 0)
     }
 
-    /// `read(2)`; the number of bytes.
+    /// `read(2)`. Returns the number of bytes.
     pub(crate) fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
         let fd = self.0.as_raw_fd();
         let (to, len) = (into.as_mut_ptr(), into.len());
         by_stage(
             true,
-            // SAFETY: the buffer outlives the call.
+            // SAFETY: the kernel writes at most `len` bytes to `into`, which has this length and
+            // outlives the call.
             || unsafe { libc::syscall(OOB_READ, fd, to, len) },
-            // SAFETY: as above.
+            // SAFETY: `into` is borrowed mutably for the whole call, and read(2) writes only to its
+            // `len` bytes.
             || unsafe { libc::syscall(libc::SYS_read, fd, to, len) },
         )
         .map(|len| len as usize)
     }
 
-    /// `write(2)`; the number of bytes.
+    /// `write(2)`. Returns the number of bytes.
     pub(crate) fn write(&self, from: &[u8]) -> Result<usize, Errno> {
         let fd = self.0.as_raw_fd();
         let (from, len) = (from.as_ptr(), from.len());
         by_stage(
             true,
-            // SAFETY: the buffer outlives the call.
+            // SAFETY: the kernel only reads `len` bytes of `from`, which has this length and
+            // outlives the call.
             || unsafe { libc::syscall(OOB_WRITE, fd, from, len) },
-            // SAFETY: as above.
+            // SAFETY: `from` is borrowed for the whole call, and write(2) only reads its `len`
+            // bytes.
             || unsafe { libc::syscall(libc::SYS_write, fd, from, len) },
         )
         .map(|len| len as usize)
     }
 
-    /// The descriptor, which stays this value's.
+    /// The descriptor, which this value still owns.
     pub(crate) fn raw(&self) -> i32 {
         self.0.as_raw_fd()
     }
 
-    /// The descriptor, which is the caller's to close.
+    /// The descriptor, which the caller must close.
     pub(crate) fn into_raw(self) -> i32 {
         self.0.into_raw_fd()
     }
@@ -209,8 +208,8 @@ impl Device {
     }
 }
 
-/// The exchange calls, and those of EVL's own devices that are made the same way.
-const EXCHANGE: [u32; 12] = [
+/// The calls that have an out-of-band form on EVL: the kit's oob calls, and those of EVL's poll.
+const OOB_CALLS: [u32; 12] = [
     abi::RUN_OOB_XFER,
     abi::RUN_UNTIL,
     abi::RUN_LIST,
@@ -225,28 +224,32 @@ const EXCHANGE: [u32; 12] = [
     evl_poll::WAIT,
 ];
 
-/// Whether this kernel has EVL, and so no shim.
+/// Whether this kernel has EVL. It then has no shim.
 pub(crate) fn is_evl() -> bool {
-    // Asked once: what the exchange calls do is traced.
+    // The file system is asked only once, because tests trace the oob calls.
     static IS_EVL: LazyLock<bool> = LazyLock::new(|| Path::new("/dev/evl").exists());
     *IS_EVL
 }
 
-/// `ioctl(2)`, or what stands for it, on a descriptor that may not even be open.
+/// `ioctl(2)`, or `oob_ioctl` on EVL, on any descriptor. The descriptor need not be open.
 pub(crate) fn call(fd: i32, command: u32, argument: usize) -> Result<i32, Errno> {
     by_stage(
-        EXCHANGE.contains(&command),
-        // SAFETY: by the kit's and spidev's ABI such a call touches at most the argument, which is a live value of the
-        // size that the command's number tells, or no address of this process.
+        OOB_CALLS.contains(&command),
+        // SAFETY: the kernel accesses at most the argument, by the kit's ABI. The argument is a
+        // live value of the size that the command's number encodes, or not an address of this
+        // process.
         || unsafe { libc::syscall(OOB_IOCTL, fd, command, argument) },
-        // SAFETY: as above.
+        // SAFETY: the devices that tests open access at most the argument of an ioctl, by the kit's
+        // and spidev's ABI. The argument is a live value of the encoded size, or not an address of
+        // this process.
         || unsafe { libc::ioctl(fd, command.into(), argument) }.into(),
     )
     .map(|result| result as i32)
 }
 
-/// A call that has an out-of-band form on EVL: of an attached thread it is made so. Of any other EVL refuses that with
-/// `EPERM`, before the file sees it; then it is made in-band, as everywhere else.
+/// Makes the out-of-band form of a call on EVL, if the call has one. EVL refuses it with `EPERM` to
+/// a thread that is not attached, before the file sees it. In that case, and on any other kernel,
+/// makes the in-band form.
 fn by_stage(
     has_oob: bool,
     oob: impl FnOnce() -> c_long,

@@ -17,14 +17,14 @@ pub(crate) fn can_fail() -> bool {
     Path::new(FAIL_NTH).exists()
 }
 
-/// Calls `call` again and again, with its first allocation failing, then the one `step` behind it and so on, until none
-/// fails; `check` looks at each result.
+/// Calls `call` repeatedly: with its first allocation failing, then with the one `step` later, and
+/// so on until none fails. `check` gets each result.
 pub(crate) fn each_failing<T>(
     step: usize,
     mut call: impl FnMut() -> T,
     mut check: impl FnMut(u32, T) -> Result<()>,
 ) -> Result<()> {
-    // Allocations that may wait fail, too, and without a page of words for each.
+    // Allocations that may sleep fail, too. A failure prints no stack trace.
     for (name, value) in [("ignore-gfp-wait", 0), ("verbose", 0)] {
         board::set_debug(&format!("failslab/{name}"), value)?;
         board::set_debug(&format!("fail_page_alloc/{name}"), value)?;

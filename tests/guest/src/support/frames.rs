@@ -22,7 +22,7 @@ impl Frames {
         Self::with(Device::open(chip_select)?, len, speed_hz)
     }
 
-    /// As [`Self::on`], through a device that is open already.
+    /// Enters oob mode through a device that is open already.
     pub(crate) fn with(device: Device, len: u32, speed_hz: u32) -> Result<Self> {
         let setup = accepted("ENABLE", device.enable(len, speed_hz))?;
         let mapping = accepted("mmap", device.map(&setup))?;
@@ -37,7 +37,7 @@ impl Frames {
         self.mapping.write(self.setup.tx_offset as usize, frame);
     }
 
-    /// Makes the RX area such that a byte that was not received is seen.
+    /// Fills the RX area with `byte`, so that a byte that is not received shows.
     pub(crate) fn spoil(&self, byte: u8) {
         let spoilt = vec![byte; self.setup.frame_len as usize];
         self.mapping.write(self.setup.rx_offset as usize, &spoilt);
@@ -49,12 +49,12 @@ impl Frames {
         frame
     }
 
-    /// Which way the frames go.
+    /// The path of the frames: PATH_FIFO or PATH_DMA.
     pub(crate) fn path(&self) -> Result<u32> {
         Ok(accepted("GET_INFO", self.device.info())?.path)
     }
 
-    /// Fails unless the frames go by DMA.
+    /// Fails unless the frames use DMA.
     pub(crate) fn must_be_dma(&self) -> Result<()> {
         ensure!(self.path()? == abi::PATH_DMA, "these frames go by FIFO");
         Ok(())

@@ -8,20 +8,22 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 
-/// A part of a process's memory.
+/// A mapped part of this process's memory.
 ///
 /// # Invariants
 ///
-/// `len` bytes from `base` on are mapped, until this value is dropped.
+/// `len` bytes from `base` on are mapped until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: the bytes are reached by volatile accesses only; a device writes to them at any moment anyway.
+// SAFETY: a mapping belongs to the process and not to a thread, so another thread may access and
+// unmap it.
 unsafe impl Send for Mapping {}
-// SAFETY: as above.
+// SAFETY: `&Mapping` allows volatile accesses to single bytes only, and each value is a valid byte.
+// Tests accept any order of accesses, as they do for a device that writes to the memory.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
@@ -32,36 +34,36 @@ impl Mapping {
         offset: u64,
     ) -> Result<Self, Errno> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a fresh range that the kernel chooses.
+        // SAFETY: the kernel chooses an unused range, so no memory of this process changes.
         let address = unsafe { mmap(ptr::null_mut(), len, access, flags, fd, offset) }?;
-        // INVARIANT: just mapped.
+        // INVARIANT: mmap returned a range of `len` bytes, which only `drop` unmaps.
         let base = NonNull::new(address.cast()).ok_or(Errno::FAULT)?;
         Ok(Self { base, len })
     }
 
-    /// Fresh zeroes of this process's own.
+    /// Maps private memory, which is filled with zeroes.
     pub(crate) fn anonymous(len: usize, access: ProtFlags) -> Result<Self, Errno> {
-        // SAFETY: a fresh range that the kernel chooses.
+        // SAFETY: the kernel chooses an unused range, so no memory of this process changes.
         let address =
             unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, access, MapFlags::PRIVATE) }?;
-        // INVARIANT: just mapped.
+        // INVARIANT: mmap returned a range of `len` bytes, which only `drop` unmaps.
         let base = NonNull::new(address.cast()).ok_or(Errno::FAULT)?;
         Ok(Self { base, len })
     }
 
-    /// The same, and none of it can be written to any more.
+    /// Makes the whole mapping read-only.
     pub(crate) fn read_only(self) -> Result<Self> {
         let base = self.base.as_ptr().cast();
-        // SAFETY: this mapping's own range, into which nobody has a reference.
+        // SAFETY: the range belongs to this mapping, and no reference into it exists.
         unsafe { rustix::mm::mprotect(base, self.len, rustix::mm::MprotectFlags::READ) }?;
         Ok(self)
     }
 
-    /// Splits the bytes from `offset` on, whole pages, off what may be accessed; for their address only.
+    /// Forbids access to the pages from `offset` on. Returns where they begin.
     pub(crate) fn without_access(&self, offset: usize) -> Result<Edge> {
         let base = self.at(offset);
         let len = self.len - offset;
-        // SAFETY: this mapping's own range, into which nobody has a reference.
+        // SAFETY: the range belongs to this mapping, and no reference into it exists.
         unsafe {
             rustix::mm::mprotect(
                 base.as_ptr().cast(),
@@ -78,26 +80,28 @@ impl Mapping {
 
     fn at(&self, offset: usize) -> NonNull<u8> {
         assert!(offset < self.len, "beyond the mapping");
-        // SAFETY: inside the mapping.
+        // SAFETY: the assertion above keeps the result inside the mapping.
         unsafe { self.base.add(offset) }
     }
 
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
         for (i, byte) in into.iter_mut().enumerate() {
-            // SAFETY: mapped by the invariants; a mapping that was revoked ends the process, as its test expects.
+            // SAFETY: the byte is mapped by the invariants. If the kernel revoked it, the access
+            // ends the process by a signal, as the test of that expects.
             *byte = unsafe { self.at(offset + i).read_volatile() };
         }
     }
 
     pub(crate) fn write(&self, offset: usize, from: &[u8]) {
         for (i, byte) in from.iter().enumerate() {
-            // SAFETY: as in `read`.
+            // SAFETY: the byte is mapped by the invariants, and no reference to it exists. If the
+            // kernel revoked it, the access ends the process by a signal.
             unsafe { self.at(offset + i).write_volatile(*byte) };
         }
     }
 }
 
-/// Where the part of a mapping that cannot be accessed begins.
+/// Where the inaccessible part of a mapping begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edge(usize);
 
@@ -109,8 +113,8 @@ impl Edge {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped by the invariants, and no reference into it was ever made.
-        // A failure would mean that it is gone already.
+        // SAFETY: the range is mapped by the invariants, and no reference into it exists.
+        // munmap fails only if the range is not mapped, and then nothing is left to do.
         let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
     }
 }

@@ -2,7 +2,7 @@
 
 //! Random numbers that are the same in every run.
 
-/// A generator of numbers that are the same each time (xorshift64, Marsaglia 2003).
+/// A generator of pseudo-random numbers (xorshift64, Marsaglia 2003).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -17,7 +17,7 @@ impl Random {
         self.0
     }
 
-    /// Below `end`, which is not zero.
+    /// A number below `end`, which must not be zero.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         (self.next() >> 8) % end
     }

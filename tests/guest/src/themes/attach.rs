@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Who may join the out-of-band stage, and who leaves it how.
+//! ATTACH and DETACH: which threads may attach to the out-of-band stage, and what ends an
+//! attachment.
 
 use crate::support::check::{accepted, eventually, refused};
 use crate::support::device::Device;
@@ -94,9 +95,9 @@ fn only_capable(_: &Guest) -> Result<()> {
     less.effective.remove(CapabilitySet::SYS_NICE);
     set_capabilities(None, less)?;
     refused("ATTACH without CAP_SYS_NICE", attach(&ctl), Errno::PERM)?;
-    // Whatever else is wrong.
+    // The capability is checked before anything else.
     let bad = ctl.call(ctl::ATTACH, 0);
-    refused("ATTACH without anything", bad, Errno::PERM)?;
+    refused("ATTACH without capability and argument", bad, Errno::PERM)?;
     accepted("SCHED_OTHER", schedule(libc::SCHED_OTHER, 0))?;
     refused("ATTACH under SCHED_OTHER", attach(&ctl), Errno::PERM)?;
     set_capabilities(None, all)?;
@@ -122,7 +123,7 @@ fn bad_arguments(_: &Guest) -> Result<()> {
         refused(&what, ctl.call(unknown, 0), Errno::NOTTY)?;
     }
     refused(
-        "DETACH after all that",
+        "DETACH after the refused calls",
         ctl.call(ctl::DETACH, 0),
         Errno::SRCH,
     )
@@ -138,7 +139,7 @@ fn once(_: &Guest) -> Result<()> {
     )?;
     accepted("ATTACH", attach(&ctl))?;
     refused("ATTACH again", attach(&ctl), Errno::BUSY)?;
-    // The thread is attached, not the file.
+    // The thread is attached, and not the file.
     let other = Device::open_path(ctl::PATH)?;
     refused("ATTACH through another file", attach(&other), Errno::BUSY)?;
     drop(ctl);
@@ -147,7 +148,8 @@ fn once(_: &Guest) -> Result<()> {
     accepted("ATTACH after DETACH", attach(&other))
 }
 
-/// Attaches `count` threads, calls `f` while all of them are, and lets them end without detaching.
+/// Attaches `count` threads and calls `f` while all are attached. The threads then end without
+/// DETACH.
 fn with_attached(count: usize, f: impl FnOnce() -> Result<()>) -> Result<()> {
     let ctl = Device::open_path(ctl::PATH)?;
     let barrier = Barrier::new(count + 1);
@@ -198,7 +200,8 @@ fn ended_threads(_: &Guest) -> Result<()> {
             }))
         })?;
     }
-    // All places are free: the last of the ended threads, too, once they have ended in the kernel.
+    // A joined thread may still be ending in the kernel, so the last places become free a little
+    // later.
     eventually("256 threads attach", || {
         Ok(with_attached(ROOM, || Ok(())).is_ok())
     })

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What only EVL has: its own poll, which an attached thread sleeps in out-of-band.
+//! EVL's own poll, in which an attached thread sleeps out of band.
 //!
 //! ```text
-//!   /dev/evl/poll   CTL: watch a file for events     WAIT: sleep until there is one, or until a date
+//!   /dev/evl/poll   CTL: watch a file for events     WAIT: sleep until an event or a date
 //! ```
-//!
-//! Numbers and layouts are those of EVL's ABI level 32 (uapi/evl/poll.h).
 
 use crate::support::check::{HANG, accepted, refused};
 use crate::support::device::Device;
@@ -40,10 +38,11 @@ pub(crate) const TESTS: &[Test] = &[
 const ADD: u32 = 0;
 const IN: u32 = libc::POLLIN as u32;
 const OUT: u32 = libc::POLLOUT as u32;
-/// What it gives back with an event.
+/// The value that poll returns with an event.
 const VALUE: u64 = 1 << 40 | 7;
 
-/// One file, watched. One for a thread: it may take the files of the one that it waited on before for this one's.
+/// A poll file that watches one other file. Each thread uses only one: EVL may take the files of
+/// the poll file on which the thread waited before for those of this one.
 struct Poll {
     poll: Device,
     fd: u32,
@@ -64,7 +63,7 @@ impl Poll {
         Ok(Self { poll, fd })
     }
 
-    /// What is ready by `until_ns`.
+    /// Which events are ready by `until_ns`.
     fn wait(&self, until_ns: u64) -> Result<u32, Errno> {
         let (seconds, nanos) = (until_ns / 1_000_000_000, until_ns % 1_000_000_000);
         let date = [seconds, nanos];
@@ -86,7 +85,7 @@ impl Poll {
     }
 }
 
-/// Long enough for any emulated machine; a wake-up that is lost is seen by it.
+/// A wait takes this long if its wake-up is lost.
 const LONG: Duration = Duration::from_secs(2 * HANG.as_secs());
 const SHORT: Duration = Duration::from_millis(5);
 
@@ -97,7 +96,10 @@ fn interrupt(guest: &Guest) -> Result<()> {
         for round in 0..guest.count(20, 500) {
             let until = date(SHORT);
             refused("WAIT for nothing", poll.wait(until), Errno::TIMEDOUT)?;
-            ensure!(date(Duration::ZERO) >= until, "given up too early");
+            ensure!(
+                date(Duration::ZERO) >= until,
+                "WAIT returned before its deadline"
+            );
             let at_ns = date(Duration::from_micros(5_000 + 500 * u64::from(round % 20)));
             accepted("ARM", trial.set(ARM, Arm { at_ns }))?;
             let ready = accepted("WAIT", poll.wait(date(LONG)))?;
@@ -148,10 +150,10 @@ fn closed(guest: &Guest) -> Result<()> {
         for round in 0..guest.count(300, 5_000) {
             let trial = Device::open_path(PATH)?;
             let poll = Poll::of(&trial, IN)?;
-            // Its end races against the file's.
+            // The interrupt comes about when the file is closed.
             let at_ns = date(Duration::from_micros(u64::from(round % 50) * 4));
             accepted("ARM", trial.set(ARM, Arm { at_ns }))?;
-            // A date that has passed: what is ready already, or nothing.
+            // The deadline is in the past: poll returns what is ready already, or times out.
             match poll.wait(1) {
                 Ok(IN) | Err(Errno::TIMEDOUT) => {}
                 other => anyhow::bail!("WAIT: {other:?}"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The stop frame: whatever becomes of the owner, the motor brakes.
+//! The stop frame: the motor brakes when its owner ends, fails or hangs.
 
 use crate::support::board::Fault;
 use crate::support::check::{accepted, eventually, refused};
@@ -74,7 +74,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// The motor driven, with the brake as its stop frame. The calling thread is attached.
+/// Drives the motor, with a braking command as the stop frame. The calling thread must be attached.
 fn driven(speed: u32, miss_limit: u32, watch_ns: u64) -> Result<Motor> {
     let mut motor = Motor::on(speed)?;
     motor.frames.fill(Command::new(0, FLAG_BRAKE, 0).as_bytes());
@@ -123,39 +123,39 @@ fn killed(_: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// What a chip select that was stopped answers, and that DISABLE and ENABLE make it new.
+/// Fails unless a chip select that sent its stop frame refuses calls, until DISABLE and ENABLE.
 fn is_stopped(motor: &Motor) -> Result<()> {
     let device = &motor.frames.device;
-    refused("RUN once stopped", device.run(), Errno::OWNERDEAD)?;
+    refused("RUN after the stop frame", device.run(), Errno::OWNERDEAD)?;
     refused(
-        "RUN_UNTIL once stopped",
+        "RUN_UNTIL after the stop frame",
         device.run_until(u64::MAX),
         Errno::OWNERDEAD,
     )?;
     let mut list = crate::themes::list::list(&[0]);
     refused(
-        "RUN_LIST once stopped",
+        "RUN_LIST after the stop frame",
         device.run_list(&mut list),
         Errno::OWNERDEAD,
     )?;
     refused(
-        "SET_STOP once stopped",
+        "SET_STOP after the stop frame",
         device.set_stop(0, 0),
         Errno::OWNERDEAD,
     )?;
     refused(
-        "SET_TRIGGER once stopped",
+        "SET_TRIGGER after the stop frame",
         device.set_trigger(abi::Trigger::default()),
         Errno::OWNERDEAD,
     )?;
-    accepted("GET_INFO once stopped", device.info())?;
+    accepted("GET_INFO after the stop frame", device.info())?;
     drop(accepted(
-        "mmap once stopped",
+        "mmap after the stop frame",
         device.map(&motor.frames.setup),
     )?);
     let stats = device.stats()?;
     ensure!(stats.stops == 1, "{stats:?}");
-    accepted("DISABLE once stopped", device.disable())?;
+    accepted("DISABLE after the stop frame", device.disable())?;
     accepted("ENABLE again", device.enable(16, FIFO_HZ))?;
     accepted("RUN again", device.run())
 }
@@ -165,7 +165,7 @@ fn misses(_: &Guest) -> Result<()> {
         task::oob(|| {
             let motor = driven(speed, 3, 0)?;
             for n in 1..=3 {
-                ensure!(motor::flags()? == FLAG_ENABLE, "stopped after {n} misses");
+                ensure!(motor::flags()? == FLAG_ENABLE, "stopped before miss {n}");
                 refused("a miss", motor.frames.device.run_until(1), Errno::STALE)?;
             }
             eventually("the motor brakes", || Ok(motor::flags()? == FLAG_BRAKE))?;
@@ -185,7 +185,7 @@ fn row(_: &Guest) -> Result<()> {
             motor.set(FLAG_ENABLE, 0);
             accepted("a good frame", motor.frames.device.run())?;
         }
-        ensure!(motor::flags()? == FLAG_ENABLE, "stopped");
+        ensure!(motor::flags()? == FLAG_ENABLE, "the motor is stopped");
         ensure!(
             motor.frames.device.stats()?.missed == 10,
             "misses are not counted"
@@ -201,7 +201,7 @@ fn hung(_: &Guest) -> Result<()> {
             eventually("the motor brakes", || Ok(motor::flags()? == FLAG_BRAKE))?;
             ensure!(
                 motor.frames.device.stats()?.missed >= 4,
-                "stopped before its limit"
+                "the watchdog sent the stop frame before miss_limit"
             );
             is_stopped(&motor)
         })?;
@@ -211,14 +211,18 @@ fn hung(_: &Guest) -> Result<()> {
 
 fn alive(_: &Guest) -> Result<()> {
     task::oob(|| {
-        // A slow emulator may delay this thread by up to 3 s. Without calls the watchdog would stop it within the loop.
+        // The watchdog would stop an owner without calls after 3 s, and the loop takes longer. A
+        // slow emulator may delay the owner by less than that.
         let mut motor = driven(FIFO_HZ, 30, 100_000_000)?;
         for _ in 0..80 {
             thread::sleep(Duration::from_millis(50));
             motor.exchange(FLAG_ENABLE, 0)?;
         }
-        ensure!(motor::flags()? == FLAG_ENABLE, "stopped");
-        ensure!(motor.frames.device.stats()?.stops == 0, "stopped");
+        ensure!(motor::flags()? == FLAG_ENABLE, "the motor is stopped");
+        ensure!(
+            motor.frames.device.stats()?.stops == 0,
+            "a stop frame was sent"
+        );
         Ok(())
     })
 }
@@ -264,12 +268,12 @@ fn none(_: &Guest) -> Result<()> {
         );
         let mut motor = Motor::on(FIFO_HZ)?;
         motor.exchange(FLAG_ENABLE, 0)?;
-        // Braking frames in the TX area are no stop frame.
+        // A braking command in the TX area is not a stop frame.
         motor.frames.fill(Command::new(9, FLAG_BRAKE, 0).as_bytes());
         drop(motor);
         ensure!(
             motor::flags()? == FLAG_ENABLE,
-            "close sent a frame that nobody had asked for"
+            "close sent the TX area's content"
         );
         Ok(())
     })
@@ -295,7 +299,7 @@ fn library(_: &Guest) -> Result<()> {
             driven(speed)?.disable()?;
             ensure!(
                 motor::flags()? == FLAG_ENABLE,
-                "disable sent the stop frame"
+                "Session::disable sent the stop frame"
             );
             let sent = stops()?;
             ensure!(sent == 0, "{sent} stop frames");
@@ -309,7 +313,7 @@ fn out_of_reach(_: &Guest) -> Result<()> {
     for speed in SPEEDS {
         task::oob(|| {
             let motor = driven(speed, 0, 0)?;
-            // All that can be mapped, up to the last page.
+            // Maps and overwrites every page that can be mapped.
             let page = rustix::param::page_size();
             let device: &Device = &motor.frames.device;
             let all = accepted("mmap", device.map_as(page, rustix::mm::MapFlags::SHARED, 0))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Hardware that fails: a frame that does not end is given up in time, and the next one works.
+//! Failing hardware: a frame that does not end times out, and the next frame works.
 
 use crate::support::board::{self, Fault};
 use crate::support::check::{accepted, eventually, refused};
@@ -70,7 +70,8 @@ pub(crate) const TESTS: &[Test] = &[
 /// The bus address of the SPI block's FIFO.
 const SPI_FIFO: u64 = 0x7e20_4004;
 
-/// DMA tells nobody of an error, so it is found when the frame's time is over, as other faults are.
+/// One faulty frame between good ones, five times. A bus error during DMA raises no interrupt, so
+/// the driver finds it when the frame times out, like the other faults.
 fn recovers(fault: &'static str, value: u64, errno: Errno) -> Result<()> {
     let mut motor = Motor::on(DMA_HZ)?;
     motor.frames.must_be_dma()?;
@@ -89,7 +90,8 @@ fn recovers(fault: &'static str, value: u64, errno: Errno) -> Result<()> {
                 "given up after {took:?} with a limit of {limit} ns"
             );
             drop(fault);
-            // The motor may have had that command, or half of it.
+            // The motor may have received the whole command or a part of it, so its sequence number
+            // is set anew.
             motor.set(0, 0);
             accepted("the next RUN", motor.frames.device.run())?;
             motor.status()?;
@@ -116,7 +118,8 @@ fn timer_frame(_: &Guest) -> Result<()> {
         accepted("RUN", device.run())?;
         let fault = Fault::new("fault_hung_channels", 0xffff)?;
         let mut result = device.run();
-        // A frame that was good may have ended between the call before and the fault.
+        // A good frame may have ended just before the fault, and this call then returned its
+        // result.
         if result.is_ok() {
             result = device.run();
         }
@@ -127,7 +130,7 @@ fn timer_frame(_: &Guest) -> Result<()> {
                 return motor.status().map(drop);
             }
         }
-        bail!("no frame of the timer works any more")
+        bail!("the timer's frames fail after the fault is gone")
     })
 }
 
@@ -173,16 +176,16 @@ fn a_second() -> Result<Frames> {
 }
 
 fn call_during_disable(_: &Guest) -> Result<()> {
-    // A slow machine may find the frame over before DISABLE has begun to wait for it.
+    // On a slow machine the frame may be over before DISABLE waits for it.
     for _ in 0..8 {
         if told_during_disable()? {
             return Ok(());
         }
     }
-    bail!("eight times DISABLE was over before a call came");
+    bail!("in eight rounds, no call came while DISABLE waited");
 }
 
-/// Whether a call came while DISABLE waited for a frame to end, and was told so.
+/// Whether RUN and GET_INFO returned ESHUTDOWN while DISABLE waited for a frame's end.
 fn told_during_disable() -> Result<bool> {
     let frames = a_second()?;
     let device = &frames.device;
@@ -200,9 +203,9 @@ fn told_during_disable() -> Result<bool> {
             loop {
                 match (device.run(), device.info()) {
                     (Err(Errno::SHUTDOWN), Err(Errno::SHUTDOWN)) => told = true,
-                    // Still the frame alone.
+                    // DISABLE has not begun, and the frame is under way.
                     (Err(Errno::ALREADY), _) => {}
-                    // From one call to the other it may have begun, or be over.
+                    // DISABLE began or ended between the two calls.
                     (Err(Errno::SHUTDOWN), Ok(_) | Err(Errno::NXIO)) => {}
                     (Ok(()), _) if !told => {}
                     (Err(Errno::NXIO), Err(Errno::NXIO)) => return Ok(told),
@@ -243,7 +246,7 @@ fn close_in_frame(_: &Guest) -> Result<()> {
             accepted("the RUN under way", result.map(drop))
         });
         spot.asleep()?;
-        // SAFETY: the descriptor is this test's own, and nobody closes it but this.
+        // SAFETY: `into_raw` gave this descriptor to the test, and nothing else closes it.
         let result = unsafe { libc::close(fd) };
         let mut seen = vec![0; setup.frame_len as usize];
         mapping.read(0, &mut seen);
@@ -251,7 +254,7 @@ fn close_in_frame(_: &Guest) -> Result<()> {
         ensure!(result == 0, "close failed");
         ensure!(
             seen.iter().all(|byte| *byte == 0xff),
-            "the frame was not over, or cut short"
+            "close returned before the frame ended, or cut it short"
         );
         Ok(())
     })?;

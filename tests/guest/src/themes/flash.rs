@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Flashes behind the controller: mainline's spi-nor on the virtual board's; QEMU's, whose content is known, on raspi3b.
+//! Flashes on the SPI bus: mainline's spi-nor drives the virtual board's flash. On raspi3b, QEMU
+//! has a flash with known content.
 //!
-//! QEMU wires no chip select to raspi3b's flash, so it never sees the end of a command. RDID with six bytes behind it
-//! ends by itself; READ never does, and streams the content, over and over.
+//! QEMU does not connect a chip select to raspi3b's flash, so the flash never sees the end of a
+//! command. RDID with six more bytes ends by itself. READ never ends, and streams the content again
+//! and again.
 
 use crate::support::check::accepted;
 use crate::support::frames::Frames;
@@ -48,7 +50,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// A part of the flash that no other test looks at.
+/// First address of a part of the flash that no other test uses.
 const START: u32 = 0x2_0000;
 const LEN: u32 = 0x1_0000;
 
@@ -89,12 +91,12 @@ fn read(mtd: &File) -> Result<Vec<u8>> {
     Ok(seen)
 }
 
-/// Erases and writes the pattern.
+/// Erases the part and writes the pattern to it.
 fn write(mtd: &File) -> Result<()> {
     erase(mtd)?;
     ensure!(
         read(mtd)?.iter().all(|byte| *byte == 0xff),
-        "not erased to 0xff"
+        "the erased part does not read 0xff"
     );
     mtd.write_all_at(&pattern(), START.into())?;
     Ok(())
@@ -104,14 +106,17 @@ fn spi_nor(_: &Guest) -> Result<()> {
     let device = Path::new("/sys/bus/spi/devices/spi0.1");
     let driver = fs::read_link(device.join("driver")).context("nothing is bound to the flash")?;
     ensure!(driver.ends_with("spi-nor"), "{driver:?} is bound");
-    // Kernels before 5.14 do not tell.
+    // Kernels before 5.14 have no such file.
     if device.join("spi-nor").exists() {
         let id = fs::read_to_string(device.join("spi-nor/jedec_id"))?;
         ensure!(id.trim() == "ef4014", "spi-nor has read the ID {id}");
     }
     let mtd = open()?;
     write(&mtd)?;
-    ensure!(read(&mtd)? == pattern(), "what was written is not read");
+    ensure!(
+        read(&mtd)? == pattern(),
+        "reading does not return what was written"
+    );
     erase(&mtd)
 }
 
@@ -222,13 +227,16 @@ fn content(_: &Guest) -> Result<()> {
         .iter()
         .filter(|byte| ![0, 0xff].contains(byte))
         .count();
-    ensure!(varied > image.len() / 2, "{IMAGE} would prove nothing");
-    // READ from address 0; the content follows the four bytes of the command at once.
+    ensure!(
+        varied > image.len() / 2,
+        "{IMAGE} is too uniform to prove anything"
+    );
+    // READ from address 0. The content follows the command's four bytes without a gap.
     let command = Frames::on(0, 4, CLOCK)?;
     command.fill(&[0x03, 0, 0, 0]);
     task::oob(|| accepted("RUN", command.device.run()))?;
     accepted("DISABLE", command.device.disable())?;
-    // Short frames and long ones: the FIFO is filled once, or filled up.
+    // Short frames fit into the FIFO. Long ones make the driver refill it.
     for (part, len) in image.chunks(image.len() / 2).zip([64, CHUNK]) {
         let frames = Frames::on(0, len as u32, CLOCK)?;
         task::oob(|| {
@@ -243,7 +251,7 @@ fn content(_: &Guest) -> Result<()> {
             Ok(())
         })?;
     }
-    // Behind its end the content begins again.
+    // After its end, the content begins again.
     let mut spidev = Spidev::open_path("/dev/spidev0.0")?;
     spidev.configure(0, CLOCK)?;
     for (n, expected) in image.chunks(CHUNK).enumerate() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Frames of the virtual board: both paths bring the right bytes, in time, round the right chip select.
+//! Frames of the virtual board: both paths transfer the right bytes, in time, with the right chip
+//! select.
 
 use crate::support::board::{self, Board, Fault};
 use crate::support::check::{HANG, accepted, refused};
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Nothing is connected here: every byte reads 0xff.
+/// A chip select without a device: every byte reads 0xff.
 const UNCONNECTED: u8 = 2;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -81,7 +82,10 @@ pub(crate) const TESTS: &[Test] = &[
 
 fn motor_frames(guest: &Guest, speed: u32, path: u32) -> Result<()> {
     let mut motor = Motor::on(speed)?;
-    ensure!(motor.frames.path()? == path, "the wrong path");
+    ensure!(
+        motor.frames.path()? == path,
+        "the frames use the wrong path"
+    );
     let count = guest.count(1000, 10_000);
     let accepted_before = board::number("motor_accepted")?;
     let refused_before = board::number("motor_refused")?;
@@ -96,9 +100,9 @@ fn motor_frames(guest: &Guest, speed: u32, path: u32) -> Result<()> {
     );
     ensure!(
         board::number("motor_refused")? == refused_before,
-        "commands were garbled"
+        "the motor refused commands"
     );
-    // It does what it is told: the position moves.
+    // The motor obeys: its position changes.
     task::oob(move || {
         let start = motor.exchange(FLAG_ENABLE, motor_frame::DRIVE_FULL)?;
         thread::sleep(Duration::from_millis(50));
@@ -154,7 +158,7 @@ fn lengths(_: &Guest) -> Result<()> {
             received.iter().all(|byte| *byte == 0xff),
             "{len} bytes, path {path}: received {received:02x?}"
         );
-        // DMA moves words: the last one's rest, inside the padding, is the controller's.
+        // DMA writes whole words, so it may write the rest of the last word, which is padding.
         let rounding = (len.next_multiple_of(4) - len) as usize;
         let rounding = if path == abi::PATH_DMA { rounding } else { 0 };
         ensure!(
@@ -199,7 +203,7 @@ fn flash(_: &Guest) -> Result<()> {
         task::oob(|| accepted("RUN", frames.device.run()))?;
         let seen = frames.received();
         ensure!(seen[1..4] == [0xef, 0x40, 0x14], "ID {seen:02x?}");
-        // READ of an address that no test writes to.
+        // Reads an address that no test writes to.
         tx[..4].copy_from_slice(&[0x03, 0x0f, 0x00, 0x00]);
         frames.fill(&tx);
         task::oob(|| accepted("RUN", frames.device.run()))?;
@@ -259,11 +263,12 @@ fn too_late(_: &Guest) -> Result<()> {
 }
 
 fn late(_: &Guest) -> Result<()> {
-    // 51 ms on the wire.
+    // The frame takes 51 ms on the wire.
     let frames = Frames::on(0, 640, 100_000)?;
     frames.spoil(0);
     task::oob(|| {
-        // As late as it can be, so that a processor that is held up does not miss it before.
+        // The deadline is near the frame's end, so that a delayed thread still starts the frame
+        // before it.
         let deadline = date(Duration::from_millis(45));
         refused(
             "a deadline during the frame",
@@ -286,12 +291,13 @@ fn late(_: &Guest) -> Result<()> {
 }
 
 fn two_threads(guest: &Guest) -> Result<()> {
-    // Threads that spin their frames out never meet on one processor.
+    // Without DMA a thread spins during its frame, and never meets another one on the same
+    // processor.
     let cpu = match guest.board {
         Board::Vboard => task::home()?,
         _ => None,
     };
-    // 33 ms on the wire, where there is a wire; spun out, where there is no DMA.
+    // On the virtual board the long frame takes 33 ms.
     let long = Frames::on(0, 4096, 1_000_000)?;
     let short = Frames::on(1, 16, 0)?;
     let rejected = |frames: &Frames| Ok::<_, Error>(frames.device.stats()?.rejected);
@@ -309,7 +315,7 @@ fn two_threads(guest: &Guest) -> Result<()> {
                 }
                 Err(errno) => bail!("RUN: {errno}"),
             }
-            // The threads may have to share a processor.
+            // If the threads share a processor, the others need this pause to run.
             thread::sleep(Duration::from_micros(200));
         }
         Ok(())
@@ -324,7 +330,7 @@ fn two_threads(guest: &Guest) -> Result<()> {
     })?;
     ensure!(
         over(),
-        "nobody was told: on the same chip select {busy_here:?}, on another {busy_there:?}"
+        "no EALREADY: {busy_here:?} on the same chip select, {busy_there:?} on another one"
     );
     let (stats, other) = (long.device.stats()?, short.device.stats()?);
     ensure!(
@@ -333,7 +339,10 @@ fn two_threads(guest: &Guest) -> Result<()> {
     );
     let told = [busy_here.into_inner(), busy_there.into_inner()];
     let counted = [stats.rejected - before[0], other.rejected - before[1]];
-    ensure!(counted == told, "told and counted: {told:?} {counted:?}");
+    ensure!(
+        counted == told,
+        "EALREADY was returned {told:?} times and counted {counted:?} times"
+    );
     Ok(())
 }
 
@@ -362,7 +371,7 @@ fn delays(_: &Guest) -> Result<()> {
                     ensure!(seen >= least, "{speed} Hz: {name} {seen}, not {least}");
                 }
             }
-            // Back to back: only the driver keeps the line inactive.
+            // Between two frames without a pause, only the driver keeps the line inactive.
             for _ in 0..10 {
                 accepted("RUN", motor.frames.device.run())?;
                 accepted("RUN", motor.frames.device.run())?;

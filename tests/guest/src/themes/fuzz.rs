@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Anything at all, from many threads at once: the kernel stays sane and the device usable.
+//! Random calls from many threads at once: the kernel reports no problem, and the device stays
+//! usable.
 
 use crate::support::board::Board;
 use crate::support::check::accepted;
@@ -55,11 +56,11 @@ const COMMANDS: [u32; 20] = [
     ctl::DETACH,
 ];
 
-/// A page for arguments.
+/// Size of the page for arguments.
 const PAGE: u64 = 4096;
 
-/// Puts together what has a chance of being accepted: structures are words, most of them small or zero. Times are either
-/// long enough for the emulator to keep up with, or nonsense.
+/// Fills the page with random words that the device may accept: most are small or zero. Times are
+/// long enough for the emulator, or nonsense.
 fn fill(page: &Mapping, random: &mut Random) {
     let mut words = [0_u32; 36];
     for word in &mut words {
@@ -75,7 +76,7 @@ fn fill(page: &Mapping, random: &mut Random) {
     page.write(0, &bytes);
 }
 
-/// What a thread has open.
+/// The open files and the mappings of one thread.
 #[derive(Default)]
 struct Held {
     files: Vec<Device>,
@@ -89,7 +90,7 @@ impl Held {
         match random.below(20) {
             0 => {
                 let name = random.one_of(&["spidev0.0", "spidev0.1", "ctl"]);
-                // Not there while the driver is unbound.
+                // Opening fails while the driver is unbound.
                 files.extend(Device::open_path(format!("{FOLDER}/{name}")));
             }
             1 if files.len() > 3 => drop(files.swap_remove(random.below(4) as usize)),
@@ -121,17 +122,18 @@ fn call(file: &Device, page: &Mapping, random: &mut Random) {
         1 => page.address() + PAGE as usize - random.below(100) as usize,
         _ => page.address(),
     };
-    // Memory of this process's own must not be written to at random.
+    // A call must not write to other memory of this process. So such an address is moved out of
+    // user space.
     let is_ours = address & !(PAGE as usize - 1) == page.address();
     let address = if is_ours { address } else { address | 1 << 63 };
-    // Whatever comes of it.
+    // Every result is right.
     let _ = file.call(command, address);
 }
 
-/// Acts at random, until `end`.
+/// Acts at random until `end`.
 fn hammer(seed: u64, end: Instant) -> Result<()> {
     let mut random = Random::new(seed);
-    // Behind it there is nothing that a call could write to.
+    // No call can write beyond the first page.
     let page = Mapping::anonymous(2 * PAGE as usize, ProtFlags::READ | ProtFlags::WRITE)?;
     page.without_access(PAGE as usize)?;
     let mut held = Held::default();
@@ -141,13 +143,14 @@ fn hammer(seed: u64, end: Instant) -> Result<()> {
             return Ok(());
         }
         held.act(&page, &mut random);
-        // Attached threads would keep all others from the processors, the more so the slower the kernel.
+        // Without this pause the attached threads would use up all processors, most of all on a
+        // slow kernel.
         let busy = begin.elapsed().min(Duration::from_millis(10));
         thread::sleep(Duration::from_micros(50).max(busy * THREADS as u32));
     }
 }
 
-/// Eight threads, half of them attached.
+/// Eight threads act at random. Half of them are attached.
 fn all_hammer(seed: u64, span: Duration) -> Result<()> {
     let end = Instant::now() + span;
     thread::scope(|scope| {
@@ -170,7 +173,7 @@ fn span(guest: &Guest) -> Duration {
     Duration::from_secs(guest.count(2, 60).into())
 }
 
-/// As the settings were found, and frames go both ways.
+/// Restores the settings, and fails unless frames work on both paths.
 fn usable(guest: &Guest) -> Result<()> {
     for chip_select in [0, 1] {
         let device = Device::open(chip_select)?;

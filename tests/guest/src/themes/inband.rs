@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The same controller for ordinary drivers: mainline's spidev on it, beside oob mode.
+//! The controller as an ordinary SPI controller: mainline's spidev uses it when oob mode is off.
 
 use crate::support::board::set_parameter;
 use crate::support::check::{HANG, accepted, eventually, refused};
@@ -78,7 +78,7 @@ fn open() -> Result<Spidev> {
     Ok(spidev)
 }
 
-/// One motor frame by spidev; the sequence number it brings back.
+/// Sends one motor frame through spidev. Returns the sequence number in the answer.
 fn motor_frame(spidev: &mut Spidev, sequence: u16) -> Result<u16> {
     let mut rx = [0; FRAME_LEN];
     spidev.transfer(Command::new(sequence, 0, 0).as_bytes(), &mut rx)?;
@@ -117,7 +117,7 @@ fn lengths(_: &Guest) -> Result<()> {
             );
             if len >= FRAME_LEN {
                 motor::status(&rx[..FRAME_LEN])?;
-                // The motor has nothing more to say.
+                // After its status, the motor sends zeroes.
                 let rest = &rx[FRAME_LEN..];
                 ensure!(rest.iter().all(|byte| *byte == 0), "{len} bytes: {rx:02x?}");
             }
@@ -195,7 +195,7 @@ fn busy(_: &Guest) -> Result<()> {
 }
 
 fn killed(_: &Guest) -> Result<()> {
-    // Long enough for the child to be killed well before.
+    // The child must be killed before this limit.
     let limit = Duration::from_secs(3);
     set_parameter("inband_wait_ms", 3000)?;
     let mut child = task::fork(|parent| {
@@ -212,7 +212,8 @@ fn killed(_: &Guest) -> Result<()> {
     ensure!(killed < limit, "killed only after {killed:?}");
     ensure!(child.kill()?.signaled(), "the child was not killed");
     let took = start.elapsed();
-    // Mainline's drivers take an SPI transfer for one that no signal disturbs, so the wait is not cut short.
+    // No signal ends the wait, since mainline's drivers expect that signals do not disturb an SPI
+    // transfer.
     ensure!(
         took >= limit && took < limit + HANG,
         "ended {took:?} after its message, killed after {killed:?}"
@@ -228,7 +229,7 @@ fn own_message(_: &Guest) -> Result<()> {
     let mut spidev = open()?;
     let frames = Frames::on(0, 16, FIFO_HZ)?;
     let mut rx = [0; FRAME_LEN];
-    // One and the same thread: it cannot leave oob mode while it waits for that.
+    // This thread cannot leave oob mode while it waits for the end of oob mode.
     let result = spidev.transfer(&[0; FRAME_LEN], &mut rx);
     ensure!(result == Err(TransferError::Busy), "{result:?}");
     accepted("DISABLE", frames.device.disable())?;
@@ -251,8 +252,8 @@ fn set_up(guest: &Guest) -> Result<()> {
                 }
                 Ok(spidev.configure(0, FIFO_HZ)?)
             });
-            // Until something was set up meanwhile.
-            let works = eventually("set-ups beside frames", || {
+            // Repeats until spidev was set up during the frames.
+            let works = eventually("setup calls during frames", || {
                 let before = count.load(Ordering::Relaxed);
                 task::oob(|| motor.works(guest.count(300, 10_000)))?;
                 Ok(count.load(Ordering::Relaxed) > before.saturating_add(1))
@@ -266,7 +267,8 @@ fn set_up(guest: &Guest) -> Result<()> {
 }
 
 fn endless(guest: &Guest) -> Result<()> {
-    // The promise is about ENABLE: no message may give up, however long a session takes on a slow machine.
+    // The promise is about ENABLE: no message may give up, however long a session takes on a slow
+    // machine.
     set_parameter("inband_wait_ms", 200_000)?;
     let over = AtomicBool::new(false);
     let messages = AtomicU32::new(0);
@@ -304,7 +306,7 @@ fn endless(guest: &Guest) -> Result<()> {
 fn held(_: &Guest) -> Result<()> {
     set_parameter("enable_wait_ms", 50)?;
     let mut spidev = open()?;
-    // 655 ms on the wire.
+    // The message takes 655 ms on the wire.
     spidev.configure(0, 50_000)?;
     let device = Device::open(0)?;
     let spot = task::Spot::default();
@@ -328,7 +330,7 @@ fn held(_: &Guest) -> Result<()> {
         device.call(abi::DISABLE_OOB_MODE, 0),
         Errno::NXIO,
     )?;
-    // The wish is forgotten, too: messages go on.
+    // After the refused ENABLE, messages are not held back.
     spidev.configure(0, FIFO_HZ)?;
     motor_frame(&mut spidev, 1)?;
     accepted("ENABLE afterwards", device.enable(16, FIFO_HZ).map(drop))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Entering and leaving oob mode, and what lies between: the layout, the settings, the buffer and who maps it.
+//! Entering and leaving oob mode: settings, the buffer's layout, its mappings, and the counters.
 
 use crate::support::check::{accepted, refused};
 use crate::support::device::Device;
@@ -67,7 +67,8 @@ pub(crate) const TESTS: &[Test] = &[
 
 fn layout(_: &Guest) -> Result<()> {
     let device = Device::open(0)?;
-    // Cache lines are 64 bytes on every machine that the tests run on.
+    // The TX area begins at a cache line. Lines have 64 bytes on all machines that the tests run
+    // on.
     for (len, tx, buffer) in [
         (1, 64, 128),
         (64, 64, 128),
@@ -117,7 +118,7 @@ fn settings(_: &Guest) -> Result<()> {
     );
     accepted("DISABLE", device.disable())?;
     accepted("WR_MODE32", device.set(abi::WR_MODE32, 0_u32))?;
-    // The controller's highest, whichever that is: as it was before.
+    // Restores the default, which is the controller's highest clock.
     accepted(
         "WR_MAX_SPEED_HZ",
         device.set(abi::WR_MAX_SPEED_HZ, u32::MAX),
@@ -155,7 +156,7 @@ fn info(_: &Guest) -> Result<()> {
         let info = accepted("GET_INFO", motor.frames.device.info())?;
         let bits = 16 * 8 * 1_000_000_000_u64;
         let wire = bits / u64::from(info.effective_hz);
-        // The divider is even, and asks for no faster a clock than was wanted.
+        // The divider is even and rounded up, so the clock is at most what was asked for.
         ensure!(
             info.effective_hz <= speed && info.effective_hz > speed / 10 * 8,
             "clock of {} Hz for {speed} Hz",
@@ -188,7 +189,7 @@ fn counters(_: &Guest) -> Result<()> {
             ensure!(stats.worst_ns > 0, "no worst time");
         }
         refused(
-            "a frame in the past",
+            "RUN_UNTIL with a deadline in the past",
             frames.device.run_until(1),
             Errno::STALE,
         )
@@ -204,11 +205,11 @@ fn counters(_: &Guest) -> Result<()> {
     let stats = frames.device.stats()?;
     ensure!(
         (stats.frames, stats.missed, stats.worst_ns) == (0, 0, 0),
-        "ENABLE leaves {stats:?}"
+        "the counters after ENABLE: {stats:?}"
     );
     ensure!(
         stats.rejected == rejected + 1,
-        "`rejected` counts since the device appeared: {rejected}, then {stats:?}"
+        "ENABLE must not reset `rejected`: it was {rejected}, then {stats:?}"
     );
     Ok(())
 }
@@ -222,7 +223,7 @@ fn mapping_outlives(_: &Guest) -> Result<()> {
         mapping, device, ..
     } = frames;
     drop(device);
-    // Memory that is free is given to whoever asks for as much next, as zeroes.
+    // If the kernel had freed the buffer, these two would get its memory, filled with zeroes.
     let (one, two) = (Frames::on(0, 4000, 0)?, Frames::on(1, 4000, 0)?);
     let mut seen = vec![0; pattern.len()];
     mapping.read(0, &mut seen);
@@ -301,7 +302,7 @@ fn second_open(_: &Guest) -> Result<()> {
     )?;
     task::oob(|| {
         accepted("RUN through the first", frames.device.run())?;
-        // Oob mode is the process's.
+        // Oob mode belongs to the process, and not to the open file.
         accepted("RUN through the second", second.run())?;
         drop(second);
         accepted("RUN after the second was closed", frames.device.run())

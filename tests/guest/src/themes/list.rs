@@ -47,7 +47,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// A list of these chip selects.
+/// A list with one entry for each chip select.
 pub(crate) fn list(chip_selects: &[u8]) -> abi::RunList {
     let mut list = abi::RunList {
         count: chip_selects.len() as u32,
@@ -62,7 +62,7 @@ pub(crate) fn list(chip_selects: &[u8]) -> abi::RunList {
     list
 }
 
-/// The statuses of the entries that are used.
+/// The statuses of the used entries.
 fn statuses(list: &abi::RunList) -> Vec<i32> {
     let used = list.entries.iter().take(list.count as usize);
     used.map(|entry| entry.status).collect()
@@ -83,7 +83,7 @@ fn three(guest: &Guest) -> Result<()> {
                 let mut list = list(&[0, 1, 2, 0]);
                 accepted("RUN_LIST", motor.device.run_list(&mut list))?;
                 ensure!(statuses(&list) == [0; 4], "statuses {:?}", statuses(&list));
-                // The motor's second frame brings back what its first one set.
+                // The motor's second frame returns the sequence number of its first one.
                 let status = status(&motor.received())?;
                 ensure!(status.sequence.get() == n, "list {n}: {status:?}");
                 ensure!(
@@ -100,7 +100,7 @@ fn three(guest: &Guest) -> Result<()> {
         })?;
         ensure!(
             motor.device.stats()?.frames == 2 * flash.device.stats()?.frames,
-            "frames are counted wrongly"
+            "the motor's frames are not twice the flash's"
         );
     }
     Ok(())
@@ -195,7 +195,7 @@ fn cancelled(_: &Guest) -> Result<()> {
         let mut list = list(&[0, 2, 0, 0]);
         let fault = Fault::new("fault_hung_channels", 0xffff)?;
         refused(
-            "a list with a frame that gets stuck",
+            "a list with a frame that times out",
             fifo.device.run_list(&mut list),
             Errno::TIMEDOUT,
         )?;
@@ -220,11 +220,12 @@ fn cancelled(_: &Guest) -> Result<()> {
 
 fn deadline(_: &Guest) -> Result<()> {
     let quick = Frames::on(0, 16, FIFO_HZ)?;
-    // 82 ms on the wire.
+    // The slow frame takes 82 ms on the wire.
     let _slow = Frames::on(2, 1024, 100_000)?;
     task::oob(|| {
         let mut list = list(&[0, 2, 0]);
-        // As late as it can be, so that a processor that is held up does not miss it before.
+        // The deadline is near the slow frame's end, so that a delayed thread still starts that
+        // frame before it.
         list.deadline_ns = date(Duration::from_millis(75));
         refused(
             "a deadline within the second frame",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Each allocation of a set-up call fails once: the call says so and leaves nothing behind. On kernels that can fail
-//! allocations on demand (Documentation/fault-injection: fail-nth).
+//! Setup calls in which one allocation fails, each allocation in turn. The call returns the error
+//! and leaves nothing behind. These tests need a kernel that can fail allocations on demand.
 
 use crate::support::check::{accepted, refused};
 use crate::support::device::Device;
@@ -64,8 +64,9 @@ fn enable(_: &Guest) -> Result<()> {
 fn mmap(_: &Guest) -> Result<()> {
     let device = Device::open(0)?;
     let setup = accepted("ENABLE", device.enable(3000, 0))?;
-    // What x86 kernels do where a page table cannot be had for device memory ends in a warning of their own
-    // (`get_pat_info`, below `remap_pfn_range`): so there is one, of other mappings above.
+    // If x86 kernels cannot allocate a page table for device memory, they print a warning of their
+    // own (`get_pat_info`, below `remap_pfn_range`). Mappings above this one make sure that the
+    // page table exists.
     let mut above = Vec::new();
     while above.len() < 64 && !above.last().is_some_and(is_high) {
         above.push(accepted("mmap", device.map(&setup))?);
@@ -83,20 +84,21 @@ fn mmap(_: &Guest) -> Result<()> {
     accepted("DISABLE", device.disable())
 }
 
-/// Whether the next mapping, which comes below, has the same page table, of 2 MiB.
+/// Whether the next mapping, which the kernel places below this one, lies in the same page table of
+/// 2 MiB.
 fn is_high(mapping: &Mapping) -> bool {
     mapping.address() % (2 << 20) >= 64 << 10
 }
 
 fn bind(guest: &Guest) -> Result<()> {
-    // It makes several hundred, and a debug kernel takes its time for each turn.
+    // Binding makes several hundred allocations, and a debug kernel needs long for each turn.
     let step = guest.count(17, 1) as usize;
     let device = unbind()?;
     let result = each_failing(
         step,
         || bind_to(&device),
         |_, _| {
-            // Some failures cost a child of the bus only, which the SPI core reports.
+            // After some failures only a child of the bus is missing, which the SPI core reports.
             if bound()?.is_some() {
                 unbind()?;
             }

@@ -39,8 +39,9 @@ use crate::test::Test;
 
 /// Every promise, in the order in which they are tested.
 ///
-/// The flash on raspi3b answers commands until a READ makes it stream its content, and nothing ends that stream. So the
-/// test that reads it comes last. The tests before it send only zeroes to that flash, which it takes for no command.
+/// The flash on raspi3b answers commands until a READ makes it stream its content, and nothing ends
+/// that stream. So the test that reads it comes last. The tests before it send only zeroes to that
+/// flash, which it takes for no command.
 pub(crate) fn all() -> Vec<&'static Test> {
     let themes: [&[Test]; 32] = [
         attach::TESTS,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Loading and unloading: never under somebody's feet, always possible otherwise.
+//! Loading and unloading modules: refused while a module is in use, and possible at any other time.
 
 use crate::support::check::{accepted, eventually, refused};
 use crate::support::device::{Device, is_evl};
@@ -49,9 +49,10 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// Unloads all, the last one first. Another process may be closing a file that was in use.
+/// Unloads all modules, the last one first. Another process may still be closing a file, so a busy
+/// module is tried again.
 fn unload_all() -> Result<()> {
-    for name in names()?.iter().rev() {
+    for name in names()?.iter().rev().filter(|name| is_loaded(name)) {
         eventually(&format!("{name} unloads"), || match try_unload(name)? {
             Err(Errno::AGAIN) => Ok(false),
             other => accepted("unloading", other).map(|()| true),
@@ -60,7 +61,7 @@ fn unload_all() -> Result<()> {
     Ok(())
 }
 
-/// Unloads what was loaded after oob_spi, whose users they are.
+/// Unloads the users of oob_spi, which are the modules that were loaded after it.
 fn unload_controllers() -> Result<()> {
     let names = names()?;
     let mut users = names.iter().rev().take_while(|name| *name != "oob_spi");
@@ -73,13 +74,13 @@ fn works() -> Result<()> {
 }
 
 fn in_use(guest: &Guest) -> Result<()> {
-    // EVL is no module.
+    // On EVL there is no shim.
     let ctl = match is_evl() {
         true => None,
         false => Some(Device::open_path(ctl::PATH)?),
     };
     let device = Device::open(0)?;
-    // Those that others need, and those whose files are open.
+    // Other modules need these, and their files are open.
     let needed = ["oob_shim", "oob_spi"].into_iter();
     for name in needed.skip(usize::from(is_evl())) {
         refused(
@@ -90,7 +91,7 @@ fn in_use(guest: &Guest) -> Result<()> {
     }
     drop(ctl);
     unload_controllers()?;
-    // Nobody needs it but the open file.
+    // Now only the open file needs oob_spi.
     refused("unloading oob_spi", try_unload("oob_spi")?, Errno::AGAIN)?;
     refused("ENABLE", device.enable(16, 0), Errno::NODEV)?;
     drop(device);
@@ -122,7 +123,7 @@ fn again_in_traffic(guest: &Guest) -> Result<()> {
         });
         thread::sleep(Duration::from_millis(100));
         over.store(true, Ordering::Relaxed);
-        ensure!(task::join(thread)? > 0, "there was no traffic");
+        ensure!(task::join(thread)? > 0, "no message was sent");
         result
     })?;
     works()

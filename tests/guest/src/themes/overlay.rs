@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The overlay for silicon, on a machine whose SPI block has no DMA mode: what can be shown of it there is that both
-//! drivers bind, each to its part, and what goes through the FIFO.
+//! The overlay for silicon, on a machine whose SPI block has no DMA mode. There the tests can show
+//! that both drivers bind, each to its part of the hardware, and that FIFO frames work.
 //!
 //! ```text
-//!   dma-controller  <- bcm2835-dma (mainline's, built in): has requested all of the window, leaves channels 4 and 5 alone
-//!   spi             <- oobkit-bcm2835-spi: its own window, those two channels', the interrupt line of channel 5
+//!   dma-controller  <- bcm2835-dma (mainline's, built in): requests the whole window, does not use channels 4 and 5
+//!   spi             <- oobkit-bcm2835-spi: its own window, those two channels, the interrupt of channel 5
 //! ```
 
 use crate::support::check::accepted;
@@ -35,7 +35,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// Channels 0, 2 and 8 to 14.
+/// How many channels mainline's driver has: channels 0, 2 and 8 to 14.
 const MAINLINES: usize = 9;
 
 fn both_bound(_: &Guest) -> Result<()> {
@@ -52,7 +52,7 @@ fn both_bound(_: &Guest) -> Result<()> {
 }
 
 fn paths(_: &Guest) -> Result<()> {
-    // Entering and leaving oob mode touches the channels, but starts nothing.
+    // ENABLE and DISABLE access the channels, but start no transfer.
     let long = Frames::on(0, 1024, 0)?;
     long.must_be_dma()?;
     accepted("DISABLE", long.device.disable())?;
@@ -62,7 +62,7 @@ fn paths(_: &Guest) -> Result<()> {
     task::oob(|| accepted("RUN", short.device.run()))
 }
 
-/// Who is on the kit's interrupt line, by /proc/interrupts; `None` where it has none.
+/// The line of /proc/interrupts for the kit's interrupt, if the kit has one.
 fn on_the_line() -> Result<Option<String>> {
     let text = fs::read_to_string("/proc/interrupts")?;
     let line = text.lines().find(|line| line.contains("oob_bcm2835"));
@@ -71,16 +71,19 @@ fn on_the_line() -> Result<Option<String>> {
 
 fn line(guest: &Guest) -> Result<()> {
     let line = on_the_line()?.context("the kit has no interrupt")?;
-    // Handlers that share a line are named one after the other, with commas.
+    // /proc/interrupts separates the handlers of a shared interrupt by commas.
     ensure!(!line.contains(','), "shared: {line}");
     ensure!(
         line.contains(" 53 "),
         "not GPU interrupt 21, bank 1: {line}"
     );
     let device = unbind()?;
-    ensure!(on_the_line()?.is_none(), "the line was not given back");
+    ensure!(on_the_line()?.is_none(), "the interrupt was not freed");
     bind_to(&device)?;
     load_all(guest.board)?;
-    ensure!(on_the_line()?.is_some(), "bound again without its line");
+    ensure!(
+        on_the_line()?.is_some(),
+        "the driver bound again without its interrupt"
+    );
     Ok(())
 }

@@ -41,17 +41,18 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// What a process that does not own oob mode is told.
-fn refuses_stranger(device: &Device, neighbour: &Device, exchange: Errno) -> Result<()> {
+/// Fails unless the device refuses a process that does not own oob mode. `oob_errno` is the errno
+/// of the oob calls.
+fn refuses_stranger(device: &Device, neighbour: &Device, oob_errno: Errno) -> Result<()> {
     become_fifo()?;
     accepted("ATTACH", try_attach()?)?;
-    refused("RUN", device.run(), exchange)?;
-    refused("RUN_UNTIL", device.run_until(u64::MAX), exchange)?;
+    refused("RUN", device.run(), oob_errno)?;
+    refused("RUN_UNTIL", device.run_until(u64::MAX), oob_errno)?;
     let mut list = abi::RunList {
         count: 1,
         ..abi::RunList::default()
     };
-    refused("RUN_LIST", device.run_list(&mut list), exchange)?;
+    refused("RUN_LIST", device.run_list(&mut list), oob_errno)?;
     refused(
         "SET_TRIGGER",
         device.set_trigger(abi::Trigger::default()),
@@ -99,12 +100,12 @@ fn child(_: &Guest) -> Result<()> {
     let neighbour = Device::open(1)?;
     task::in_child(|| {
         refused("RUN, not attached", frames.device.run(), Errno::PERM)?;
-        // EVL knows a descriptor in the process that opened it only.
-        let exchange = match is_evl() {
+        // On EVL, a descriptor is valid only in the process that opened it.
+        let oob_errno = match is_evl() {
             true => Errno::BADF,
             false => Errno::ACCESS,
         };
-        refuses_stranger(&frames.device, &neighbour, exchange)
+        refuses_stranger(&frames.device, &neighbour, oob_errno)
     })?;
     let mut child = task::fork(|_| {
         frames.received();
@@ -123,7 +124,7 @@ fn close_in_child(_: &Guest) -> Result<()> {
     let frames = Frames::on(0, 16, 0)?;
     let device = &frames.device;
     task::in_child(|| {
-        // One more descriptor of the same file, and it is another process that closes it.
+        // The child closes a second descriptor of the parent's open file.
         drop(device.duplicate()?);
         Ok(())
     })?;
@@ -150,7 +151,7 @@ fn close(_: &Guest) -> Result<()> {
             kept.push(frames.device.duplicate()?);
         }
         let Frames { device, .. } = frames;
-        // Any descriptor of the file will do: the owner wants to be rid of it.
+        // Closing one of several descriptors of the owner's file is enough to end oob mode.
         drop(device);
         for device in &kept {
             refused("GET_INFO through a copy", device.info(), Errno::NXIO)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Programs of 32 bits: the same calls with the same layouts, and dates of 64 bits.
+//! 32-bit programs make the same calls with the same layouts, and use 64-bit dates.
 
 use crate::support::device::is_evl;
 use crate::support::program32::{Arg, At, Call, Program, nr};
@@ -25,7 +25,8 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// A program that attaches itself first, if it can; the calls that do it, each of which gives 0.
+/// A program that begins by attaching itself, and the calls that do this. Each of them returns 0 if
+/// it works.
 fn attached32() -> (Program, Vec<Call>) {
     let mut program = Program::new();
     let parameter = program.put(&i32::from(PRIORITY));
@@ -41,7 +42,7 @@ fn attached32() -> (Program, Vec<Call>) {
     (program, calls)
 }
 
-/// What `oobkit::thread::attach` does on EVL.
+/// Adds the calls that `oobkit::thread::attach` makes on EVL.
 fn join_evl(program: &mut Program) -> [Call; 3] {
     const CURRENT_AND_FUTURE: u32 = (libc::MCL_CURRENT | libc::MCL_FUTURE) as u32;
     let locked = program.call(nr::MLOCKALL, Arg::Value(CURRENT_AND_FUTURE), [0, 0]);
@@ -67,24 +68,24 @@ fn program32(_: &Guest) -> Result<()> {
         value,
         ..Echo::default()
     });
-    let exchange = nr::exchange(nr::IOCTL);
-    let echo = program.call(exchange, trial, [ECHO, args.0]);
-    let bad = program.call(exchange, trial, [ECHO, u32::MAX - 7]);
+    let oob_call = nr::oob_call(nr::IOCTL);
+    let echo = program.call(oob_call, trial, [ECHO, args.0]);
+    let bad = program.call(oob_call, trial, [ECHO, u32::MAX - 7]);
     let pause = program.put(&Pause {
         what: SEMAPHORE,
         reserved: 0,
         until_ns: date(Duration::from_millis(20)),
     });
-    let paused = program.call(exchange, trial, [PAUSE, pause.0]);
+    let paused = program.call(oob_call, trial, [PAUSE, pause.0]);
     let text = program.put(b"from 32 bits");
-    let wrote = program.call(nr::exchange(nr::WRITE), trial, [text.0, 12]);
-    // struct pollfd: descriptor, events, what is ready. The descriptor is the first that is free behind 0 to 2 and those that it
-    // has attached itself with.
+    let wrote = program.call(nr::oob_call(nr::WRITE), trial, [text.0, 12]);
+    // struct pollfd: descriptor, events, ready events. The descriptor is the first free one after 0
+    // to 2 and those that the program attached itself with.
     let descriptor = if is_evl() { 6_u16 } else { 4 };
     let polled = program.put(&[descriptor, 0, libc::POLLIN as u16, 0]);
     let ready = program.call(nr::POLL, Arg::Value(polled.0), [1, 0]);
     let copy = program.put(&[0_u8; LETTER]);
-    let read = program.call(nr::exchange(nr::READ), trial, [copy.0, LETTER as u32]);
+    let read = program.call(nr::oob_call(nr::READ), trial, [copy.0, LETTER as u32]);
     let unready = program.put(&[descriptor, 0, libc::POLLIN as u16, 0]);
     let not_ready = program.call(nr::POLL, Arg::Value(unready.0), [1, 0]);
     let left = program.run()?;
@@ -121,13 +122,13 @@ fn frames32(_: &Guest) -> Result<()> {
         ..spi::Enable::default()
     });
     let enabled = program.call(nr::IOCTL, device, [spi::ENABLE_OOB_MODE, setup.0]);
-    let run = program.call(nr::exchange(nr::IOCTL), device, [spi::RUN_OOB_XFER, 0]);
+    let run = program.call(nr::oob_call(nr::IOCTL), device, [spi::RUN_OOB_XFER, 0]);
     let mut until = |deadline_ns| {
         let args = program.put(&spi::RunUntil {
             deadline_ns,
             reserved: 0,
         });
-        program.call(nr::exchange(nr::IOCTL), device, [spi::RUN_UNTIL, args.0])
+        program.call(nr::oob_call(nr::IOCTL), device, [spi::RUN_UNTIL, args.0])
     };
     let far = until(date(Duration::from_secs(1_000_000)));
     let past = until(date(Duration::ZERO));
@@ -143,7 +144,7 @@ fn frames32(_: &Guest) -> Result<()> {
     let past = left.result(past)?;
     ensure!(
         past == -libc::ESTALE,
-        "RUN_UNTIL a date that has passed: {past}"
+        "RUN_UNTIL with a deadline in the past: {past}"
     );
     let setup: spi::Enable = left.data(setup).context("ENABLE")?;
     ensure!(setup.iobuf_len > 0, "{setup:?}");

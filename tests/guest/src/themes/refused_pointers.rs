@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Unknown calls, and arguments at bad addresses: `ENOTTY` and `EFAULT`, nothing changed, and counted.
+//! Unknown calls return `ENOTTY` and arguments at bad addresses `EFAULT`. They change nothing and
+//! are counted.
 
 use crate::support::check::{accepted, refused};
 use crate::support::device::Device;
@@ -35,12 +36,12 @@ fn unknown(_: &Guest) -> Result<()> {
         u32::MAX,
         abi::RUN_OOB_XFER + 1,
         abi::SET_DELAYS + 1,
-        // spidev's own message, which this device does not have.
+        // SPI_IOC_MESSAGE(1) of spidev, which this device does not have.
         0x4020_6b00,
         other_size(abi::ENABLE_OOB_MODE),
         other_size(abi::RUN_LIST),
         other_size(abi::GET_STATS),
-        // The right number with another direction.
+        // The number of RUN_UNTIL with another direction.
         abi::RUN_UNTIL ^ (1 << 31),
         // TCGETS and FIONREAD.
         0x5401,
@@ -49,7 +50,7 @@ fn unknown(_: &Guest) -> Result<()> {
     for command in commands {
         let mut scratch = [0_u64; 64];
         let what = format!("call {command:#x}");
-        // FIONREAD is answered by the kernel itself for files that are not regular, or passed on.
+        // The kernel passes FIONREAD on for files that are not regular.
         refuses(&what, Errno::NOTTY, &device, |device| {
             device.ioctl(command, &mut scratch)
         })?;
@@ -58,7 +59,8 @@ fn unknown(_: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// Addresses at which no argument can be.
+/// Addresses that no argument can have: a name, the address, and whether the kernel cannot read
+/// there.
 fn bad_addresses(read_only: &Mapping, edge: Edge) -> [(&'static str, usize, bool); 7] {
     let page = rustix::param::page_size();
     [
@@ -67,13 +69,13 @@ fn bad_addresses(read_only: &Mapping, edge: Edge) -> [(&'static str, usize, bool
         ("the kernel's half", 1 << 63, true),
         ("the address space's end", usize::MAX - 3, true),
         ("no access", edge.address(), true),
-        // `edge` begins where a page that can be accessed ends.
+        // The accessible page ends where `edge` begins.
         ("half in a page", edge.address() - 1, true),
         ("read-only", read_only.address() + page / 2, false),
     ]
 }
 
-/// Calls with an argument of more than one byte, and whether that is an answer alone.
+/// Calls with an argument of more than one byte, and whether the kernel only writes that argument.
 const POINTER_CALLS: [(&str, u32, bool); 11] = [
     ("ENABLE", abi::ENABLE_OOB_MODE, false),
     ("RUN_UNTIL", abi::RUN_UNTIL, false),
@@ -88,7 +90,8 @@ const POINTER_CALLS: [(&str, u32, bool); 11] = [
     ("RD_MAX_SPEED_HZ", abi::RD_MAX_SPEED_HZ, true),
 ];
 
-/// By an attached thread: on EVL any other one's exchange calls are refused before their arguments are looked at.
+/// An attached thread makes the calls: EVL refuses the oob calls of any other thread before it
+/// reads their arguments.
 fn pointers(_: &Guest) -> Result<()> {
     task::oob(bad_pointers)
 }
@@ -96,7 +99,7 @@ fn pointers(_: &Guest) -> Result<()> {
 fn bad_pointers() -> Result<()> {
     let page = rustix::param::page_size();
     let read_only = Mapping::anonymous(page, ProtFlags::READ)?;
-    // Two pages, of which the second cannot be accessed.
+    // The second of these two pages cannot be accessed.
     let both = Mapping::anonymous(2 * page, ProtFlags::READ | ProtFlags::WRITE)?;
     let edge = both.without_access(page)?;
     for on in [false, true] {
@@ -105,7 +108,7 @@ fn bad_pointers() -> Result<()> {
             accepted("ENABLE", device.enable(16, 0))?;
         }
         for (name, command, is_answer) in POINTER_CALLS {
-            // What these answer while off is ENXIO, wherever the argument is.
+            // While oob mode is off, GET_INFO returns ENXIO before it uses its argument.
             if !on && command == abi::GET_INFO {
                 continue;
             }

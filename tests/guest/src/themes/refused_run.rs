@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Exchange calls that are refused: each has its errno, sends nothing, and is counted.
+//! RUN, RUN_UNTIL and RUN_LIST that are refused: each returns its errno, sends nothing and is
+//! counted.
 
 use crate::support::check::{HANG, accepted, refused};
 use crate::support::device::Device;
@@ -51,7 +52,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// The exchange calls.
+/// Fails unless the device refuses RUN, RUN_UNTIL and RUN_LIST with `errno`.
 fn calls(errno: Errno, device: &Device) -> Result<()> {
     refuses("RUN", errno, device, Device::run)?;
     refuses("RUN_UNTIL", errno, device, |device| {
@@ -69,7 +70,7 @@ fn calls(errno: Errno, device: &Device) -> Result<()> {
 fn not_attached(_: &Guest) -> Result<()> {
     let frames = Frames::on(0, 16, 0)?;
     calls(Errno::PERM, &frames.device)?;
-    // Neither its policy nor another thread's membership helps.
+    // A new thread inherits the policy of an attached thread, but not its attachment.
     task::oob(|| {
         thread::scope(|scope| task::join(scope.spawn(|| calls(Errno::PERM, &frames.device))))
     })
@@ -123,7 +124,7 @@ fn beside_set_up(guest: &Guest) -> Result<()> {
         let meddler = scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 accepted("SET_STOP", frames.device.set_stop(0, 0))?;
-                // Its turn comes on one processor, too.
+                // On one processor, the runner needs this pause to run.
                 thread::sleep(Duration::from_micros(20));
             }
             Ok(())
@@ -135,7 +136,7 @@ fn beside_set_up(guest: &Guest) -> Result<()> {
                 match frames.device.run() {
                     Ok(()) => good += 1,
                     Err(Errno::AGAIN) => {}
-                    Err(errno) => bail!("RUN beside SET_STOP: {errno}"),
+                    Err(errno) => bail!("RUN during SET_STOP: {errno}"),
                 }
                 thread::sleep(Duration::from_micros(50));
             }
@@ -145,7 +146,7 @@ fn beside_set_up(guest: &Guest) -> Result<()> {
         over.store(true, Ordering::Relaxed);
         task::join(meddler)?;
         let good = good?;
-        ensure!(good > 0, "no RUN got through");
+        ensure!(good > 0, "no RUN succeeded");
         let stats = frames.device.stats()?;
         ensure!(stats.frames == good && stats.timeouts == 0, "{stats:?}");
         Ok(())

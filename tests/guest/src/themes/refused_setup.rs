@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Bad input of set-up calls: each has its errno, changes nothing, and is counted.
+//! Bad arguments of setup calls: each is refused with its errno, changes nothing and is counted.
 //!
-//! Not reachable on this controller, and left to the host's tests: `EBADMSG` (it has words of one byte only), `EIO` (its
-//! DMA descriptors never run out).
+//! This controller never returns `EBADMSG`, since its words have one byte, nor `EIO`, since its DMA
+//! descriptors never run out. The host's tests cover these two.
 
 use crate::support::check::{accepted, refused};
 use crate::support::device::{Device, FOLDER};
@@ -24,7 +24,7 @@ pub(crate) const TESTS: &[Test] = &[
         enable,
     ),
     Test::new(
-        "refused: DMA frames are refused for an active-high chip select, and next to one",
+        "refused: ENABLE refuses DMA frames for an active-high chip select",
         On::Vboard,
         active_high,
     ),
@@ -55,7 +55,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// Everything that a refused call could have changed, but the count of refusals.
+/// Everything that a refused call could have changed, without the count of refused calls.
 fn state(device: &Device) -> Result<impl PartialEq + Debug + use<>> {
     let stats = abi::Stats {
         rejected: 0,
@@ -95,7 +95,8 @@ fn enable(_: &Guest) -> Result<()> {
     let speed = |speed_hz| abi::Enable { speed_hz, ..base };
     let cases = [
         ("frame_len 0", len(0), Errno::NODATA),
-        // Longer than DMA can count, with or without DMA.
+        // The DMA engine cannot count so many bytes. The limit also applies to frames that need no
+        // DMA.
         ("frame_len 65533", len(65_533), Errno::MSGSIZE),
         ("frame_len 2^32 - 1", len(u32::MAX), Errno::MSGSIZE),
         ("7 bits per word", bits(7), Errno::PROTONOSUPPORT),
@@ -114,7 +115,8 @@ fn enable(_: &Guest) -> Result<()> {
     refuses("ENABLE twice", Errno::BUSY, &device, |device| {
         device.enable(16, 0)
     })?;
-    // What the call hands out does not have to be zero on the way in, nor what is padding in EVL's own structure.
+    // Output fields may hold anything on the way in, and so may the bytes that are padding in EVL's
+    // structure.
     accepted("DISABLE", device.disable())?;
     let mut noise = abi::Enable {
         pad: [0xff; 3],
@@ -129,7 +131,7 @@ fn enable(_: &Guest) -> Result<()> {
     )
 }
 
-/// Calls with a bad argument, and what they answer.
+/// Makes each setting call with bad arguments.
 fn bad_settings(device: &Device) -> Result<()> {
     for mode in [1 << 3, 1 << 4, 1 << 5, 1 << 8, 1 << 31, u32::MAX] {
         let what = format!("mode {mode:#x}");
@@ -256,7 +258,7 @@ fn mmap(_: &Guest) -> Result<()> {
             device.map_as(len, flags, offset).map(drop)
         })?;
     }
-    // Less than all of it, and more than once.
+    // A part of the buffer can be mapped, and the buffer can be mapped more than once.
     let longer = Device::open(1)?;
     let setup = accepted("ENABLE", longer.enable(4000, 0))?;
     let first = accepted("mmap of a part", longer.map_as(page, shared, 0))?;
@@ -264,11 +266,12 @@ fn mmap(_: &Guest) -> Result<()> {
     first.write(8, &[1, 2, 3]);
     let mut seen = [0; 3];
     second.read(8, &mut seen);
-    ensure!(seen == [1, 2, 3], "two mappings of different memory");
+    ensure!(seen == [1, 2, 3], "the two mappings show different memory");
     Ok(())
 }
 
-/// A node of root's own making, of the same number: what is mapped through two nodes could not be revoked.
+/// The test makes a second node with the same device number. Unbind can revoke the mappings of one
+/// node only.
 fn second_node(_: &Guest) -> Result<()> {
     const NODE: &str = "/tmp/guest-tests-spidev0.0";
     let first = Frames::on(0, 16, 0)?;
@@ -287,7 +290,7 @@ fn second_node(_: &Guest) -> Result<()> {
         } = first;
         drop(mapping);
         let map = second.map_as(page, MapFlags::SHARED, 0);
-        let _map = accepted("mmap once the first node's is gone", map)?;
+        let _map = accepted("mmap after the first node's mapping is gone", map)?;
         refuses("mmap by the first node", Errno::BUSY, &device, |device| {
             device.map_as(page, MapFlags::SHARED, 0).map(drop)
         })

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Bad input of SET_TRIGGER and SET_STOP: each has its errno, starts or arms nothing, and is counted.
+//! Bad arguments of SET_TRIGGER and SET_STOP: each is refused with its errno, starts no timer, and
+//! is counted.
 
 use crate::support::check::accepted;
 use crate::support::device::Device;
@@ -75,22 +76,35 @@ fn trigger(_: &Guest) -> Result<()> {
             device.set_trigger(trigger)
         })?;
     }
-    // A period shorter than two frames.
+    // The period is shorter than two frames.
     let slow = Frames::on(1, 16, 100_000)?;
-    refuses("two frames' time", Errno::RANGE, &slow.device, |device| {
-        device.set_timer(1 << 62, 2_000_000)
-    })?;
+    refuses(
+        "a period shorter than two frames",
+        Errno::RANGE,
+        &slow.device,
+        |device| device.set_timer(1 << 62, 2_000_000),
+    )?;
     accepted("SET_TRIGGER", frames.device.set_trigger(timer))?;
     let set = |device: &Device| device.set_timer(1 << 62, 3_000_000);
     let watch = |device: &Device| device.set_stop(1, 3_000_000);
     match slow.path()? {
-        // The timer's handler would spin for the whole frame.
+        // On the FIFO path, the timer's handler would spin for the whole frame.
         abi::PATH_FIFO => {
-            refuses("a slow FIFO frame", Errno::TOOBIG, &slow.device, set)?;
-            refuses("the same, watched", Errno::TOOBIG, &slow.device, watch)
+            refuses(
+                "a timer for a slow FIFO frame",
+                Errno::TOOBIG,
+                &slow.device,
+                set,
+            )?;
+            refuses(
+                "a watchdog for a slow FIFO frame",
+                Errno::TOOBIG,
+                &slow.device,
+                watch,
+            )
         }
         _ => {
-            // The watch comes last: it trips 3 ms later, and then every call is refused.
+            // SET_STOP comes last: the watchdog trips 3 ms later, and then every call is refused.
             accepted("SET_TRIGGER", set(&slow.device))?;
             accepted("SET_STOP", watch(&slow.device))
         }

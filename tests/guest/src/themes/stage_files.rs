@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Files of the stage: reading, writing, polling, calls of either stage.
+//! Files of the stage: read, write, poll, and calls from either stage.
 
 use crate::support::check::{HANG, accepted, refused};
 use crate::support::device::Device;
@@ -74,7 +74,7 @@ fn read_and_write(guest: &Guest) -> Result<()> {
             let _attached = task::become_oob(task::home()?)?;
             for round in 0..rounds {
                 let text = format!("letter {round}");
-                // There is room for one: until that one is read, there is none.
+                // The file holds one letter. It takes the next one when the reader has read that.
                 while let Err(errno) = trial.write(text.as_bytes()) {
                     ensure!(errno == Errno::AGAIN, "write: {errno}");
                     thread::sleep(Duration::from_micros(200));
@@ -99,15 +99,9 @@ fn read_and_write(guest: &Guest) -> Result<()> {
     })
 }
 
-extern "C" fn nothing(_: libc::c_int) {}
-
 fn interrupted(_: &Guest) -> Result<()> {
     let trial = open()?;
-    // SAFETY: zeroes are an action with an empty mask, and without SA_RESTART.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = nothing as extern "C" fn(_) as usize;
-    // SAFETY: a handler that does nothing; the action outlives the call.
-    unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) };
+    task::take_interrupts();
     let spot = task::Spot::default();
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -129,7 +123,7 @@ fn unimplemented(_: &Guest) -> Result<()> {
         let calls_only = Device::open(0)?;
         refused("read", calls_only.read(&mut [0; 4]), Errno::INVAL)?;
         refused("write", calls_only.write(&[0; 4]), Errno::INVAL)?;
-        // No poll: always ready.
+        // A file without poll is always ready.
         ensure!(
             poll(&calls_only, libc::POLLIN | libc::POLLOUT, 0)? == libc::POLLIN | libc::POLLOUT
         );
@@ -139,7 +133,7 @@ fn unimplemented(_: &Guest) -> Result<()> {
         refused("an unknown call", trial.call(ECHO + 100, 0), Errno::NOTTY)?;
         let read_only = Device::of(std::fs::File::open(PATH)?);
         refused(
-            "writing to a file to be read",
+            "writing to a read-only file",
             read_only.write(b"x"),
             Errno::BADF,
         )
@@ -166,7 +160,11 @@ fn inband_promise(_: &Guest) -> Result<()> {
     ensure!(echo(&trial, 1 << 40)?.stage == INBAND, "not in-band");
     refused("PAUSE", trial.set(PAUSE, pause), Errno::PERM)?;
     refused("write", trial.write(b"x"), Errno::PERM)?;
-    refused("read of nothing", trial.read(&mut [0; 4]), Errno::AGAIN)?;
+    refused(
+        "reading an empty file",
+        trial.read(&mut [0; 4]),
+        Errno::AGAIN,
+    )?;
     task::oob(|| {
         ensure!(echo(&trial, 1 << 40)?.stage == OOB, "not out-of-band");
         refused("PAUSE", trial.set(PAUSE, pause), Errno::TIMEDOUT)?;
@@ -177,54 +175,54 @@ fn inband_promise(_: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// What is ready of `events` within `ms`.
+/// Which of `events` are ready within `ms`, by poll.
 fn poll(trial: &Device, events: i16, ms: i32) -> Result<i16> {
     let mut polled = libc::pollfd {
         fd: trial.raw(),
         events,
         revents: 0,
     };
-    // SAFETY: one entry, which outlives the call.
+    // SAFETY: the array has one entry, which outlives the call.
     let result = unsafe { libc::poll(&raw mut polled, 1, ms) };
     ensure!(result >= 0, "poll: {}", std::io::Error::last_os_error());
     Ok(polled.revents)
 }
 
-/// The same by select, for reading.
+/// Whether the file is readable within `ms`, by select.
 fn select(trial: &Device, ms: i64) -> Result<bool> {
     let fd = trial.raw();
-    // SAFETY: an empty set.
+    // SAFETY: all zeroes is a valid value of `fd_set`: the empty set.
     let mut set: libc::fd_set = unsafe { std::mem::zeroed() };
-    // SAFETY: a small descriptor.
+    // SAFETY: the descriptor is below FD_SETSIZE, since this process has few files open.
     unsafe { libc::FD_SET(fd, &raw mut set) };
     let mut limit = libc::timeval {
         tv_sec: ms / 1_000,
         tv_usec: ms % 1_000 * 1_000,
     };
     let none = std::ptr::null_mut();
-    // SAFETY: the set and the limit outlive the call.
+    // SAFETY: the set and the limit outlive the call, and null stands for no set.
     let result = unsafe { libc::select(fd + 1, &raw mut set, none, none, &raw mut limit) };
     ensure!(result >= 0, "select: {}", std::io::Error::last_os_error());
     Ok(result == 1)
 }
 
-/// The same by epoll, edge-triggered.
+/// An epoll instance that watches one file for reading, edge-triggered.
 struct Epoll(std::os::fd::OwnedFd);
 
 impl Epoll {
     fn new(trial: &Device) -> Result<Self> {
         use std::os::fd::{AsRawFd, FromRawFd};
-        // SAFETY: makes a descriptor.
+        // SAFETY: the call takes no pointer.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         ensure!(fd >= 0, "no epoll");
-        // SAFETY: just made, and nobody else's.
+        // SAFETY: epoll_create1 has just returned this descriptor, and nothing else owns it.
         let epoll = Self(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) });
         let mut event = libc::epoll_event {
             events: (libc::EPOLLIN | libc::EPOLLET) as u32,
             u64: 7,
         };
         let (epfd, fd) = (epoll.0.as_raw_fd(), trial.raw());
-        // SAFETY: the event outlives the call.
+        // SAFETY: the event outlives the call, and both descriptors are open.
         let result = unsafe { libc::epoll_ctl(epfd, libc::EPOLL_CTL_ADD, fd, &raw mut event) };
         ensure!(result == 0, "epoll: {}", std::io::Error::last_os_error());
         Ok(epoll)
@@ -233,14 +231,14 @@ impl Epoll {
     fn wait(&self, ms: i32) -> Result<bool> {
         use std::os::fd::AsRawFd;
         let mut event = libc::epoll_event { events: 0, u64: 0 };
-        // SAFETY: room for one event, which outlives the call.
+        // SAFETY: the buffer has room for one event and outlives the call.
         let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), &raw mut event, 1, ms) };
         ensure!(count >= 0, "epoll: {}", std::io::Error::last_os_error());
         Ok(count == 1)
     }
 }
 
-/// Long enough for any emulated machine; a wake-up that is lost is seen by it.
+/// A wait takes this long if its wake-up is lost, in ms.
 const LONG: i32 = 2 * HANG.as_millis() as i32;
 
 fn polls_interrupt(guest: &Guest) -> Result<()> {
@@ -302,7 +300,7 @@ fn polled_and_closed(guest: &Guest) -> Result<()> {
     for round in 0..guest.count(1_000, 20_000) {
         let trial = open()?;
         let epoll = Epoll::new(&trial)?;
-        // Its end races against the file's.
+        // The interrupt comes about when the file is closed.
         let at_ns = date(Duration::from_micros(u64::from(round % 50) * 4));
         accepted("ARM", trial.set(ARM, Arm { at_ns }))?;
         epoll.wait(0)?;

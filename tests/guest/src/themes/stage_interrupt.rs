@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Interrupt lines: a hard handler, and what it forwards.
+//! Interrupt lines: the hard handler, and the in-band part of interrupts that it forwards.
 
 use crate::support::check::accepted;
 use crate::support::device::{Device, is_evl};
@@ -58,14 +58,14 @@ fn own_line(_: &Guest) -> Result<()> {
     (0..=FORWARD).try_for_each(|says| check(&accepted("INTERRUPT", play(OWN, says))?))
 }
 
-/// The trial's own line.
+/// The line of the trial module itself, and no port.
 const OWN: (i32, u32) = (-1, 0);
-/// Line and port of the printer port.
+/// The line and the I/O port of the printer port.
 const PRINTER: (i32, u32) = (7, 0x378);
-/// The console's line.
+/// The line and the I/O port of the console, which another driver owns.
 const CONSOLE: (i32, u32) = (4, 0x3f8);
 
-/// How many of a line's interrupts nobody wanted, since it was requested and the last of them that came by itself.
+/// How many interrupts of a line no handler accepted, by the kernel's count.
 fn unhandled(line: i32) -> Result<u32> {
     let path = format!("/proc/irq/{line}/spurious");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -78,7 +78,7 @@ fn unhandled(line: i32) -> Result<u32> {
 fn printer(_: &Guest) -> Result<()> {
     for says in 0..=FORWARD {
         check(&accepted("INTERRUPT", play(PRINTER, says))?)?;
-        // Out-of-band, EVL keeps no such count.
+        // EVL does not count the out-of-band ones.
         if !is_evl() {
             let unhandled = unhandled(PRINTER.0)?;
             ensure!((unhandled > 0) == (says == NOT_MINE), "{says}: {unhandled}");

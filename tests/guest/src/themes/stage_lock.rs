@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The stage lock in the kernel: threads of both stages, with random holds, deadlines, signals, kills.
+//! The stage lock in a kernel: threads of both stages with random sections, deadlines, signals and
+//! kills.
 
 use crate::support::check::{HANG, accepted, eventually};
 use crate::support::device::Device;
@@ -17,7 +18,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-/// Threads of each stage.
+/// How many threads of each stage use the lock.
 const EACH: usize = 4;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -61,7 +62,8 @@ fn date(after: Duration) -> u64 {
     Instant::now().after(after).as_nanos()
 }
 
-/// Hammers until `until_ns` or the lock's end, whatever signals come; the sum of it.
+/// Enters and leaves at random until `until_ns` or until the lock is destroyed; signals do not stop
+/// it. Returns the sums.
 fn hammer(trial: &Device, seed: u64, until_ns: u64) -> Result<Hammer> {
     let mut sum = Hammer::default();
     let mut round = 0;
@@ -84,18 +86,19 @@ fn hammer(trial: &Device, seed: u64, until_ns: u64) -> Result<Hammer> {
     Ok(sum)
 }
 
-/// What came of it: the sums of [`EACH`] threads of each stage, out-of-band first, and whether they came to an end by
-/// themselves.
+/// What [`EACH`] threads of each stage did.
 struct Outcome {
+    /// The sums of each thread, out-of-band threads first.
     sums: [Vec<Hammer>; 2],
+    /// Whether all threads ended without a signal.
     has_ended: bool,
 }
 
-/// How long after their time the threads may still be at it: no more than a few sections each.
+/// How long the threads may take to end after their time: each one finishes a few sections at most.
 const GRACE: Duration = HANG;
 
-/// Has the threads hammer for `span`. `meanwhile` is called with their numbers; what it does not interrupt with signals has
-/// to come to an end without any within `limit`.
+/// Lets all threads use the lock at random for `span`, and calls `meanwhile` with their numbers.
+/// Threads that have not ended within `limit` are then ended by signals.
 fn hammer_all(
     trial: &Device,
     seed: u64,
@@ -123,7 +126,7 @@ fn hammer_all(
                     false => None,
                 };
                 let number = gettid().as_raw_nonzero().get();
-                numbers.lock().expect("nobody panics here").push(number);
+                numbers.lock().expect("no thread panics here").push(number);
                 start.wait();
                 let sum = hammer(trial, seed + n as u64, date(span));
                 over.fetch_add(1, Ordering::Release);
@@ -138,7 +141,7 @@ fn hammer_all(
         });
         start.wait();
         let limit = date(limit);
-        let numbers = numbers.lock().expect("nobody panics here").clone();
+        let numbers = numbers.lock().expect("no thread panics here").clone();
         let done = meanwhile(&numbers);
         let all_over = || over.load(Ordering::Acquire) == 2 * EACH;
         while !all_over() && Instant::now().as_nanos() < limit {
@@ -155,11 +158,12 @@ fn hammer_all(
     })
 }
 
-/// What is to happen on each side: nested entries, `try_lock` that finds it busy, waits ended by a deadline. Whether one of
-/// the signals meets a wait is chance, on a slow machine a small one.
+/// Counts of what must happen to threads of each stage: nested entries, a `try_lock` that finds the
+/// lock busy, and waits that a deadline ends. Signals that end a wait are not among them: few
+/// signals meet a wait.
 type Happened = [[u64; 3]; 2];
 
-/// How often the threads hammer at most, until all of it has happened.
+/// How many rounds the threads get at most until all of it has happened.
 const ROUNDS: u64 = 40;
 
 fn both_stages(guest: &Guest) -> Result<()> {
@@ -171,13 +175,14 @@ fn both_stages(guest: &Guest) -> Result<()> {
             return Ok(());
         }
     }
-    anyhow::bail!("not everything happened: {happened:?}")
+    anyhow::bail!("not everything happened on both sides: {happened:?}")
 }
 
-/// Hammers for `span`: every entry is counted, and nobody waits for ever.
+/// One round of length `span`: every entry is counted, and no thread waits for ever.
 fn counted(round: u64, span: Duration, happened: &mut Happened) -> Result<()> {
     let trial = open()?;
-    // For half of the time: a signal would end a wait that nothing else ends any more.
+    // Signals come during the first half only: a later one would end a wait that nothing else ends
+    // any more, and hide it.
     let signals = date(span / 2);
     let seed = 1 + round * 2 * EACH as u64;
     let Outcome { sums, has_ended } = hammer_all(&trial, seed, span, span + GRACE, |numbers| {
@@ -190,12 +195,16 @@ fn counted(round: u64, span: Duration, happened: &mut Happened) -> Result<()> {
     })?;
     ensure!(has_ended, "a thread waited for ever: {sums:?}");
     let total = total(&trial)?;
-    ensure!(total.violations == 0, "both stages were inside: {total:?}");
-    ensure!(total.inside == 0, "somebody is still inside: {total:?}");
-    // Each thread of the other stage begins one section at most (docs/stax.md); and some do, or nobody counts.
+    ensure!(
+        total.violations == 0,
+        "threads of both stages were inside: {total:?}"
+    );
+    ensure!(total.inside == 0, "a thread is still inside: {total:?}");
+    // While a thread waits, each thread of the other stage begins one section at most
+    // (docs/stax.md). If none ever did, the count would be broken.
     ensure!(
         (1..=EACH as u64).contains(&total.most_passed),
-        "passed too often, or never: {total:?}"
+        "waiters were passed too often or never: {total:?}"
     );
     let [oob, inband] = &sums;
     let sides = [(oob, total.oob), (inband, total.inband)];
@@ -203,7 +212,7 @@ fn counted(round: u64, span: Duration, happened: &mut Happened) -> Result<()> {
         let sum: u64 = side.iter().map(|hammer| hammer.entered).sum();
         ensure!(sum == counted, "entered {sum} times, counted {counted}");
         for hammer in side {
-            ensure!(hammer.entered > 0, "one never entered: {side:?}");
+            ensure!(hammer.entered > 0, "a thread never entered: {side:?}");
             let times = [hammer.nested, hammer.busy, hammer.timed_out];
             for (all, times) in happened.iter_mut().zip(times) {
                 *all += times;
@@ -213,7 +222,7 @@ fn counted(round: u64, span: Duration, happened: &mut Happened) -> Result<()> {
     Ok(())
 }
 
-/// Holds the lock once; what was counted.
+/// Enters once and stays inside for `span`. Returns the counts.
 fn hold(trial: &Device, span: Duration) -> Result<Hammer> {
     let mut args = Hammer {
         hold_ns: span.as_nanos() as u64,
@@ -223,7 +232,7 @@ fn hold(trial: &Device, span: Duration) -> Result<Hammer> {
     Ok(args)
 }
 
-/// The same by a thread of a stage, which leaves its number in `spot`.
+/// Calls [`hold`] as a thread of one stage, which leaves its number in `spot`.
 fn hold_as(trial: &Device, is_oob: bool, spot: &Spot, span: Duration) -> Result<Hammer> {
     let _attached = match is_oob {
         true => Some(task::become_oob(task::home()?)?),
@@ -244,7 +253,8 @@ fn is_held(trial: &Device) -> Result<()> {
     )
 }
 
-/// Sends signals until the thread has ended. One signal is not enough: it is lost if it comes before the wait.
+/// Sends signals until the thread has ended. One signal is not enough: it is lost if it comes
+/// before the wait.
 fn interrupt_until_over<T>(thread: &ScopedJoinHandle<'_, T>, spot: &Spot) {
     while !thread.is_finished() {
         if let Some(number) = spot.number_so_far() {
@@ -290,7 +300,8 @@ fn spinning(_: &Guest) -> Result<()> {
     let trial = open()?;
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        // The spinner waits for at most 200 us at a time. A long section ends no wait of that length; a short one does.
+        // The spinner waits for at most 200 us at a time. A long section ends no wait of that
+        // length; a short one does.
         let holder = scope.spawn(|| {
             let _attached = task::become_oob(task::home()?)?;
             while !is_over.load(Ordering::Acquire) {
@@ -309,16 +320,17 @@ fn spinning(_: &Guest) -> Result<()> {
         task::join(holder)?;
         let happened = spun?;
         let left = total(&trial)?;
-        ensure!(left.inside == 0, "somebody is still inside: {left:?}");
+        ensure!(left.inside == 0, "a thread is still inside: {left:?}");
         ensure!(
             !happened.contains(&0),
-            "nobody spun until it could enter, or until its deadline: {happened:?}"
+            "the spinner never entered after spinning, or never reached its deadline: {happened:?}"
         );
         Ok(())
     })
 }
 
-/// A thread spins beside those that sleep; adds to `sum` how often it spun until it could enter and until its deadline.
+/// One thread spins while others sleep. Adds to `sum` how often it entered after spinning, and how
+/// often its deadline passed.
 fn spin(trial: &Device, round: u64, sum: [u64; 2]) -> Result<[u64; 2]> {
     let before = total(trial)?.inband;
     let span = Duration::from_millis(500);
@@ -335,7 +347,10 @@ fn spin(trial: &Device, round: u64, sum: [u64; 2]) -> Result<[u64; 2]> {
     })?;
     ensure!(outcome.has_ended, "a thread waited for ever");
     let total = total(trial)?;
-    ensure!(total.violations == 0, "both stages were inside: {total:?}");
+    ensure!(
+        total.violations == 0,
+        "threads of both stages were inside: {total:?}"
+    );
     let [_, inband] = &outcome.sums;
     let slept: u64 = inband.iter().map(|hammer| hammer.entered).sum();
     ensure!(
@@ -380,10 +395,10 @@ fn lost(_: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// Nobody is inside, and both stages can enter soon.
+/// Fails unless the lock is free and threads of both stages can enter.
 fn is_free(trial: &Device) -> Result<()> {
     let before = total(trial)?;
-    ensure!(before.inside == 0, "somebody is still inside: {before:?}");
+    ensure!(before.inside == 0, "a thread is still inside: {before:?}");
     let span = Duration::from_millis(300);
     let outcome = hammer_all(trial, 3, span, span + GRACE, |_| Ok(()))?;
     ensure!(outcome.has_ended, "a thread waited for ever");
@@ -410,7 +425,7 @@ fn killed(guest: &Guest) -> Result<()> {
             Ok(now.oob > before.oob && now.inband > before.inband)
         });
         thread::sleep(Duration::from_millis(random.below(200)));
-        let inside = eventually("somebody is inside", || Ok(total(&trial)?.inside > 0));
+        let inside = eventually("a thread is inside", || Ok(total(&trial)?.inside > 0));
         victim.kill()?;
         both.and(inside)?;
         is_free(&trial)?;
@@ -418,7 +433,8 @@ fn killed(guest: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// Destroys the lock when an in-band thread is inside and those of both stages wait; so many wake-ups do not happen.
+/// Destroys the lock while an in-band thread is inside and threads of both stages wait. The next
+/// `lost` wake-ups are dropped.
 fn destroy(trial: &Device, lost: u64, limit: Duration) -> Result<Outcome> {
     let wait_and_destroy = || {
         let mut before = Total::default();
@@ -437,7 +453,7 @@ fn destroy(trial: &Device, lost: u64, limit: Duration) -> Result<Outcome> {
             let destroyed = wait_and_destroy();
             interrupt_until_over(&holder, &spot);
             let held = task::join(holder)?;
-            ensure!(held.entered == 1, "nobody held it: {held:?}");
+            ensure!(held.entered == 1, "the holder never entered: {held:?}");
             destroyed
         })
     })
@@ -445,13 +461,22 @@ fn destroy(trial: &Device, lost: u64, limit: Duration) -> Result<Outcome> {
 
 fn destroyed(_: &Guest) -> Result<()> {
     let without_waking = destroy(&open()?, u64::MAX, Duration::from_secs(3))?;
-    ensure!(!without_waking.has_ended, "nobody missed being woken");
+    ensure!(
+        !without_waking.has_ended,
+        "all threads ended although their wake-ups were lost"
+    );
     let trial = open()?;
     let Outcome { sums, has_ended } = destroy(&trial, 0, GRACE)?;
     ensure!(has_ended, "a thread waited for ever: {sums:?}");
     for hammer in sums.iter().flatten() {
-        ensure!(hammer.dead == 1, "one was not sent away: {sums:?}");
+        ensure!(
+            hammer.dead == 1,
+            "a thread was not told that the lock is destroyed: {sums:?}"
+        );
     }
-    ensure!(total(&trial)?.violations == 0, "both stages were inside");
+    ensure!(
+        total(&trial)?.violations == 0,
+        "threads of both stages were inside"
+    );
     Ok(())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The out-of-band stage's mutex: who holds it runs as urgently as who waits for it.
+//! The mutex of the out-of-band stage: its owner inherits the priority of the highest waiter.
 
 use crate::support::check::accepted;
 use crate::support::device::Device;
@@ -56,11 +56,12 @@ fn inheritance(guest: &Guest) -> Result<()> {
             "{seen:?}"
         );
     }
-    // Without inheritance the same threads in the same places do what the mutex is to prevent.
+    // With a semaphore, which has no owner, the same scene shows the inversion that the mutex
+    // prevents.
     let seen = inversion(false)?;
     ensure!(
         seen.middle_was_first == 1 && seen.waited_ns >= seen.middle_ns,
-        "the scene has no inversion to show: {seen:?}"
+        "the scene shows no inversion: {seen:?}"
     );
     Ok(())
 }
@@ -97,7 +98,7 @@ fn interrupted(_: &Guest) -> Result<()> {
         let me = gettid().as_raw_nonzero().get();
         thread::scope(|scope| {
             let over = &over;
-            // Not one signal: it may come before the thread is in the kernel.
+            // A signal that comes before the thread waits is lost, so there are many.
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
                     thread::sleep(Duration::from_millis(100));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Pools: blocks that are passed between a hard interrupt and threads of both stages.
+//! Pools: a hard interrupt and threads of both stages pass blocks to each other.
 
 use crate::support::check::{accepted, refused};
 use crate::support::device::Device;
@@ -33,11 +33,11 @@ fn shared(guest: &Guest) -> Result<()> {
             ..Shared::default()
         };
         accepted("POOL_SHARED", trial.ioctl(POOL_SHARED, &mut seen))?;
-        // The in-band thread is not done before it has had its part.
+        // The scene does not end before the in-band thread has received its part.
         ensure!(seen.sent > seen.calls / 50, "{seen:?}");
         ensure!(seen.received == seen.sent, "{seen:?}");
         ensure!(seen.spoilt == 0 && seen.blocks == count, "{seen:?}");
-        // Of one block alone, another one often is the owner.
+        // With a single block, a taker often finds that another one owns it.
         ensure!(count > 1 || seen.exhausted > 0, "{seen:?}");
     }
     Ok(())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The relay: what out-of-band calls write is in an in-band file, whole and in order, or counted as lost.
+//! The relay: messages that out-of-band calls write reach an in-band file whole and in order, or
+//! are counted as lost.
 
 use crate::support::check::{HANG, accepted, eventually, refused};
 use crate::support::device::Device;
@@ -51,7 +52,7 @@ fn open(fd: i32, count: u32) -> Result<Device> {
     Ok(trial)
 }
 
-/// How many of `count` messages were taken; in an attached thread.
+/// Writes `count` messages from an attached thread. Returns how many the relay accepted.
 fn write(trial: &Device, tag: u64, first: u64, count: u64) -> Result<u64> {
     let mut args = Write {
         tag,
@@ -71,10 +72,10 @@ fn lost(trial: &Device) -> Result<u64> {
     accepted("LOST", trial.get(LOST))
 }
 
-/// Number and tag of each message.
+/// The number and the tag of each message.
 fn messages(bytes: &[u8]) -> Result<Vec<(u64, u64)>> {
     let (whole, rest) = bytes.as_chunks::<MESSAGE>();
-    ensure!(rest.is_empty(), "a message is not whole");
+    ensure!(rest.is_empty(), "the file ends within a message");
     let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap_or_default());
     Ok(whole
         .iter()
@@ -87,7 +88,7 @@ fn to_file(guest: &Guest) -> Result<()> {
     let path = format!("/tmp/relay-{}", std::process::id());
     let file = File::create(&path)?;
     let trial = open(file.as_raw_fd(), 64)?;
-    // The relay has the file, whoever else has it.
+    // The relay holds a reference of its own to the file.
     drop(file);
     let rounds = u64::from(guest.count(100, 5_000));
     let written = thread::scope(|scope| {
@@ -114,7 +115,7 @@ fn to_file(guest: &Guest) -> Result<()> {
     let lost = lost(&trial)?;
     ensure!(
         messages.len() as u64 == written && written + lost == WRITERS * rounds * 7 && written > 0,
-        "{} in the file, {written} taken, {lost} lost",
+        "{} messages in the file, {written} accepted, {lost} lost",
         messages.len()
     );
     for tag in 0..WRITERS {
@@ -130,19 +131,20 @@ fn to_file(guest: &Guest) -> Result<()> {
 /// A pipe that holds one page.
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let (from, to) = rustix::pipe::pipe()?;
-    // SAFETY: a number.
+    // SAFETY: the call takes numbers only, and the descriptor is open.
     let size = unsafe { libc::fcntl(to.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
     ensure!(size > 0, "the pipe's size cannot be set");
     Ok((from, to))
 }
 
-/// A relay whose file takes nothing more.
+/// A relay whose pipe and pool are full.
 struct Stuck {
     trial: Device,
     from: OwnedFd,
     to: OwnedFd,
-    /// How many messages it has taken, and the number of the next one.
+    /// How many messages it has accepted.
     taken: u64,
+    /// The number of the next message.
     next: u64,
 }
 
@@ -154,7 +156,7 @@ fn stuck() -> Result<Stuck> {
     let (taken, next) = task::oob(|| {
         let (mut taken, mut next) = (0, 0);
         eventually("the pipe and the pool are full", || {
-            // The in-band thread gets its turn between two calls.
+            // Between two calls, the relay's in-band thread moves messages to the pipe.
             let more = write(&trial, 0, next, POOL.into())?;
             taken += more;
             next += u64::from(POOL);
@@ -182,13 +184,13 @@ fn to_full_pipe(_: &Guest) -> Result<()> {
     let before = lost(&trial)?;
     ensure!(
         before == next - taken,
-        "{before} lost of {next}, {taken} taken"
+        "{before} lost of {next}, {taken} accepted"
     );
     let more = task::oob(|| write(&trial, 0, next, 500))?;
-    ensure!(more == 0, "{more} taken where there is no room");
+    ensure!(more == 0, "a full relay accepted {more} messages");
     let lost = lost(&trial)?;
     ensure!(lost == before + 500, "{lost} lost, {before} before");
-    // All that was taken comes out, once there is room.
+    // Once the pipe has room, all accepted messages arrive.
     let reader = thread::spawn(move || {
         let mut bytes = Vec::new();
         File::from(from).read_to_end(&mut bytes).map(|_| bytes)
@@ -209,14 +211,8 @@ fn to_full_pipe(_: &Guest) -> Result<()> {
     Ok(())
 }
 
-extern "C" fn nothing(_: libc::c_int) {}
-
 fn flush_interrupted(_: &Guest) -> Result<()> {
-    // SAFETY: zeroes are an action with an empty mask, and without SA_RESTART.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = nothing as extern "C" fn(_) as usize;
-    // SAFETY: a handler that does nothing; the action outlives the call.
-    unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) };
+    task::take_interrupts();
     let stuck = stuck()?;
     let trial = &stuck.trial;
     let spot = task::Spot::default();
@@ -259,7 +255,7 @@ fn closed(guest: &Guest) -> Result<()> {
         );
     }
     for _ in 0..guest.count(3, 30) {
-        // Both ends of the pipe are the child's.
+        // The child owns both ends of the pipe.
         let mut child: Process = task::fork(|parent| {
             let _stuck = stuck()?;
             parent.ready()?;
@@ -268,7 +264,11 @@ fn closed(guest: &Guest) -> Result<()> {
         child.ready()?;
         let begin = Instant::now();
         child.kill()?;
-        ensure!(begin.elapsed() < HANG, "dying took {:?}", begin.elapsed());
+        ensure!(
+            begin.elapsed() < HANG,
+            "the killed process took {:?} to end",
+            begin.elapsed()
+        );
     }
     Ok(())
 }
@@ -287,11 +287,11 @@ fn bad_arguments(_: &Guest) -> Result<()> {
     refused("OPEN of no file", set(-1, 4), Errno::BADF)?;
     let to_read = File::open("/proc/self/exe")?;
     refused(
-        "OPEN of a file to read",
+        "OPEN of a read-only file",
         set(to_read.as_raw_fd(), 4),
         Errno::BADF,
     )?;
-    // Nothing that the kernel itself can write to.
+    // The kernel itself cannot write to this file.
     refused(
         "OPEN of the trial itself",
         set(trial.raw(), 4),
@@ -301,23 +301,27 @@ fn bad_arguments(_: &Guest) -> Result<()> {
     let file = File::create(&path)?;
     std::fs::remove_file(&path)?;
     refused(
-        "OPEN of no messages",
+        "OPEN with no messages",
         set(file.as_raw_fd(), 0),
         Errno::INVAL,
     )?;
     refused(
-        "OPEN of more than can be counted",
+        "OPEN with a count that overflows",
         set(file.as_raw_fd(), u32::MAX),
         Errno::INVAL,
     )?;
     refused(
-        "OPEN of more than there is memory for",
+        "OPEN with more messages than memory",
         set(file.as_raw_fd(), u32::MAX - 1),
         Errno::NOMEM,
     )?;
     accepted("OPEN", set(file.as_raw_fd(), 4))?;
     refused("OPEN again", set(file.as_raw_fd(), 4), Errno::BUSY)?;
     let inband = trial.set(WRITE, Write::default());
-    refused("WRITE of a thread not attached", inband, Errno::PERM)?;
+    refused(
+        "WRITE of a thread that is not attached",
+        inband,
+        Errno::PERM,
+    )?;
     flush(&trial)
 }

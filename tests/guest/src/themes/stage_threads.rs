@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The list of attached threads: who they are, what they wait for, how often they had to go in-band.
+//! The list of attached threads in debugfs: their scheduling, what they wait for, and how often
+//! they went in band.
 
 use crate::support::check::{accepted, eventually, refused};
 use crate::support::device::Device;
@@ -67,7 +68,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// A line of the list.
+/// A line of the list, without the thread's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
     priority: u8,
@@ -117,14 +118,17 @@ fn me() -> i32 {
     gettid().as_raw_nonzero().get()
 }
 
-/// As the longest name that the kernel keeps.
+/// Sets the calling thread's name. The kernel keeps the first 15 bytes.
 fn set_name(name: &std::ffi::CStr) {
-    // SAFETY: a C string that outlives the call.
+    // SAFETY: the name is a C string that outlives the call, and the kernel only reads it.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
 fn who(_: &Guest) -> Result<()> {
-    ensure!(line_of(me())?.is_none(), "not attached, but in the list");
+    ensure!(
+        line_of(me())?.is_none(),
+        "a thread that is not attached is in the list"
+    );
     let ctl = Device::open_path(ctl::PATH)?;
     set_name(c"a name of all 15");
     for (priority, policy) in [(1, libc::SCHED_FIFO), (98, libc::SCHED_FIFO)] {
@@ -147,7 +151,7 @@ fn who(_: &Guest) -> Result<()> {
             ensure!(my_line()?.cpus == cpu.to_string(), "{:?}", my_line()?);
         }
         accepted("DETACH", ctl.call(ctl::DETACH, 0))?;
-        ensure!(line_of(me())?.is_none(), "detached, but in the list");
+        ensure!(line_of(me())?.is_none(), "a detached thread is in the list");
     }
     Ok(())
 }
@@ -199,8 +203,8 @@ fn waits(_: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// An attached thread makes `call` again and again until the list has shown that it waits for `name`. Then `end` is called
-/// with the thread's number until the last call is over.
+/// An attached thread makes `call` again and again until the list has shown that it waits for
+/// `name`. Then `end` is called with the thread's number until the last call is over.
 fn is_shown(
     name: &str,
     mut call: impl FnMut() -> Result<()> + Send,
@@ -263,7 +267,7 @@ fn other_waits(_: &Guest) -> Result<()> {
             "stage-lock",
             || hammer(7),
             |_| {
-                // Ends them all.
+                // Destroying the lock ends the calls of all threads.
                 let _ = trial.call(STAX_DESTROY, 0);
             },
         );
@@ -277,7 +281,8 @@ fn switches(_: &Guest) -> Result<()> {
     accepted("SCHED_FIFO", schedule(libc::SCHED_FIFO, PRIORITY.into()))?;
     accepted("ATTACH", task::try_attach()?)?;
     let access = ProtFlags::READ | ProtFlags::WRITE;
-    // Zeroes that were never touched: reading maps a page of zeroes, writing then a page of its own.
+    // No page is mapped yet. Reading maps the shared page of zeroes, and writing replaces it by a
+    // page of its own.
     let missing = Mapping::anonymous(4096, access)?;
     accepted("ECHO", trial.call(ECHO, missing.address()))?;
     let first = my_line()?.switches;
@@ -288,19 +293,28 @@ fn switches(_: &Guest) -> Result<()> {
     for _ in 0..100 {
         accepted("ECHO", trial.call(ECHO, missing.address()))?;
     }
-    ensure!(my_line()?.switches == first, "no page was missing");
-    // Nothing is missing in a program that has locked its memory.
+    ensure!(
+        my_line()?.switches == first,
+        "a stage switch was counted, but no page was missing"
+    );
+    // A process that has locked its memory misses no page.
     mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)?;
     let locked = Mapping::anonymous(4096, access)?;
     for _ in 0..100 {
         accepted("ECHO", trial.call(ECHO, locked.address()))?;
     }
-    ensure!(my_line()?.switches == first, "the memory was locked");
+    ensure!(
+        my_line()?.switches == first,
+        "a stage switch was counted, but the memory was locked"
+    );
     munlockall()?;
-    // What is nobody's is refused, and no switch.
+    // A bad address is refused without a stage switch.
     refused("ECHO", trial.call(ECHO, 8), Errno::FAULT)?;
     refused("ECHO", trial.call(ECHO, usize::MAX - 7), Errno::FAULT)?;
-    ensure!(my_line()?.switches == first, "a bad pointer is no switch");
+    ensure!(
+        my_line()?.switches == first,
+        "a stage switch was counted for a bad address"
+    );
     Ok(())
 }
 
@@ -315,18 +329,30 @@ fn copies_now(_: &Guest) -> Result<()> {
         missing.read(0, &mut first);
         first[0]
     };
-    refused("of a page never touched", copies(), Errno::FAULT)?;
-    // What was only read is a page of zeroes, not yet one's own to write to.
+    refused(
+        "ECHO_NOW of a page that was never accessed",
+        copies(),
+        Errno::FAULT,
+    )?;
+    // Reading has mapped the shared page of zeroes, which the kernel must not write to.
     ensure!(first_byte() == 0, "not zeroes");
-    refused("to a page never written to", copies(), Errno::FAULT)?;
+    refused(
+        "ECHO_NOW to a page that was never written",
+        copies(),
+        Errno::FAULT,
+    )?;
     missing.write(0, &[1]);
     for value in 2..100 {
-        accepted("of a page that is there", copies())?;
+        accepted("ECHO_NOW of a mapped page", copies())?;
         ensure!(first_byte() == value, "it is not {value}");
     }
-    refused("of nobody's", trial.call(ECHO_NOW, 8), Errno::FAULT)?;
+    refused(
+        "ECHO_NOW at an unmapped address",
+        trial.call(ECHO_NOW, 8),
+        Errno::FAULT,
+    )?;
     let beyond = trial.call(ECHO_NOW, usize::MAX - 7);
-    refused("beyond a program's", beyond, Errno::FAULT)?;
+    refused("ECHO_NOW beyond user space", beyond, Errno::FAULT)?;
     let line = my_line()?;
     ensure!(line.switches == 0, "{line:?}");
     Ok(())
@@ -347,7 +373,7 @@ fn another_program(_: &Guest) -> Result<()> {
     eventually("the other program runs", || {
         Ok(fs::read_to_string(&name)?.trim() == "sleep")
     })?;
-    // The name is the first thing that changes.
+    // execve changes the name first, and leaves the stage later.
     eventually("the thread leaves the list", || {
         Ok(line_of(child.pid())?.is_none())
     })?;
@@ -371,7 +397,7 @@ fn death(guest: &Guest) -> Result<()> {
             accepted("ATTACH", task::try_attach()?)?;
             let trial = Device::open_path(PATH)?;
             parent.ready()?;
-            // A monitor's waits end by signals.
+            // A signal ends a monitor's wait.
             accepted("PAUSE", pause(&trial, MONITOR, u64::MAX))
         })?;
         child.ready()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Timers: absolute dates, and none missed without a word.
+//! Timers: absolute dates, and a count of those that were missed.
 
 use crate::support::check::accepted;
 use crate::support::device::Device;
@@ -45,11 +45,13 @@ fn held_up(guest: &Guest) -> Result<()> {
             calls: 10,
             ..Dates::default()
         })?;
-        // From half a period after its date on, at the latest, it would see one more; a slow machine may make it later yet.
+        // The handler is held for `periods` periods and a half. On a slow machine it misses more
+        // dates.
         ensure!(seen.missed_next >= periods - 1, "{periods}: {seen:?}");
         ensure!(seen.missed >= seen.missed_next, "{seen:?}");
     }
-    // Nothing is held up; a slow machine may miss dates, but none is told that the clock does not know of.
+    // Nothing holds the handler here. A slow machine may miss dates, and the trial checks each
+    // count against the clock.
     play(Dates {
         period_ns: PERIOD_NS,
         calls: 100,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Work that the out-of-band stage hands to in-band.
+//! Work that the out-of-band stage queues and an in-band worker runs.
 
 use crate::support::check::{accepted, refused};
 use crate::support::device::Device;
@@ -117,7 +117,7 @@ fn waited_for(_: &Guest) -> Result<()> {
         ..Work::default()
     };
     ensure!(seen == expected, "{seen:?}");
-    // It is for threads of the out-of-band stage.
+    // Only attached threads may make this call.
     let trial = Device::open_path(PATH)?;
     refused(
         "WORK_WAIT",
@@ -128,7 +128,8 @@ fn waited_for(_: &Guest) -> Result<()> {
 
 fn interrupted(_: &Guest) -> Result<()> {
     task::take_interrupts();
-    // A signal that comes before the wait is lost: so there are many, and the work takes longer than all of them need.
+    // A signal that comes before the wait is lost. So there are many, and the work takes longer
+    // than they need.
     let takes_ns = 2_000_000_000;
     let is_over = AtomicBool::new(false);
     let seen = task::oob(|| {
@@ -162,7 +163,7 @@ fn interrupted(_: &Guest) -> Result<()> {
 }
 
 fn timed_out(_: &Guest) -> Result<()> {
-    // In the middle of the run; and before it can have begun, which then is pending.
+    // The deadline passes during the run, or before the run has begun.
     for (takes_ns, ahead) in [(1_000_000_000, 300), (100_000_000, 0)] {
         let seen = task::oob(|| {
             let until_ns = task::date(Duration::from_millis(ahead));
@@ -175,7 +176,7 @@ fn timed_out(_: &Guest) -> Result<()> {
                 },
             )
         })?;
-        // It runs once, and to its end.
+        // The work runs once, to its end.
         ensure!(
             (seen.end, seen.result, seen.ended) == (End::TimedOut as u32, 0, 1),
             "{seen:?}"

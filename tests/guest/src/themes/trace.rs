@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The path of RUN, traced: it allocates nothing and faults nowhere; a short frame never gives the processor away, one that
-//! takes its time, by DMA or for want of it, once, in the kit's own wait. What a timer sends allocates nothing, either.
+//! The path of RUN, traced. RUN allocates nothing and takes no page fault. During a short frame the
+//! thread never leaves the processor; during a slow one it sleeps once, in the flag's wait. Frames
+//! that a timer starts allocate nothing either.
 
 use crate::support::board::Board;
 use crate::support::check::accepted;
@@ -51,13 +52,13 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// Clock at which a frame takes 5 ms: long enough for its thread to come to sleep.
+/// At this clock a frame takes 5 ms: long enough for the thread to fall asleep.
 const SLOW_HZ: u32 = 25_600;
 
-/// Of the timer that sends frames.
+/// Period of the timer that starts frames.
 const PERIOD_NS: u64 = 2_000_000;
 
-/// Which exchange call.
+/// A call that exchanges a frame.
 #[derive(Clone, Copy, Debug)]
 enum Call {
     Run,
@@ -82,7 +83,7 @@ impl Call {
     }
 }
 
-/// The first event's story, for a failure.
+/// The first event in one line, for an error message.
 fn first(events: &[Event]) -> String {
     events.first().map(Event::story).unwrap_or_default()
 }
@@ -113,16 +114,16 @@ fn control(_: &Guest) -> Result<()> {
         ensure!(!sleeps.is_empty(), "no sleep was seen");
         ensure!(
             !sleeps.iter().any(Event::is_flags_wait),
-            "a sleep of another's is taken for the kit's: {}",
+            "a foreign sleep is taken for the flag's wait: {}",
             first(&sleeps)
         );
         Ok(())
     })
 }
 
-/// DISABLE during a frame waits for it by napping, in `oob_spi.ko`, too.
+/// DISABLE waits for the frame under way by sleeping in short steps, in `oob_spi.ko` as well.
 fn other_sleep(_: &Guest) -> Result<()> {
-    // The frame may be over just then.
+    // The frame may end just before DISABLE looks.
     for _ in 0..ROUNDS {
         let frames = Frames::on(0, 16, SLOW_HZ)?;
         let device = &frames.device;
@@ -151,7 +152,10 @@ fn other_sleep(_: &Guest) -> Result<()> {
         })?;
         let wrong = sleeps.iter().find(|event| event.is_flags_wait());
         if let Some(event) = wrong {
-            bail!("a nap is taken for the kit's wait: {}", event.story());
+            bail!(
+                "a sleep of DISABLE is taken for the flag's wait: {}",
+                event.story()
+            );
         }
         if sleeps.iter().any(|event| event.is_from("oob_spi")) {
             return Ok(());
@@ -160,16 +164,16 @@ fn other_sleep(_: &Guest) -> Result<()> {
     bail!("DISABLE never waited for a frame")
 }
 
-/// What the calls of one round came to.
+/// What the calls of one round did.
 struct Round {
-    /// Calls that gave the processor away, by the thread's own count.
+    /// Calls in which the thread left the processor, by its own count.
     slept: usize,
     /// Page faults, by the thread's own count.
     faults: i64,
     events: Events,
 }
 
-/// Makes `count` calls, none of which may give the processor away more than `most` times.
+/// Makes `count` calls. In none of them may the thread leave the processor more than `most` times.
 fn round(tracing: &Tracing, device: &Device, call: Call, count: usize, most: i64) -> Result<Round> {
     let before = device.stats()?;
     let ((slept, faults), events) = tracing.of(|| {
@@ -182,7 +186,7 @@ fn round(tracing: &Tracing, device: &Device, call: Call, count: usize, most: i64
             let switches = now.0 - seen.0;
             ensure!(
                 switches <= most,
-                "call {n} gave the processor away {switches} times"
+                "the thread left the processor {switches} times in call {n}"
             );
             slept += usize::from(switches > 0);
             seen = now;
@@ -198,12 +202,12 @@ fn round(tracing: &Tracing, device: &Device, call: Call, count: usize, most: i64
     })
 }
 
-/// How often a round is made anew where a frame was over before its thread had come to sleep: an emulated processor may
-/// be held up for longer than a frame takes.
+/// How often a round is repeated if a frame ended before its thread slept. An emulator may delay a
+/// processor for longer than a frame takes.
 const ROUNDS: usize = 4;
 
-/// Calls of the short path without a sleep: a thread that went on for a second would be made to give way to others, by
-/// the scheduler and not by its calls.
+/// How many short frames the thread exchanges before it sleeps. The scheduler makes a real-time
+/// thread yield that runs for about a second, and the trace would show that.
 const AT_A_TIME: usize = 50;
 
 fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
@@ -223,7 +227,7 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
     }
     task::oob(|| {
         let tracing = Tracing::new()?;
-        // Once for what is done at first use, in this process and in the tracing.
+        // The first round takes the page faults of first use, in this process and in the tracer.
         round(&tracing, device, call, 10, 1)?;
         let mut most = 0;
         let (rounds, count) = match is_slow {
@@ -256,7 +260,7 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
             );
             let foreign = events.sleeps.iter().find(|event| !event.is_flags_wait());
             if let Some(event) = foreign {
-                bail!("a sleep that is not the kit's own: {}", event.story());
+                bail!("a sleep outside the flag's wait: {}", event.story());
             }
             if is_slow && slept == count {
                 return Ok(());
@@ -266,7 +270,7 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
         if !is_slow {
             return Ok(());
         }
-        // On a slow machine, that is, with its debug kernel: a path that spins does not sleep once.
+        // A debug kernel on a slow machine may miss some sleeps. A path that spins never sleeps.
         ensure!(
             most >= count - count / 10,
             "in {rounds} rounds of {count} calls at most {most} slept"
@@ -275,8 +279,8 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
     })
 }
 
-/// On EVL a thread that goes out-of-band sleeps as an in-band task meanwhile: once, and then nothing of what the calls do
-/// is in-band's. So nothing in-band is asked between two of them.
+/// The same on EVL. A thread that goes out of band sleeps once as an in-band task. After that its
+/// oob calls do nothing in band. So the thread makes no in-band call between two of them.
 fn stays_out_of_band(device: &Device, call: Call, count: usize) -> Result<()> {
     let tracing = Tracing::new()?;
     for count in [10, count] {
@@ -298,7 +302,7 @@ fn stays_out_of_band(device: &Device, call: Call, count: usize) -> Result<()> {
                 && sleeps
                     .iter()
                     .all(|event| event.is_through("evl_switch_oob")),
-            "not once out-of-band, and there to stay, but {} times: {}",
+            "the thread did not go out of band exactly once, but {} times: {}",
             sleeps.len(),
             first(&sleeps)
         );
@@ -314,7 +318,8 @@ fn others(guest: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// The timers expire where they were set, in the thread that is traced: it computes meanwhile.
+/// A timer expires on the processor that set it. So the traced thread sets the timer and then
+/// computes.
 fn by_timer(guest: &Guest) -> Result<()> {
     let speeds: &[u32] = match guest.board {
         Board::Vboard => &[FIFO_HZ, DMA_HZ],
@@ -330,10 +335,10 @@ fn by_timer(guest: &Guest) -> Result<()> {
         task::oob(|| {
             let tracing = Tracing::new()?.with_timers()?;
             accepted("SET_TRIGGER", device.set_timer(0, PERIOD_NS))?;
-            // Once for what is done at first use.
+            // The first round takes the page faults of first use.
             tracing.of(|| compute(PERIOD_NS))?;
             let mut told = (0, 0);
-            // A processor that is held up has few of the frames in its time.
+            // If the emulator delays the processor, few frames fall into a round.
             for _ in 0..ROUNDS {
                 let before = device.stats()?;
                 let ((), events) = tracing.of(|| compute(PERIOD_NS * u64::from(periods)))?;
@@ -352,7 +357,7 @@ fn by_timer(guest: &Guest) -> Result<()> {
             let (sent, seen) = told;
             ensure!(
                 sent > 10 && seen > 10,
-                "{speed} Hz: {sent} frames, {seen} expirations of their timer here"
+                "{speed} Hz: {sent} frames, and {seen} expirations of their timer in the trace"
             );
             Ok(())
         })?;

@@ -64,7 +64,8 @@ fn frames_of_a_timer(speed: u32) -> Result<()> {
     motor.set(0, 0);
     let before = board::number("motor_accepted")?;
     let device = &motor.frames.device;
-    // Where SET_TRIGGER is called, there the timer is: on the waiting thread's processor, see `task::home`.
+    // The timer runs on the processor that calls SET_TRIGGER. It shall be the waiting thread's: see
+    // `task::home`.
     task::oob(|| {
         let first = date(Duration::from_millis(50));
         accepted("SET_TRIGGER", device.set_timer(first, PERIOD_NS))?;
@@ -81,7 +82,7 @@ fn frames_of_a_timer(speed: u32) -> Result<()> {
         }
         Ok(())
     })?;
-    // It goes on with nobody waiting.
+    // The timer also starts frames while no thread waits.
     let frames = device.stats()?.frames;
     ensure!(frames >= 40, "{frames} frames");
     eventually("ten frames more", || {
@@ -101,7 +102,7 @@ fn frames_of_a_timer(speed: u32) -> Result<()> {
         "{} frames, {grew} commands",
         stats.frames
     );
-    task::oob(|| accepted("RUN by the call again", motor.frames.device.run()))
+    task::oob(|| accepted("RUN after the timer was removed", motor.frames.device.run()))
 }
 
 fn without_motor(_: &Guest) -> Result<()> {
@@ -118,7 +119,7 @@ fn without_motor(_: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// Frames whose timer starts none for a long time.
+/// A chip select whose timer starts its first frame in 600 s.
 fn far_timer() -> Result<Frames> {
     let frames = Frames::on(0, 16, 0)?;
     let first = date(Duration::from_secs(600));
@@ -147,7 +148,8 @@ fn one_waiter(_: &Guest) -> Result<()> {
     })
 }
 
-/// Has a thread wait for a frame that is far away, calls `end`, and looks what the thread is told.
+/// Lets a thread wait for a frame that is far away, and calls `end`. The thread's RUN must return
+/// one of `errnos`.
 fn leaves(end: impl FnOnce(&Frames) -> Result<()>, errnos: &[Errno]) -> Result<()> {
     let frames = far_timer()?;
     let spot = Spot::default();
@@ -193,11 +195,7 @@ fn waiter_in_time(_: &Guest) -> Result<()> {
 }
 
 fn waiter_signalled(_: &Guest) -> Result<()> {
-    extern "C" fn nothing(_: i32) {}
-    let handler = nothing as extern "C" fn(i32);
-    // SAFETY: the handler does nothing, which is safe at any moment.
-    let before = unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
-    ensure!(before != libc::SIG_ERR, "no handler");
+    task::take_interrupts();
     let frames = far_timer()?;
     let spot = Spot::default();
     thread::scope(|scope| {
@@ -206,12 +204,10 @@ fn waiter_signalled(_: &Guest) -> Result<()> {
             spot.here();
             refused("RUN", frames.device.run(), Errno::INTR)
         });
-        let (process, tid) = (std::process::id(), spot.asleep()?);
-        // SAFETY: signals a thread of this process, which has a handler for it.
-        unsafe { libc::syscall(libc::SYS_tgkill, process, tid, libc::SIGUSR1) };
+        task::interrupt(spot.asleep()?);
         task::join(waiter)
     })?;
-    // A killed process's thread leaves, too.
+    // SIGKILL ends the wait, too.
     drop(frames);
     let mut child = task::fork(|parent| {
         let frames = far_timer()?;
@@ -227,7 +223,8 @@ fn waiter_signalled(_: &Guest) -> Result<()> {
     task::oob(|| accepted("RUN afterwards", frames.device.run()))
 }
 
-/// The slow frame begins well before the timer's first date and ends well after it. So the timer finds the bus busy.
+/// The slow frame begins well before the timer's first date and ends well after it. So the timer
+/// finds the bus busy.
 fn overruns(_: &Guest) -> Result<()> {
     const WIRE: Duration = Duration::from_millis(1_300);
     const FIRST: Duration = Duration::from_millis(800);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The driver is unbound while its devices are in use.
+//! Unbinding the driver while its devices are in use.
 
 use crate::support::check::{HANG, accepted, refused};
 use crate::support::device::Device;
@@ -61,7 +61,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// Unbinds, calls `f`, and binds again whatever `f` came to.
+/// Unbinds the driver, calls `f`, and binds the driver again even if `f` failed.
 fn unbound<T>(guest: &Guest, f: impl FnOnce() -> Result<T>) -> Result<T> {
     let device = unbind()?;
     let result = f();
@@ -110,7 +110,7 @@ fn during_runs(guest: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// The child uses a mapping whose memory was taken away.
+/// Fails unless SIGBUS ended the child, which accesses a revoked mapping.
 fn dies_of_its_mapping(child: &mut task::Process) -> Result<()> {
     let over = child.over()?;
     ensure!(
@@ -140,7 +140,7 @@ fn mapping(guest: &Guest) -> Result<()> {
             dies_of_its_mapping(&mut child)
         })?;
     }
-    // The pages were given back: what the owner had on after DISABLE goes the same way.
+    // A mapping that is left after DISABLE is revoked, too.
     let old = Frames::on(0, 16, 0)?;
     accepted("DISABLE", old.device.disable())?;
     unbound(guest, || Ok(()))?;
@@ -208,7 +208,7 @@ fn open_file(guest: &Guest) -> Result<()> {
             refused("mmap", map, Errno::NODEV)?;
             ensure!(
                 Device::open(0).is_err(),
-                "the node can be opened while nothing is bound"
+                "the node can be opened without a bound driver"
             );
             device.stats()?;
             Ok(())
@@ -241,7 +241,8 @@ fn in_frame(guest: &Guest) -> Result<()> {
     works()
 }
 
-/// What is under way when the device goes comes to its end, and what follows finds none.
+/// A frame that is on the wire when `go` takes the device away comes to its end, and the next RUN
+/// finds no device.
 pub(crate) fn on_the_wire<T>(
     go: impl FnOnce() -> Result<T>,
     come_back: impl FnOnce(T) -> Result<()>,
@@ -254,7 +255,7 @@ pub(crate) fn on_the_wire<T>(
             let _attached = task::become_oob(task::home()?)?;
             spot.here();
             accepted("the RUN under way", frames.device.run())?;
-            // A slow machine may still begin another one.
+            // On a slow machine, another frame may still begin.
             loop {
                 match frames.device.run() {
                     Ok(()) => {}
@@ -271,7 +272,8 @@ pub(crate) fn on_the_wire<T>(
     })
 }
 
-/// Messages through spidev, opened again whenever it is gone, until `over`; how many there were.
+/// Sends messages through spidev until `over`, and opens spidev again when it is gone. Returns the
+/// number of messages.
 pub(crate) fn traffic(over: &AtomicBool) -> Result<u32> {
     let mut count = 0;
     while !over.load(Ordering::Relaxed) {
@@ -301,7 +303,7 @@ fn in_traffic(guest: &Guest) -> Result<()> {
         thread::sleep(Duration::from_millis(100));
         over.store(true, Ordering::Relaxed);
         for thread in threads {
-            ensure!(task::join(thread)? > 0, "there was no traffic");
+            ensure!(task::join(thread)? > 0, "no message was sent");
         }
         result
     })?;
@@ -318,7 +320,8 @@ fn with_waiter(guest: &Guest) -> Result<()> {
         let waiter = scope.spawn(|| {
             spot.here();
             let mut rx = [0; 64];
-            // It runs at the very end, or is told that the device has gone: either will do.
+            // Either result is right: the message runs at the end, or fails because the device is
+            // gone.
             _ = spidev.transfer(&[0; 64], &mut rx);
             Ok(())
         });
@@ -327,7 +330,7 @@ fn with_waiter(guest: &Guest) -> Result<()> {
     })?;
     ensure!(
         start.elapsed() < HANG,
-        "it waited for {:?}",
+        "the message waited for {:?}",
         start.elapsed()
     );
     drop(frames);
