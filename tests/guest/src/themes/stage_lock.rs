@@ -167,7 +167,7 @@ type Happened = [[u64; 3]; 2];
 const ROUNDS: u64 = 40;
 
 fn both_stages(guest: &Guest) -> Result<()> {
-    let span = Duration::from_secs(guest.count(2, 60).into());
+    let span = Duration::from_secs(guest.count(1, 60).into());
     let mut happened = Happened::default();
     for round in 0..ROUNDS {
         counted(round, span, &mut happened)?;
@@ -399,7 +399,7 @@ fn lost(_: &Guest) -> Result<()> {
 fn is_free(trial: &Device) -> Result<()> {
     let before = total(trial)?;
     ensure!(before.inside == 0, "a thread is still inside: {before:?}");
-    let span = Duration::from_millis(300);
+    let span = Duration::from_millis(60);
     let outcome = hammer_all(trial, 3, span, span + GRACE, |_| Ok(()))?;
     ensure!(outcome.has_ended, "a thread waited for ever");
     let after = total(trial)?;
@@ -413,7 +413,7 @@ fn is_free(trial: &Device) -> Result<()> {
 fn killed(guest: &Guest) -> Result<()> {
     let trial = open()?;
     let mut random = Random::new(11);
-    for round in 0..guest.count(5, 50) {
+    for round in 0..guest.count(2, 50) {
         let seed = 100 + u64::from(round);
         let before = total(&trial)?;
         let mut victim = task::fork(|_| {
@@ -424,7 +424,7 @@ fn killed(guest: &Guest) -> Result<()> {
             let now = total(&trial)?;
             Ok(now.oob > before.oob && now.inband > before.inband)
         });
-        thread::sleep(Duration::from_millis(random.below(200)));
+        thread::sleep(Duration::from_millis(random.below(50)));
         let inside = eventually("a thread is inside", || Ok(total(&trial)?.inside > 0));
         victim.kill()?;
         both.and(inside)?;
