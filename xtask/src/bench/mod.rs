@@ -17,8 +17,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::machines::Name;
 use crate::paths;
-use crate::vm::machine::Name;
+use crate::vm::Job;
 
 /// One guest of a benchmark.
 struct Guest {
@@ -77,7 +78,7 @@ const STAGE: &[Guest] = &[Guest {
 const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// The benchmarks there are.
-pub(super) const NAMES: [&str; 3] = ["spi", "stax", "stage"];
+pub(crate) const NAMES: [&str; 3] = ["spi", "stax", "stage"];
 
 /// Runs the benchmark of this name; true when every bar was met.
 pub(crate) fn bench(name: &str) -> Result<bool> {
@@ -114,7 +115,7 @@ fn measure(name: &str, guest: &Guest) -> Result<Vec<Value>> {
         .chain(["--json", "/out/bench.json"]);
     let command = command.map(str::to_owned).collect();
     let results = format!("bench-{name}-{}", guest.machine.machine().name);
-    let mut job = super::counted(guest.machine, guest.kernel, command, &results)?;
+    let mut job = Job::counted(guest.machine, guest.kernel, command, &results)?;
     job.append
         .extend(guest.append.split_whitespace().map(str::to_owned));
     job.timeout = TIMEOUT;

@@ -9,11 +9,13 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::Count;
-use crate::setup::kernel::KERNELS;
-use crate::{kit, paths};
+use super::count::Count;
+use super::step::{Log, Mode, Step, Tool};
+use crate::kit::modules::layout_check;
+use crate::setup::Need;
+use crate::{kernels, paths};
 
 /// Any would do.
 const KERNEL: &str = "6.12-rt-amd64";
@@ -37,16 +39,25 @@ const SPOILT: [[&str; 3]; 2] = [
     ],
 ];
 
-pub(super) fn check() -> Result<Count> {
-    let kernel = KERNELS.iter().find(|kernel| kernel.name == KERNEL);
-    let kernel = kernel.context("no such kernel")?;
+pub(super) fn step() -> Step {
+    Step::new(
+        "layouts",
+        "no module is built where Rust and C disagree on a structure",
+        check,
+    )
+    .needs(&[Need::Build])
+    .uses(Tool::KernelBuild)
+}
+
+fn check(_: &Mode, log: &mut Log) -> Result<Count> {
+    let kernel = kernels::named(KERNEL)?;
     let good = fs::read_to_string(paths::repo().join("bindings/layout.c"))?;
     let layout = paths::target().join("layout.c");
     let mut count = Count::default();
     for [from, to, named] in SPOILT {
         ensure!(good.contains(from), "layout.c has no line {from}");
         fs::write(&layout, good.replace(from, to))?;
-        let said = kit::layout_check(kernel, &layout)?.unwrap_or_default();
+        let said = layout_check(kernel, &layout)?.unwrap_or_default();
         // What follows each is where it was found; the last is Cargo's own.
         let errors: Vec<_> = said
             .lines()
@@ -55,7 +66,7 @@ pub(super) fn check() -> Result<Count> {
         match errors[..] {
             [error] if error.contains(named) => count.add(Count::PASS),
             _ => {
-                println!("'{named}' is not what was said: {said}");
+                log.line(format_args!("'{named}' is not what was said: {said}"));
                 count.add(Count::FAIL);
             }
         }

@@ -18,9 +18,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use indicatif::MultiProgress;
 
+use crate::machines::Name;
 use crate::paths;
 use crate::vm::Job;
-use crate::vm::machine::Name;
 use watch::Watch;
 
 /// In kHz.
@@ -69,7 +69,7 @@ fn job(rate: u32) -> Result<Job> {
          --json /out/closed-loop-{rate}kHz.json"
     );
     let command = command.split_whitespace().map(str::to_owned).collect();
-    let mut job = super::counted(Name::X86_64, None, command, &format!("demo-{rate}kHz"))?;
+    let mut job = Job::counted(Name::X86_64, None, command, &format!("demo-{rate}kHz"))?;
     job.timeout = TIMEOUT;
     Ok(job)
 }

@@ -2,7 +2,7 @@
 //! The debug kernels, built from Debian's source.
 //!
 //! ```text
-//!   linux-source -> tinyconfig + kernel/debug.config, debug-<arch>.config -> image, dtbs, modules, Module.symvers
+//!   linux-source -> tinyconfig + debug.config, debug_<arch>.config -> image, dtbs, modules, Module.symvers
 //! ```
 //!
 //! The source is built where it lies, so the folder serves as it is to build modules against. It counts
@@ -15,62 +15,29 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::kernel::{Arch, Kernel};
-use super::{apt, packages};
+use super::kernel::{Arch, Kernel, Recipe};
 use crate::run;
+use crate::setup::{apt, packages};
 
-const COMMON: &str = include_str!("../../kernel/debug.config");
-
-/// What differs between the architectures.
-struct Target {
-    fragment: &'static str,
-    /// Before a compiler's name; by the names under which modules are built, or each of them would be told that it
-    /// differs.
-    prefix: &'static str,
-    /// What is built.
-    goals: &'static [&'static str],
-    image: &'static str,
-    /// Half of the source's files, and of the time, is for what is not built.
-    unused: &'static [&'static str],
-}
-
-fn target(arch: Arch) -> &'static Target {
-    match arch {
-        Arch::X86_64 => &Target {
-            fragment: include_str!("../../kernel/debug-amd64.config"),
-            prefix: "",
-            goals: &["bzImage", "modules"],
-            image: "arch/x86/boot/bzImage",
-            unused: &["arch/[!x]*.[chS]", "arch/[!x]*.dts*"],
-        },
-        Arch::Arm64 => &Target {
-            fragment: include_str!("../../kernel/debug-arm64.config"),
-            prefix: "aarch64-linux-gnu-",
-            goals: &["Image", "modules", "dtbs"],
-            image: "arch/arm64/boot/Image",
-            unused: &["arch/[!a]*.[chS]"],
-        },
-    }
-}
+const COMMON: &str = include_str!("debug.config");
 
 /// What the result depends on, beside the source's version.
-fn recipe(arch: Arch) -> Result<String> {
-    let Target {
+fn key(recipe: &Recipe) -> Result<String> {
+    let Recipe {
         fragment, prefix, ..
-    } = target(arch);
+    } = recipe;
     let compiler = run::output(Command::new(format!("{prefix}gcc")).arg("--version"))?;
     Ok(format!("{compiler}\n{COMMON}{fragment}"))
 }
 
 /// Downloads, configures and builds it.
-pub(crate) fn build(kernel: &Kernel, series: &str) -> Result<()> {
-    let target = target(kernel.arch);
-    let make = |source| make(source, kernel.arch, target.prefix);
+pub(crate) fn build(kernel: &Kernel, recipe: &Recipe) -> Result<()> {
+    let make = |source| make(source, kernel.arch, recipe.prefix);
     let dir = kernel.dir()?;
     if dir.exists() {
         fs::remove_dir_all(&dir)?;
     }
-    let package = package(series);
+    let package = package(recipe);
     let version = apt::candidate(&package).with_context(|| format!("{package} cannot be had"))?;
     let root = dir.join("root");
     apt::unpack(std::slice::from_ref(&package), &root)?;
@@ -78,7 +45,7 @@ pub(crate) fn build(kernel: &Kernel, series: &str) -> Result<()> {
     let source = dir.join("source");
     fs::create_dir_all(&source)?;
     let mut tar = Command::new("tar");
-    for unused in target
+    for unused in recipe
         .unused
         .iter()
         .chain(&["Documentation/*/*", "tools/testing/*"])
@@ -94,7 +61,7 @@ pub(crate) fn build(kernel: &Kernel, series: &str) -> Result<()> {
 
     run::output(make(&source).arg("tinyconfig"))?;
     let fragment = dir.join("fragment");
-    fs::write(&fragment, format!("{COMMON}{}", target.fragment))?;
+    fs::write(&fragment, format!("{COMMON}{}", recipe.fragment))?;
     let mut merge = Command::new("scripts/kconfig/merge_config.sh");
     merge
         .args(["-m", ".config"])
@@ -107,7 +74,7 @@ pub(crate) fn build(kernel: &Kernel, series: &str) -> Result<()> {
         &fs::read_to_string(source.join(".config"))?,
     )?;
     let jobs = std::thread::available_parallelism().map_or(2, usize::from);
-    run::output(make(&source).arg(format!("-j{jobs}")).args(target.goals))?;
+    run::output(make(&source).arg(format!("-j{jobs}")).args(recipe.goals))?;
 
     let release = run::output(make(&source).args(["-s", "kernelrelease"]))?;
     let staged = dir.join("staged");
@@ -120,11 +87,11 @@ pub(crate) fn build(kernel: &Kernel, series: &str) -> Result<()> {
     let installed = format!("staged/lib/modules/{}", release.trim());
     symlink(installed, dir.join("modules"))?;
     symlink("source", dir.join("build"))?;
-    symlink(format!("source/{}", target.image), dir.join("vmlinuz"))?;
+    symlink(format!("source/{}", recipe.image), dir.join("vmlinuz"))?;
     if kernel.arch == Arch::Arm64 {
         symlink("source/arch/arm64/boot/dts", dir.join("dtb"))?;
     }
-    let key = format!("{version}\n{}", recipe(kernel.arch)?);
+    let key = format!("{version}\n{}", key(recipe)?);
     fs::write(dir.join("key"), key)?;
     fs::write(dir.join("release"), release)?;
     Ok(())
@@ -157,16 +124,16 @@ fn check(asked: &str, config: &str) -> Result<()> {
 
 /// Whether what lies there was built from what would be built now. Without package lists, nothing is known of a newer source;
 /// without its compiler, which may be about to be installed, it is not known to be current.
-pub(crate) fn is_current(dir: &Path, arch: Arch, series: &str) -> Result<bool> {
+pub(super) fn is_current(dir: &Path, recipe: &Recipe) -> Result<bool> {
     let have = fs::read_to_string(dir.join("key")).unwrap_or_default();
     let Some((version, have)) = have.split_once('\n') else {
         return Ok(false);
     };
-    let newest = apt::candidate(&package(series));
+    let newest = apt::candidate(&package(recipe));
     let is_newest = newest.is_none_or(|newest| newest == version);
-    Ok(is_newest && recipe(arch).is_ok_and(|recipe| recipe == have))
+    Ok(is_newest && key(recipe).is_ok_and(|key| key == have))
 }
 
-fn package(series: &str) -> String {
-    format!("linux-source-{series}")
+fn package(recipe: &Recipe) -> String {
+    format!("linux-source-{}", recipe.series)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Kernels: which there are, and how a stock one is unpacked.
+//! Debian's own kernels, and how one is unpacked.
 //!
 //! ```text
 //!   <cache>/kernels/6.12-rt-arm64/
@@ -12,74 +12,20 @@
 //! ```
 //!
 //! The headers packages find each other by relative links, but for one line of their Makefile, which is
-//! rewritten. The tools in them are programs of the machine that builds, so that of an arm64 headers
-//! package is replaced by the same package for this machine.
+//! rewritten. The tools in an arm64 headers package are arm64 programs: the same package for this machine replaces them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{apt, debug, packages};
+use super::kernel::{Arch, Kernel, Source};
+use crate::setup::{apt, packages};
 use crate::{paths, run};
 
-/// A processor architecture.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Arch {
-    X86_64,
-    Arm64,
-}
-
-impl Arch {
-    /// As Debian calls it.
-    pub(crate) fn debian(self) -> &'static str {
-        match self {
-            Self::X86_64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
-
-    /// As the kernel's build calls it.
-    pub(crate) fn linux(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-            Self::Arm64 => "arm64",
-        }
-    }
-
-    /// As compilers call it.
-    pub(crate) fn gnu(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-            Self::Arm64 => "aarch64",
-        }
-    }
-}
-
-/// A kernel to build for and to boot.
-#[derive(Debug)]
-pub(crate) struct Kernel {
-    pub(crate) name: &'static str,
-    pub(crate) arch: Arch,
-    pub(crate) source: Source,
-}
-
-/// Where a kernel comes from.
-#[derive(Debug)]
-pub(crate) enum Source {
-    /// Debian's package of this series and flavour.
-    Stock {
-        series: &'static str,
-        flavour: &'static str,
-    },
-    /// Built here from Debian's source of this series.
-    Built { series: &'static str },
-}
-
-/// Every kernel that the workshop knows.
-pub(crate) const KERNELS: &[Kernel] = &[
+/// The stock kernels; each line is one.
+pub(super) const KERNELS: [Kernel; 7] = [
     stock("6.12-rt-amd64", Arch::X86_64, "6.12", "rt-amd64"),
     stock("6.12-amd64", Arch::X86_64, "6.12", "amd64"),
     stock("6.1-rt-amd64", Arch::X86_64, "6.1", "rt-amd64"),
@@ -87,14 +33,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
     stock("6.12-arm64", Arch::Arm64, "6.12", "arm64"),
     stock("6.1-rt-arm64", Arch::Arm64, "6.1", "rt-arm64"),
     stock("6.1-amd64", Arch::X86_64, "6.1", "amd64"),
-    built("debug-amd64", Arch::X86_64),
-    built("debug-arm64", Arch::Arm64),
 ];
-
-const fn built(name: &'static str, arch: Arch) -> Kernel {
-    let source = Source::Built { series: "6.12" };
-    Kernel { name, arch, source }
-}
 
 const fn stock(
     name: &'static str,
@@ -102,56 +41,12 @@ const fn stock(
     series: &'static str,
     flavour: &'static str,
 ) -> Kernel {
-    Kernel {
-        name,
-        arch,
-        source: Source::Stock { series, flavour },
-    }
-}
-
-/// The kernel of this name.
-pub(crate) fn named(name: &str) -> Result<&'static Kernel> {
-    let names = || {
-        KERNELS
-            .iter()
-            .map(|kernel| kernel.name)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    KERNELS
-        .iter()
-        .find(|kernel| kernel.name == name)
-        .with_context(|| format!("no kernel is called {name}; there are {}", names()))
-}
-
-impl Kernel {
-    /// Its folder in the cache.
-    pub(crate) fn dir(&self) -> Result<PathBuf> {
-        Ok(paths::cache()?.join("kernels").join(self.name))
-    }
-
-    /// Whether it is there, whole.
-    pub(crate) fn is_ready(&self) -> Result<bool> {
-        let dir = self.dir()?;
-        if !dir.join("release").exists() {
-            return Ok(false);
-        }
-        match self.source {
-            Source::Stock { .. } => Ok(true),
-            Source::Built { series } => debug::is_current(&dir, self.arch, series),
-        }
-    }
-
-    /// Its own name, as `uname -r` tells it.
-    pub(crate) fn release(&self) -> Result<String> {
-        let file = self.dir()?.join("release");
-        let text = fs::read_to_string(&file).with_context(|| format!("no {}", file.display()))?;
-        Ok(text.trim().to_owned())
-    }
+    let source = Source::Stock { series, flavour };
+    Kernel { name, arch, source }
 }
 
 /// Downloads and unpacks Debian's kernel of this series and flavour.
-pub(crate) fn unpack_stock(kernel: &Kernel, series: &str, flavour: &str) -> Result<()> {
+pub(crate) fn unpack(kernel: &Kernel, series: &str, flavour: &str) -> Result<()> {
     let arch = kernel.arch.debian();
     let version = newest(series, flavour, arch)?;
     let release = format!("{version}-{flavour}");
@@ -213,15 +108,7 @@ pub(crate) fn unpack_stock(kernel: &Kernel, series: &str, flavour: &str) -> Resu
         }
     }
     fs::write(fresh.join("release"), format!("{release}\n"))?;
-    replace(&dir, &fresh)
-}
-
-/// Puts a finished folder in the place of whatever was there.
-pub(crate) fn replace(dir: &Path, fresh: &Path) -> Result<()> {
-    if dir.exists() {
-        fs::remove_dir_all(dir)?;
-    }
-    fs::rename(fresh, dir).with_context(|| format!("cannot make {}", dir.display()))
+    paths::replace(&dir, &fresh)
 }
 
 /// The newest version of a series whose image and headers can both be had.
@@ -268,14 +155,5 @@ mod tests {
         assert!(numbers("6.12.117+deb12") > numbers("6.12.95+deb12"));
         assert!(numbers("6.12.90+deb12.1") > numbers("6.12.90+deb12"));
         assert!(numbers("6.1.0-56") > numbers("6.1.0-9"));
-    }
-
-    #[test]
-    fn an_unknown_kernel_is_refused_with_the_names_there_are() {
-        let text = named("7.0").unwrap_err().to_string();
-        assert!(
-            text.contains("7.0") && text.contains("6.12-rt-arm64"),
-            "{text}"
-        );
     }
 }

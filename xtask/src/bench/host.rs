@@ -10,8 +10,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::run;
 use crate::setup::{self, Need};
-use crate::{paths, run};
 
 /// What is subtracted, and what more there is of it.
 const PAIRS: u64 = 10_000;
@@ -20,7 +20,6 @@ const PAIRS: u64 = 10_000;
 pub(super) fn pair() -> Result<Value> {
     setup::ensure(&[Need::Valgrind])?;
     let mut cargo = setup::cargo();
-    cargo.current_dir(paths::repo());
     cargo.args(["build", "--quiet", "--release", "--package", "stax"]);
     cargo.args(["--example", "pair", "--message-format", "json"]);
     let text = run::output(&mut cargo)?;
