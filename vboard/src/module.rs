@@ -16,10 +16,11 @@
 mod memory;
 mod numbers;
 
-use crate::board::{Block, Board};
-use crate::flash::{FLASH_LEN, Flash};
-use crate::motor::Motor;
-use crate::slave::{Sockets, Unconnected};
+use crate::bcm2835::board::{Block, Board};
+use crate::slaves::flash::{FLASH_LEN, Flash};
+use crate::slaves::motor::Motor;
+use crate::slaves::{Sockets, Unconnected};
+use crate::table::{Child, Table, WINDOW_SPI0};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::alloc::{KBox, VBytes};
@@ -29,7 +30,6 @@ use kernel::platform::OwnDevice;
 use kernel::sync::{LockClass, RawSpinLock};
 use kernel::time::{HardTimer, TimerHandler, monotonic_ns};
 use memory::Regions;
-use oob::board::{Child, Table, WINDOW_SPI0};
 use oob::stage::Inband;
 use oob::time::Instant;
 

@@ -2,7 +2,7 @@
 
 //! Memory that the board's DMA reaches: what the drivers told it of.
 
-use crate::bus::{BusError, BusMemory};
+use crate::memory::{BusError, BusMemory};
 
 const REGIONS: usize = 32;
 

@@ -3,8 +3,8 @@
 //! `/sys/kernel/debug/vboard`: what the board saw, what its model cost, and the faults that a test injects.
 
 use super::{DMA_CHANNELS, Vboard};
-use crate::faults::Noise;
-use crate::irq::IrqLine;
+use crate::bcm2835::faults::Noise;
+use crate::bcm2835::irq::IrqLine;
 use core::ffi::CStr;
 use kernel::debugfs::Numbers;
 
