@@ -1,40 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What hangs on the SPI bus.
+//! The devices on the SPI bus.
 
 pub mod flash;
 pub mod motor;
 
 use oob::time::{Instant, Ns};
 
-/// Number of native chip-select lines.
+/// The number of native chip-select lines.
 pub const LINES: usize = 3;
 
 /// An SPI slave behind an active-low chip select.
 pub trait SpiSlave {
-    /// Chip select becomes active.
+    /// Called when chip select becomes active.
     fn select(&mut self, now: Instant);
 
-    /// One byte each way, most significant bit first; `now` is the end of the byte. Called only while selected.
+    /// Exchanges one byte in each direction, most significant bit first. `now` is the end of the byte. Called only while
+    /// chip select is active.
     fn exchange(&mut self, now: Instant, mosi: u8) -> u8;
 
-    /// Chip select becomes inactive.
+    /// Called when chip select becomes inactive.
     fn deselect(&mut self, now: Instant);
 }
 
 /// The slaves of a board, by chip-select line.
 pub trait Slaves {
-    /// As [`SpiSlave::select`].
+    /// [`SpiSlave::select`] of the slave on `line`.
     fn select(&mut self, line: u8, now: Instant);
 
-    /// As [`SpiSlave::exchange`]; a line without a slave leaves MISO high.
+    /// [`SpiSlave::exchange`] of the slave on `line`. Without a slave, MISO stays high.
     fn exchange(&mut self, line: u8, now: Instant, mosi: u8) -> u8;
 
-    /// As [`SpiSlave::deselect`].
+    /// [`SpiSlave::deselect`] of the slave on `line`.
     fn deselect(&mut self, line: u8, now: Instant);
 }
 
-/// An empty socket: MISO stays high.
+/// A line without a slave: MISO stays high.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unconnected;
 
@@ -78,17 +79,17 @@ impl<A: SpiSlave, B: SpiSlave, C: SpiSlave> Slaves for Sockets<A, B, C> {
     }
 }
 
-/// What a chip-select line went through, as the slave behind it saw it.
+/// The history of a chip-select line, as its slave saw it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChipSelect {
     /// How often the line became active.
     pub selections: u32,
-    /// Bytes of the last selection.
+    /// The bytes of the last selection.
     pub bytes: u32,
     /// Last selection: from chip select active to the first clock edge.
     pub setup: Ns,
-    /// Last selection: from the last clock edge to chip select inactive; zero while it is active.
+    /// Last selection: from the last clock edge to chip select inactive. Zero while the line is active.
     pub hold: Ns,
-    /// From chip select inactive to the last selection; [`Ns`]`(u64::MAX)` before the second.
+    /// From chip select inactive to the last selection. [`Ns`]`(u64::MAX)` before the second selection.
     pub inactive: Ns,
 }

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A board that another module simulates: the table by which its registers, interrupts, DMA and clock are reached.
+//! The table through which a controller's driver reaches a board that `vboard.ko` simulates: registers, interrupts, DMA
+//! memory and the clock.
 //!
 //! ```text
-//!   vboard.ko --platform device, Table as its data--> controller's driver
-//!       ^                                                  |
-//!       '--- Window (Mmio), BoardClock, connect, map ------'
+//!   vboard.ko -- platform device with a Table as its data --> controller's driver
+//!       ^                                                         |
+//!       '------ Window (Mmio), BoardClock, connect, map ----------'
 //! ```
 //!
-//! The driver's logic is the one that runs on real registers; only the window and the clock differ. The board's clock
-//! stands still while its model computes, so what the model costs is no delay that a driver would see.
+//! The driver runs the same logic as on real registers; only the types of registers and clock differ. The board's clock
+//! stands still while the model computes, so the driver sees no delay from the model's cost.
 
 use core::ffi::{c_char, c_void};
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -18,65 +19,68 @@ use oob::time::{Clock, Instant};
 
 /// SPI0's registers.
 pub const WINDOW_SPI0: u32 = 0;
-/// The DMA controller's; channel n at `n * 0x100`.
+/// The DMA controller's registers. Channel n is at offset `n * 0x100`.
 pub const WINDOW_DMA: u32 = 1;
 
 /// A device on the board's SPI bus.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Child {
-    /// By what name its driver knows it; null ends the list.
+    /// The name that its driver matches. A null name ends the list.
     pub modalias: *const c_char,
-    /// Its chip select.
+    /// The chip select that it is connected to.
     pub chip_select: u8,
-    /// Its highest clock, in Hz.
+    /// The highest clock that it allows, in Hz.
     pub max_speed_hz: u32,
 }
 
-/// What a board's module gives to a controller's driver, as platform data.
+/// The platform data that the board's module passes to a controller's driver.
 ///
 /// # Invariants
 ///
-/// The functions take `context`, and may be called from any context as long as the platform device is there, but for
-/// `connect`, `disconnect`, `map` and `unmap`: in-band only. `children` ends with a null name.
+/// While the platform device exists, each function may be called with `context` as its first argument. `connect`,
+/// `disconnect`, `map` and `unmap` may be called in-band only, the others from any context. `children` points to an array
+/// that lives as long and whose last element has a null name.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Table {
-    /// First argument of every function.
+    /// The first argument of every function.
     pub context: *const c_void,
-    /// The board's date, in ns.
+    /// Returns the board's date, in ns.
     pub now: unsafe extern "C" fn(*const c_void) -> u64,
     /// Reads a register of a window.
     pub read: unsafe extern "C" fn(*const c_void, u32, u32) -> u32,
     /// Writes a register of a window.
     pub write: unsafe extern "C" fn(*const c_void, u32, u32, u32),
-    /// Has `handler(argument)` called, in hard interrupt context, while DMA channel `line`'s interrupt is high.
+    /// From now on, `handler(argument)` is called in hard interrupt context while the interrupt of DMA channel `line` is
+    /// high. Returns 0 or a negative errno.
     pub connect: unsafe extern "C" fn(
         *const c_void,
         u32,
         unsafe extern "C" fn(*const c_void),
         *const c_void,
     ) -> i32,
-    /// Ends that, and waits for a handler that runs.
+    /// Disconnects the handler of DMA channel `line`, and waits until a running call of it has returned.
     pub disconnect: unsafe extern "C" fn(*const c_void, u32),
-    /// Lets the board's DMA reach memory: bus address, processor's address, bytes.
+    /// Lets the board's DMA reach memory: bus address, processor's address, length. Returns 0 or a negative errno.
     pub map: unsafe extern "C" fn(*const c_void, u64, *mut u8, usize) -> i32,
-    /// Ends that.
+    /// Takes back the memory at a bus address.
     pub unmap: unsafe extern "C" fn(*const c_void, u64),
-    /// The clock that the SPI divider divides, in Hz.
+    /// The input clock of the SPI divider, in Hz.
     pub core_hz: u32,
-    /// DMA channels for the SPI controller: TX, RX.
+    /// The DMA channels of the SPI controller: TX, RX.
     pub dma_channels: [u32; 2],
-    /// What hangs on the SPI bus.
+    /// The devices on the SPI bus.
     pub children: *const Child,
 }
 
-// SAFETY: by the invariants; the pointers are to static or module-lifetime data.
+// SAFETY: by the invariants, the functions may be called from any thread, and what the pointers lead to lives as long as the
+// platform device, whichever thread has the table.
 unsafe impl Send for Table {}
-// SAFETY: as above.
+// SAFETY: by the invariants, several threads may call the functions at once. A shared table is only read.
 unsafe impl Sync for Table {}
 
-/// A window of the board's registers.
+/// A window of the board's registers, in place of a register block that is mapped.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     table: Table,
@@ -85,11 +89,11 @@ pub struct Window {
 }
 
 impl Window {
-    /// The registers from `base` on.
+    /// The registers of window `window` from offset `base` on.
     ///
     /// # Safety
     ///
-    /// The board's platform device outlives the window.
+    /// The board's platform device outlives the result and all its copies.
     pub const unsafe fn new(table: Table, window: u32, base: u32) -> Self {
         Self {
             table,
@@ -106,16 +110,18 @@ impl Window {
 
 impl Mmio for Window {
     fn read(&self, offset: usize) -> u32 {
-        // SAFETY: the table's invariants; the board is there by the contract of `new`.
+        // SAFETY: the platform device still exists, as the caller of `new` has promised. While it does, `read` may be
+        // called from any context with the table's own `context`.
         unsafe { (self.table.read)(self.table.context, self.window, self.offset(offset)) }
     }
 
     fn write(&self, offset: usize, value: u32) {
-        // SAFETY: as above.
+        // SAFETY: the platform device still exists, as the caller of `new` has promised. While it does, `write` may be
+        // called from any context with the table's own `context`.
         unsafe { (self.table.write)(self.table.context, self.window, self.offset(offset), value) };
     }
 
-    // The board's memory accesses are the processor's own, under a lock: nothing but the compiler could reorder them.
+    // The model accesses memory on the calling processor, under a lock. Only the compiler could reorder these accesses.
     fn publish(&self) {
         compiler_fence(Ordering::Release);
     }
@@ -130,11 +136,11 @@ impl Mmio for Window {
 pub struct BoardClock(Table);
 
 impl BoardClock {
-    /// Wraps a table.
+    /// The clock of the board behind `table`.
     ///
     /// # Safety
     ///
-    /// The board's platform device outlives the clock.
+    /// The board's platform device outlives the result and all its copies.
     pub const unsafe fn new(table: Table) -> Self {
         Self(table)
     }
@@ -142,7 +148,8 @@ impl BoardClock {
 
 impl Clock for BoardClock {
     fn now(&self) -> Instant {
-        // SAFETY: the table's invariants; the board is there by the contract of `new`.
+        // SAFETY: the platform device still exists, as the caller of `new` has promised. While it does, `now` may be
+        // called from any context with the table's own `context`.
         Instant(unsafe { (self.0.now)(self.0.context) })
     }
 

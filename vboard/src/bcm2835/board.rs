@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The board: both blocks, what they reach, and the order of events between them.
+//! The board: SPI0 and the DMA controller, what they access, and the order of events between them.
 //!
 //! ```text
 //!   read, write, advance(now)
@@ -11,9 +11,9 @@
 //!        +--> wake the channels whose DREQ rose -> note the interrupt lines+
 //! ```
 //!
-//! Nothing happens between calls: a call first catches up with everything up to its date, in the order of dates (the
-//! shifter first, then the lowest channel, where dates are equal). Catching up moves whole batches wherever nobody could
-//! tell the difference; `batch.rs` says where.
+//! The board computes only when it is called. Each call first processes all events up to its date, in the order of their
+//! dates. If two dates are equal, the shifter comes first, then the lowest channel. Where the result is the same, many
+//! bytes are processed in one step: see `batch.rs`.
 
 mod batch;
 mod horizon;
@@ -39,31 +39,31 @@ const DREQ_SPI_RX: u8 = 7;
 pub enum Block {
     /// SPI0.
     Spi0,
-    /// The DMA controller: channel n at `n * 0x100`, INT_STATUS at 0xfe0, ENABLE at 0xff0.
+    /// The DMA controller. Channel n is at offset `n * 0x100`, INT_STATUS at 0xfe0, ENABLE at 0xff0.
     Dma,
 }
 
-/// SPI0, the DMA controller, what they reach, and the faults between them.
+/// SPI0, the DMA controller, slaves and memory, and the injected faults.
 #[derive(Debug)]
 pub struct Board<S, M> {
     clock: CoreClock,
     now: Tick,
-    /// When the next thing happens.
+    /// The date of the next event.
     next: Tick,
     spi: Spi,
     dma: Dma,
     slaves: S,
     memory: M,
     faults: Faults,
-    /// The lines, without the faults.
+    /// The interrupt lines, as they are without faults.
     raw: IrqLines,
-    /// The lines whose present assertion is lost.
+    /// The lines whose present assertion a fault hides.
     lost: IrqLines,
     steps: u64,
 }
 
 impl<S: Slaves, M: BusMemory> Board<S, M> {
-    /// A board that is reset at `now`, with a core clock of `core_mhz` (250 on BCM2835..2837, 500 on BCM2711).
+    /// A board that comes out of reset at `now`. Its core clock is `core_mhz` (250 on BCM2835..2837, 500 on BCM2711).
     pub fn new(slaves: S, memory: M, core_mhz: u32, now: Instant) -> Self {
         Self {
             clock: CoreClock::new(core_mhz, now),
@@ -80,7 +80,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         }
     }
 
-    /// Reads a register. Offsets that lead nowhere read 0.
+    /// Reads a register. An offset without a register reads 0.
     pub fn read(&mut self, now: Instant, block: Block, offset: u32) -> u32 {
         self.advance(now);
         match block {
@@ -97,7 +97,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         }
     }
 
-    /// Writes a register. Offsets that lead nowhere are ignored.
+    /// Writes a register. A write to an offset without a register is ignored.
     pub fn write(&mut self, now: Instant, block: Block, offset: u32, value: u32) {
         self.advance(now);
         match block {
@@ -109,7 +109,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         self.settle(self.now);
     }
 
-    /// Brings everything to `now`; a date before the last one is taken as the last one.
+    /// Processes all events up to `now`. A date before that of the last call counts as that date.
     pub fn advance(&mut self, now: Instant) {
         let to = self.clock.tick(now).max(self.now);
         if to >= self.next {
@@ -118,7 +118,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         self.now = to;
     }
 
-    /// The earliest date at which, without any further register access, an interrupt line may change.
+    /// The earliest date at which an interrupt line may change if no register is accessed before.
     pub fn next_event(&self) -> Option<Instant> {
         match self.next_interrupt() {
             NEVER => None,
@@ -126,29 +126,29 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         }
     }
 
-    /// The lines that are high now.
+    /// The interrupt lines that are high at the date of the last call.
     pub fn irq_lines(&self) -> IrqLines {
         self.raw.without(self.lost)
     }
 
-    /// The faults in force, to be changed; the change takes effect at the date of the last call.
+    /// Changes the injected faults. The change takes effect at the date of the last call.
     pub fn with_faults<R>(&mut self, change: impl FnOnce(&mut Faults) -> R) -> R {
         let result = change(&mut self.faults);
         self.settle(self.now);
         result
     }
 
-    /// What chip-select line 0, 1 or 2 went through.
+    /// The history of chip-select line 0, 1 or 2.
     pub fn chip_select(&self, line: u8) -> ChipSelect {
         self.spi.chip_select(line, &self.clock)
     }
 
-    /// What went wrong in SPI0.
+    /// SPI0's counters.
     pub fn spi_counts(&self) -> SpiCounts {
         self.spi.counts()
     }
 
-    /// Model steps taken so far: what catching up costs.
+    /// How many steps the model has computed so far, as a measure of its cost.
     pub fn steps(&self) -> u64 {
         self.steps
     }
@@ -180,7 +180,8 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         }
     }
 
-    /// Ends bytes in the shifter, up to `to` and before the next access of a channel, until a channel may want to know.
+    /// Ends bytes in the shifter, up to `to` and up to `access`, the end of a channel's next access. Stops earlier if a
+    /// parked channel's DREQ may have risen. Returns the date of the last byte.
     fn shift(&mut self, to: Tick, access: Tick) -> Tick {
         let mut done = self.spi.end;
         if let Some(batch) = self.steady(to, access) {
@@ -202,7 +203,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         done
     }
 
-    /// Ends what channel `n` has in flight at `t`.
+    /// Ends the fetch or access that channel `n` has in flight, at `t`. Returns the date of the last access.
     fn step(&mut self, n: u8, t: Tick, until: Tick) -> Tick {
         let hung = self.faults.hung_channels & 1u16.wrapping_shl(n.into()) != 0;
         let Some(channel) = self.dma.channel(n).filter(|_| !hung) else {
@@ -248,7 +249,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         self.spi.write(t, offset, value, &mut wires);
     }
 
-    /// After a change at `t`: lets the channels go on whose DREQ is up, and finds what is next.
+    /// Called after a change at `t`: resumes the parked channels whose DREQ is high, and computes the next event's date.
     fn settle(&mut self, t: Tick) {
         for n in self.dma.parked() {
             let ready = self
@@ -279,13 +280,13 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
     }
 }
 
-/// Whether the peripheral that a channel is paced by asks for it.
+/// Whether the DREQ that paces the channel is high.
 fn dreq(spi: &Spi, faults: &Faults, channel: &Channel) -> bool {
     match channel.ti.permap() {
         DREQ_ALWAYS => true,
         DREQ_SPI_TX => spi.tx_dreq() && !faults.spi_tx_dreq_stuck,
         DREQ_SPI_RX => spi.rx_dreq() && !faults.spi_rx_dreq_stuck,
-        // Nobody is there to ask.
+        // The board does not model this peripheral.
         _ => false,
     }
 }

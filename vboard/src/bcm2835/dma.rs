@@ -11,13 +11,14 @@
 //!                                                      bus error: Failed, until RESET or ABORT
 //! ```
 //!
-//! This file keeps the state; the board moves the data, for it alone knows both ends. Source: "BCM2835 ARM
-//! Peripherals", chapter 4. Where it is silent:
-//! - times, in core clocks: 40 to fetch a control block; a word of a peripheral 24 (lite 48); from memory to memory
-//!   8 a word (lite 16), which at 250 MHz is 125 MB/s; WAITS adds to each. Channels do not slow each other down;
-//! - a bus error at either end sets READ_ERROR, for there is no bit for writes; the channel stops without INT;
-//! - access width and burst length have no effect;
-//! - without WAIT_RESP, [`POSTED`] more words are written after a peripheral has withdrawn its DREQ.
+//! This file keeps the channels' state. The board moves the data, because it knows source and destination. Source:
+//! "BCM2835 ARM Peripherals", chapter 4. Where it is silent:
+//! - Times in core clocks: 40 to fetch a control block; 24 for a word of a peripheral (48 on a lite channel); 8 for a word
+//!   from memory to memory (16 on a lite channel), which is 125 MB/s at 250 MHz. WAITS adds to each word. Channels do not
+//!   slow each other down.
+//! - A bus error at either end sets READ_ERROR, because there is no bit for write errors. The channel stops without INT.
+//! - Access width and burst length have no effect.
+//! - Without WAIT_RESP, a channel writes [`channel::POSTED`] more words after a peripheral has withdrawn its DREQ.
 
 mod channel;
 mod regs;
@@ -25,18 +26,18 @@ mod regs;
 use crate::bcm2835::ticks::{NEVER, Tick};
 pub(crate) use channel::{Channel, ControlBlock, Phase};
 
-/// Channels of the block.
+/// The number of channels that the model has.
 const CHANNELS: u8 = 15;
 
 #[derive(Debug)]
 pub(crate) struct Dma {
     channels: [Channel; CHANNELS as usize],
     enable: u16,
-    /// Channels with something in flight.
+    /// The channels with a fetch or access in flight, one bit each.
     timed: u16,
-    /// Channels that wait for DREQ.
+    /// The channels that wait for DREQ.
     parked: u16,
-    /// Channels with INT set.
+    /// The channels with INT set.
     ints: u16,
 }
 
@@ -72,7 +73,7 @@ impl Dma {
         self.channels.get(usize::from(n))
     }
 
-    /// Changes a channel, and what is known of all of them with it.
+    /// Changes a channel, and updates the sets of channels above.
     pub(crate) fn change(&mut self, n: u8, change: impl FnOnce(&mut Channel)) {
         let Some(channel) = self.channels.get_mut(usize::from(n)) else {
             return;
@@ -85,9 +86,9 @@ impl Dma {
         self.ints = set(self.ints, channel.interrupts());
     }
 
-    /// The channel, other than `but`, whose access ends first, and when.
-    pub(crate) fn earliest(&self, but: Option<u8>) -> (u8, Tick) {
-        let skipped = but.map_or(0, |n| 1u16 << (n & 15));
+    /// The channel whose fetch or access ends first, and that date. Ignores channel `except`.
+    pub(crate) fn earliest(&self, except: Option<u8>) -> (u8, Tick) {
+        let skipped = except.map_or(0, |n| 1u16 << (n & 15));
         let mut first = (0, NEVER);
         for n in Bits(self.timed & !skipped) {
             match self.channel(n) {
@@ -132,7 +133,7 @@ impl Dma {
     }
 }
 
-/// Which channel's window an offset lies in; 15 (no channel) where in none.
+/// The channel whose registers include `offset`; 15, which is no channel, if there is none.
 fn channel_of(offset: u32) -> u8 {
     u8::try_from(offset >> 8).unwrap_or(CHANNELS)
 }

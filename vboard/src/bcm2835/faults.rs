@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Faults that a test injects.
+//! The faults that a test can inject.
 
 use crate::bcm2835::irq::IrqLine;
 
-/// The faults in force. The default is none.
+/// The injected faults. The default is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// SPI0 never asks for transmit data.
+    /// SPI0's TX DREQ stays low.
     pub spi_tx_dreq_stuck: bool,
-    /// SPI0 never offers received data.
+    /// SPI0's RX DREQ stays low.
     pub spi_rx_dreq_stuck: bool,
     /// Every DMA access that touches this bus address ends in a bus error.
     pub bus_error_at: Option<u32>,
-    /// This line's next `.1` assertions never reach the processor; the block's own status bits are set as ever.
+    /// The next `.1` assertions of line `.0` do not reach the processor. The status bits in the registers are set as usual.
     pub lost_irqs: Option<(IrqLine, u32)>,
     /// Bit errors on MISO.
     pub miso_noise: Option<Noise>,
-    /// One bit per DMA channel: the access in flight never ends, until the channel is reset.
+    /// One bit for each DMA channel: its fetch or access in flight never ends, until the channel is reset.
     pub hung_channels: u16,
 }
 
 impl Faults {
-    /// Whether a fault in force can keep DMA from going on.
+    /// Whether an injected fault can stop DMA.
     pub(crate) const fn may_stop_dma(&self) -> bool {
         self.spi_tx_dreq_stuck
             || self.spi_rx_dreq_stuck
@@ -31,7 +31,7 @@ impl Faults {
     }
 }
 
-/// Random single-bit errors, the same every time for one seed.
+/// Random single-bit errors. The same seed gives the same errors.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
     state: u64,
@@ -39,9 +39,9 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// One byte in about `one_in` has one bit flipped.
+    /// Flips one bit in about one of `one_in` bytes.
     pub const fn new(seed: u64, one_in: u32) -> Self {
-        // The generator must not start at zero.
+        // The generator's state must not be zero.
         Self {
             state: seed ^ 0x9e37_79b9_7f4a_7c15 | 1,
             one_in,

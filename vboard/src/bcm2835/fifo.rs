@@ -36,12 +36,12 @@ impl Fifo {
         self.len = 0;
     }
 
-    /// Appends a byte; false where it is full and the byte is lost.
+    /// Appends a byte. Returns false if the FIFO is full; the byte is then lost.
     pub(crate) fn push(&mut self, byte: u8) -> bool {
         if self.is_full() {
             return false;
         }
-        // The mask keeps the place in range, so the check is free.
+        // The remainder keeps the index in range, so the compiler drops the bounds check.
         let place = self.head.wrapping_add(self.len) % DEPTH;
         if let Some(slot) = self.bytes.get_mut(place) {
             *slot = byte;
@@ -57,7 +57,7 @@ impl Fifo {
         byte
     }
 
-    /// Appends a byte and takes the first; for a FIFO that is not full.
+    /// Appends a byte and removes the first. The FIFO must not be full.
     pub(crate) fn rotate(&mut self, byte: u8) -> u8 {
         if let Some(slot) = self.bytes.get_mut(self.head.wrapping_add(self.len) % DEPTH) {
             *slot = byte;
@@ -67,7 +67,7 @@ impl Fifo {
         first
     }
 
-    /// What a change of the access width does to the bytes inside: they are no longer what was put in.
+    /// Inverts all bytes: the effect of a change of the access width while bytes are inside.
     pub(crate) fn garble(&mut self) {
         for byte in &mut self.bytes {
             *byte = !*byte;
@@ -83,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_bounded_queue(ops in prop::collection::vec(prop::option::of(any::<u8>()), 0..500)) {
+        fn the_fifo_is_a_bounded_queue(ops in prop::collection::vec(prop::option::of(any::<u8>()), 0..500)) {
             let (mut fifo, mut queue) = (Fifo::new(), VecDeque::new());
             for op in ops {
                 match op {

@@ -5,9 +5,9 @@
 /// One interrupt line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IrqLine {
-    /// SPI0: `(INTD & DONE) | (INTR & RXR)`.
+    /// SPI0's line: `(INTD & DONE) | (INTR & RXR)`.
     Spi,
-    /// A DMA channel: its CS.INT.
+    /// A DMA channel's line: its CS.INT.
     Dma(u8),
 }
 
@@ -42,7 +42,7 @@ impl IrqLines {
         self.0 & line.bit() != 0
     }
 
-    /// One bit per DMA channel.
+    /// The DMA channels whose line is in the set, one bit each.
     pub const fn channels(self) -> u16 {
         (self.0 & 0xffff) as u16
     }

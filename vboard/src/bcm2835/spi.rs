@@ -10,10 +10,10 @@
 //! ```
 //!
 //! Source: "BCM2835 ARM Peripherals", chapter 10, and its published errata. Where they are silent:
-//! - a byte that is being shifted when TA falls is lost;
-//! - DLEN counts at the end of each byte, and only while DMAEN is set;
-//! - in DMA mode DONE says that DLEN has reached 0, whatever is left in the FIFO;
-//! - CSPOL inverts every line, CSPOL0..2 one each (either does, both together do not undo each other).
+//! - A byte that is being shifted when TA falls is lost.
+//! - DLEN counts down at the end of each byte, and only while DMAEN is set.
+//! - In DMA mode DONE is set when DLEN has reached 0, even if bytes are left in the FIFO.
+//! - CSPOL inverts all lines, CSPOL0..2 invert one each. A line that both bits select is inverted once.
 
 mod line;
 mod regs;
@@ -26,10 +26,10 @@ use crate::slaves::{ChipSelect, LINES, Slaves};
 use line::Line;
 use regs::{Cs, Dc};
 
-/// RXR is set from this level on.
+/// RXR is set while the receive FIFO has at least so many bytes.
 const RXR_LEVEL: usize = 48;
 
-/// What went wrong on the way, as a test may want to know it.
+/// SPI0's counters, for tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpiCounts {
     /// Bytes exchanged with a slave.
@@ -56,21 +56,22 @@ pub(crate) struct Spi {
     pub(crate) tx: Fifo,
     pub(crate) rx: Fifo,
     mosi: u8,
-    /// When the byte in the shifter ends; [`NEVER`] while it is idle.
+    /// When the byte in the shifter ends. [`NEVER`] while the shifter is idle.
     pub(crate) end: Tick,
-    /// The last clock edge of that byte; an idle clock may follow.
+    /// The last clock edge of that byte. An idle clock may follow.
     last_edge: Tick,
-    /// A DMA transfer ended and DONE was not written back: the next one does not start (what mainline works around).
+    /// A DMA transfer has ended and DONE was not written back. The next transfer does not start (mainline's driver works
+    /// around this).
     stale_done: bool,
-    /// ADCS took chip select away.
+    /// ADCS has deactivated chip select.
     auto_off: bool,
-    /// Lines that are active now, one bit each.
+    /// The lines that are active now, one bit each.
     selected: u8,
     lines: [Line; LINES],
     counts: SpiCounts,
 }
 
-/// What the shifter needs around itself.
+/// The parts of the board that the shifter uses.
 pub(crate) struct Wires<'a, S> {
     pub(crate) slaves: &'a mut S,
     pub(crate) clock: &'a CoreClock,
@@ -128,7 +129,7 @@ impl Spi {
         self.cs.ta()
     }
 
-    /// Core clocks of one SCLK period. CDIV must be even: an odd one is rounded down, and 0 means 65536.
+    /// The core clocks of one SCLK period. CDIV is even: an odd value is rounded down, and 0 means 65536.
     fn divider(&self) -> u64 {
         match u64::from(self.clk & 0xfffe) {
             0 => 0x1_0000,
@@ -136,7 +137,8 @@ impl Spi {
         }
     }
 
-    /// Core clocks from one byte's begin to the next: a ninth, idle clock in polled mode unless DLEN is 2 or more.
+    /// The core clocks from the start of one byte to the start of the next. In polled mode a ninth, idle clock follows each
+    /// byte, unless DLEN is 2 or more.
     pub(crate) fn byte_ticks(&self) -> u64 {
         let bits = if self.cs.dmaen() || self.dlen >= 2 {
             8
@@ -150,7 +152,7 @@ impl Spi {
         self.cs.dmaen()
     }
 
-    /// Whether nothing but data and DLEN can stop a transfer in DMA mode.
+    /// Whether a transfer in DMA mode is active that only a lack of data, a full FIFO or DLEN can stop.
     pub(crate) fn free_running(&self) -> bool {
         self.cs.dmaen() && self.cs.ta() && !self.stale_done
     }
@@ -192,23 +194,23 @@ impl Spi {
         usize::from(self.dc.rdreq())
     }
 
-    /// Transmit data is asked for. Erratum: also after DLEN has reached 0.
+    /// Whether the TX DREQ is high. Erratum: it is, too, after DLEN has reached 0.
     pub(crate) fn tx_dreq(&self) -> bool {
         self.cs.dmaen() && self.tx.len() <= self.tdreq()
     }
 
-    /// Received data is offered: above the threshold, or whatever is left once the transfer is over.
+    /// Whether the RX DREQ is high: the level is above the threshold, or the transfer is over and bytes are left.
     pub(crate) fn rx_dreq(&self) -> bool {
         let over = self.dlen == 0 && self.idle() && !self.rx.is_empty();
         self.cs.dmaen() && (self.rx.len() > self.rdreq() || over)
     }
 
-    /// Whether reading that register changes anything.
+    /// Whether reading the register at `offset` changes state.
     pub(crate) const fn read_changes(offset: u32) -> bool {
         offset == regs::FIFO
     }
 
-    /// Reads a register at `t`. Room in the receive FIFO lets a stalled shifter go on.
+    /// Reads a register at `t`. A read of the FIFO makes room, so a stalled shifter continues.
     pub(crate) fn read(&mut self, t: Tick, offset: u32) -> u32 {
         match offset {
             regs::CS => self.status(),
@@ -247,7 +249,7 @@ impl Spi {
         u32::from_le_bytes(word)
     }
 
-    /// Writes a register at `t`; what the write sets going has begun when this returns.
+    /// Writes a register at `t`. If the write starts a byte, the byte has begun when this returns.
     pub(crate) fn write<S: Slaves>(
         &mut self,
         t: Tick,
@@ -293,7 +295,7 @@ impl Spi {
         self.drive_lines(t, wires);
     }
 
-    /// A FIFO write while TA is 0 is no data (10.6.3): DLEN, CS[7:0] and the line polarities.
+    /// Takes a FIFO write while TA is 0 as a control word (10.6.3): DLEN, CS[7:0] and the line polarities.
     fn control<S: Slaves>(&mut self, t: Tick, word: u32, wires: &mut Wires<'_, S>) {
         self.counts.control_words = self.counts.control_words.saturating_add(1);
         self.dlen = word >> 16;
@@ -301,7 +303,11 @@ impl Spi {
     }
 
     fn push(&mut self, value: u32) {
-        let width = if self.cs.dmaen() { self.owed() } else { 1 };
+        let width = if self.cs.dmaen() {
+            self.data_bytes()
+        } else {
+            1
+        };
         for byte in value.to_le_bytes().into_iter().take(width) {
             if !self.tx.push(byte) {
                 self.counts.overruns = self.counts.overruns.saturating_add(1);
@@ -309,9 +315,9 @@ impl Spi {
         }
     }
 
-    /// How many bytes of the next word are data: the last word of a transfer may have fewer than four. What is written
-    /// beyond DLEN stays in the FIFO, as a whole word.
-    fn owed(&self) -> usize {
+    /// How many bytes of the next word are data. The last word of a transfer may have fewer than four. A word that is
+    /// written after DLEN is reached goes into the FIFO whole.
+    fn data_bytes(&self) -> usize {
         let taken = self.tx.len().wrapping_add(usize::from(!self.idle()));
         let dlen = usize::try_from(self.dlen).unwrap_or(usize::MAX);
         match dlen.saturating_sub(taken) {

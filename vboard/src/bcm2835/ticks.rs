@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Dates in core clocks: every duration of both blocks is a whole number of them.
+//! Dates in core clocks. Every duration in SPI0 and the DMA controller is a whole number of core clocks.
 
 use oob::time::{Instant, Ns};
 
-/// A date in core clocks since the board was made.
+/// A date in core clocks since the board's reset.
 pub(crate) type Tick = u64;
 
 /// A date that is never reached.
 pub(crate) const NEVER: Tick = Tick::MAX;
 
-/// Turns dates into core clocks and back. Exact for more than a year.
+/// Converts dates to core clocks and back, exactly for more than a year.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CoreClock {
     mhz: u64,
@@ -23,7 +23,7 @@ impl CoreClock {
         Self { mhz, epoch }
     }
 
-    /// The last core clock edge at or before `date`.
+    /// The last core clock at or before `date`.
     pub(crate) const fn tick(&self, date: Instant) -> Tick {
         date.since(self.epoch).0.saturating_mul(self.mhz) / 1_000
     }
@@ -33,7 +33,7 @@ impl CoreClock {
         self.epoch.after(self.span(tick))
     }
 
-    /// A number of core clocks as a time, rounded up.
+    /// The time of `ticks` core clocks, rounded up to nanoseconds.
     pub(crate) fn span(&self, ticks: Tick) -> Ns {
         Ns(ticks
             .saturating_mul(1_000)

@@ -7,29 +7,30 @@
 //!                                                          program, erase and WRSR begin here: WIP for their time
 //! ```
 //!
-//! It answers RDID as Winbond W25Q80BL (ef 40 14), which mainline's spi-nor knows from its table on 6.1 and 6.12: no
-//! SFDP needed, 4 KiB sectors. Times are that part's typical ones ("W25Q80BL", AC characteristics). Not modelled: block
-//! protection (the bits are kept and protect nothing), the second status register, dual and quad reads, power down.
+//! The model answers RDID as Winbond W25Q80BL (ef 40 14). Mainline's spi-nor of 6.1 and 6.12 has this part in its table,
+//! so it needs no SFDP and uses sectors of 4 KiB. The times are the part's typical ones ("W25Q80BL", AC characteristics).
+//! Not modelled: block protection (the bits are stored but protect nothing), the second status register, dual and quad
+//! reads, power down.
 
 use crate::slaves::SpiSlave;
 use oob::time::{Instant, Ns};
 
-/// Bytes of the part.
+/// The size of the part in bytes.
 pub const FLASH_LEN: usize = 1 << 20;
-/// What RDID answers.
+/// The answer to RDID.
 pub const JEDEC_ID: [u8; 3] = [0xef, 0x40, 0x14];
 
-/// Page program, at most 256 bytes.
+/// How long programming a page takes (at most 256 bytes).
 pub const PAGE_PROGRAM_TIME: Ns = Ns(700_000);
-/// Erasing a sector of 4 KiB.
+/// How long erasing a sector of 4 KiB takes.
 pub const SECTOR_ERASE_TIME: Ns = Ns(45_000_000);
-/// Erasing a block of 64 KiB.
+/// How long erasing a block of 64 KiB takes.
 pub const BLOCK_ERASE_TIME: Ns = Ns(150_000_000);
-/// Erasing everything.
+/// How long erasing the whole chip takes.
 pub const CHIP_ERASE_TIME: Ns = Ns(2_000_000_000);
-/// Writing the status register.
+/// How long writing the status register takes.
 pub const STATUS_WRITE_TIME: Ns = Ns(10_000_000);
-/// Reset.
+/// How long a reset takes.
 pub const RESET_TIME: Ns = Ns(30_000);
 
 const WRSR: u8 = 0x01;
@@ -54,8 +55,8 @@ const STATUS_STORED: u8 = 0xfc;
 
 const PAGE: usize = 256;
 
-/// The flash, over storage of a power of two bytes that the caller supplies (at least a page; [`FLASH_LEN`] for what the
-/// ID promises). The storage is taken as it is: an erased flash is all 0xff.
+/// The flash, over storage that the caller supplies. The storage's length is a power of two and at least a page;
+/// [`FLASH_LEN`] is the size that belongs to the ID. The content is taken as it is: an erased flash is all 0xff.
 #[derive(Debug)]
 pub struct Flash<M> {
     storage: M,
@@ -63,17 +64,17 @@ pub struct Flash<M> {
     busy_until: Instant,
     reset_enabled: bool,
     command: u8,
-    /// Bytes of this selection.
+    /// The bytes of this selection so far.
     bytes: usize,
     address: usize,
-    /// Page program's data, by place in the page; what was not sent programs nothing.
+    /// The data of a page program, by offset in the page. A byte that was not sent stays 0xff and programs nothing.
     page: [u8; PAGE],
     new_status: u8,
     ignored: bool,
 }
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Flash<M> {
-    /// A flash that is ready.
+    /// A flash that is ready for commands.
     pub const fn new(storage: M) -> Self {
         Self {
             storage,
@@ -89,12 +90,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Flash<M> {
         }
     }
 
-    /// What it holds.
+    /// The present content.
     pub fn content(&self) -> &[u8] {
         self.storage.as_ref()
     }
 
-    /// The storage, given back.
+    /// Returns the storage.
     pub fn into_storage(self) -> M {
         self.storage
     }
@@ -112,7 +113,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Flash<M> {
         }
     }
 
-    /// The byte at `address`, which wraps round at the end.
+    /// The byte at `address`. The address wraps at the end of the flash.
     fn byte(&self, address: usize) -> u8 {
         let storage = self.storage.as_ref();
         let place = address & storage.len().wrapping_sub(1);
@@ -122,7 +123,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Flash<M> {
     fn begin(&mut self, now: Instant, command: u8) -> u8 {
         self.command = command;
         self.address = 0;
-        // While it is busy it answers for its status, and takes a reset.
+        // While the flash is busy, it answers RDSR and accepts a reset, and ignores all other commands.
         self.ignored = self.busy(now) && !matches!(command, RDSR | RESET_ENABLE | RESET);
         match command {
             PP => self.page.fill(0xff),
@@ -146,13 +147,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Flash<M> {
             READ => return self.stream(),
             FAST_READ if index > 4 => return self.stream(),
             PP => {
-                // Beyond the page's end it goes on at its begin.
+                // After the end of the page, data wraps to its start.
                 let place = self.address.wrapping_add(index.wrapping_sub(4)) % PAGE;
                 if let Some(byte) = self.page.get_mut(place) {
                     *byte = mosi;
                 }
             }
-            // RDSFDP: the part has no such tables, and all ones is no signature.
+            // RDSFDP: the part has no SFDP tables. All ones is no valid signature.
             _ => {}
         }
         0xff
@@ -164,7 +165,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Flash<M> {
         byte
     }
 
-    /// Chip select became inactive behind a whole command: what changes something begins now.
+    /// Called when chip select becomes inactive: starts the command, if it is complete and changes anything.
     fn finish(&mut self, now: Instant) {
         let (command, bytes) = (self.command, self.bytes);
         match (command, bytes) {

@@ -10,12 +10,12 @@
 //!
 //! It is a 3000 rpm motor: stall current Is 12 A, no-load velocity W0 50 turns/s at full drive, electrical time constant
 //! TAU_E 0.5 ms, mechanical TAU_M 20 ms, viscous friction TAU_F 1 s. The state moves in steps of 10 us (explicit
-//! Euler). The equations are linear, so 2, 4, 8... steps are one step with another matrix; with a table of these any
-//! time that went by costs at most [`MAX_APPLIES`] matrix applications. What lies beyond is cut off:
-//! see [`Motor::advance`].
+//! Euler). The equations are linear, so 2, 4, 8... steps equal one step with another matrix. With a table of these
+//! matrices, a call costs at most [`MAX_APPLIES`] matrix applications, however much time has passed. Time beyond the table
+//! is dropped: see [`Motor::advance`].
 //!
-//! Braking shorts the windings (drive 0); without [`FLAG_ENABLE`] they are open, so there is no current and the motor
-//! coasts. The frames are those of the crate `motor-frame`.
+//! Braking shorts the windings (drive 0). Without [`FLAG_ENABLE`] the windings are open, so no current flows and the motor
+//! coasts. The frames are those of crate `motor-frame`.
 
 mod steps;
 
@@ -27,23 +27,24 @@ use oob::time::{Instant, Ns};
 use steps::{COASTING, DRIVEN, LEVELS, Q, Steps};
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Length of a step.
+/// The length of a step.
 pub const STEP: Ns = Ns(10_000);
-/// Applications of the last entry that one call makes at most.
+/// How often one call applies the last matrix of the table at most.
 const MAX_TOP: u64 = 16;
-/// The most matrix applications of one call.
+/// The most matrix applications in one call.
 pub const MAX_APPLIES: u64 = MAX_TOP + LEVELS as u64 - 1;
 
 /// Fraction bits of the state.
 const STATE_BITS: u32 = 16;
-/// What the motor has been told.
+
+/// How many commands the motor has received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MotorCounts {
     /// Commands accepted.
     pub accepted: u64,
-    /// Commands refused: length, magic or CRC.
+    /// Commands refused, for a wrong length, magic or CRC.
     pub refused: u64,
-    /// Sequence of the last command accepted.
+    /// The sequence number of the last accepted command.
     pub last_sequence: u16,
 }
 
@@ -68,17 +69,18 @@ impl Motor {
         Self::default()
     }
 
-    /// What it has been told.
+    /// The command counters.
     pub const fn counts(&self) -> MotorCounts {
         self.counts
     }
 
-    /// `FLAG_ENABLE`, `FLAG_BRAKE`: the command in force, and [`FLAG_BAD_COMMAND`].
+    /// The flags of the last accepted command (`FLAG_ENABLE`, `FLAG_BRAKE`), and [`FLAG_BAD_COMMAND`] if a command has been
+    /// refused since.
     pub const fn flags(&self) -> u8 {
         self.flags
     }
 
-    /// The state at `now`, as a frame would bring it.
+    /// The status at `now`, as a frame returns it.
     pub fn status(&mut self, now: Instant) -> Status {
         self.advance(now);
         let current = self.current.wrapping_shr(STATE_BITS);
@@ -95,7 +97,8 @@ impl Motor {
         .sealed()
     }
 
-    /// Moves the state to `now`, in whole steps. Of more than about 170 s without a call the motor knows only that much.
+    /// Moves the state to `now`, in whole steps. If more than about 170 s have passed since the last call, the state moves by
+    /// that much only.
     pub fn advance(&mut self, now: Instant) {
         let steps = now.since(self.date).0 / STEP.0;
         self.date = self.date.after(Ns(steps.wrapping_mul(STEP.0)));
@@ -124,7 +127,7 @@ impl Motor {
         self.velocity = row([(steps.wi, i), (steps.ww, w), (steps.wu, u)]);
     }
 
-    fn obey(&mut self, now: Instant) {
+    fn execute(&mut self, now: Instant) {
         let command = Command::read_from_bytes(&self.command).ok();
         let Some(command) = command.filter(|command| self.bytes == FRAME_LEN && command.is_valid())
         else {
@@ -132,7 +135,7 @@ impl Motor {
             self.flags |= FLAG_BAD_COMMAND;
             return;
         };
-        // What was in force until now.
+        // The previous command is in effect until now.
         self.advance(now);
         self.flags = command.flags & (FLAG_ENABLE | FLAG_BRAKE);
         self.drive = match self.flags {
@@ -144,7 +147,7 @@ impl Motor {
     }
 }
 
-/// One row of a matrix times the state, rounded to nearest so that rest stays rest.
+/// One row of a matrix times the state, rounded to nearest, so that a motor at rest stays at rest.
 fn row(terms: [(i64, i64); 3]) -> i64 {
     let sum = terms.iter().fold(1i128 << (Q - 1), |sum, (m, s)| {
         sum.wrapping_add(i128::from(*m).wrapping_mul(i128::from(*s)))
@@ -152,7 +155,7 @@ fn row(terms: [(i64, i64); 3]) -> i64 {
     (sum >> Q) as i64
 }
 
-/// The whole part, as the encoder's 32-bit counter has it.
+/// The whole part, wrapped to 32 bits as in the encoder's counter.
 const fn wrapped(value: i64) -> i32 {
     (value >> STATE_BITS) as i32
 }
@@ -175,7 +178,7 @@ impl SpiSlave for Motor {
 
     fn deselect(&mut self, now: Instant) {
         if self.bytes > 0 {
-            self.obey(now);
+            self.execute(now);
         }
     }
 }
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn it_moves_as_the_equations_say() {
+    fn the_motor_follows_its_equations() {
         for (drive, ms) in [(1.0, 1), (1.0, 30), (-0.25, 100), (0.5, 400)] {
             let (i, w, x) = reference(drive, f64::from(ms) / 1e3);
             let mut motor = driven((drive * 65_536.0) as i32, Instant(ms as u64 * 1_000_000));
@@ -241,7 +244,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn how_often_it_is_looked_at_makes_no_difference(
+        fn the_number_of_calls_does_not_change_the_motion(
             looks in prop::collection::vec(1u64..3_000_000, 1..40), drive in -65_536i32..=65_536,
         ) {
             let end = Instant(looks.iter().sum());
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn braking_stops_it_sooner_than_coasting() {
+    fn braking_stops_the_motor_sooner_than_coasting() {
         let stop = |flags| {
             let mut motor = driven(DRIVE_FULL, Instant(200_000_000));
             frame(
@@ -276,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn it_rests_where_it_is_left() {
+    fn a_motor_at_rest_stays_where_it_is() {
         let mut motor = driven(-30_000, Instant(100_000_000));
         frame(
             &mut motor,
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_command_changes_nothing_but_the_count() {
+    fn a_bad_command_changes_only_the_error_count_and_flag() {
         let mut motor = driven(10_000, Instant(1_000_000));
         let mut bad = Command::new(2, FLAG_BRAKE, 0);
         bad.crc = 0.into();
@@ -321,8 +324,8 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_silence_costs_a_bounded_time() {
-        // Would not end within this process's life if it went step by step.
+    fn the_longest_time_without_a_call_costs_a_bounded_time() {
+        // Step by step, this would take centuries.
         let mut motor = driven(DRIVE_FULL, Instant(u64::MAX));
         let velocity = motor.status(Instant(u64::MAX)).velocity.get();
         assert!((190_000..=204_800).contains(&velocity), "{velocity}");

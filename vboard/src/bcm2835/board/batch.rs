@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The steady state of a paced transfer, many words in one step.
+//! The steady state of a transfer that DREQ paces: many words in one step.
 //!
 //! ```text
 //!   bytes end      |   |   |   |   |   |   |   |   |
@@ -10,9 +10,10 @@
 //!   drainer                     -w              -w
 //! ```
 //!
-//! While this goes on nothing is to be decided, so a batch moves the data and leaves the state as it is. The conditions
-//! are those under which the picture is exact: each word fits between two bytes, no control block and no DLEN ends
-//! inside, whole words only, both ends in separate memory, no fault that could strike in between.
+//! In this state the FIFO levels repeat, so a batch moves the data and leaves all other state unchanged. The picture is
+//! exact under these conditions, and a batch is formed only if they hold: the DMA access of a word takes less time than a
+//! byte on the wire, no control block and no DLEN ends within the batch, the batch has whole words only, source and
+//! destination do not overlap, and no injected fault can take effect within it.
 
 use super::{Board, DREQ_SPI_RX, DREQ_SPI_TX};
 use crate::bcm2835::bus::{SPI0_BUS, Target, target};
@@ -22,28 +23,29 @@ use crate::bcm2835::ticks::Tick;
 use crate::memory::BusMemory;
 use crate::slaves::Slaves;
 
-/// Bytes of a batch at most; they are kept on the stack.
+/// The longest batch, in bytes. The data is kept on the stack.
 const MOST: usize = 256;
 const WORD: usize = 4;
 const FIFO_BUS: u32 = SPI0_BUS + 4;
 
-/// `bytes` go through the shifter.
+/// Bytes that pass the shifter in one step.
 pub(super) struct Batch {
     bytes: usize,
-    /// The channel that supplies them; without one they are in the FIFO.
+    /// The channel that supplies the bytes. Without one, they are in the transmit FIFO already.
     feeder: Option<u8>,
-    /// The channel that takes what came back; without one it stays in the FIFO.
+    /// The channel that takes the received bytes. Without one, they stay in the receive FIFO.
     drainer: Option<u8>,
     data: [u8; MOST],
 }
 
 impl<S: Slaves, M: BusMemory> Board<S, M> {
-    /// What can go at once from the byte that is about to end, in time up to `to` and to a channel's next access.
+    /// The batch that begins with the byte in the shifter and ends by `to` and by `access`, the end of a channel's next
+    /// access. `None` if the conditions above do not hold.
     pub(super) fn steady(&self, to: Tick, access: Tick) -> Option<Batch> {
         let spi = &self.spi;
         let byte = spi.byte_ticks();
         let time = to.min(access).checked_sub(spi.end)?;
-        // Mostly the caller looks at the board more often than this.
+        // Most calls end here, because the board is usually called more often than every four bytes.
         if !spi.free_running() || time < byte.wrapping_mul(4) || self.faults.may_stop_dma() {
             return None;
         }
@@ -61,12 +63,12 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         };
 
         if let Some((_, channel)) = feeder {
-            // The FIFO is never full when a byte is put in.
+            // These levels keep the FIFO from being full when a word is written.
             let level = spi.tdreq();
             if !fits(channel) || level > 56 || tx <= level || tx > level.wrapping_add(WORD) {
                 return None;
             }
-            // Behind the last byte of the batch whole words are still owed.
+            // After the batch the transfer still needs whole words, so that every word inside the batch is whole.
             bytes = bytes
                 .min(room(channel)?)
                 .min(dlen.checked_sub(level.wrapping_add(12))?);
@@ -82,7 +84,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
                     return None;
                 }
                 if rx.wrapping_add(WORD) <= level {
-                    // Not up to the threshold yet.
+                    // The level stays below the threshold, so the channel does nothing.
                     bytes = bytes.min(level.wrapping_sub(rx));
                 } else {
                     bytes = bytes.min(room(channel)?);
@@ -110,7 +112,8 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
             drainer: drained.map(|(n, _)| n),
             data: [0; MOST],
         };
-        // Both ends are tried here: past this point nothing may fail. What the first read gives is overwritten.
+        // Both reads check that the memory exists, because nothing may fail after this point. The second read overwrites
+        // the result of the first.
         let data = batch.data.get_mut(..bytes)?;
         if let Some((_, channel)) = drained {
             self.memory.read(channel.dest, data).ok()?;
@@ -121,7 +124,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         Some(batch)
     }
 
-    /// Moves a batch; gives the date of the last byte.
+    /// Moves a batch, and returns the date of its last byte.
     pub(super) fn skip(&mut self, batch: Batch) -> Tick {
         let Batch {
             bytes,
@@ -148,7 +151,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         if let Some(n) = drainer {
             let dest = self.dma.channel(n).map_or(0, |channel| channel.dest);
             if let Some(data) = data.get(..bytes) {
-                // It was readable a moment ago, so it is there.
+                // `steady` has read the same range, so the memory exists and this cannot fail.
                 let _ = self.memory.write(dest, data);
             }
             self.dma.change(n, |channel| channel.skip(moved));
@@ -156,7 +159,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         done
     }
 
-    /// The channels that wait for SPI0: at most one each way, and nobody else.
+    /// The parked channels that feed and drain SPI0. `None` if any other channel is parked.
     #[expect(clippy::type_complexity, reason = "a pair of numbered channels")]
     fn partners(&self) -> Option<(Option<(u8, &Channel)>, Option<(u8, &Channel)>)> {
         let (mut feeder, mut drainer) = (None, None);
@@ -174,7 +177,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
     }
 }
 
-/// From memory to SPI0's FIFO, in plain words.
+/// Whether the channel copies from memory to SPI0's FIFO, with no option that the batch does not model.
 pub(super) fn feeds(channel: &Channel) -> bool {
     let ti = channel.ti;
     ti.permap() == DREQ_SPI_TX
@@ -185,7 +188,7 @@ pub(super) fn feeds(channel: &Channel) -> bool {
         && !(ti.dest_inc() || ti.src_ignore() || ti.dest_ignore() || ti.tdmode())
 }
 
-/// From SPI0's FIFO to memory, in plain words.
+/// Whether the channel copies from SPI0's FIFO to memory, with no option that the batch does not model.
 pub(super) fn drains(channel: &Channel) -> bool {
     let ti = channel.ti;
     ti.permap() == DREQ_SPI_RX
@@ -197,7 +200,7 @@ pub(super) fn drains(channel: &Channel) -> bool {
 }
 
 impl Spi {
-    /// When `bytes` more bytes (at least one) can have ended at the earliest, given that nothing happens before `soonest`.
+    /// The earliest date at which `bytes` more bytes (at least one) can have ended, if no event comes before `soonest`.
     pub(super) fn after_bytes(&self, bytes: u64, soonest: Tick) -> Tick {
         let byte = self.byte_ticks();
         if self.shifting() {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! When an interrupt line may change next, if nobody touches a register.
+//! The date at which an interrupt line may change next, if no register is accessed before.
 //!
-//! The answer may be early, never late: who waits for it looks again and gets a later one. It is nearly exact where it
-//! matters, for frames by DMA and for polled transfers with an interrupt at their end, so that a frame costs one or two
-//! looks. Wherever two parties could act on the same FIFO, or DMA writes SPI0's registers, it falls back to the next
-//! thing that happens at all.
+//! The date may be too early, but never too late: a caller that comes too early asks again and gets a later date. It is
+//! nearly exact for frames by DMA and for polled transfers with an interrupt at their end, so one or two calls of the
+//! timer are enough for a frame. If two channels use the same FIFO, or DMA writes SPI0's other registers, the result is the
+//! date of the next event of any kind.
 
 use super::Board;
 use super::batch::{drains, feeds};
@@ -21,18 +21,18 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         if soonest == NEVER {
             return NEVER;
         }
-        let tame = self.tame();
-        let mut first = self.spi_line(tame);
+        let predictable = self.predictable();
+        let mut first = self.spi_line(predictable);
         for n in self.dma.busy() {
             if let Some(channel) = self.dma.channel(n) {
-                first = first.min(self.channel_line(channel, tame));
+                first = first.min(self.channel_line(channel, predictable));
             }
         }
         first.max(soonest)
     }
 
-    /// Whether SPI0 is touched through its FIFO alone, by one channel each way.
-    fn tame(&self) -> bool {
+    /// Whether DMA accesses only SPI0's FIFO, with at most one channel in each direction.
+    fn predictable(&self) -> bool {
         let (mut writers, mut readers) = (0u32, 0u32);
         for n in self.dma.busy() {
             let Some(channel) = self.dma.channel(n) else {
@@ -54,11 +54,12 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         writers <= 1 && readers <= 1
     }
 
-    fn spi_line(&self, tame: bool) -> Tick {
+    /// The earliest date at which SPI0's interrupt line may change.
+    fn spi_line(&self, predictable: bool) -> Tick {
         let spi = &self.spi;
         let soonest = self.next;
         let alone = self.dma.busy().is_empty();
-        if !alone && (!tame || spi.irq()) {
+        if !alone && (!predictable || spi.irq()) {
             return soonest;
         }
         if !spi.irq_on_done() && !spi.irq_on_rxr() {
@@ -83,8 +84,8 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         first
     }
 
-    /// When the control block may end, where that may raise INT.
-    fn channel_line(&self, channel: &Channel, tame: bool) -> Tick {
+    /// The earliest date at which the channel's control block may end, if its end may raise INT.
+    fn channel_line(&self, channel: &Channel, predictable: bool) -> Tick {
         let soonest = self.next;
         if channel.phase == Phase::Fetch {
             return channel.at;
@@ -102,14 +103,15 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         } else {
             soonest.saturating_add(word.saturating_mul(words))
         };
-        if !tame || !self.spi.dma_mode() {
+        if !predictable || !self.spi.dma_mode() {
             return by_itself;
         }
-        // The word in flight may find fewer bytes than it takes.
+        // The word in flight may find fewer than four bytes in the FIFO.
         let in_flight = if channel.phase == Phase::Move { 4 } else { 0 };
         let by_data = if feeds(channel) && self.spi.tdreq() <= 60 {
-            // It fills the FIFO to just above the threshold, and then goes on as fast as bytes begin. A word may be in
-            // flight, the tail of DLEN may be three bytes short, and the last byte need not end.
+            // The channel fills the FIFO to just above the threshold, and then writes as fast as bytes leave the FIFO. The
+            // allowance covers a word in flight, up to three bytes less in the last word of DLEN, and the last byte,
+            // which need not end.
             let level = u64::try_from(self.spi.tx.len()).unwrap_or(0);
             let threshold = u64::try_from(self.spi.tdreq()).unwrap_or(0);
             let shifted = left
@@ -129,7 +131,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
             if missing == 0 {
                 soonest
             } else {
-                // What is below the threshold is taken only after the last byte.
+                // The channel reads the bytes below the threshold only after the last byte has ended.
                 let kept = left
                     .saturating_sub(in_flight)
                     .min(threshold.saturating_sub(3));
@@ -143,5 +145,5 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
     }
 }
 
-/// So that the offset above is what it says.
+/// The code above takes offset 4 for the FIFO.
 const _: () = assert!(matches!(target(SPI0_BUS + 4), Target::Spi(4)));

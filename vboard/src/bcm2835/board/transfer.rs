@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What a channel's access does at both its ends.
+//! One access of a DMA channel: the read at its source, the write at its destination.
 //!
-//! A peripheral is accessed by words. Memory is accessed by what is left, so that a length which is no multiple of
-//! four touches no byte behind it. From memory to memory up to [`BATCH`] bytes go at once, where the result is the same
-//! as word by word: both addresses advance (or are not used), the pieces do not overlap, no bus error lies among them,
-//! and nothing else on the board happens before the last of these words.
+//! A peripheral is accessed in words. Memory is accessed with at most the bytes that are left, so a length that is no
+//! multiple of four touches no byte after its end. From memory to memory, up to [`BATCH`] bytes are copied at once if the
+//! result is the same as word by word: both addresses advance (or are not used), source and destination do not overlap, no
+//! access ends in a bus error, and no other event of the board comes before the last of these words.
 
 use super::Board;
 use crate::bcm2835::bus::{Target, target};
@@ -14,11 +14,11 @@ use crate::bcm2835::ticks::Tick;
 use crate::memory::BusMemory;
 use crate::slaves::Slaves;
 
-/// Bytes that go at once.
+/// The most bytes that are copied at once.
 const BATCH: usize = 64;
 const WORD: usize = 4;
 
-/// What one channel is about to do.
+/// The addresses of one access. `None`: the channel ignores this end.
 #[derive(Clone, Copy)]
 struct Ends {
     source: Option<u32>,
@@ -26,7 +26,8 @@ struct Ends {
 }
 
 impl<S: Slaves, M: BusMemory> Board<S, M> {
-    /// Ends the access of channel `n` at `t`, and those that would follow until `until`; gives the date of the last.
+    /// Ends the access of channel `n` at `t` and, if they can be batched, those that follow up to `until`. Returns the date
+    /// of the last one.
     pub(super) fn transfer(&mut self, n: u8, t: Tick, until: Tick) -> Tick {
         let Some(channel) = self.dma.channel(n).copied() else {
             return t;
@@ -62,7 +63,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
                 }
             }
         }
-        // Word by word also where a batch met a bus error: the error belongs to one word.
+        // After a bus error in a batch the access is repeated with one word, because the error belongs to one word.
         if result.or_else(|| self.carry(t, ends, bytes)).is_none() {
             self.dma.change(n, Channel::fail);
             return t;
@@ -77,7 +78,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         last
     }
 
-    /// Moves `bytes` (at most [`BATCH`]; more than a word only between memory and memory). `None` is a bus error.
+    /// Copies `bytes` bytes: at most a word, or up to [`BATCH`] from memory to memory. `None` is a bus error.
     fn carry(&mut self, t: Tick, ends: Ends, bytes: usize) -> Option<()> {
         let mut data = [0; BATCH];
         match ends.source.map(|source| (source, target(source))) {
@@ -121,7 +122,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
     }
 }
 
-/// Whether several words at once have the same effect as one after the other.
+/// Whether copying several words at once has the same effect as copying one after the other.
 fn batchable(channel: &Channel) -> bool {
     let advances =
         |inc: bool, ignored: bool, bus: u32| ignored || inc && target(bus) == Target::Memory;

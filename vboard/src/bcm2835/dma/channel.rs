@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! One channel: its registers, and what it waits for.
+//! One channel: its registers and its phase.
 
 use super::regs::{self, Cs, Debug, Ti};
 use crate::bcm2835::ticks::{NEVER, Tick};
 
 /// Core clocks to fetch a control block.
 const FETCH: Tick = 40;
-/// Core clocks of a word from or to a peripheral, on a full channel.
+/// Core clocks for a word from or to a peripheral, on a full channel.
 pub(crate) const PERIPHERAL_WORD: Tick = 24;
-/// Core clocks of a word from memory to memory, on a full channel.
+/// Core clocks for a word from memory to memory, on a full channel.
 const MEMORY_WORD: Tick = 8;
-/// Posted writes that are under way before a withdrawn DREQ is seen.
-const POSTED: u8 = 8;
+/// Without WAIT_RESP, a channel writes so many words before it sees that DREQ has been withdrawn.
+pub(crate) const POSTED: u8 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -20,17 +20,17 @@ pub(crate) enum Phase {
     Empty,
     /// A control block is being fetched.
     Fetch,
-    /// Waits for DREQ.
+    /// The channel waits for DREQ.
     Parked,
     /// An access is in flight.
     Move,
-    /// Loaded, not active.
+    /// A control block is loaded, and the channel is not active.
     Paused,
-    /// Stopped by a bus error.
+    /// A bus error has stopped the channel.
     Failed,
 }
 
-/// A control block as it lies in memory.
+/// A control block, in the order of its words in memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ControlBlock {
     pub(crate) ti: u32,
@@ -49,19 +49,19 @@ pub(crate) struct Channel {
     pub(crate) ti: Ti,
     pub(crate) source: u32,
     pub(crate) dest: u32,
-    /// Bytes left of this row.
+    /// Bytes left in this row.
     pub(crate) left: u32,
-    /// Bytes of a row.
+    /// The length of a row in bytes.
     row: u32,
-    /// Rows left after this one.
+    /// How many rows are left after this one.
     rows: u32,
     stride: u32,
     next: u32,
     debug: Debug,
     pub(crate) phase: Phase,
-    /// When what is in flight ends; [`NEVER`] where nothing is.
+    /// When the fetch or access in flight ends. [`NEVER`] if none is, or if it hangs.
     pub(crate) at: Tick,
-    /// Writes since DREQ was last seen.
+    /// How many words were written since DREQ was last seen high.
     posted: u8,
 }
 
@@ -86,7 +86,7 @@ impl Channel {
         }
     }
 
-    /// Whether it goes on after the access in flight.
+    /// Whether the channel continues after the access in flight.
     pub(crate) fn active(&self) -> bool {
         self.cs.active()
     }
@@ -99,17 +99,17 @@ impl Channel {
         self.ti.src_dreq() || self.ti.dest_dreq()
     }
 
-    /// Whether the end of this control block raises INT, or leads to another that may.
+    /// Whether the end of this control block raises INT or starts another block, which may raise it.
     pub(crate) fn may_interrupt(&self) -> bool {
         self.ti.inten() || self.next != 0
     }
 
-    /// Where the control block lies that is to be fetched.
+    /// The address of the control block that is fetched next.
     pub(crate) fn block_address(&self) -> u32 {
         self.conblk & !0x1f
     }
 
-    /// Core clocks of one word.
+    /// The core clocks that one word takes.
     pub(crate) fn word_ticks(&self, peripheral: bool) -> Tick {
         let full = if peripheral {
             PERIPHERAL_WORD
@@ -165,7 +165,7 @@ impl Channel {
     pub(super) fn write(&mut self, t: Tick, offset: u32, value: u32, enabled: bool, dreq: bool) {
         match offset {
             regs::CS => self.write_cs(t, Cs(value), enabled, dreq),
-            // While the channel runs the address is its own. Otherwise a new one replaces what was loaded.
+            // While the channel runs, a write is ignored. Otherwise the new address replaces the block that is loaded.
             regs::CONBLK_AD if !self.active() && self.at == NEVER => {
                 self.conblk = value;
                 if self.phase == Phase::Paused {
@@ -180,7 +180,7 @@ impl Channel {
 
     fn write_cs(&mut self, t: Tick, value: Cs, enabled: bool, dreq: bool) {
         if value.reset() {
-            // The copies of the control block stay readable.
+            // The registers that hold the control block keep their values.
             self.cs = Cs(0);
             self.conblk = 0;
             self.debug = Debug(0);
@@ -220,7 +220,7 @@ impl Channel {
         }
     }
 
-    /// Stops; an access in flight still ends.
+    /// Makes the channel inactive. An access in flight still ends.
     pub(super) fn pause(&mut self) {
         self.cs.set_active(false);
         if self.phase == Phase::Parked {
@@ -233,7 +233,7 @@ impl Channel {
         self.at = t.saturating_add(FETCH);
     }
 
-    /// Takes over a control block that was fetched by `t`.
+    /// Loads a control block, whose fetch ended at `t`.
     pub(crate) fn load(&mut self, t: Tick, block: &ControlBlock, dreq: impl FnOnce(&Self) -> bool) {
         let (ti, rows_mask, len_mask) = if self.lite {
             (block.ti & Ti::VALID & !Ti::FULL_ONLY, 0, 0xffff)
@@ -260,7 +260,7 @@ impl Channel {
         }
     }
 
-    /// Begins the next access at `t`, or waits until it may begin.
+    /// Begins the next access at `t`, or parks the channel until DREQ is high.
     pub(crate) fn schedule(&mut self, t: Tick, dreq: bool) {
         self.at = NEVER;
         if !self.cs.active() {
@@ -280,7 +280,7 @@ impl Channel {
         self.at = t.saturating_add(self.word_ticks(self.peripheral()));
     }
 
-    /// `bytes` of this row have been moved by `t`. True where the control block goes on.
+    /// Accounts for `bytes` of this row, moved by `t`. Returns whether the control block has more to move.
     pub(crate) fn moved(&mut self, t: Tick, bytes: u32) -> bool {
         self.skip(bytes);
         if self.left == 0 {
@@ -296,7 +296,7 @@ impl Channel {
         true
     }
 
-    /// `bytes` have been moved, and the channel waits as before; they end neither row nor control block.
+    /// Accounts for `bytes` that end neither the row nor the control block. The phase stays as it is.
     pub(crate) fn skip(&mut self, bytes: u32) {
         if self.ti.src_inc() {
             self.source = self.source.wrapping_add(bytes);
@@ -315,7 +315,7 @@ impl Channel {
         self.follow(t);
     }
 
-    /// Goes on with the next control block, if there is one.
+    /// Starts the next control block, if there is one.
     fn follow(&mut self, t: Tick) {
         self.conblk = self.next;
         self.phase = Phase::Empty;
@@ -327,7 +327,7 @@ impl Channel {
         }
     }
 
-    /// A bus access was answered with an error.
+    /// Stops the channel after a bus error.
     pub(crate) fn fail(&mut self) {
         self.debug.set_read_error(true);
         self.cs.set_active(false);
@@ -339,7 +339,7 @@ impl Channel {
         matches!(self.phase, Phase::Move | Phase::Fetch) && self.at == NEVER
     }
 
-    /// The access in flight is never answered.
+    /// Makes the access in flight hang: it never ends.
     pub(crate) fn hang(&mut self) {
         self.at = NEVER;
     }

@@ -33,30 +33,30 @@ bitfield! {
     pub(crate) struct Cs(u32);
     impl Debug;
     u8;
-    /// Runs, or is to run.
+    /// The channel runs.
     pub(crate) active, set_active: 0;
-    /// A control block has ended; written 1 to clear.
+    /// A control block has ended. Writing 1 clears the bit.
     pub(crate) end, set_end: 1;
-    /// A control block with INTEN has ended; written 1 to clear.
+    /// A control block with INTEN has ended. Writing 1 clears the bit.
     pub(crate) int, set_int: 2;
-    /// State of the DREQ chosen by PERMAP.
+    /// The state of the DREQ that PERMAP selects.
     pub(crate) _, set_dreq: 3;
     /// A control block is loaded and the channel is not active.
     pub(crate) _, set_paused: 4;
-    /// Waits for DREQ.
+    /// The channel waits for DREQ.
     pub(crate) _, set_dreq_stops_dma: 5;
-    /// An access has not been answered yet.
+    /// An access is still outstanding.
     pub(crate) _, set_waiting_for_outstanding_writes: 6;
     /// An error bit of DEBUG is set.
     pub(crate) _, set_error: 8;
-    /// One-shot: drop this control block, go on with the next.
+    /// One-shot: drops this control block and starts the next.
     pub(crate) abort, _: 30;
-    /// One-shot: as after power-on.
+    /// One-shot: resets the channel.
     pub(crate) reset, _: 31;
 }
 
 impl Cs {
-    /// PRIORITY, PANIC_PRIORITY, WAIT_FOR_OUTSTANDING_WRITES, DISDEBUG: kept, without effect here.
+    /// PRIORITY, PANIC_PRIORITY, WAIT_FOR_OUTSTANDING_WRITES, DISDEBUG: stored, without effect in the model.
     pub(crate) const STORED: u32 = 0x30ff_0000;
 }
 
@@ -84,7 +84,7 @@ bitfield! {
     pub(crate) src_dreq, _: 10;
     /// Read nothing, supply zeroes (full channels).
     pub(crate) src_ignore, _: 11;
-    /// Whose DREQ.
+    /// The peripheral whose DREQ paces the channel.
     pub(crate) permap, _: 20, 16;
     /// Dummy cycles after each access.
     pub(crate) waits, _: 25, 21;
@@ -93,17 +93,17 @@ bitfield! {
 impl Ti {
     /// The bits that exist.
     pub(crate) const VALID: u32 = 0x07ff_fffb;
-    /// TDMODE, DEST_IGNORE, SRC_IGNORE: what lite channels lack (4.5).
+    /// TDMODE, DEST_IGNORE, SRC_IGNORE, which lite channels lack (4.5).
     pub(crate) const FULL_ONLY: u32 = 1 << 1 | 1 << 7 | 1 << 11;
 }
 
 bitfield! {
-    /// Errors of a channel, and what kind it is.
+    /// Errors of a channel, and its kind.
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub(crate) struct Debug(u32);
     impl Debug;
     u8;
-    /// A bus access was answered with an error; written 1 to clear.
+    /// A bus access ended in an error. Writing 1 clears the bit.
     pub(crate) _, set_read_error: 2;
     /// A lite channel.
     pub(crate) _, set_lite: 28;

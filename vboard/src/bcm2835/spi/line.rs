@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What one chip-select line goes through.
+//! The history of one chip-select line.
 
 use crate::bcm2835::ticks::{CoreClock, NEVER, Tick};
 use crate::slaves::ChipSelect;
 use oob::time::Ns;
 
-/// Ticks of one chip-select line.
+/// The counts of one chip-select line, and the dates of its last selection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     selections: u32,

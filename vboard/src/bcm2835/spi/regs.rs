@@ -23,7 +23,7 @@ bitfield! {
     pub(crate) struct Cs(u32);
     impl Debug;
     u8;
-    /// Native chip select; 3 is none.
+    /// Native chip select. 3 selects none.
     pub(crate) chip_select, _: 1, 0;
     /// One-shot: empties the transmit FIFO.
     pub(crate) clear_tx, _: 4;
@@ -35,19 +35,19 @@ bitfield! {
     pub(crate) ta, _: 7;
     /// 32-bit FIFO accesses and DREQ.
     pub(crate) dmaen, _: 8;
-    /// Interrupt while DONE.
+    /// Interrupt while DONE is set.
     pub(crate) intd, _: 9;
-    /// Interrupt while RXR.
+    /// Interrupt while RXR is set.
     pub(crate) intr, _: 10;
     /// Chip select becomes inactive when DLEN reaches 0.
     pub(crate) adcs, _: 11;
-    /// Transfer active and nothing left to shift out.
+    /// The transfer is active and nothing is left to shift out.
     pub(crate) done, set_done: 16;
     /// The receive FIFO holds a byte.
     pub(crate) _, set_rxd: 17;
-    /// The transmit FIFO takes a byte.
+    /// The transmit FIFO has room for a byte.
     pub(crate) _, set_txd: 18;
-    /// The receive FIFO needs reading.
+    /// The receive FIFO is three quarters full.
     pub(crate) _, set_rxr: 19;
     /// The receive FIFO is full.
     pub(crate) _, set_rxf: 20;
@@ -56,14 +56,14 @@ bitfield! {
 }
 
 impl Cs {
-    /// What is kept of a write: not the one-shot bits, not the status bits, nothing above bit 25.
+    /// The bits that a write stores: all up to bit 25 but the one-shot bits and the status bits.
     pub(crate) const STORED: u32 = 0x03e0_3fcf;
-    /// REN alone.
+    /// The value after reset: REN alone.
     pub(crate) const RESET: u32 = 1 << 12;
-    /// What a control word sets: CS bits 7 to 0 and the three line polarities.
+    /// The bits that a control word sets: CS bits 7 to 0 and the three line polarities.
     const CONTROL: u32 = 0x00e0_00ff;
 
-    /// CS after a control word ("10.6.3 DMA"): bits 7:0 go to CS[7:0], bits 10:8 to the line polarities.
+    /// The value after a control word ("10.6.3 DMA"): bits 7:0 go to CS[7:0], bits 10:8 to the line polarities.
     pub(crate) const fn controlled_by(self, word: u32) -> Self {
         Self(self.0 & !Self::CONTROL | word & 0xff | (word & 0x700) << 13)
     }
@@ -75,9 +75,9 @@ bitfield! {
     pub(crate) struct Dc(u32);
     impl Debug;
     u8;
-    /// Transmit data is asked for while the level is at most this.
+    /// The TX DREQ is high while the level is at most this.
     pub(crate) tdreq, _: 7, 0;
-    /// Received data is offered while the level is above this.
+    /// The RX DREQ is high while the level is above this.
     pub(crate) rdreq, _: 23, 16;
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What happens on the wires: chip selects, and the byte in the shifter.
+//! The wires: chip selects, and the byte in the shifter.
 
-use super::Spi;
-use super::Wires;
 use super::line::Line;
+use super::{Spi, Wires};
 use crate::bcm2835::ticks::{NEVER, Tick};
 use crate::slaves::Slaves;
 
 impl Spi {
+    /// Drives the chip-select lines as CS says, and tells the slaves of each change.
     pub(super) fn drive_lines<S: Slaves>(&mut self, t: Tick, wires: &mut Wires<'_, S>) {
         let active = if self.cs.ta() && !self.auto_off {
             1 << self.cs.chip_select()
@@ -42,7 +42,8 @@ impl Spi {
         }
     }
 
-    /// Takes the next byte into the shifter, if there is one that may go. A full receive FIFO stops it.
+    /// Moves the next byte into the shifter, if the shifter is idle and the transfer may continue. A full receive FIFO
+    /// stalls it.
     pub(super) fn begin(&mut self, t: Tick) {
         if !self.idle() || !self.cs.ta() || self.rx.is_full() {
             return;
@@ -70,7 +71,7 @@ impl Spi {
             .filter_map(move |(index, line)| (selected & (1 << index) != 0).then_some(line))
     }
 
-    /// Ends the byte in the shifter, whose time has come, and begins the next.
+    /// Ends the byte in the shifter at its date, and begins the next.
     pub(crate) fn finish<S: Slaves>(&mut self, wires: &mut Wires<'_, S>) {
         let t = self.end;
         let miso = self.exchange(t, self.mosi, wires);
@@ -99,7 +100,7 @@ impl Spi {
         self.wire(t, mosi, wires)
     }
 
-    /// One byte on the wire: what the selected slaves answer.
+    /// Exchanges one byte with the selected slaves.
     fn wire<S: Slaves>(&self, t: Tick, mosi: u8, wires: &mut Wires<'_, S>) -> u8 {
         let mut miso = 0xff;
         let mut selected = self.selected;
@@ -107,7 +108,7 @@ impl Spi {
             let now = wires.clock.date(t);
             for index in 0..3 {
                 if selected & 1 != 0 {
-                    // Two slaves on one wire: whoever pulls low wins.
+                    // If several slaves drive the wire, a low level wins.
                     miso &= wires.slaves.exchange(index, now, mosi);
                 }
                 selected >>= 1;
@@ -119,8 +120,9 @@ impl Spi {
         }
     }
 
-    /// As many bytes as `data` has, of a transfer in DMA mode that nothing stops meanwhile: `feed` puts `data` into the
-    /// transmit FIFO as room comes up, `drain` fills it from the receive FIFO. Gives the date of the last byte.
+    /// Shifts as many bytes as `data` has, in a DMA-mode transfer that nothing stops meanwhile. With `feed`, the bytes of
+    /// `data` enter the transmit FIFO; with `drain`, `data` is replaced by bytes from the receive FIFO. Returns the date of
+    /// the last byte.
     pub(crate) fn stream<S: Slaves>(
         &mut self,
         data: &mut [u8],

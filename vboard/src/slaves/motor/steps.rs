@@ -4,7 +4,7 @@
 
 use motor_frame::COUNTS_PER_TURN;
 
-/// Entries of the table: the last is 2^20 steps, 10.5 s.
+/// Entries of the table. The last one is for 2^20 steps, 10.5 s.
 pub(super) const LEVELS: usize = 21;
 /// Fraction bits of the matrices.
 pub(super) const Q: u32 = 40;
@@ -14,13 +14,14 @@ const ONE: i128 = 1 << Q;
 pub(super) const STALL: i128 = 12_000;
 /// No-load velocity, counts/s.
 pub(super) const NO_LOAD: i128 = 50 * COUNTS_PER_TURN as i128;
-/// Steps in TAU_E, TAU_M, TAU_F, and in a second.
+/// TAU_E, TAU_M, TAU_F and a second, in steps.
 pub(super) const TAU_E: i128 = 50;
 pub(super) const TAU_M: i128 = 2_000;
 pub(super) const TAU_F: i128 = 100_000;
 pub(super) const SECOND: i128 = 100_000;
 
-/// What some number of steps does to (i, w, x) under a constant drive u: row letter, column letter.
+/// The effect of a number of steps on (i, w, x) under a constant drive u. A field's first letter is the row, its second the
+/// column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Steps {
     pub(super) ii: i64,
@@ -35,7 +36,7 @@ pub(super) struct Steps {
 }
 
 const fn q(value: i128) -> i64 {
-    // Constant evaluation fails the build where this does not fit.
+    // This runs at compile time: a value that does not fit fails the build.
     assert!(value <= i64::MAX as i128 && value >= i64::MIN as i128);
     value as i64
 }
@@ -47,7 +48,7 @@ const fn sum(a: (i64, i64), b: (i64, i64), rest: i64) -> i64 {
 }
 
 impl Steps {
-    /// Windings driven, or shorted with u = 0.
+    /// One step with the windings driven, or shorted (u = 0).
     const DRIVEN: Self = Self {
         ii: q(ONE - ONE / TAU_E),
         iw: q(-ONE * STALL / NO_LOAD / TAU_E),
@@ -60,7 +61,7 @@ impl Steps {
         xu: 0,
     };
 
-    /// Windings open.
+    /// One step with the windings open.
     const COASTING: Self = Self {
         ii: 0,
         iw: 0,
@@ -69,7 +70,7 @@ impl Steps {
         ..Self::DRIVEN
     };
 
-    /// Twice as many steps.
+    /// The effect of twice as many steps.
     const fn doubled(self) -> Self {
         let Self {
             ii,
