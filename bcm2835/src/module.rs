@@ -28,7 +28,6 @@ use kernel::alloc::KBox;
 use kernel::error::{Result, code, from_result, to_result};
 use kernel::io::IoMem;
 use kernel::platform::{self, Driver, Registration as DriverRegistration};
-use oob::board::{BoardClock, Table, WINDOW_DMA, WINDOW_SPI0, Window};
 use oob::io::Mmio;
 use oob::irq::{Handled, Handler};
 use oob::kernel_core::{Interrupt, Monotonic};
@@ -38,6 +37,7 @@ use oob_dma::DescriptorMemory;
 use oob_spi::client::{Handle, Registration};
 use oob_spi::controller::Controller;
 use reaching::{Descriptors, Reaching};
+use vboard::table::{BoardClock, Table, WINDOW_DMA, WINDOW_SPI0, Window};
 
 /// Bus address of SPI0's FIFO (BCM2835 ARM Peripherals, 10.5), and its request lines (4.2.1.3).
 const FIFO: u64 = 0x7e20_4004;

@@ -21,11 +21,11 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use kernel::bindings as b;
 use kernel::error::{Result, code, from_result, to_result};
 use kernel::platform;
-use oob::board::Child;
 use oob::stage::Inband;
 use oob::time::Ns;
 use oob_spi::client::{Handle, Registration};
 use oob_spi::controller::{Limits, MODE_CS_HIGH};
+use vboard::table::Child;
 
 /// What a `spi_controller` carries for its callbacks.
 struct Link<H: Hw> {
@@ -106,7 +106,7 @@ impl InbandController {
     ///
     /// # Safety
     ///
-    /// `children` is a list as [`oob::board::Table`] has it.
+    /// `children` is a list as [`vboard::table::Table`] has it.
     pub(super) unsafe fn add_children(&self, mut children: *const Child) {
         loop {
             // SAFETY: the end of the list has not been reached.

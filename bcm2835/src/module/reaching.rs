@@ -9,13 +9,13 @@ use crate::spi::{MAX_CHIP_SELECTS, SLOTS};
 use kernel::dma::Coherent;
 use kernel::error::{Result, to_result};
 use kernel::platform;
-use oob::board::Table;
 use oob::stage::Inband;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
     Controller, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,
     Wait, Which,
 };
+use vboard::table::Table;
 
 /// A control block takes 32 bytes.
 const DESCRIPTORS: usize = SLOTS * 32;
