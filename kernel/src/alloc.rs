@@ -8,7 +8,7 @@ use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
-use inband::Inband;
+use crate::inband::Inband;
 
 /// One value in memory of its own; its address never changes.
 ///

@@ -9,7 +9,7 @@ use core::ffi::{CStr, c_void};
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem;
-use inband::Inband;
+use crate::inband::Inband;
 
 /// What a folder shows.
 pub trait Numbers: Sync {

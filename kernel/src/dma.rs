@@ -5,7 +5,7 @@
 use crate::error::{Result, code, to_result};
 use crate::mm::Vma;
 use core::ptr::NonNull;
-use inband::Inband;
+use crate::inband::Inband;
 
 /// Coherent memory, zeroed.
 ///

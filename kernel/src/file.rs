@@ -5,7 +5,7 @@
 use crate::error::{Result, code, to_result};
 use bindings as b;
 use core::ptr::NonNull;
-use inband::Inband;
+use crate::inband::Inband;
 
 /// A file, open for as long as this value lives, whatever the process does with its descriptor.
 ///

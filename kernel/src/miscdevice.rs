@@ -30,7 +30,7 @@ use core::marker::PhantomData;
 use core::mem;
 #[cfg(oob_core_evl)]
 use core::mem::MaybeUninit;
-use inband::Inband;
+use crate::inband::Inband;
 
 /// One open file of a device.
 pub trait File: Sized + Send + Sync + 'static {

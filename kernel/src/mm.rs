@@ -5,7 +5,7 @@
 use crate::alloc::KArc;
 use core::ffi::c_void;
 use core::marker::PhantomData;
-use inband::Inband;
+use crate::inband::Inband;
 
 /// A mapping that its file's `mmap` is setting up; who has one is in that call, in-band.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::ptr::NonNull;
-use inband::Inband;
+use crate::inband::Inband;
 
 /// A platform device that a driver is being bound to; who has one is in its `probe`, in-band.
 #[derive(Debug)]

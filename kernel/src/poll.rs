@@ -19,7 +19,7 @@ use core::ffi::{CStr, c_void};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
-use inband::Inband;
+use crate::inband::Inband;
 
 /// There is something to read.
 pub const IN: u32 = b::POLLIN | b::POLLRDNORM;

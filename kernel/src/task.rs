@@ -4,7 +4,7 @@
 
 use bindings::task_struct;
 use core::mem::MaybeUninit;
-use inband::Inband;
+use crate::inband::Inband;
 
 /// The calling thread's task; valid while that thread runs.
 #[inline(always)]

@@ -10,7 +10,7 @@ use crate::error::Result;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU64, Ordering};
-use inband::Inband;
+use crate::inband::Inband;
 
 /// `CLOCK_MONOTONIC`, in nanoseconds.
 #[cfg(not(oob_core_evl))]

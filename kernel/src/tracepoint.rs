@@ -6,7 +6,7 @@ use crate::error::{Result, code, to_result};
 use bindings as b;
 use core::ffi::{CStr, c_void};
 use core::ptr;
-use inband::Inband;
+use crate::inband::Inband;
 
 /// A probe on a tracepoint, found by name because few of them are exported.
 ///

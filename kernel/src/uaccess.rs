@@ -14,7 +14,7 @@
 use crate::error::{Result, code};
 use core::ffi::c_void;
 use core::marker::PhantomData;
-use inband::Inband;
+use crate::inband::Inband;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// One of the kernel's copies: to, from, bytes; what is left.

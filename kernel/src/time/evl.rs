@@ -12,7 +12,7 @@ use crate::error::Result;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use inband::Inband;
+use crate::inband::Inband;
 
 #[repr(C)]
 struct Inner<H> {

@@ -74,6 +74,7 @@ pub(crate) fn lint_modules(lint: &Lint) -> Result<()> {
 pub(crate) fn promises(lint: &Lint, with_mistakes: bool) -> Result<Vec<String>> {
     let mut cargo = clippy(lint);
     cargo.args(["--package", "kernel", "--example", "promises"]);
+    cargo.args(["--features", "promises"]);
     cargo.args(["--message-format", "short", "--", "-D", "warnings"]);
     if with_mistakes {
         cargo.args(["--cfg", "mistakes"]);

@@ -5,21 +5,21 @@
 use crate::backend::{Backend, End, Sleep, spin};
 use crate::queue::Queue;
 use crate::stage::{Atomic, Side, Stage};
-use oob::monitor::{HardLock, Line};
+use oob::monitor::{HardLock, WaitQueue};
 use oob::record::Wait;
 use oob::stage::MayWait;
 use oob::time::{Clock, Instant};
 use oob::wait::WaitError;
 
 /// For [`crate::Stax::new`] on any core, of what that core has: a hard lock, two lines, its clock.
-pub struct Lines<Q, L, C> {
+pub struct SleepingBackend<Q, L, C> {
     queue: Q,
     oob: L,
     inband: L,
     clock: C,
 }
 
-impl<Q: HardLock<Queue>, L: Line, C: Clock> Lines<Q, L, C> {
+impl<Q: HardLock<Queue>, L: WaitQueue, C: Clock> SleepingBackend<Q, L, C> {
     /// `queue` holds a new [`Queue`].
     pub const fn new(queue: Q, oob: L, inband: L, clock: C) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl<Q: HardLock<Queue>, L: Line, C: Clock> Lines<Q, L, C> {
         }
     }
 
-    const fn line(&self, side: Side) -> &L {
+    const fn queue_of(&self, side: Side) -> &L {
         match side {
             Side::Oob => &self.oob,
             Side::Inband => &self.inband,
@@ -38,19 +38,21 @@ impl<Q: HardLock<Queue>, L: Line, C: Clock> Lines<Q, L, C> {
     }
 }
 
-impl<Q: HardLock<Queue>, L: Line, C: Clock> Backend for Lines<Q, L, C> {
+impl<Q: HardLock<Queue>, L: WaitQueue, C: Clock> Backend for SleepingBackend<Q, L, C> {
     fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
         self.queue.with(f)
     }
 
     fn wake_all(&self, side: Side) {
-        self.line(side).wake_all();
+        self.queue_of(side).wake_all();
     }
 }
 
-impl<S: Stage + MayWait, Q: HardLock<Queue>, L: Line, C: Clock> Sleep<S> for Lines<Q, L, C> {
+impl<S: Stage + MayWait, Q: HardLock<Queue>, L: WaitQueue, C: Clock> Sleep<S>
+    for SleepingBackend<Q, L, C>
+{
     fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End {
-        let line = self.line(S::SIDE);
+        let line = self.queue_of(S::SIDE);
         match line.wait(Wait::StageLock, stage, deadline, ready) {
             Ok(()) | Err(WaitError::Closed) => End::Woken,
             Err(WaitError::TimedOut) => End::TimedOut,
@@ -59,7 +61,7 @@ impl<S: Stage + MayWait, Q: HardLock<Queue>, L: Line, C: Clock> Sleep<S> for Lin
     }
 }
 
-impl<Q: HardLock<Queue>, L: Line, C: Clock> Sleep<Atomic<'_>> for Lines<Q, L, C> {
+impl<Q: HardLock<Queue>, L: WaitQueue, C: Clock> Sleep<Atomic<'_>> for SleepingBackend<Q, L, C> {
     fn sleep(&self, _: &Atomic<'_>, deadline: Instant, ready: impl Fn() -> bool) -> End {
         spin(&self.clock, deadline, ready)
     }

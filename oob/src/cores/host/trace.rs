@@ -33,14 +33,14 @@ pub(super) enum Entry {
     End(usize),
 }
 
-pub(super) struct Tape {
+pub(super) struct Trace {
     seed: u64,
     random: fastrand::Rng,
     hash: DefaultHasher,
     recent: VecDeque<(Instant, Entry)>,
 }
 
-impl Tape {
+impl Trace {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             seed,
