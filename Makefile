@@ -3,15 +3,16 @@
 #   make KDIR=<headers package or build folder of a kernel> [O=<folder for what is built>]
 #        [CARGO_DIR=..] [ARCH=..] [CROSS_COMPILE=..]
 #
-# builds the kit's modules for that kernel. ARCH defaults to the kernel's own architecture, x86 or arm64. If this machine has
-# another one, CROSS_COMPILE defaults to Debian's prefix (aarch64-linux-gnu-, x86_64-linux-gnu-). Cargo compiles the Rust
-# code, Kbuild compiles the few lines of C and links. If the kernel's folder or the toolchain is unfit, make prints one line
-# that names the fault, and builds nothing.
+# builds the kit's modules for that kernel. ARCH defaults to the kernel's own architecture, x86 or
+# arm64. If this machine has another one, CROSS_COMPILE defaults to Debian's prefix
+# (aarch64-linux-gnu-, x86_64-linux-gnu-). Cargo compiles the Rust code, Kbuild compiles the few
+# lines of C and links. If the kernel's folder or the toolchain is unfit, make prints one line that
+# names the fault, and builds nothing.
 #
 #   make abi-check KDIR=<headers package> [O=..] [CARGO_DIR=..]
 #
-# compiles and links the modules against declarations of EVL's interface, because no package has a kernel with EVL (see
-# tests/abi/README.md).
+# compiles and links the modules against declarations of EVL's interface, because no package has a
+# kernel with EVL (see tests/abi/README.md).
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 kdir := $(realpath $(KDIR))
@@ -27,7 +28,7 @@ top := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))
 list := $(shell sed -nE 's/^([a-z0-9_]+)[ \t]+([^ \t]+).*/\1:\2/p' $(top)/modules.list)
 name = $(word 1,$(subst :, ,$1))
 sources = $(wildcard $(top)/$(word 2,$(subst :, ,$1))/*.c)
-# The kernel's make gives O a meaning of its own, so command-line variables are not passed on implicitly.
+# O has another meaning to the kernel's make, so no command-line variable is passed on implicitly.
 MAKEOVERRIDES :=
 
 O ?= $(top)/target/kernel/$(notdir $(kdir))
@@ -38,7 +39,7 @@ ABI_DIR ?= $(top)/tests/abi
 LAYOUT ?= $(top)/bindings/layout.c
 abi-flags := $(if $(OOBKIT_ABI),OOBKIT_ABI=$(OOBKIT_ABI) CONFIG_EVL=y \
 	KBUILD_EXTRA_SYMBOLS=$(out)/exports.symvers)
-# Builds for several kernels may share this folder: code that does not depend on the kernel is then compiled once.
+# Builds for several kernels may share this folder, to compile code that fits all of them once.
 CARGO_DIR ?= $(out)/cargo
 
 .PHONY: modules check abi-check clean
