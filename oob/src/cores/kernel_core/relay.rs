@@ -60,7 +60,14 @@ impl Relay {
     pub fn new(inband: &Inband<'_>, file: OpenFile, count: u32, longest: usize) -> Result<Self> {
         let messages = Messages::new(pool(inband, count, longest)?);
         let head = PollHead::new(inband)?;
-        let inner = KBox::new(inband, Inner { messages, file, head })?;
+        let inner = KBox::new(
+            inband,
+            Inner {
+                messages,
+                file,
+                head,
+            },
+        )?;
         let argument = (&raw const *inner).cast_mut().cast::<c_void>();
         // SAFETY: in-band; `run` gets what stays until the thread has been stopped.
         let thread = from_err_ptr(unsafe { b::kthread_create(Some(run), argument, NAME.as_ptr()) });
@@ -115,7 +122,11 @@ impl Drop for Relay {
 
 unsafe extern "C" fn run(argument: *mut c_void) -> c_int {
     // SAFETY: what `new` gave, which stays until this thread is gone.
-    let Inner { messages, file, head } = unsafe { &*argument.cast_const().cast::<Inner>() };
+    let Inner {
+        messages,
+        file,
+        head,
+    } = unsafe { &*argument.cast_const().cast::<Inner>() };
     // SAFETY: a thread of the kernel's, in task context, nothing held.
     let inband = unsafe { Inband::assume() };
     let mut position = file.position();

@@ -31,7 +31,7 @@ pub(super) enum Mode {
     Dma,
 }
 
-pub(super) struct Bus<M, C, L> {
+pub(super) struct Registers<M, C, L> {
     pub(super) mmio: M,
     pub(super) clock: C,
     lines: [Option<L>; MAX_CHIP_SELECTS],
@@ -40,7 +40,7 @@ pub(super) struct Bus<M, C, L> {
     polarity: Cs,
 }
 
-impl<M: Mmio, C: Clock, L: CsLine> Bus<M, C, L> {
+impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
     pub(super) fn new(mmio: M, clock: C, lines: [Option<L>; MAX_CHIP_SELECTS]) -> Self {
         Self {
             mmio,

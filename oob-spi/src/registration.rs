@@ -3,7 +3,7 @@
 //! What a controller's module calls in `oob_spi.ko`.
 
 use crate::controller::Controller;
-use crate::port::Ops;
+use crate::vtable::Ops;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
 use core::marker::PhantomData;
@@ -20,7 +20,7 @@ unsafe extern "C" {
         controller: *mut c_void,
     ) -> *mut c_void;
     fn oobkit_spi_publish(bus: *mut c_void, bus_num: c_uint) -> c_int;
-    fn oobkit_spi_gone(bus: *mut c_void);
+    fn oobkit_spi_shutdown(bus: *mut c_void);
     fn oobkit_spi_unregister(bus: *mut c_void);
     fn oobkit_spi_interrupt(
         bus: *mut c_void,
@@ -154,9 +154,9 @@ impl<C: Controller + Send> Registration<C> {
     }
 
     /// Ends oob mode everywhere, for good: the controller is in-band's alone from here on.
-    pub fn gone(&self, _inband: &Inband<'_>) {
+    pub fn shutdown(&self, _inband: &Inband<'_>) {
         // SAFETY: registered since `new`.
-        unsafe { oobkit_spi_gone(self.bus.0.as_ptr()) };
+        unsafe { oobkit_spi_shutdown(self.bus.0.as_ptr()) };
     }
 
     /// The bus.

@@ -100,7 +100,7 @@ impl From<u8> for State {
     }
 }
 
-pub(crate) struct Slot {
+pub(crate) struct ChipSelect {
     state: AtomicU8,
     stop: AtomicU8,
     path: AtomicU8,
@@ -130,7 +130,7 @@ pub(crate) struct Slot {
     pub(crate) memory: UnsafeCell<Option<FrameMemory>>,
 }
 
-impl Slot {
+impl ChipSelect {
     pub(crate) fn new() -> Self {
         Self {
             state: AtomicU8::new(State::Off as u8),
@@ -197,12 +197,12 @@ impl Slot {
         match self.state() {
             State::On => Ok(()),
             State::Stopped => Err(Refusal::Stopped),
-            _ => self.present(),
+            _ => self.check_enabled(),
         }
     }
 
     /// Whether oob mode is on, if stopped.
-    pub(crate) fn present(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_enabled(&self) -> Result<(), Refusal> {
         match self.state() {
             State::On | State::Stopped => Ok(()),
             State::Off => Err(Refusal::Off),

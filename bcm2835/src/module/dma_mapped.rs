@@ -12,8 +12,8 @@ use kernel::platform;
 use oob::stage::Inband;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
-    Controller, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,
-    Wait, Which,
+    Controller, FrameKind, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup,
+    TransferError, Wait,
 };
 use vboard::table::Table;
 
@@ -21,13 +21,13 @@ use vboard::table::Table;
 const DESCRIPTORS: usize = SLOTS * 32;
 
 /// The controller, and the simulated board that must be told which memory it may reach.
-pub(super) struct Reaching<H: Hw> {
+pub(super) struct DmaMappedController<H: Hw> {
     pub(super) spi: SpiOf<H>,
     board: Option<Table>,
     mapped: [Option<u64>; MAX_CHIP_SELECTS],
 }
 
-impl<H: Hw> Reaching<H> {
+impl<H: Hw> DmaMappedController<H> {
     pub(super) const fn new(spi: SpiOf<H>, board: Option<Table>) -> Self {
         Self {
             spi,
@@ -48,7 +48,7 @@ impl<H: Hw> Reaching<H> {
     }
 }
 
-impl<H: Hw> Controller for Reaching<H> {
+impl<H: Hw> Controller for DmaMappedController<H> {
     fn limits(&self) -> Limits {
         self.spi.limits()
     }
@@ -82,18 +82,18 @@ impl<H: Hw> Controller for Reaching<H> {
     fn pulse(
         &mut self,
         chip_select: u8,
-        which: Which,
+        kind: FrameKind,
     ) -> core::result::Result<Pulse, TransferError> {
-        self.spi.pulse(chip_select, which)
+        self.spi.pulse(chip_select, kind)
     }
 
-    fn pulse_slowly(
+    fn pulse_may_sleep(
         &mut self,
         chip_select: u8,
-        which: Which,
+        kind: FrameKind,
         wait: &Wait<'_>,
     ) -> core::result::Result<Pulse, TransferError> {
-        self.spi.pulse_slowly(chip_select, which, wait)
+        self.spi.pulse_may_sleep(chip_select, kind, wait)
     }
 
     fn finish(

@@ -5,13 +5,13 @@
 //!
 //! ```text
 //!   controller's module                      oob_spi.ko
-//!   client::Registration<C>  --Description-->  Bus<Remote, _>
+//!   registration::Registration<C>  --Description-->  Bus<Remote, _>
 //!          C: Controller     <----Ops-------   Remote: Controller
 //! ```
 
 use crate::controller::{
-    Controller, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,
-    Wait, Which,
+    Controller, FrameKind, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup,
+    TransferError, Wait,
 };
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
@@ -30,7 +30,7 @@ pub struct Ops {
         unsafe extern "C" fn(*mut c_void, *const Setup, *const FrameMemory, *mut Prepared) -> u32,
     start: unsafe extern "C" fn(*mut c_void),
     pulse: unsafe extern "C" fn(*mut c_void, u8, u32) -> u32,
-    pulse_slowly: unsafe extern "C" fn(*mut c_void, u8, u32, *const Wait<'_>) -> u32,
+    pulse_may_sleep: unsafe extern "C" fn(*mut c_void, u8, u32, *const Wait<'_>) -> u32,
     finish: unsafe extern "C" fn(*mut c_void, u8, u32, *const Wait<'_>) -> u32,
     terminate: unsafe extern "C" fn(*mut c_void, u8),
     stop: unsafe extern "C" fn(*mut c_void),
@@ -72,11 +72,11 @@ const fn transfer_error(code: u32) -> TransferError {
 }
 
 #[inline(always)]
-const fn which_of(code: u32) -> Which {
-    if code == Which::Stop as u32 {
-        Which::Stop
+const fn kind_of(code: u32) -> FrameKind {
+    if code == FrameKind::Stop as u32 {
+        FrameKind::Stop
     } else {
-        Which::Regular
+        FrameKind::Regular
     }
 }
 
@@ -106,7 +106,7 @@ impl Ops {
             prepare: prepare::<C>,
             start: start::<C>,
             pulse: pulse::<C>,
-            pulse_slowly: pulse_slowly::<C>,
+            pulse_may_sleep: pulse_may_sleep::<C>,
             finish: finish::<C>,
             terminate: terminate::<C>,
             stop: stop::<C>,
@@ -164,22 +164,22 @@ unsafe extern "C" fn start<C: Controller>(controller: *mut c_void) {
 unsafe extern "C" fn pulse<C: Controller>(
     controller: *mut c_void,
     chip_select: u8,
-    which: u32,
+    kind: u32,
 ) -> u32 {
     // SAFETY: the table's contract.
-    pulse_code(unsafe { borrow::<C>(controller) }.pulse(chip_select, which_of(which)))
+    pulse_code(unsafe { borrow::<C>(controller) }.pulse(chip_select, kind_of(kind)))
 }
 
-unsafe extern "C" fn pulse_slowly<C: Controller>(
+unsafe extern "C" fn pulse_may_sleep<C: Controller>(
     controller: *mut c_void,
     chip_select: u8,
-    which: u32,
+    kind: u32,
     wait: *const Wait<'_>,
 ) -> u32 {
     // SAFETY: the table's contract.
     let controller = unsafe { borrow::<C>(controller) };
     // SAFETY: the table's contract.
-    pulse_code(controller.pulse_slowly(chip_select, which_of(which), unsafe { &*wait }))
+    pulse_code(controller.pulse_may_sleep(chip_select, kind_of(kind), unsafe { &*wait }))
 }
 
 unsafe extern "C" fn finish<C: Controller>(
@@ -227,7 +227,7 @@ pub struct Remote {
     controller: *mut c_void,
 }
 
-// SAFETY: `Ops::of` is given `Send` controllers only, through `client::Registration`.
+// SAFETY: `Ops::of` is given `Send` controllers only, through `registration::Registration`.
 unsafe impl Send for Remote {}
 
 impl Remote {
@@ -270,20 +270,20 @@ impl Controller for Remote {
         unsafe { (self.ops.start)(self.controller) };
     }
 
-    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
+    fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError> {
         // SAFETY: by the invariants.
-        pulse_result(unsafe { (self.ops.pulse)(self.controller, chip_select, which as u32) })
+        pulse_result(unsafe { (self.ops.pulse)(self.controller, chip_select, kind as u32) })
     }
 
-    fn pulse_slowly(
+    fn pulse_may_sleep(
         &mut self,
         chip_select: u8,
-        which: Which,
+        kind: FrameKind,
         wait: &Wait<'_>,
     ) -> Result<Pulse, TransferError> {
-        let pulse = self.ops.pulse_slowly;
+        let pulse = self.ops.pulse_may_sleep;
         // SAFETY: by the invariants.
-        pulse_result(unsafe { pulse(self.controller, chip_select, which as u32, wait) })
+        pulse_result(unsafe { pulse(self.controller, chip_select, kind as u32, wait) })
     }
 
     fn finish(
