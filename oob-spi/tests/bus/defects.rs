@@ -218,7 +218,7 @@ fn defect_10_the_chip_select_reaches_the_controller_with_its_polarity_and_delays
         (Ns(10), Ns(20), Ns(30))
     );
     rig.bus.run(&rig.host.oob(), 2, ME).unwrap();
-    assert_eq!(rig.hardware.pulses(), [(2, Which::Regular)]);
+    assert_eq!(rig.hardware.pulses(), [(2, FrameKind::Regular)]);
 }
 
 /// Seen to fail with `try_run` returning a frame's error before `release`: the bus stayed busy for ever.
