@@ -16,7 +16,7 @@ pub const OOB_WRITE: i64 = EVL | 1;
 /// `oob_ioctl`.
 pub const OOB_IOCTL: i64 = EVL | 2;
 
-/// EVL's control device. EVL serves only processes that have it open.
+/// EVL's control device. A process that has it open is known to EVL.
 pub const CONTROL: &str = "/dev/evl/control";
 /// The device whose [`CLONE`] call makes the calling thread an EVL thread.
 pub const CLONE_THREAD: &str = "/dev/evl/thread/clone";

@@ -182,7 +182,7 @@ pub struct Stop {
     /// The watch period in ns: a deadline also counts as missed each time no exchange call comes for this long. 0: the
     /// driver does not watch. The bounds are those of [`Trigger::period_ns`]. The stop frame starts at most one period after
     /// the last miss; if another chip select's frame is under way then, after that frame. While a call waits for a timer's
-    /// frame, no miss is counted.
+    /// frame, the watch period does not expire.
     pub period_ns: u64,
 }
 
