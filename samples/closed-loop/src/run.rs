@@ -83,7 +83,7 @@ struct Sequence {
 
 impl Sequence {
     fn command(&mut self, flags: u8, drive: i32) -> Command {
-        self.sent = self.sequence.wrapping_add(1);
+        self.sent = self.sent.wrapping_add(1);
         Command::new(self.sent, flags, drive)
     }
 
