@@ -8,13 +8,13 @@
 //!                      \                            /
 //!                        Device<Hw>: Spi, its interrupt
 //!                       /                            \
-//!      oob_spi.ko (client::Registration)        inband.rs: spi_controller
+//!      oob_spi.ko (registration::Registration)        inband.rs: spi_controller
 //! ```
 //!
 //! Removal: oob mode ends for good, then the in-band controller drains and goes, then the interrupt, then the rest.
 
+mod dma_mapped;
 mod inband;
-mod reaching;
 
 use crate::dma::{Channel, Irq};
 use crate::spi::{Dma, MAX_CHIP_SELECTS, Parts, Spi};
@@ -23,6 +23,7 @@ use core::convert::Infallible;
 use core::ffi::{CStr, c_int, c_void};
 use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicPtr, Ordering};
+use dma_mapped::{Descriptors, DmaMappedController};
 use inband::InbandController;
 use kernel::alloc::KBox;
 use kernel::error::{Result, code, from_result, to_result};
@@ -34,9 +35,8 @@ use oob::kernel_core::{Interrupt, Monotonic};
 use oob::stage::Inband;
 use oob::time::Clock;
 use oob_dma::DescriptorMemory;
-use oob_spi::client::{Handle, Registration};
 use oob_spi::controller::Controller;
-use reaching::{Descriptors, Reaching};
+use oob_spi::registration::{Handle, Registration};
 use vboard::table::{BoardClock, Table, WINDOW_DMA, WINDOW_SPI0, Window};
 
 /// Bus address of SPI0's FIFO (BCM2835 ARM Peripherals, 10.5), and its request lines (4.2.1.3).
@@ -120,7 +120,7 @@ unsafe extern "C" fn simulated_interrupt<M: Mmio + Send + Sync + 'static>(
 struct Device<H: Hw> {
     inband: Option<InbandController>,
     _line: Line<H>,
-    oob: Registration<Reaching<H>>,
+    oob: Registration<DmaMappedController<H>>,
     _descriptors: Option<Descriptors>,
     _clock: Option<platform::Clock>,
 }
@@ -146,7 +146,7 @@ impl<H: Hw> Device<H> {
 impl<H: Hw> Drop for Device<H> {
     fn drop(&mut self) {
         // SAFETY: in-band, as for every drop of what sleeps.
-        self.oob.gone(&unsafe { Inband::assume() });
+        self.oob.shutdown(&unsafe { Inband::assume() });
     }
 }
 
@@ -182,7 +182,7 @@ fn controller<H: Hw>(
     chip_selects: u8,
     dma: Option<Dma<Channel<H::Mmio>>>,
     board: Option<Table>,
-) -> Result<KBox<UnsafeCell<Reaching<H>>>> {
+) -> Result<KBox<UnsafeCell<DmaMappedController<H>>>> {
     let spi = Spi::new(Parts {
         mmio,
         clock,
@@ -191,7 +191,10 @@ fn controller<H: Hw>(
         lines: [const { None }; MAX_CHIP_SELECTS],
         dma,
     });
-    KBox::new(inband, UnsafeCell::new(Reaching::new(spi, board)))
+    KBox::new(
+        inband,
+        UnsafeCell::new(DmaMappedController::new(spi, board)),
+    )
 }
 
 fn dma_of<M: Mmio>(tx: M, rx: M, memory: DescriptorMemory) -> Dma<Channel<M>> {

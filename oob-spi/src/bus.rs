@@ -19,15 +19,15 @@
 //! 3. Whoever ends oob mode first changes the state, so that no new frame begins; then stops the timers and sends the
 //!    waiting threads away; then claims the bus, which waits for the frame under way (at most its time limit); then
 //!    undoes. An exchange call looks at the state again once it holds the claim.
-//! 4. The memory is the kernel edge's: it lives at least until `disable`, `close` or `gone` returns, and longer where it
+//! 4. The memory is the kernel edge's: it lives at least until `disable`, `close` or `shutdown` returns, and longer where it
 //!    is mapped.
 
-use crate::claim::{Claim, Hold};
+use crate::chip_select::{ChipSelect, State};
+use crate::claim::{Claim, ClaimGuard};
 use crate::controller::{Controller, FrameMemory, Limits};
 use crate::errno::{ConfigError, MapError, Refusal, StateError};
 use crate::gate::BusGate;
 use crate::layout::Geometry;
-use crate::slot::{Slot, State};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crate::validate::{self, Change, Mapping, Settings};
 use core::ptr::NonNull;
@@ -110,7 +110,7 @@ pub struct Bus<C, E> {
     pub(crate) gate: BusGate,
     pub(crate) enabled: AtomicU32,
     controller: UnsafeCell<C>,
-    pub(crate) slots: [Slot; MAX_CHIP_SELECTS],
+    pub(crate) slots: [ChipSelect; MAX_CHIP_SELECTS],
 }
 
 // SAFETY: the cells (the controller, the slots' memory) are reached only by the claim's holder, and the claim's moves
@@ -139,7 +139,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
             gate: BusGate::new(),
             enabled: AtomicU32::new(0),
             controller: UnsafeCell::new(controller),
-            slots: core::array::from_fn(|_| Slot::new()),
+            slots: core::array::from_fn(|_| ChipSelect::new()),
         }
     }
 
@@ -158,7 +158,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         &self.gate
     }
 
-    pub(crate) fn slot(&self, chip_select: u8) -> Result<&Slot, Refusal> {
+    pub(crate) fn slot(&self, chip_select: u8) -> Result<&ChipSelect, Refusal> {
         self.slots
             .get(usize::from(chip_select))
             .filter(|_| chip_select < self.limits.chip_selects)
@@ -174,7 +174,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     /// Whether `owner` may ask for frames.
     #[inline]
-    pub(crate) fn admit(&self, slot: &Slot, owner: Owner) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self, slot: &ChipSelect, owner: Owner) -> Result<(), Refusal> {
         match slot.is_on() && self.owner.load(Ordering::Relaxed) == owner.0 {
             true => Ok(()),
             false => self.why_not(slot, owner),
@@ -182,7 +182,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     #[cold]
-    fn why_not(&self, slot: &Slot, owner: Owner) -> Result<(), Refusal> {
+    fn why_not(&self, slot: &ChipSelect, owner: Owner) -> Result<(), Refusal> {
         slot.admit()?;
         self.is_owner(owner)
     }
@@ -203,17 +203,17 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Runs `f` on the controller.
-    pub(crate) fn controller<R>(&self, _: &mut Hold, f: impl FnOnce(&mut C) -> R) -> R {
+    pub(crate) fn controller<R>(&self, _: &mut ClaimGuard, f: impl FnOnce(&mut C) -> R) -> R {
         self.controller.with_mut(|controller| {
-            // SAFETY: a `Hold` exists only with the claim's holder, who lends its only one for the time of `f`.
+            // SAFETY: a `ClaimGuard` exists only with the claim's holder, who lends its only one for the time of `f`.
             f(unsafe { &mut *controller })
         })
     }
 
     pub(crate) fn memory<R>(
         &self,
-        _: &mut Hold,
-        slot: &Slot,
+        _: &mut ClaimGuard,
+        slot: &ChipSelect,
         f: impl FnOnce(&mut Option<FrameMemory>) -> R,
     ) -> R {
         slot.memory.with_mut(|memory| {
@@ -223,7 +223,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Claims the bus in-band: waits for the frame under way, and ends one that nobody else will end.
-    pub(crate) fn claim_inband(&self, inband: &Inband<'_>) -> Hold {
+    pub(crate) fn claim_inband(&self, inband: &Inband<'_>) -> ClaimGuard {
         loop {
             if let Ok(hold) = self.claim.claim_inband() {
                 return hold;
@@ -247,7 +247,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         settings: &mut Settings,
         change: Change,
     ) -> Result<(), ConfigError> {
-        let changed = match self.slot(chip_select).map(Slot::state) {
+        let changed = match self.slot(chip_select).map(ChipSelect::state) {
             Err(_) => Err(ConfigError::NoSuch),
             Ok(State::Off) => settings.changed(&self.limits, change),
             Ok(State::Gone) => Err(ConfigError::Gone),
@@ -269,7 +269,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         mapping: &Mapping,
     ) -> Result<(), MapError> {
         let checked = self.slot(chip_select).and_then(|slot| {
-            slot.present()?;
+            slot.check_enabled()?;
             self.is_owner(owner)?;
             Ok(slot)
         });
@@ -286,7 +286,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     /// See [`StateError`].
     pub fn info(&self, chip_select: u8) -> Result<abi::Info, StateError> {
         let info = self.slot(chip_select).and_then(|slot| {
-            slot.present()?;
+            slot.check_enabled()?;
             Ok(slot.info())
         });
         Ok(self.counted(chip_select, info)?)

@@ -115,14 +115,14 @@ impl Snapshot {
 
 /// The claim, held: made when the word leaves Idle or Solo, used up when it goes back.
 #[must_use = "the bus stays claimed until this is released"]
-pub(crate) struct Hold(());
+pub(crate) struct ClaimGuard(());
 
 /// What an interrupt found.
 pub(crate) enum Landing {
     /// The frame's holder is to be woken.
     Waiter,
     /// The interrupt is the holder now, and ends the frame.
-    Mine(Hold),
+    Mine(ClaimGuard),
     /// Nobody's: no frame was in flight, or it was ended meanwhile.
     Stale,
 }
@@ -130,7 +130,7 @@ pub(crate) enum Landing {
 /// What the holder has to do next.
 pub(crate) enum Next {
     /// Send this chip select's stop frame.
-    Stop(u8, Hold),
+    Stop(u8, ClaimGuard),
     /// Nothing: the claim is given up.
     Released,
 }
@@ -167,15 +167,15 @@ impl Claim {
 
     /// Idle -> Active, unless an in-band call waits. The error says who is in the way.
     #[inline]
-    pub(crate) fn claim(&self) -> Result<Hold, Snapshot> {
+    pub(crate) fn claim(&self) -> Result<ClaimGuard, Snapshot> {
         self.update(|seen| {
             (seen.phase() == Phase::Idle && seen.0 & WANTED == 0).then(|| seen.with(Phase::Active))
         })
-        .map(|_| Hold(()))
+        .map(|_| ClaimGuard(()))
     }
 
     /// Idle -> Inband; else makes sure that nobody else gets the claim next. In-band callers exclude one another.
-    pub(crate) fn claim_inband(&self) -> Result<Hold, Snapshot> {
+    pub(crate) fn claim_inband(&self) -> Result<ClaimGuard, Snapshot> {
         let seen = self.update(|seen| {
             Some(match seen.phase() {
                 Phase::Idle => Snapshot(seen.0 & !WANTED).with(Phase::Inband),
@@ -183,24 +183,24 @@ impl Claim {
             })
         })?;
         match seen.phase() {
-            Phase::Idle => Ok(Hold(())),
+            Phase::Idle => Ok(ClaimGuard(())),
             _ => Err(seen),
         }
     }
 
     /// Active | Inband -> Flight, before the frame can possibly end.
-    pub(crate) fn take_off(&self, _: &mut Hold) {
+    pub(crate) fn take_off(&self, _: &mut ClaimGuard) {
         let _ = self.update(|seen| Some(seen.next_frame().with(Phase::Flight)));
     }
 
     /// Flight | Landed -> `back`; whether the frame had landed.
-    pub(crate) fn settle(&self, _: &mut Hold, back: Phase) -> bool {
+    pub(crate) fn settle(&self, _: &mut ClaimGuard, back: Phase) -> bool {
         self.update(|seen| Some(seen.with(back)))
             .is_ok_and(|seen| seen.phase() == Phase::Landed)
     }
 
     /// Flight -> Solo: the interrupt is the next holder. Gives the hold back where the frame has landed already.
-    pub(crate) fn go_solo(&self, hold: Hold) -> Result<(), Hold> {
+    pub(crate) fn go_solo(&self, hold: ClaimGuard) -> Result<(), ClaimGuard> {
         self.update(|seen| (seen.phase() == Phase::Flight).then(|| seen.with(Phase::Solo)))
             .map(drop)
             .map_err(|_| hold)
@@ -214,20 +214,20 @@ impl Claim {
             _ => None,
         });
         match landed.map(Snapshot::phase) {
-            Ok(Phase::Solo) => Landing::Mine(Hold(())),
+            Ok(Phase::Solo) => Landing::Mine(ClaimGuard(())),
             Ok(_) => Landing::Waiter,
             Err(_) => Landing::Stale,
         }
     }
 
     /// Solo -> Active, where the frame in flight is still that of `overdue`.
-    pub(crate) fn steal(&self, overdue: Snapshot) -> Option<Hold> {
+    pub(crate) fn steal(&self, overdue: Snapshot) -> Option<ClaimGuard> {
         self.update(|seen| {
             let still = seen.phase() == Phase::Solo && seen.same_frame(overdue);
             still.then(|| seen.with(Phase::Active))
         })
         .ok()
-        .map(|_| Hold(()))
+        .map(|_| ClaimGuard(()))
     }
 
     /// Asks for the stop frame of `chip_select`; anyone may.
@@ -239,7 +239,7 @@ impl Claim {
 
     /// Takes one requested stop frame, or gives the claim up where there is none.
     #[inline]
-    pub(crate) fn release(&self, hold: Hold) -> Next {
+    pub(crate) fn release(&self, hold: ClaimGuard) -> Next {
         let seen = self.update(|seen| {
             let stops = seen.0 & STOPS;
             Some(match stops {

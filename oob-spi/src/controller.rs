@@ -79,7 +79,7 @@ impl Delays {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Setup {
-    /// Which chip select, below [`Limits::chip_selects`].
+    /// FrameKind chip select, below [`Limits::chip_selects`].
     pub chip_select: u8,
     /// `MODE_*` bits.
     pub mode: u32,
@@ -112,10 +112,10 @@ pub struct FrameMemory {
     pub stop_offset: usize,
 }
 
-/// Which frame of a chip select is sent. What is received goes to the same place for both.
+/// FrameKind frame of a chip select is sent. What is received goes to the same place for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub enum Which {
+pub enum FrameKind {
     /// The frame at [`FrameMemory::tx_offset`].
     Regular,
     /// The frame at [`FrameMemory::stop_offset`], which brings the device to rest when its owner fails.
@@ -129,7 +129,7 @@ pub enum Path {
     /// By the processor, through the controller's FIFO, spinning: a pulse never says [`Pulse::InFlight`], and has no
     /// wait that is too long to be spun.
     Fifo,
-    /// The same with such waits: [`Controller::pulse_slowly`] is for threads.
+    /// The same with such waits: [`Controller::pulse_may_sleep`] is for threads.
     SlowFifo,
     /// By DMA, sleeping until it is done.
     Dma,
@@ -267,7 +267,7 @@ pub trait Controller {
     /// # Errors
     ///
     /// See [`TransferError`].
-    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError>;
+    fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError>;
 
     /// As [`Self::pulse`], for a thread: waits that are too long to be spun are `wait`'s. A frame that `wait` gives up
     /// ends in [`TransferError::Stuck`].
@@ -275,10 +275,10 @@ pub trait Controller {
     /// # Errors
     ///
     /// See [`TransferError`].
-    fn pulse_slowly(
+    fn pulse_may_sleep(
         &mut self,
         chip_select: u8,
-        which: Which,
+        kind: FrameKind,
         wait: &Wait<'_>,
     ) -> Result<Pulse, TransferError>;
 

@@ -9,9 +9,9 @@
 //! ```
 
 use crate::bus::{Bus, Env};
+use crate::chip_select::State;
 use crate::claim::Landing;
-use crate::controller::{Controller, Outcome, Which};
-use crate::slot::State;
+use crate::controller::{Controller, FrameKind, Outcome};
 use crate::sync::Ordering;
 use oob::time::{Instant, Ns};
 use oob::wait::Flag;
@@ -33,7 +33,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         };
         let hold = match slot.state() {
             State::On if slot.is_timer_driven() => {
-                match self.launch(hold, chip_select, slot, Which::Regular) {
+                match self.launch(hold, chip_select, slot, FrameKind::Regular) {
                     None => return,
                     Some((hold, ended)) => {
                         self.timer_frame_ended(chip_select, slot, ended);
@@ -79,7 +79,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         if fresh > 0 {
             slot.watch_counted.store(due, Ordering::Relaxed);
             slot.counters.missed.add(fresh);
-            self.strike(chip_select, slot, u32::try_from(fresh).unwrap_or(u32::MAX));
+            self.record_miss(chip_select, slot, u32::try_from(fresh).unwrap_or(u32::MAX));
         }
     }
 

@@ -16,10 +16,10 @@
 //! - What `run` needs for a good frame of the FIFO path is inlined into it; what goes wrong is out of line.
 
 use crate::bus::{Bus, Env, Owner};
-use crate::claim::{Hold, Phase, Snapshot};
-use crate::controller::{Controller, Which};
+use crate::chip_select::{ChipSelect, State};
+use crate::claim::{ClaimGuard, Phase, Snapshot};
+use crate::controller::{Controller, FrameKind};
 use crate::errno::{ECANCELED, Errno, ListError, ListRefused, RunError};
-use crate::slot::{Slot, State};
 use crate::sync::Ordering;
 use crate::validate::check_list;
 use oob::stage::Oob;
@@ -106,7 +106,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     /// Looks again, now that nobody else can change it but by tripping the fail-safe.
     #[inline]
-    fn still_callable(&self, slot: &Slot, owner: Owner) -> Result<(), RunError> {
+    fn still_callable(&self, slot: &ChipSelect, owner: Owner) -> Result<(), RunError> {
         self.admit(slot, owner)?;
         match slot.is_timer_driven() {
             true => Err(RunError::SettingUp),
@@ -116,7 +116,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     /// Notes the call for the watch-dog, and looks whether its deadline is over already.
     #[inline(always)]
-    fn called(&self, chip_select: u8, slot: &Slot, deadline: Instant) -> Result<(), RunError> {
+    fn called(
+        &self,
+        chip_select: u8,
+        slot: &ChipSelect,
+        deadline: Instant,
+    ) -> Result<(), RunError> {
         if deadline == Instant::NEVER && !slot.is_watched() {
             return Ok(());
         }
@@ -132,10 +137,10 @@ impl<C: Controller, E: Env> Bus<C, E> {
     #[inline(always)]
     fn call_frame(
         &self,
-        hold: &mut Hold,
+        hold: &mut ClaimGuard,
         oob: &Oob<'_>,
         chip_select: u8,
-        slot: &Slot,
+        slot: &ChipSelect,
         begin: u64,
         deadline: Instant,
     ) -> Result<(), RunError> {
@@ -143,7 +148,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
             hold,
             chip_select,
             slot,
-            Which::Regular,
+            FrameKind::Regular,
             Phase::Active,
             |phase, span| {
                 // From here on: a thread that is held up before is no fault of the hardware's.
@@ -177,9 +182,9 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     #[cold]
-    fn missed(&self, chip_select: u8, slot: &Slot, error: RunError) -> RunError {
+    fn missed(&self, chip_select: u8, slot: &ChipSelect, error: RunError) -> RunError {
         slot.counters.missed.add(1);
-        self.strike(chip_select, slot, 1);
+        self.record_miss(chip_select, slot, 1);
         error
     }
 
@@ -189,7 +194,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         &self,
         oob: &Oob<'_>,
         chip_select: u8,
-        slot: &Slot,
+        slot: &ChipSelect,
         deadline: Instant,
     ) -> Result<(), RunError> {
         if !slot.begin_wait() {
@@ -211,7 +216,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         &self,
         oob: &Oob<'_>,
         chip_select: u8,
-        slot: &Slot,
+        slot: &ChipSelect,
         deadline: Instant,
     ) -> Result<(), RunError> {
         let before = slot.ended.load(Ordering::Acquire) | 3;
@@ -311,7 +316,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         failed.map_or(Ok(()), |error| Err(ListError::Failed(error)))
     }
 
-    fn check_entry(&self, entry: &abi::ListEntry, owner: Owner) -> Result<&Slot, RunError> {
+    fn check_entry(&self, entry: &abi::ListEntry, owner: Owner) -> Result<&ChipSelect, RunError> {
         if entry.reserved != [0; 3] {
             return Err(RunError::Reserved);
         }
@@ -322,7 +327,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     fn list_frame(
         &self,
-        hold: &mut Hold,
+        hold: &mut ClaimGuard,
         oob: &Oob<'_>,
         chip_select: u8,
         owner: Owner,

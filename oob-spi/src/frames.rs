@@ -14,10 +14,10 @@
 //! - `release` sends the stop frames that were asked for while the claim was held.
 
 use crate::bus::{Bus, Env, Flight};
-use crate::claim::{Hold, Next, Phase, Snapshot};
-use crate::controller::{Controller, Outcome, Path, Pulse, TransferError, Wait, Which};
+use crate::chip_select::{ChipSelect, State, StopFrame};
+use crate::claim::{ClaimGuard, Next, Phase, Snapshot};
+use crate::controller::{Controller, FrameKind, Outcome, Path, Pulse, TransferError, Wait};
 use crate::errno::RunError;
-use crate::slot::{Slot, State, StopFrame};
 use crate::sync::Ordering;
 use oob::time::{Instant, Ns, Timer};
 use oob::wait::Flag;
@@ -27,7 +27,7 @@ pub(crate) type Ended = Result<(), TransferError>;
 impl<C: Controller, E: Env> Bus<C, E> {
     /// Claims the bus for a thread or a handler; ends first what flew solo and is overdue.
     #[inline]
-    pub(crate) fn claim_now(&self) -> Result<Hold, Snapshot> {
+    pub(crate) fn claim_now(&self) -> Result<ClaimGuard, Snapshot> {
         match self.claim.claim() {
             Ok(hold) => Ok(hold),
             Err(seen) => self.claim_from(seen),
@@ -35,7 +35,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     #[cold]
-    fn claim_from(&self, seen: Snapshot) -> Result<Hold, Snapshot> {
+    fn claim_from(&self, seen: Snapshot) -> Result<ClaimGuard, Snapshot> {
         if seen.is_inband() {
             return Err(seen);
         }
@@ -49,11 +49,15 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Takes the claim from a frame that flies solo and is overdue.
-    pub(crate) fn take_overdue(&self, seen: Snapshot, now: Instant) -> Option<Hold> {
+    pub(crate) fn take_overdue(&self, seen: Snapshot, now: Instant) -> Option<ClaimGuard> {
         self.take_solo(seen, |flight| now.0 > flight.until.load(Ordering::Relaxed))
     }
 
-    fn take_solo(&self, seen: Snapshot, give_up: impl FnOnce(&Flight) -> bool) -> Option<Hold> {
+    fn take_solo(
+        &self,
+        seen: Snapshot,
+        give_up: impl FnOnce(&Flight) -> bool,
+    ) -> Option<ClaimGuard> {
         if seen.phase() != Phase::Solo || !give_up(&self.flight) {
             return None;
         }
@@ -65,14 +69,14 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     /// Sends the stop frames that were asked for, then gives the claim up.
     #[inline]
-    pub(crate) fn release(&self, hold: Hold) {
+    pub(crate) fn release(&self, hold: ClaimGuard) {
         if let Next::Stop(chip_select, hold) = self.claim.release(hold) {
             self.send_stops(chip_select, hold);
         }
     }
 
     #[cold]
-    fn send_stops(&self, first: u8, hold: Hold) {
+    fn send_stops(&self, first: u8, hold: ClaimGuard) {
         let mut next = Next::Stop(first, hold);
         while let Next::Stop(chip_select, hold) = next {
             next = match self.send_stop(chip_select, hold) {
@@ -83,14 +87,14 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Sends a stop frame, if it is still owed; `None` where it flies solo now, and the hold with it.
-    fn send_stop(&self, chip_select: u8, hold: Hold) -> Option<Hold> {
+    fn send_stop(&self, chip_select: u8, hold: ClaimGuard) -> Option<ClaimGuard> {
         let Ok(slot) = self.slot(chip_select) else {
             return Some(hold);
         };
         if slot.state() != State::Stopped || slot.stop() != StopFrame::Armed {
             return Some(hold);
         }
-        let (hold, ended) = self.launch(hold, chip_select, slot, Which::Stop)?;
+        let (hold, ended) = self.launch(hold, chip_select, slot, FrameKind::Stop)?;
         self.stop_ended(slot, ended);
         Some(hold)
     }
@@ -98,14 +102,20 @@ impl<C: Controller, E: Env> Bus<C, E> {
     #[inline]
     fn pulse(
         &self,
-        hold: &mut Hold,
+        hold: &mut ClaimGuard,
         chip_select: u8,
-        which: Which,
+        kind: FrameKind,
     ) -> Result<Pulse, TransferError> {
-        self.controller(hold, |controller| controller.pulse(chip_select, which))
+        self.controller(hold, |controller| controller.pulse(chip_select, kind))
     }
 
-    fn finish(&self, hold: &mut Hold, chip_select: u8, outcome: Outcome, wait: &Wait<'_>) -> Ended {
+    fn finish(
+        &self,
+        hold: &mut ClaimGuard,
+        chip_select: u8,
+        outcome: Outcome,
+        wait: &Wait<'_>,
+    ) -> Ended {
         let ended = self.controller(hold, |controller| {
             controller.finish(chip_select, outcome, wait)
         });
@@ -116,15 +126,15 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     #[inline]
-    fn pulse_fifo(&self, hold: &mut Hold, chip_select: u8, which: Which) -> Ended {
-        let pulsed = self.pulse(hold, chip_select, which);
+    fn pulse_fifo(&self, hold: &mut ClaimGuard, chip_select: u8, kind: FrameKind) -> Ended {
+        let pulsed = self.pulse(hold, chip_select, kind);
         self.fifo_ended(hold, chip_select, pulsed)
     }
 
     #[inline]
     fn fifo_ended(
         &self,
-        hold: &mut Hold,
+        hold: &mut ClaimGuard,
         chip_select: u8,
         pulsed: Result<Pulse, TransferError>,
     ) -> Ended {
@@ -137,12 +147,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Notes whose frame it is, without a limit as yet.
-    fn take_off(&self, hold: &mut Hold, chip_select: u8, which: Which) {
+    fn take_off(&self, hold: &mut ClaimGuard, chip_select: u8, kind: FrameKind) {
         let flight = &self.flight;
         flight.chip_select.store(chip_select, Ordering::Relaxed);
         flight
             .is_stop
-            .store(u8::from(which == Which::Stop), Ordering::Relaxed);
+            .store(u8::from(kind == FrameKind::Stop), Ordering::Relaxed);
         flight.until.store(Instant::NEVER.0, Ordering::Relaxed);
         self.claim.take_off(hold);
     }
@@ -152,42 +162,42 @@ impl<C: Controller, E: Env> Bus<C, E> {
     #[inline]
     pub(crate) fn exchange(
         &self,
-        hold: &mut Hold,
+        hold: &mut ClaimGuard,
         chip_select: u8,
-        slot: &Slot,
-        which: Which,
+        slot: &ChipSelect,
+        kind: FrameKind,
         back: Phase,
         wait: impl Fn(Phase, Ns) -> bool,
     ) -> Ended {
         if slot.path() == Path::Fifo {
-            return self.pulse_fifo(hold, chip_select, which);
+            return self.pulse_fifo(hold, chip_select, kind);
         }
-        self.exchange_asleep(hold, chip_select, slot, which, back, wait)
+        self.exchange_asleep(hold, chip_select, slot, kind, back, wait)
     }
 
     #[inline(never)]
     fn exchange_asleep(
         &self,
-        hold: &mut Hold,
+        hold: &mut ClaimGuard,
         chip_select: u8,
-        slot: &Slot,
-        which: Which,
+        slot: &ChipSelect,
+        kind: FrameKind,
         back: Phase,
         wait: impl Fn(Phase, Ns) -> bool,
     ) -> Ended {
         // Nobody moves the phase while the controller is called, but the completion that ends Flight.
         let sleep = |span| wait(self.claim.read().phase(), span);
         let sleep = Wait::new(&sleep);
-        let pulse = |hold: &mut Hold| {
+        let pulse = |hold: &mut ClaimGuard| {
             self.controller(hold, |controller| {
-                controller.pulse_slowly(chip_select, which, &sleep)
+                controller.pulse_may_sleep(chip_select, kind, &sleep)
             })
         };
         if slot.path() == Path::SlowFifo {
             let pulsed = pulse(hold);
             return self.fifo_ended(hold, chip_select, pulsed);
         }
-        self.take_off(hold, chip_select, which);
+        self.take_off(hold, chip_select, kind);
         let pulsed = pulse(hold);
         if pulsed == Ok(Pulse::InFlight) {
             wait(Phase::Flight, slot.limit());
@@ -209,17 +219,17 @@ impl<C: Controller, E: Env> Bus<C, E> {
     /// Moves one frame for which nobody waits; `None` where it flies solo now, and the hold with it.
     pub(crate) fn launch(
         &self,
-        mut hold: Hold,
+        mut hold: ClaimGuard,
         chip_select: u8,
-        slot: &Slot,
-        which: Which,
-    ) -> Option<(Hold, Ended)> {
+        slot: &ChipSelect,
+        kind: FrameKind,
+    ) -> Option<(ClaimGuard, Ended)> {
         if slot.path() != Path::Dma {
-            let ended = self.pulse_fifo(&mut hold, chip_select, which);
+            let ended = self.pulse_fifo(&mut hold, chip_select, kind);
             return Some((hold, ended));
         }
-        self.take_off(&mut hold, chip_select, which);
-        let pulsed = self.pulse(&mut hold, chip_select, which);
+        self.take_off(&mut hold, chip_select, kind);
+        let pulsed = self.pulse(&mut hold, chip_select, kind);
         if pulsed == Ok(Pulse::InFlight) {
             // From here on, as in an exchange call; and nobody looks at it before the frame flies solo.
             let Instant(until) = self.env.now().after(slot.limit());
@@ -238,7 +248,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Ends the frame that flew solo; for its new holder.
-    pub(crate) fn end_solo(&self, hold: &mut Hold, outcome: Outcome) {
+    pub(crate) fn end_solo(&self, hold: &mut ClaimGuard, outcome: Outcome) {
         let chip_select = self.flight.chip_select.load(Ordering::Relaxed);
         let is_stop = self.flight.is_stop.load(Ordering::Relaxed) != 0;
         let ended = self.finish(hold, chip_select, outcome, &Wait::SPIN);
@@ -250,7 +260,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Counts a frame that has ended; for the holder.
-    fn count(slot: &Slot, ended: Ended) -> Result<(), RunError> {
+    fn count(slot: &ChipSelect, ended: Ended) -> Result<(), RunError> {
         let counters = &slot.counters;
         match ended {
             Ok(()) => {
@@ -270,7 +280,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// A stop frame has ended; for the holder. One that failed is owed until oob mode ends.
-    pub(crate) fn stop_ended(&self, slot: &Slot, ended: Ended) {
+    pub(crate) fn stop_ended(&self, slot: &ChipSelect, ended: Ended) {
         match ended {
             Ok(()) => {
                 slot.counters.stops.bump();
@@ -287,7 +297,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     pub(crate) fn call_frame_ended(
         &self,
         chip_select: u8,
-        slot: &Slot,
+        slot: &ChipSelect,
         ended: Ended,
         took: u64,
         is_late: bool,
@@ -305,7 +315,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     fn call_frame_failed(
         &self,
         chip_select: u8,
-        slot: &Slot,
+        slot: &ChipSelect,
         ended: Ended,
         is_late: bool,
     ) -> Result<(), RunError> {
@@ -313,12 +323,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
         if is_late {
             slot.counters.missed.add(1);
         }
-        self.strike(chip_select, slot, 1);
+        self.record_miss(chip_select, slot, 1);
         counted.and(Err(RunError::Late))
     }
 
     /// A frame that a timer started has ended; for the holder. It says nothing about the owner, so it ends no streak.
-    pub(crate) fn timer_frame_ended(&self, chip_select: u8, slot: &Slot, ended: Ended) {
+    pub(crate) fn timer_frame_ended(&self, chip_select: u8, slot: &ChipSelect, ended: Ended) {
         let counted = Self::count(slot, ended);
         let how = match counted {
             Ok(()) => 0,
@@ -330,12 +340,12 @@ impl<C: Controller, E: Env> Bus<C, E> {
         slot.ended.store(after, Ordering::Release);
         self.env.flag(chip_select).raise();
         if counted.is_err() {
-            self.strike(chip_select, slot, 1);
+            self.record_miss(chip_select, slot, 1);
         }
     }
 
     /// Adds `misses` to those in a row; trips the fail-safe at the limit. From any context, holder or not.
-    pub(crate) fn strike(&self, chip_select: u8, slot: &Slot, misses: u32) {
+    pub(crate) fn record_miss(&self, chip_select: u8, slot: &ChipSelect, misses: u32) {
         let streak = slot.streak.fetch_add(misses, Ordering::Relaxed);
         let limit = slot.miss_limit.load(Ordering::Relaxed);
         if limit == 0 || streak.saturating_add(misses) < limit || !slot.trip() {
@@ -357,7 +367,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     /// As [`Self::serve`], where there is something to serve: a stop frame that waits, or a frame that may be overdue. So a
     /// timer that looks here at each of its dates is in no other chip select's way.
-    pub(crate) fn serve_if_due(&self, chip_select: u8, slot: &Slot) {
+    pub(crate) fn serve_if_due(&self, chip_select: u8, slot: &ChipSelect) {
         let seen = self.claim.read();
         if seen.owes_stop() || seen.phase() == Phase::Solo {
             self.serve(chip_select, slot);
@@ -365,7 +375,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Sends what was asked for, unless the claim's holder is about to, or makes sure that it is not forgotten.
-    pub(crate) fn serve(&self, chip_select: u8, slot: &Slot) {
+    pub(crate) fn serve(&self, chip_select: u8, slot: &ChipSelect) {
         match self.claim_now() {
             Ok(hold) => self.release(hold),
             // Another chip select's frame, which may hang; the watch-dog, where there is one, looks again anyway.

@@ -17,7 +17,7 @@
 //! | `claim` | the protocol between them, in one word |
 //! | [`gate`] | in-band messages against oob mode |
 //! | [`validate`], [`layout`], [`errno`] | what is asked, where it lies, what is refused |
-//! | [`port`], `client` | how a controller's module and this one meet |
+//! | [`vtable`], `registration` | how a controller's module and this one meet |
 //! | `module` | the kernel edge |
 //!
 //! The fail-safe: a stop frame, set beforehand (SET_STOP), brings the device to rest. It is sent when the owner closes or
@@ -27,9 +27,8 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod bus;
+mod chip_select;
 mod claim;
-#[cfg(target_os = "none")]
-pub mod client;
 pub mod controller;
 pub mod errno;
 mod events;
@@ -40,7 +39,8 @@ pub mod layout;
 mod life;
 #[cfg(feature = "module")]
 mod module;
-pub mod port;
-mod slot;
+#[cfg(target_os = "none")]
+pub mod registration;
 mod sync;
 pub mod validate;
+pub mod vtable;

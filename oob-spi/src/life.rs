@@ -10,11 +10,11 @@
 //! The rules are those of [`crate::bus`].
 
 use crate::bus::{Block, Bus, Env, Owner, Request};
+use crate::chip_select::{ChipSelect, State, StopFrame};
 use crate::claim::Phase;
-use crate::controller::{Controller, FrameMemory, Which};
+use crate::controller::{Controller, FrameKind, FrameMemory};
 use crate::errno::{EnableError, StateError, StopError, TriggerError};
 use crate::layout::Layout;
-use crate::slot::{Slot, State, StopFrame};
 use crate::sync::Ordering;
 use crate::validate::{self, Plan, Trigger};
 use oob::stage::Inband;
@@ -32,7 +32,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     ///
     /// # Safety
     ///
-    /// What `memory` returns is [`Layout::total`] bytes, which stay valid until `disable`, `close` or `gone` has returned.
+    /// What `memory` returns is [`Layout::total`] bytes, which stay valid until `disable`, `close` or `shutdown` has returned.
     pub unsafe fn enable(
         &self,
         inband: &Inband<'_>,
@@ -107,7 +107,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     fn switch_on(
         &self,
         inband: &Inband<'_>,
-        slot: &Slot,
+        slot: &ChipSelect,
         plan: &Plan,
         block: Block,
         is_first: bool,
@@ -148,7 +148,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         owner: Owner,
     ) -> Result<(), StateError> {
         let slot = self.slot(chip_select).and_then(|slot| {
-            slot.present()?;
+            slot.check_enabled()?;
             self.is_owner(owner)?;
             Ok(slot)
         });
@@ -160,7 +160,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     /// The owner has closed its file, or died: leaves oob mode, with the stop frame. Nothing, where it is off.
     pub fn close(&self, inband: &Inband<'_>, chip_select: u8, owner: Owner) {
         if let Ok(slot) = self.slot(chip_select)
-            && slot.present().is_ok()
+            && slot.check_enabled().is_ok()
             && self.is_owner(owner).is_ok()
         {
             self.switch_off(inband, chip_select, slot, State::Closing, true);
@@ -169,9 +169,9 @@ impl<C: Controller, E: Env> Bus<C, E> {
 
     /// The controller is being unbound: leaves oob mode everywhere, with the stop frames, for good. Once this has
     /// returned the controller is not touched any more.
-    pub fn gone(&self, inband: &Inband<'_>) {
+    pub fn shutdown(&self, inband: &Inband<'_>) {
         for (chip_select, slot) in (0..self.limits.chip_selects).zip(&self.slots) {
-            if slot.present().is_ok() {
+            if slot.check_enabled().is_ok() {
                 self.switch_off(inband, chip_select, slot, State::Gone, true);
             } else {
                 slot.set_state(State::Gone);
@@ -183,7 +183,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
         &self,
         inband: &Inband<'_>,
         chip_select: u8,
-        slot: &Slot,
+        slot: &ChipSelect,
         during: State,
         with_stop: bool,
     ) {
@@ -197,7 +197,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
                 &mut hold,
                 chip_select,
                 slot,
-                Which::Stop,
+                FrameKind::Stop,
                 Phase::Inband,
                 |phase, span| {
                     let end = self.env.now().after(span);
@@ -231,7 +231,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 
     /// Wakes the thread that waits for a timer's frame until it has seen why it should leave.
-    fn send_waiter_away(&self, inband: &Inband<'_>, chip_select: u8, slot: &Slot) {
+    fn send_waiter_away(&self, inband: &Inband<'_>, chip_select: u8, slot: &ChipSelect) {
         while slot.has_waiter() {
             self.env.flag(chip_select).raise();
             self.env.nap(inband);

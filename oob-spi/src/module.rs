@@ -17,8 +17,8 @@ mod exports;
 mod file;
 
 use crate::bus::{Bus, Env, MAX_CHIP_SELECTS};
-use crate::port::Remote;
 use crate::validate::Settings;
+use crate::vtable::Remote;
 use buffers::Buffers;
 use core::ffi::c_uint;
 use core::fmt::Write;
@@ -154,7 +154,7 @@ struct InbandState {
     buffers: Buffers,
 }
 
-/// Which stay in oob mode is on, for each chip select: numbers from 1 on, 0 for none.
+/// FrameKind stay in oob mode is on, for each chip select: numbers from 1 on, 0 for none.
 #[derive(Default)]
 struct Sessions {
     latest: u64,
@@ -318,9 +318,9 @@ impl Registered {
     }
 
     /// Ends oob mode for good.
-    fn gone(&self, inband: &Inband<'_>) {
+    fn shutdown(&self, inband: &Inband<'_>) {
         let state = self.shared.inband.lock(inband);
-        self.shared.bus.gone(inband);
+        self.shared.bus.shutdown(inband);
         drop(state);
         // No mmap begins any more that gets a buffer. Those under way hold their process's lock, and want ours.
         loop {
@@ -340,6 +340,6 @@ impl Drop for Registered {
         // SAFETY: in-band, as for every drop of what sleeps.
         let inband = unsafe { Inband::assume() };
         *self.nodes.lock(&inband) = [const { None }; MAX_CHIP_SELECTS];
-        self.gone(&inband);
+        self.shutdown(&inband);
     }
 }

@@ -12,7 +12,7 @@
 //! out, since chip selects are inactive between oob frames anyway.
 
 use super::Hw;
-use super::reaching::Reaching;
+use super::dma_mapped::DmaMappedController;
 use crate::spi::{Buffers, InbandSetup, Sleep};
 use core::ffi::c_int;
 use core::ptr::NonNull;
@@ -23,14 +23,14 @@ use kernel::error::{Result, code, from_result, to_result};
 use kernel::platform;
 use oob::stage::Inband;
 use oob::time::Ns;
-use oob_spi::client::{Handle, Registration};
 use oob_spi::controller::{Limits, MODE_CS_HIGH};
+use oob_spi::registration::{Handle, Registration};
 use vboard::table::Child;
 
 /// What a `spi_controller` carries for its callbacks.
 struct Link<H: Hw> {
     bus: Handle,
-    controller: *mut Reaching<H>,
+    controller: *mut DmaMappedController<H>,
     in_message: AtomicBool,
 }
 
@@ -54,7 +54,7 @@ impl InbandController {
     /// `oob` outlives the result.
     pub(super) unsafe fn new<H: Hw>(
         device: &platform::Device<'_>,
-        oob: &Registration<Reaching<H>>,
+        oob: &Registration<DmaMappedController<H>>,
         limits: &Limits,
     ) -> Result<Self> {
         let size = u32::try_from(size_of::<Link<H>>())?;
@@ -155,7 +155,7 @@ impl<H: Hw> Link<H> {
     ///
     /// The caller has entered the gate in-band.
     #[allow(clippy::mut_from_ref)]
-    unsafe fn controller(&self) -> &mut Reaching<H> {
+    unsafe fn controller(&self) -> &mut DmaMappedController<H> {
         // SAFETY: by contract the caller alone uses the controller: the SPI core sends one message at a time.
         unsafe { &mut *self.controller }
     }

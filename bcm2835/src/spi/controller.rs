@@ -10,9 +10,9 @@
 //!
 //! A DMA error raises no interrupt, so it is found when the frame's time is over: `finish` answers `Bus` then, too.
 
-use super::bus::Mode;
 use super::fifo::{End, exchange, exchange_short};
 use super::job::{self, Area, Descriptors, Divider, Job};
+use super::registers::Mode;
 use super::regs::{self, Dlen, FIFO_LEN};
 use super::{CsLine, DMA_FRAME_MAX, Dma, FIFO_FRAME_MAX, FRAME_SPIN_MAX, SPIN_MAX, Spi};
 use oob::io::Mmio;
@@ -20,8 +20,8 @@ use oob::stage::Inband;
 use oob::time::{Clock, Instant, Ns};
 use oob_dma::{Channel, Direction, Transfer};
 use oob_spi::controller::{
-    Controller, Delays, FrameMemory, Limits, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH, MODE_NO_CS,
-    Outcome, Path, PrepareError, Prepared, Pulse, Setup, TransferError, Wait, Which,
+    Controller, Delays, FrameKind, FrameMemory, Limits, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH,
+    MODE_NO_CS, Outcome, Path, PrepareError, Prepared, Pulse, Setup, TransferError, Wait,
 };
 
 const MODES: u32 = MODE_CPHA | MODE_CPOL | MODE_CS_HIGH | MODE_NO_CS;
@@ -144,52 +144,52 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
     fn send(
         &mut self,
         chip_select: u8,
-        which: Which,
+        kind: FrameKind,
         by_thread: bool,
         pause: impl Fn(Ns) -> bool,
     ) -> Result<Pulse, TransferError> {
         let Some(Some(job)) = self.jobs.get_mut(usize::from(chip_select)) else {
             return Err(TransferError::NotPrepared);
         };
-        let bus = &self.bus;
+        let registers = &self.registers;
         if self.programmed != Some(chip_select) {
-            bus.program(job.idle, job.divider);
+            registers.program(job.idle, job.divider);
             self.programmed = Some(chip_select);
         }
         if let (Some(descriptors), Some(dma)) = (&job.dma, &self.dma) {
-            bus.clear_fifos(job.idle);
+            registers.clear_fifos(job.idle);
             let mut dlen = Dlen(0);
             dlen.set_bytes(job.len);
-            bus.mmio.write(regs::DLEN, dlen.0);
-            bus.select(chip_select, job, Mode::Dma, pause);
+            registers.mmio.write(regs::DLEN, dlen.0);
+            registers.select(chip_select, job, Mode::Dma, pause);
             dma.rx.pulse(descriptors.rx);
-            dma.tx.pulse(match which {
-                Which::Regular => descriptors.tx,
-                Which::Stop => descriptors.stop,
+            dma.tx.pulse(match kind {
+                FrameKind::Regular => descriptors.tx,
+                FrameKind::Stop => descriptors.stop,
             });
             return Ok(Pulse::InFlight);
         }
-        let tx = match which {
-            Which::Regular => job.tx,
-            Which::Stop => job.stop,
+        let tx = match kind {
+            FrameKind::Regular => job.tx,
+            FrameKind::Stop => job.stop,
         };
         // SAFETY: valid, and shared with atomic accesses only, by the invariant of `Job`.
         let tx = unsafe { tx.as_ref() };
         // SAFETY: as for `tx`.
         let rx = unsafe { job.rx.as_ref() };
-        bus.select(chip_select, job, Mode::Fifo, &pause);
+        registers.select(chip_select, job, Mode::Fifo, &pause);
         let moved = if tx.len() <= FIFO_LEN && !by_thread {
-            exchange_short(bus, tx, rx, job.limit)
+            exchange_short(registers, tx, rx, job.limit)
         } else {
             let by = match by_thread {
                 true => Instant::NEVER,
-                false => bus.clock.now().after(job.limit),
+                false => registers.clock.now().after(job.limit),
             };
             let ends = (End::new(Some(tx)), End::new(Some(rx)));
-            exchange(bus, job.divider, tx.len(), ends, by, &pause)
+            exchange(registers, job.divider, tx.len(), ends, by, &pause)
         };
         // Empty FIFOs need no clearing; after a failure nobody knows what they hold.
-        bus.deselect(chip_select, job, moved.is_err(), pause);
+        registers.deselect(chip_select, job, moved.is_err(), pause);
         moved
             .map(|()| Pulse::Done)
             .map_err(|_| TransferError::Stuck)
@@ -230,11 +230,11 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         let divider = Divider::new(self.core_hz, setup.speed_hz).ok_or(PrepareError::Speed)?;
         let time = divider.time(len);
         let path = self.path(len, time, &setup.delays);
-        let on_line = self.bus.line(cs).is_some() && setup.mode & MODE_NO_CS == 0;
+        let on_line = self.registers.line(cs).is_some() && setup.mode & MODE_NO_CS == 0;
         let high = setup.mode & MODE_CS_HIGH != 0 && !on_line;
         let own = high && setup.mode & MODE_NO_CS == 0;
         let refused = match path {
-            Path::Dma => own || self.beside(cs, |cs, _| self.bus.is_active_high(cs)),
+            Path::Dma => own || self.beside(cs, |cs, _| self.registers.is_active_high(cs)),
             Path::Fifo | Path::SlowFifo => own && self.beside(cs, |_, job| job.dma.is_some()),
         };
         if refused {
@@ -269,7 +269,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
             on_line,
             divider,
             delays: setup.delays,
-            ready: self.bus.clock.now().after(setup.delays.inactive),
+            ready: self.registers.clock.now().after(setup.delays.inactive),
             limit,
             len,
             rx: areas.rx.0,
@@ -282,7 +282,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
             .get_mut(usize::from(cs))
             .ok_or(PrepareError::NoDma)?;
         *place = Some(job);
-        self.bus.set_active_high(cs, high);
+        self.registers.set_active_high(cs, high);
         self.programmed = None;
         let wire = time.0.saturating_add(delays.0);
         Ok(Prepared {
@@ -298,17 +298,17 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
     }
 
     #[inline(always)]
-    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
-        self.send(chip_select, which, false, spin)
+    fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError> {
+        self.send(chip_select, kind, false, spin)
     }
 
-    fn pulse_slowly(
+    fn pulse_may_sleep(
         &mut self,
         chip_select: u8,
-        which: Which,
+        kind: FrameKind,
         wait: &Wait<'_>,
     ) -> Result<Pulse, TransferError> {
-        self.send(chip_select, which, wait.sleeps(), |span| wait.pass(span))
+        self.send(chip_select, kind, wait.sleeps(), |span| wait.pass(span))
     }
 
     /// As the trait says, but that [`Outcome::TimedOut`] is `Bus`, too, where a DMA error was the reason.
@@ -322,22 +322,22 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         else {
             return Err(TransferError::NotPrepared);
         };
-        let bus = &self.bus;
+        let registers = &self.registers;
         // The signal comes with the last byte in memory. Should it be a late one of an earlier frame, wait.
         let limit = match wait.sleeps() {
             true => job.limit,
             false => job.limit.min(SETTLE_MAX),
         };
-        let complete = outcome == Outcome::Signalled && dma.settle(&bus.clock, limit, wait);
+        let complete = outcome == Outcome::Signalled && dma.settle(&registers.clock, limit, wait);
         let faults = (dma.tx.take_fault(), dma.rx.take_fault());
         let faulty = faults != (None, None);
         if faulty || !complete {
             // TX first: nothing new goes out.
-            dma.tx.abort(&bus.clock);
-            dma.rx.abort(&bus.clock);
+            dma.tx.abort(&registers.clock);
+            dma.rx.abort(&registers.clock);
         }
-        bus.deselect(chip_select, job, true, |span| wait.pass(span));
-        bus.mmio.write(regs::DLEN, Dlen(0).0);
+        registers.deselect(chip_select, job, true, |span| wait.pass(span));
+        registers.mmio.write(regs::DLEN, Dlen(0).0);
         if faulty {
             Err(TransferError::Bus)
         } else if complete {

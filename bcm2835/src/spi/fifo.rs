@@ -15,7 +15,7 @@
 //!
 //! One RX byte comes for each TX byte, so the count of what is under way says everything; no flag is read per byte.
 
-use super::bus::{Bus, Stuck};
+use super::registers::{Registers, Stuck};
 use super::regs::{FIFO, FIFO_LEN, RXR_LEN};
 use super::{CsLine, SPIN_MAX, job::Divider};
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -52,14 +52,14 @@ fn take(mmio: &impl Mmio, bytes: &[AtomicU8]) {
 /// As few instructions as there can be: this is the control loop's path.
 #[inline]
 pub(super) fn exchange_short<M: Mmio, C: Clock, L: CsLine>(
-    bus: &Bus<M, C, L>,
+    registers: &Registers<M, C, L>,
     tx: &[AtomicU8],
     rx: &[AtomicU8],
     limit: Ns,
 ) -> Result<(), Stuck> {
-    put(&bus.mmio, tx);
-    bus.wait(limit, |cs| cs.done())?;
-    take(&bus.mmio, rx);
+    put(&registers.mmio, tx);
+    registers.wait(limit, |cs| cs.done())?;
+    take(&registers.mmio, rx);
     Ok(())
 }
 
@@ -101,7 +101,7 @@ impl<'a> End<'a> {
 /// Before each wait of more than [`SPIN_MAX`], `pause` is told how long it will be: it may sleep, or do nothing. The
 /// exchange is given up where it says `false`.
 pub(super) fn exchange<M: Mmio, C: Clock, L: CsLine>(
-    bus: &Bus<M, C, L>,
+    registers: &Registers<M, C, L>,
     divider: Divider,
     len: usize,
     (mut tx, mut rx): (End<'_>, End<'_>),
@@ -112,29 +112,29 @@ pub(super) fn exchange<M: Mmio, C: Clock, L: CsLine>(
     let mut due: Option<Instant> = None;
     let mut under_way = len.min(FIFO_LEN);
     let mut left = len.saturating_sub(under_way);
-    tx.put(&bus.mmio, under_way);
+    tx.put(&registers.mmio, under_way);
     while under_way > 0 {
         let next = match left {
             0 => under_way,
             _ => RXR_LEN.min(under_way),
         };
-        let now = bus.clock.now();
+        let now = registers.clock.now();
         let date = due.unwrap_or(now).after(divider.time(bytes(next)));
         let wait = date.since(now);
         if wait > SPIN_MAX && !pause(wait) {
             return Err(Stuck);
         }
         let limit = divider.limit(bytes(under_way)).min(by.since(now));
-        let cs = bus.wait(limit, |cs| cs.done() || (cs.rxr() && left > 0))?;
+        let cs = registers.wait(limit, |cs| cs.done() || (cs.rxr() && left > 0))?;
         due = (!cs.done()).then_some(date);
         let taken = if cs.done() {
             under_way
         } else {
             RXR_LEN.min(under_way)
         };
-        rx.take(&bus.mmio, taken);
+        rx.take(&registers.mmio, taken);
         let more = left.min(taken);
-        tx.put(&bus.mmio, more);
+        tx.put(&registers.mmio, more);
         left = left.saturating_sub(more);
         under_way = under_way.saturating_sub(taken).saturating_add(more);
     }

@@ -12,9 +12,9 @@
 //!   that is held sets and clears TA itself.
 //! - A transfer that gets stuck leaves everything at rest, chip select included.
 
-use super::bus::{Mode, Stuck};
 use super::fifo::{End, exchange};
 use super::job::{Divider, idle_word};
+use super::registers::{Mode, Stuck};
 use super::regs::Cs;
 use super::{CsLine, Spi};
 use core::sync::atomic::AtomicU8;
@@ -33,7 +33,7 @@ pub trait Sleep {
 /// How one in-band transfer is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InbandSetup {
-    /// Which chip select.
+    /// FrameKind chip select.
     pub chip_select: u8,
     /// `MODE_*` bits.
     pub mode: u32,
@@ -82,17 +82,17 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
     ) -> Result<(), InbandError> {
         let (idle, on_line) = self.claim_inband(chip_select, mode)?;
         if active {
-            self.bus.program_idle(idle);
+            self.registers.program_idle(idle);
             if on_line {
-                self.bus.drive(chip_select, true);
+                self.registers.drive(chip_select, true);
             }
-            self.bus.begin(idle, Mode::Fifo);
+            self.registers.begin(idle, Mode::Fifo);
             self.held = Some(chip_select);
         } else {
             if on_line {
-                self.bus.drive(chip_select, false);
+                self.registers.drive(chip_select, false);
             }
-            self.bus.end(idle, false);
+            self.registers.end(idle, false);
             self.held = None;
         }
         Ok(())
@@ -120,20 +120,27 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
         let (idle, _) = self.claim_inband(setup.chip_select, setup.mode)?;
         let held = self.held == Some(setup.chip_select);
         if !held {
-            self.bus.program_idle(idle);
+            self.registers.program_idle(idle);
         }
-        self.bus.set_clock(divider);
+        self.registers.set_clock(divider);
         if !held {
-            self.bus.begin(idle, Mode::Fifo);
+            self.registers.begin(idle, Mode::Fifo);
         }
         let ends = (End::new(tx), End::new(rx));
-        let moved = exchange(&self.bus, divider, len, ends, Instant::NEVER, |span| {
-            sleep.sleep(inband, span);
-            true
-        });
+        let moved = exchange(
+            &self.registers,
+            divider,
+            len,
+            ends,
+            Instant::NEVER,
+            |span| {
+                sleep.sleep(inband, span);
+                true
+            },
+        );
         match moved {
             Ok(()) if held => {}
-            Ok(()) => self.bus.end(idle, false),
+            Ok(()) => self.registers.end(idle, false),
             Err(Stuck) => {
                 self.quiesce();
                 return Err(InbandError::Stuck);
@@ -148,8 +155,8 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
         if !self.has_chip_select(chip_select) {
             return Err(InbandError::ChipSelect);
         }
-        let on_line = self.bus.line(chip_select).is_some() && mode & MODE_NO_CS == 0;
-        self.bus
+        let on_line = self.registers.line(chip_select).is_some() && mode & MODE_NO_CS == 0;
+        self.registers
             .set_active_high(chip_select, mode & MODE_CS_HIGH != 0 && !on_line);
         Ok((idle_word(chip_select, mode, on_line), on_line))
     }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  job.rs         what is known of a chip select before its first frame: CS word, divider, wire time, path, buffers
-//!  bus.rs         registers and lines: program, select, deselect, wait
+//!  registers.rs        registers and lines: program, select, deselect, wait
 //!  fifo.rs        bytes through the FIFO, spinning
 //!  controller.rs  oob: prepare, pulse, finish                inband.rs  set_cs, transfer
 //!
@@ -38,14 +38,13 @@
 //!   measured to do nothing there. So frames by DMA are refused for an active-high line, and beside one whose chip
 //!   select is in oob mode, too: they would select it.
 
-mod bus;
 mod controller;
 mod fifo;
 mod inband;
 mod job;
+mod registers;
 pub mod regs;
 
-use bus::Bus;
 use core::convert::Infallible;
 use core::fmt;
 use core::num::NonZeroU32;
@@ -53,6 +52,7 @@ use job::Job;
 use oob::io::Mmio;
 use oob::time::{Clock, Ns};
 use oob_dma::{Channel, DescriptorMemory};
+use registers::Registers;
 
 pub use inband::{Buffers, InbandError, InbandSetup, Sleep};
 
@@ -119,7 +119,7 @@ pub struct Parts<M, C, D, L> {
 
 /// The controller.
 pub struct Spi<M, C, D: Channel, L> {
-    bus: Bus<M, C, L>,
+    registers: Registers<M, C, L>,
     core_hz: NonZeroU32,
     chip_selects: u8,
     dma: Option<Dma<D>>,
@@ -154,7 +154,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
             .last()
             .map_or(0, |(_, count)| count);
         let mut spi = Self {
-            bus: Bus::new(parts.mmio, parts.clock, parts.lines),
+            registers: Registers::new(parts.mmio, parts.clock, parts.lines),
             core_hz: parts.core_hz,
             chip_selects: usable,
             dma: parts.dma,
@@ -169,12 +169,12 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
     /// Stops whatever is under way; afterwards everything is as between frames, and nothing is programmed.
     fn quiesce(&mut self) {
         if let Some(dma) = &self.dma {
-            dma.tx.abort(&self.bus.clock);
-            dma.rx.abort(&self.bus.clock);
+            dma.tx.abort(&self.registers.clock);
+            dma.rx.abort(&self.registers.clock);
             // Errors of the past are nobody's.
             let _ = (dma.tx.take_fault(), dma.rx.take_fault());
         }
-        self.bus.rest();
+        self.registers.rest();
         self.programmed = None;
         self.held = None;
     }

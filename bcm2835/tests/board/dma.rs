@@ -6,8 +6,8 @@ use crate::rig::{FULL, LITE, Rig, answers, payload, setup};
 use oob::time::{Clock, Ns};
 use oob::wait::Flag;
 use oob_spi::controller::{
-    Controller, Delays, FrameMemory, MODE_CS_HIGH, MODE_NO_CS, Outcome, Path, PrepareError, Pulse,
-    Setup, TransferError, Wait, Which,
+    Controller, Delays, FrameKind, FrameMemory, MODE_CS_HIGH, MODE_NO_CS, Outcome, Path,
+    PrepareError, Pulse, Setup, TransferError, Wait,
 };
 use oob_spi::validate::MAX_SPIN;
 use vboard::bcm2835::faults::{Faults, Noise};
@@ -90,7 +90,11 @@ fn regular_and_stop_frames_have_each_their_own_descriptor() {
     rig.start();
     frame.send(&payload(77, 1));
     frame.set_stop(&payload(77, 2));
-    for (which, salt) in [(Which::Stop, 2), (Which::Regular, 1), (Which::Stop, 2)] {
+    for (which, salt) in [
+        (FrameKind::Stop, 2),
+        (FrameKind::Regular, 1),
+        (FrameKind::Stop, 2),
+    ] {
         rig.run_within(0, which, Ns(1_000_000)).unwrap();
         assert_eq!(rig.sent(0), payload(77, salt));
         assert_eq!(frame.received(), answers(rig.seed(0), 77));
@@ -179,7 +183,7 @@ fn survive(channels: Option<(u8, u8)>, expected: TransferError, fault: impl Fn(&
             let limit = Ns(prepared.wire.0 * 2);
             let begin = rig.host.now();
             rig.board.with_faults(|faults| fault(faults, tx));
-            let ran = rig.run_within(1, Which::Regular, limit);
+            let ran = rig.run_within(1, FrameKind::Regular, limit);
             assert_eq!(ran, Err(expected), "{len} bytes");
             // Two channels to stop, and a few register accesses.
             let took = rig.host.now().since(begin).0;
@@ -255,7 +259,7 @@ fn a_signal_that_is_not_this_frames_own_does_not_end_it() {
     rig.start();
     frame.send(&payload(300, 5));
     rig.flag.clear();
-    assert_eq!(rig.spi.pulse(0, Which::Regular), Ok(Pulse::InFlight));
+    assert_eq!(rig.spi.pulse(0, FrameKind::Regular), Ok(Pulse::InFlight));
     rig.flag.raise();
     rig.flag
         .wait_until(&rig.host.oob(), rig.host.now())
@@ -306,7 +310,7 @@ fn frame_memory_that_dma_cannot_reach_is_refused() {
     }
     let long = setup(0, 65_533, 10_000_000);
     assert_eq!(rig.try_prepare(&long, &good), Err(PrepareError::NoDma));
-    let pulse = rig.spi.pulse(0, Which::Regular);
+    let pulse = rig.spi.pulse(0, FrameKind::Regular);
     assert_eq!(pulse, Err(TransferError::NotPrepared));
     assert_eq!(
         rig.spi.finish(0, Outcome::Signalled, &Wait::SPIN),
@@ -332,7 +336,7 @@ fn a_handler_does_not_wait_for_a_frame_that_was_signalled_too_early() {
         rig.start();
         rig.board
             .with_faults(|f| f.hung_channels = u16::from(stuck) << 5);
-        assert_eq!(rig.spi.pulse(0, Which::Regular), Ok(Pulse::InFlight));
+        assert_eq!(rig.spi.pulse(0, FrameKind::Regular), Ok(Pulse::InFlight));
         let before = rig.host.now();
         assert_eq!(
             rig.spi.finish(0, Outcome::Signalled, &Wait::SPIN),

@@ -5,7 +5,7 @@
 use crate::rig::{FULL, NO_DMA, Rig, answers, payload, setup};
 use oob::time::{Clock, Instant, Ns};
 use oob_spi::controller::{
-    Controller, Delays, FrameMemory, Path, PrepareError, Pulse, TransferError, Wait, Which,
+    Controller, Delays, FrameKind, FrameMemory, Path, PrepareError, Pulse, TransferError, Wait,
 };
 use oob_spi::validate::MAX_SPIN;
 
@@ -86,9 +86,9 @@ fn the_stop_frame_is_sent_instead() {
     rig.start();
     frame.send(&payload(12, 1));
     frame.set_stop(&payload(12, 2));
-    rig.run_within(0, Which::Stop, Ns(0)).unwrap();
+    rig.run_within(0, FrameKind::Stop, Ns(0)).unwrap();
     assert_eq!(rig.sent(0), payload(12, 2));
-    rig.run_within(0, Which::Regular, Ns(0)).unwrap();
+    rig.run_within(0, FrameKind::Regular, Ns(0)).unwrap();
     assert_eq!(rig.sent(0), payload(12, 1));
     assert_eq!(frame.received(), answers(rig.seed(0), 12));
 }
@@ -118,12 +118,12 @@ fn frames_that_are_not_prepared_touch_nothing() {
     rig.start();
     rig.log.borrow_mut().clear();
     for cs in [1, 3, 255] {
-        let pulse = rig.spi.pulse(cs, Which::Regular);
+        let pulse = rig.spi.pulse(cs, FrameKind::Regular);
         assert_eq!(pulse, Err(TransferError::NotPrepared));
     }
     rig.spi.terminate(&rig.host.inband(), 0);
     rig.spi.terminate(&rig.host.inband(), 200);
-    let pulse = rig.spi.pulse(0, Which::Regular);
+    let pulse = rig.spi.pulse(0, FrameKind::Regular);
     assert_eq!(pulse, Err(TransferError::NotPrepared));
     assert!(rig.log.borrow().is_empty());
 }
@@ -159,7 +159,7 @@ fn set_ups_that_cannot_be_are_refused_and_change_nothing() {
         assert_eq!(rig.try_prepare(&wanted, &memory), Err(error));
     }
     assert!(rig.log.borrow().is_empty());
-    assert_eq!(rig.spi.pulse(0, Which::Regular), Ok(Pulse::Done));
+    assert_eq!(rig.spi.pulse(0, FrameKind::Regular), Ok(Pulse::Done));
 }
 
 #[test]
@@ -270,7 +270,9 @@ fn a_frame_that_nobody_waits_for_is_given_up() {
         host.run_until(host.now().after(span));
         host.now() < Instant(5_000_000)
     };
-    let ended = rig.spi.pulse_slowly(0, Which::Regular, &Wait::new(&sleep));
+    let ended = rig
+        .spi
+        .pulse_may_sleep(0, FrameKind::Regular, &Wait::new(&sleep));
     assert_eq!(ended, Err(TransferError::Stuck));
     assert!(rig.host.now() < Instant(5_500_000));
     rig.at_rest();

@@ -7,7 +7,7 @@ use bcm2835::spi::{Buffers, InbandError, InbandSetup, Sleep};
 use oob::host::Host;
 use oob::stage::Inband;
 use oob::time::{Clock, Ns};
-use oob_spi::controller::{Controller, Which};
+use oob_spi::controller::{Controller, FrameKind};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -199,7 +199,7 @@ fn in_band_then_oob_then_in_band() {
                 rig.exchange(0, &short, session + turn);
                 rig.exchange(1, &long, session + turn);
             }
-            rig.run_within(1, Which::Stop, Ns(1_000_000)).unwrap();
+            rig.run_within(1, FrameKind::Stop, Ns(1_000_000)).unwrap();
             rig.spi.terminate(&rig.host.inband(), 0);
             rig.spi.terminate(&rig.host.inband(), 1);
             rig.spi.stop(&rig.host.inband());
@@ -230,13 +230,13 @@ fn leaving_oob_mode_in_the_middle_of_a_frame_leaves_the_bus_usable() {
     let (frame, _) = rig.prepare(&setup(0, 500, 10_000_000));
     rig.start();
     rig.exchange(0, &frame, 0);
-    rig.spi.pulse(0, Which::Regular).unwrap();
+    rig.spi.pulse(0, FrameKind::Regular).unwrap();
     rig.host.run_until(rig.host.now().after(Ns(50_000)));
     rig.spi.stop(&rig.host.inband());
     rig.at_rest();
     message(&mut rig, 0, 100, 8_000_000);
     // The frame that was left is not what goes on here.
-    rig.spi.pulse(0, Which::Regular).unwrap();
+    rig.spi.pulse(0, FrameKind::Regular).unwrap();
     rig.host.run_until(rig.host.now().after(Ns(50_000)));
     rig.start();
     rig.exchange(0, &frame, 1);

@@ -16,8 +16,8 @@ use oob::time::{Clock, Instant, Ns};
 use oob::wait::Flag;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
-    Controller, Delays, FrameMemory, Outcome, PrepareError, Prepared, Pulse, Setup, TransferError,
-    Wait, Which,
+    Controller, Delays, FrameKind, FrameMemory, Outcome, PrepareError, Prepared, Pulse, Setup,
+    TransferError, Wait,
 };
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
@@ -174,7 +174,7 @@ pub(crate) struct Rig {
     channels: Option<(u8, u8)>,
 }
 
-/// Which DMA channels the controller gets: TX and RX.
+/// FrameKind DMA channels the controller gets: TX and RX.
 pub(crate) const NO_DMA: Option<(u8, u8)> = None;
 pub(crate) const FULL: Option<(u8, u8)> = Some((4, 5));
 pub(crate) const LITE: Option<(u8, u8)> = Some((9, 10));
@@ -315,11 +315,11 @@ impl Rig {
     pub(crate) fn run_within(
         &mut self,
         cs: u8,
-        which: Which,
+        kind: FrameKind,
         limit: Ns,
     ) -> Result<(), TransferError> {
         self.flag.clear();
-        if self.spi.pulse(cs, which)? == Pulse::Done {
+        if self.spi.pulse(cs, kind)? == Pulse::Done {
             return Ok(());
         }
         let deadline = self.host.now().after(limit);
@@ -331,7 +331,7 @@ impl Rig {
     }
 
     pub(crate) fn run(&mut self, cs: u8) -> Result<(), TransferError> {
-        self.run_within(cs, Which::Regular, Ns(1_000_000_000))
+        self.run_within(cs, FrameKind::Regular, Ns(1_000_000_000))
     }
 
     /// A frame as a thread runs it: the spans that it was told to sleep, each of which took `late` longer.
@@ -344,7 +344,7 @@ impl Rig {
             true
         };
         let wait = Wait::new(&sleep);
-        let ended = match self.spi.pulse_slowly(cs, Which::Regular, &wait) {
+        let ended = match self.spi.pulse_may_sleep(cs, FrameKind::Regular, &wait) {
             Ok(Pulse::Done) => Ok(()),
             Ok(Pulse::InFlight) => {
                 self.flag

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What controllers' modules call: the functions that `module.c` exports, each a registration's, as `client.rs` calls it.
+//! What controllers' modules call: the functions that `module.c` exports, each a registration's, as `registration.rs` calls it.
 
 use super::{Registered, Shared, oobkit_spi_inband_wait_ms, register};
-use crate::port::{Ops, Remote};
+use crate::vtable::{Ops, Remote};
 use core::ffi::{c_int, c_uint, c_void};
 use kernel::alloc::KBox;
 use kernel::bindings as b;
@@ -16,9 +16,9 @@ unsafe extern "C" fn oobkit_spi_register(
     ops: *const Ops,
     controller: *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: `client::Registration` passes a live table.
+    // SAFETY: `registration::Registration` passes a live table.
     let ops = unsafe { *ops };
-    // SAFETY: `client::Registration` passes a controller that fits the table and lives until it unregisters.
+    // SAFETY: `registration::Registration` passes a controller that fits the table and lives until it unregisters.
     let remote = unsafe { Remote::new(ops, controller) };
     // SAFETY: and has an in-band token.
     let inband = unsafe { Inband::assume() };
@@ -38,11 +38,11 @@ unsafe extern "C" fn oobkit_spi_publish(bus: *mut c_void, bus_num: c_uint) -> c_
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn oobkit_spi_gone(bus: *mut c_void) {
+unsafe extern "C" fn oobkit_spi_shutdown(bus: *mut c_void) {
     // SAFETY: the caller's registration is alive.
     let registered = unsafe { &*bus.cast_const().cast::<Registered>() };
     // SAFETY: the caller has an in-band token.
-    registered.gone(&unsafe { Inband::assume() });
+    registered.shutdown(&unsafe { Inband::assume() });
 }
 
 #[unsafe(no_mangle)]

@@ -164,7 +164,7 @@ impl SpiFile {
             made = block.is_ok();
             block
         };
-        // SAFETY: a buffer lives until `retire`, which follows `disable` and `close`, or `revoke`, which follows `gone`.
+        // SAFETY: a buffer lives until `retire`, which follows `disable` and `close`, or `revoke`, which follows `shutdown`.
         let enabled = unsafe {
             self.shared
                 .bus

@@ -160,7 +160,7 @@ fn a_list_runs_in_order_with_nothing_in_between() {
             .run_list(&rig.host.oob(), 0, ME, &mut frames)
             .unwrap();
         assert_eq!(statuses(&frames), [0, 0, 0]);
-        use Which::Regular;
+        use FrameKind::Regular;
         assert_eq!(
             rig.hardware.pulses(),
             [(0, Regular), (2, Regular), (0, Regular)]

@@ -8,7 +8,7 @@ use oob_spi::controller::*;
 use oob_spi::errno::*;
 use oobkit_abi::spi as abi;
 
-const STOP: (u8, Which) = (0, Which::Stop);
+const STOP: (u8, FrameKind) = (0, FrameKind::Stop);
 const PERIOD: Ns = Ns(1_000_000);
 
 #[test]
@@ -247,7 +247,7 @@ fn a_stop_frame_comes_before_the_next_frame_of_another_chip_select() {
     rig.host.run_until(Instant(3_000_000));
     assert_eq!(rig.run_for(Ns(0)), Err(RunError::TooLate));
     rig.host.run_until(Instant(22_000_001));
-    assert_eq!(rig.hardware.pulses(), [(1, Which::Regular), STOP]);
+    assert_eq!(rig.hardware.pulses(), [(1, FrameKind::Regular), STOP]);
 }
 
 #[test]
@@ -300,9 +300,9 @@ fn a_stop_frame_waits_for_the_frame_under_way_and_goes_next() {
     rig.pass(WIRE);
     use Did::*;
     let end = [
-        Pulse(1, Which::Regular),
+        Pulse(1, FrameKind::Regular),
         Finish(1, Outcome::Signalled),
-        Pulse(0, Which::Stop),
+        Pulse(0, FrameKind::Stop),
         Finish(0, Outcome::Signalled),
     ];
     let log = rig.hardware.log.borrow();

@@ -209,7 +209,7 @@ fn several_chip_selects_start_the_controller_once_and_stop_it_last() {
         Start,
         Prepare(2),
         Terminate(0),
-        Pulse(2, Which::Regular),
+        Pulse(2, FrameKind::Regular),
         Terminate(2),
         Stop,
     ];
@@ -268,10 +268,10 @@ fn what_fails_after_the_gate_leaves_it_open() {
 fn a_controller_that_is_gone_serves_nobody_and_is_left_alone() {
     let rig = Rig::on(Path::Dma);
     rig.set_stop(0, Ns(0));
-    rig.bus.gone(&rig.host.inband());
+    rig.bus.shutdown(&rig.host.inband());
     use Did::*;
     let end = [
-        Pulse(0, Which::Stop),
+        Pulse(0, FrameKind::Stop),
         Finish(0, Outcome::Signalled),
         Terminate(0),
         Stop,
@@ -291,7 +291,7 @@ fn a_controller_that_is_gone_serves_nobody_and_is_left_alone() {
         Err(ConfigError::Gone)
     );
     rig.bus.close(&rig.host.inband(), 0, ME);
-    rig.bus.gone(&rig.host.inband());
+    rig.bus.shutdown(&rig.host.inband());
     assert_eq!(rig.hardware.log.borrow().len(), 6);
     assert!(!rig.bus.gate().is_oob());
 }

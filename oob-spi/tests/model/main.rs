@@ -106,7 +106,7 @@ fn run_against_unbind() {
         let rig = Rig::on(Path::Fifo, 1);
         let runner = rig.clone();
         let run = thread::spawn(move || runner.run());
-        rig.bus.gone(&inband());
+        rig.bus.shutdown(&inband());
         use RunError::*;
         let result = run.join().unwrap();
         assert!(

@@ -67,17 +67,17 @@ impl Controller for Model {
 
     fn start(&mut self, _: &Inband<'_>) {}
 
-    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
+    fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError> {
         let mut hardware = self.hardware.lock().unwrap();
         assert!(hardware.prepared, "a frame without memory");
         assert!(!hardware.running, "two frames at once");
-        match which {
-            Which::Regular => {
+        match kind {
+            FrameKind::Regular => {
                 let is_stopped = chip_select == 0 && hardware.stops > 0;
                 assert!(!is_stopped, "a frame after the stop frame");
                 hardware.regular += 1;
             }
-            Which::Stop => hardware.stops += 1,
+            FrameKind::Stop => hardware.stops += 1,
         }
         if self.path != Path::Dma {
             return Ok(Pulse::Done);
@@ -87,16 +87,16 @@ impl Controller for Model {
         Ok(Pulse::InFlight)
     }
 
-    fn pulse_slowly(
+    fn pulse_may_sleep(
         &mut self,
         chip_select: u8,
-        which: Which,
+        kind: FrameKind,
         wait: &Wait<'_>,
     ) -> Result<Pulse, TransferError> {
         if self.path == Path::SlowFifo && !wait.pass(Ns(8_000)) {
             return Err(TransferError::Stuck);
         }
-        self.pulse(chip_select, which)
+        self.pulse(chip_select, kind)
     }
 
     fn finish(&mut self, _: u8, outcome: Outcome, _: &Wait<'_>) -> Result<(), TransferError> {

@@ -18,7 +18,7 @@ const STUCK: Ns = Ns(10_000_000);
 pub(crate) enum Did {
     Prepare(u8),
     Start,
-    Pulse(u8, Which),
+    Pulse(u8, FrameKind),
     Finish(u8, Outcome),
     Terminate(u8),
     Stop,
@@ -68,10 +68,10 @@ impl Hardware {
         self.log.borrow_mut().push(what);
     }
 
-    pub(crate) fn pulses(&self) -> Vec<(u8, Which)> {
+    pub(crate) fn pulses(&self) -> Vec<(u8, FrameKind)> {
         let log = self.log.borrow();
         let pulses = log.iter().filter_map(|did| match did {
-            Did::Pulse(chip_select, which) => Some((*chip_select, *which)),
+            Did::Pulse(chip_select, kind) => Some((*chip_select, *kind)),
             _ => None,
         });
         pulses.collect()
@@ -83,11 +83,11 @@ impl Hardware {
     }
 
     /// What is received is what was sent, inverted.
-    fn loop_back(&self, chip_select: u8, which: Which) {
+    fn loop_back(&self, chip_select: u8, kind: FrameKind) {
         let memory = self.memory.borrow()[usize::from(chip_select)].unwrap();
-        let from = match which {
-            Which::Regular => memory.tx_offset,
-            Which::Stop => memory.stop_offset,
+        let from = match kind {
+            FrameKind::Regular => memory.tx_offset,
+            FrameKind::Stop => memory.stop_offset,
         };
         let mut sent = Vec::new();
         for i in 0..FRAME as usize {
@@ -97,7 +97,7 @@ impl Hardware {
             // SAFETY: as above.
             unsafe { byte_at(&memory, memory.rx_offset + i).write(!byte) };
         }
-        if which == Which::Stop {
+        if kind == FrameKind::Stop {
             self.stopped_with.borrow_mut().push(sent);
         }
     }
@@ -146,18 +146,18 @@ impl Controller for Scripted {
         self.0.did(Did::Start);
     }
 
-    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
-        self.pulse_slowly(chip_select, which, &Wait::SPIN)
+    fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError> {
+        self.pulse_may_sleep(chip_select, kind, &Wait::SPIN)
     }
 
-    fn pulse_slowly(
+    fn pulse_may_sleep(
         &mut self,
         chip_select: u8,
-        which: Which,
+        kind: FrameKind,
         wait: &Wait<'_>,
     ) -> Result<Pulse, TransferError> {
         let hardware = self.0.clone();
-        hardware.did(Did::Pulse(chip_select, which));
+        hardware.did(Did::Pulse(chip_select, kind));
         hardware.dates.borrow_mut().push(hardware.host.now());
         let frame = hardware
             .script
@@ -176,7 +176,7 @@ impl Controller for Scripted {
             }
             // Spinning: other processors' timers fire meanwhile.
             hardware.host.run_until(end);
-            hardware.loop_back(chip_select, which);
+            hardware.loop_back(chip_select, kind);
             return match frame {
                 Frame::Stuck | Frame::Ghost(_) => Err(TransferError::Stuck),
                 Frame::Broken(error) => Err(error),
@@ -188,7 +188,7 @@ impl Controller for Scripted {
             let hardware = hardware.clone();
             move || {
                 if hardware.frame.get() == mine {
-                    hardware.loop_back(chip_select, which);
+                    hardware.loop_back(chip_select, kind);
                     hardware.done.set(true);
                 }
                 hardware.fire();

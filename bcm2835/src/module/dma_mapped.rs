@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Memory that the controller's DMA must reach: frames and descriptors.
+//!
+//! Silicon reaches all of it. A simulated board is told of each piece, and of its end.
+
+use super::{Hw, SpiOf};
+use crate::spi::{MAX_CHIP_SELECTS, SLOTS};
+use kernel::dma::Coherent;
+use kernel::error::{Result, to_result};
+use kernel::platform;
+use oob::stage::Inband;
+use oob_dma::DescriptorMemory;
+use oob_spi::controller::{
+    Controller, FrameKind, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup,
+    TransferError, Wait,
+};
+use vboard::table::Table;
+
+/// A control block takes 32 bytes.
+const DESCRIPTORS: usize = SLOTS * 32;
+
+/// The controller, and the simulated board that must be told which memory it may reach.
+pub(super) struct DmaMappedController<H: Hw> {
+    pub(super) spi: SpiOf<H>,
+    board: Option<Table>,
+    mapped: [Option<u64>; MAX_CHIP_SELECTS],
+}
+
+impl<H: Hw> DmaMappedController<H> {
+    pub(super) const fn new(spi: SpiOf<H>, board: Option<Table>) -> Self {
+        Self {
+            spi,
+            board,
+            mapped: [None; MAX_CHIP_SELECTS],
+        }
+    }
+
+    fn unmap(&mut self, chip_select: u8) {
+        let bus = self
+            .mapped
+            .get_mut(usize::from(chip_select))
+            .and_then(Option::take);
+        if let (Some(board), Some(bus)) = (&self.board, bus) {
+            // SAFETY: the board outlives its device, and this runs in-band.
+            unsafe { (board.unmap)(board.context, bus) };
+        }
+    }
+}
+
+impl<H: Hw> Controller for DmaMappedController<H> {
+    fn limits(&self) -> Limits {
+        self.spi.limits()
+    }
+
+    unsafe fn prepare(
+        &mut self,
+        inband: &Inband<'_>,
+        setup: &Setup,
+        memory: &FrameMemory,
+    ) -> core::result::Result<Prepared, PrepareError> {
+        if let Some(board) = &self.board {
+            // SAFETY: the board outlives its device, the memory is there until `terminate`, and this runs in-band.
+            let mapped =
+                unsafe { (board.map)(board.context, memory.bus, memory.cpu.as_ptr(), memory.len) };
+            let place = self.mapped.get_mut(usize::from(setup.chip_select));
+            match place {
+                Some(place) if mapped == 0 => *place = Some(memory.bus),
+                _ => return Err(PrepareError::NoDma),
+            }
+        }
+        // SAFETY: by this function's own contract.
+        unsafe { self.spi.prepare(inband, setup, memory) }
+            .inspect_err(|_| self.unmap(setup.chip_select))
+    }
+
+    fn start(&mut self, inband: &Inband<'_>) {
+        self.spi.start(inband);
+    }
+
+    #[inline(always)]
+    fn pulse(
+        &mut self,
+        chip_select: u8,
+        kind: FrameKind,
+    ) -> core::result::Result<Pulse, TransferError> {
+        self.spi.pulse(chip_select, kind)
+    }
+
+    fn pulse_may_sleep(
+        &mut self,
+        chip_select: u8,
+        kind: FrameKind,
+        wait: &Wait<'_>,
+    ) -> core::result::Result<Pulse, TransferError> {
+        self.spi.pulse_may_sleep(chip_select, kind, wait)
+    }
+
+    fn finish(
+        &mut self,
+        chip_select: u8,
+        outcome: Outcome,
+        wait: &Wait<'_>,
+    ) -> core::result::Result<(), TransferError> {
+        self.spi.finish(chip_select, outcome, wait)
+    }
+
+    fn terminate(&mut self, inband: &Inband<'_>, chip_select: u8) {
+        self.spi.terminate(inband, chip_select);
+        self.unmap(chip_select);
+    }
+
+    fn stop(&mut self, inband: &Inband<'_>) {
+        self.spi.stop(inband);
+    }
+}
+
+/// Memory for descriptors, which a simulated board may have to be told of.
+pub(super) struct Descriptors {
+    memory: Coherent,
+    board: Option<Table>,
+}
+
+impl Descriptors {
+    pub(super) fn new(
+        inband: &Inband<'_>,
+        device: &platform::Device<'_>,
+        board: Option<Table>,
+    ) -> Result<Self> {
+        // SAFETY: the device is bound to this driver for as long as the value lives.
+        let memory = unsafe { Coherent::new(inband, device.as_device(), DESCRIPTORS) }?;
+        if let Some(board) = &board {
+            // SAFETY: the board outlives its device; the memory is there until `drop`.
+            to_result(unsafe {
+                (board.map)(
+                    board.context,
+                    memory.bus(),
+                    memory.cpu().as_ptr(),
+                    memory.len(),
+                )
+            })?;
+        }
+        Ok(Self { memory, board })
+    }
+
+    pub(super) fn lend(&self) -> DescriptorMemory {
+        // SAFETY: `Device` drops its bus, and with it the channels' user, before this memory.
+        unsafe { DescriptorMemory::new(self.memory.cpu(), self.memory.bus(), self.memory.len()) }
+    }
+}
+
+impl Drop for Descriptors {
+    fn drop(&mut self) {
+        if let Some(board) = &self.board {
+            // SAFETY: mapped in `new`.
+            unsafe { (board.unmap)(board.context, self.memory.bus()) };
+        }
+    }
+}
