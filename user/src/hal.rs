@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `embedded-hal`'s SPI device over a session. A session exchanges whole frames of one length, so most transactions do not
-//! fit:
+//! `embedded-hal`'s SPI device over a session. A session exchanges whole frames of one length, so
+//! most transactions do not fit:
 //!
 //! | operations of a transaction | effect |
 //! | --- | --- |

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! In-band SPI, for comparison: full-duplex messages through mainline's `/dev/spidev<bus>.<chip select>`.
+//! In-band SPI, for comparison: full-duplex messages through mainline's `/dev/spidev<bus>.<chip
+//! select>`.
 
 use crate::error::operation_error;
 use crate::sys;
@@ -110,10 +111,11 @@ impl Spidev {
             speed_hz: self.speed_hz,
             ..Transfer::default()
         };
-        // SAFETY: the opcode is SPI_IOC_MESSAGE for one transfer, and `Transfer` has the layout of its argument.
+        // SAFETY: the opcode is SPI_IOC_MESSAGE for one transfer, and `Transfer` has the layout of
+        // its argument.
         let request = unsafe { Setter::<MESSAGE, Transfer>::new(transfer) };
-        // SAFETY: the kernel reads `len` bytes at `tx_buf` and writes `len` bytes at `rx_buf`. Both slices have that length
-        // and are borrowed until the call returns, `rx` mutably.
+        // SAFETY: the kernel reads `len` bytes at `tx_buf` and writes `len` bytes at `rx_buf`. Both
+        // slices have that length and are borrowed until the call returns, `rx` mutably.
         unsafe { ioctl(&self.file, request) }.map_err(TransferError::from_errno)
     }
 }

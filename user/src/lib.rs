@@ -17,7 +17,8 @@
 //! ```
 //!
 //! Rules:
-//! - Every operation has its own error type. It keeps the errno, and its text says what the caller can do.
+//! - Every operation has its own error type. It keeps the errno, and its text says what the caller
+//!   can do.
 //! - The operations of the loop allocate nothing. Each makes one system call at most.
 //! - Dates are absolute, on `CLOCK_MONOTONIC`, in 64-bit nanoseconds.
 //!

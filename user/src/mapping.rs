@@ -7,10 +7,10 @@
 //!   [ received frame | pad .......... | frame to send  | pad .......... ]
 //! ```
 //!
-//! The device may write here at any moment. So the program never makes a reference to these bytes: it copies them with
-//! volatile accesses, and any value of a byte is valid. The copies use words of 8 bytes if they can, because the memory may
-//! be uncached. A copy during a frame may see a mixture of old and new bytes; only the exchange call orders copies and
-//! frames.
+//! The device may write here at any moment. So the program never makes a reference to these bytes:
+//! it copies them with volatile accesses, and any value of a byte is valid. The copies use words of
+//! 8 bytes if they can, because the memory may be uncached. A copy during a frame may see a mixture
+//! of old and new bytes; only the exchange call orders copies and frames.
 
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -23,7 +23,8 @@ const WORD: usize = size_of::<u64>();
 ///
 /// # Invariants
 ///
-/// `base` is page-aligned. The `len` bytes from there are mapped, readable and writable until this value is dropped.
+/// `base` is page-aligned. The `len` bytes from there are mapped, readable and writable until this
+/// value is dropped.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
@@ -40,7 +41,8 @@ pub(crate) struct OutOfRange;
 impl Mapping {
     /// Maps `len` bytes, at least 1, from the start of `fd`.
     pub(crate) fn new(fd: impl AsFd, len: usize) -> Result<Self, Errno> {
-        // SAFETY: the address is null, so the kernel chooses a free range, and no existing mapping is replaced.
+        // SAFETY: the address is null, so the kernel chooses a free range, and no existing mapping
+        // is replaced.
         let address = unsafe {
             mmap(
                 ptr::null_mut(),
@@ -61,7 +63,8 @@ impl Mapping {
     fn range(&self, offset: usize, len: usize) -> Result<NonNull<u8>, OutOfRange> {
         match offset.checked_add(len) {
             Some(end) if end <= self.len => {
-                // SAFETY: `offset` is at most `self.len`, so the result is within the mapping or one past its end.
+                // SAFETY: `offset` is at most `self.len`, so the result is within the mapping or
+                // one past its end.
                 Ok(unsafe { self.base.add(offset) })
             }
             _ => Err(OutOfRange),
@@ -72,8 +75,8 @@ impl Mapping {
     pub(crate) fn write(&mut self, offset: usize, from: &[u8]) -> Result<(), OutOfRange> {
         let to = self.range(offset, from.len())?;
         if to.addr().get() % WORD != 0 {
-            // SAFETY: `range` checked that `from.len()` bytes lie in the mapping, which is writable; no reference to its
-            // bytes exists.
+            // SAFETY: `range` checked that `from.len()` bytes lie in the mapping, which is
+            // writable; no reference to its bytes exists.
             unsafe { write_bytes(to, from) };
             return Ok(());
         }
@@ -84,7 +87,8 @@ impl Mapping {
             // SAFETY: mapped and writable by the type's invariant, and aligned as tested above.
             unsafe { place.write_volatile(u64::from_ne_bytes(*word)) };
         }
-        // SAFETY: the words are at most as long as the slice, so this is within the range that `range` checked.
+        // SAFETY: the words are at most as long as the slice, so this is within the range that
+        // `range` checked.
         let rest = unsafe { to.add(words.len() * WORD) };
         // SAFETY: the tail's place is the rest of that range.
         unsafe { write_bytes(rest, tail) };
@@ -95,8 +99,8 @@ impl Mapping {
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), OutOfRange> {
         let from = self.range(offset, into.len())?;
         if from.addr().get() % WORD != 0 {
-            // SAFETY: `range` checked that `into.len()` bytes lie in the mapping, which is readable; no reference to its
-            // bytes exists.
+            // SAFETY: `range` checked that `into.len()` bytes lie in the mapping, which is
+            // readable; no reference to its bytes exists.
             unsafe { read_bytes(from, into) };
             return Ok(());
         }
@@ -107,7 +111,8 @@ impl Mapping {
             // SAFETY: mapped and readable by the type's invariant, and aligned as tested above.
             *word = unsafe { place.read_volatile() }.to_ne_bytes();
         }
-        // SAFETY: the words are at most as long as the slice, so this is within the range that `range` checked.
+        // SAFETY: the words are at most as long as the slice, so this is within the range that
+        // `range` checked.
         let rest = unsafe { from.add(words.len() * WORD) };
         // SAFETY: the tail's place is the rest of that range.
         unsafe { read_bytes(rest, tail) };
@@ -124,7 +129,8 @@ unsafe fn write_bytes(to: NonNull<u8>, from: &[u8]) {
     for (i, byte) in from.iter().enumerate() {
         // SAFETY: `i` is below `from.len()`, and the caller has promised so many bytes at `to`.
         let place = unsafe { to.add(i) };
-        // SAFETY: the caller has promised that the byte is mapped and writable. Every address is aligned for a byte.
+        // SAFETY: the caller has promised that the byte is mapped and writable. Every address is
+        // aligned for a byte.
         unsafe { place.write_volatile(*byte) };
     }
 }
@@ -138,15 +144,16 @@ unsafe fn read_bytes(from: NonNull<u8>, into: &mut [u8]) {
     for (i, byte) in into.iter_mut().enumerate() {
         // SAFETY: `i` is below `into.len()`, and the caller has promised so many bytes at `from`.
         let place = unsafe { from.add(i) };
-        // SAFETY: the caller has promised that the byte is mapped and readable. Every address is aligned for a byte.
+        // SAFETY: the caller has promised that the byte is mapped and readable. Every address is
+        // aligned for a byte.
         *byte = unsafe { place.read_volatile() };
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: `new` mapped the range, and no reference to it was ever made. munmap fails for an invalid range only, so
-        // its result is ignored.
+        // SAFETY: `new` mapped the range, and no reference to it was ever made. munmap fails for an
+        // invalid range only, so its result is ignored.
         let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
     }
 }

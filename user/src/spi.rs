@@ -11,7 +11,8 @@
 //!                            set_stop, set_trigger, stats, info
 //! ```
 //!
-//! While a session lives, its whole bus is out-of-band, and the messages of ordinary drivers on this bus wait.
+//! While a session lives, its whole bus is out-of-band, and the messages of ordinary drivers on
+//! this bus wait.
 
 mod errors;
 
@@ -47,7 +48,8 @@ pub struct Delays {
 pub enum Trigger {
     /// The exchange call.
     Call,
-    /// A timer, at `first` and then every `period`. The exchange call waits until the next frame has ended.
+    /// A timer, at `first` and then every `period`. The exchange call waits until the next frame
+    /// has ended.
     Timer {
         /// The date of the first frame.
         first: Instant,
@@ -61,8 +63,8 @@ pub enum Trigger {
 pub struct StopPolicy {
     /// After so many missed deadlines in a row. 0: not for this reason.
     pub miss_limit: u32,
-    /// A deadline also counts as missed each time no exchange call comes for this long (20 us to an hour). Zero: the driver
-    /// does not watch the time between calls.
+    /// A deadline also counts as missed each time no exchange call comes for this long (20 us to an
+    /// hour). Zero: the driver does not watch the time between calls.
     pub watch: Duration,
 }
 
@@ -142,7 +144,8 @@ impl Device {
         Ok(self)
     }
 
-    /// Enters oob mode with frames of `frame_len` bytes at `speed_hz` (0: the device's own clock), and maps the frame buffer.
+    /// Enters oob mode with frames of `frame_len` bytes at `speed_hz` (0: the device's own clock),
+    /// and maps the frame buffer.
     ///
     /// # Errors
     ///
@@ -182,7 +185,8 @@ struct Layout {
 }
 
 impl Layout {
-    /// The layout that the driver returned. `None` if the frames overlap or do not fit in the buffer.
+    /// The layout that the driver returned. `None` if the frames overlap or do not fit in the
+    /// buffer.
     fn new(setup: &abi::Enable) -> Option<Self> {
         let layout = Self {
             frame_len: usize::try_from(setup.frame_len).ok()?,
@@ -199,9 +203,9 @@ impl Layout {
 
 /// An SPI device in oob mode, with its frame buffer.
 ///
-/// Dropping the session unmaps the buffer and closes the device. The driver then leaves oob mode and sends the stop frame, if
-/// one is set, because it takes a session that is closed without DISABLE for a failed one. [`Session::disable`] is the
-/// orderly end and sends no stop frame.
+/// Dropping the session unmaps the buffer and closes the device. The driver then leaves oob mode
+/// and sends the stop frame, if one is set, because it takes a session that is closed without
+/// DISABLE for a failed one. [`Session::disable`] is the orderly end and sends no stop frame.
 #[derive(Debug)]
 pub struct Session {
     mapping: Mapping,
@@ -249,8 +253,8 @@ impl Session {
         }
     }
 
-    /// Exchanges one frame, within the driver's own time limit ([`Info::limit_ns`]). If a timer starts the frames, this
-    /// waits until the next one has ended.
+    /// Exchanges one frame, within the driver's own time limit ([`Info::limit_ns`]). If a timer
+    /// starts the frames, this waits until the next one has ended.
     ///
     /// # Errors
     ///
@@ -261,7 +265,8 @@ impl Session {
             .map_err(RunError::from_errno)
     }
 
-    /// Exchanges one frame, which must have ended by `deadline`. The driver never cuts a frame short that has started.
+    /// Exchanges one frame, which must have ended by `deadline`. The driver never cuts a frame
+    /// short that has started.
     ///
     /// # Errors
     ///
@@ -276,7 +281,8 @@ impl Session {
             .map_err(RunError::from_errno)
     }
 
-    /// Exchanges one frame of each chip select in `list`, in order. If there is a `deadline`, all must have ended by then.
+    /// Exchanges one frame of each chip select in `list`, in order. If there is a `deadline`, all
+    /// must have ended by then.
     ///
     /// # Errors
     ///
@@ -309,7 +315,8 @@ impl Session {
         sys::set::<{ abi::SET_TRIGGER }, _>(&self.file, request).map_err(TriggerError::from_errno)
     }
 
-    /// Sets the stop frame, which brings the device to rest when its owner fails, and when the driver sends it.
+    /// Sets the stop frame, which brings the device to rest when its owner fails, and when the
+    /// driver sends it.
     ///
     /// The call overwrites the TX area, so write the next frame afterwards.
     ///
@@ -335,7 +342,8 @@ impl Session {
         sys::get::<{ abi::GET_STATS }, Stats>(&self.file).map_err(QueryError::from_errno)
     }
 
-    /// The values that the driver chose when it entered oob mode: the real clock, the wire time, FIFO or DMA.
+    /// The values that the driver chose when it entered oob mode: the real clock, the wire time,
+    /// FIFO or DMA.
     ///
     /// # Errors
     ///
@@ -344,8 +352,8 @@ impl Session {
         sys::get::<{ abi::GET_INFO }, Info>(&self.file).map_err(QueryError::from_errno)
     }
 
-    /// Leaves oob mode and closes the device. The driver sends no stop frame, unless the fail-safe has already tripped and
-    /// has yet to send it.
+    /// Leaves oob mode and closes the device. The driver sends no stop frame, unless the fail-safe
+    /// has already tripped and has yet to send it.
     ///
     /// # Errors
     ///
@@ -362,7 +370,8 @@ impl Session {
 pub struct List(abi::RunList);
 
 impl List {
-    /// A list of the given chip selects. Each must be in oob mode through a session of this process when the list is run.
+    /// A list of the given chip selects. Each must be in oob mode through a session of this process
+    /// when the list is run.
     ///
     /// # Errors
     ///

@@ -39,7 +39,8 @@ pub enum RealtimeError {
 }
 
 impl Realtime {
-    /// Locks the process's memory, present and future, and gives the calling thread its CPU and priority.
+    /// Locks the process's memory, present and future, and gives the calling thread its CPU and
+    /// priority.
     ///
     /// # Errors
     ///
@@ -67,7 +68,8 @@ fn set_fifo(priority: u8) -> Result<(), Errno> {
     let param = libc::sched_param {
         sched_priority: libc::c_int::from(priority),
     };
-    // SAFETY: the kernel only reads `param`, which is a `sched_param` that outlives the call; 0 names the calling thread.
+    // SAFETY: the kernel only reads `param`, which is a `sched_param` that outlives the call; 0
+    // names the calling thread.
     let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const param) };
     if result == 0 {
         return Ok(());
@@ -118,7 +120,8 @@ operation_error! {
     }
 }
 
-/// The calling thread's attachment to the out-of-band stage. Dropping this value detaches the thread.
+/// The calling thread's attachment to the out-of-band stage. Dropping this value detaches the
+/// thread.
 ///
 /// The value belongs to its thread, so it cannot be sent to another one:
 ///
@@ -142,7 +145,8 @@ pub enum Core {
 }
 
 impl Core {
-    /// The core of the running kernel: EVL if the kernel has it, else the shim. [`attach`] attaches to this core.
+    /// The core of the running kernel: EVL if the kernel has it, else the shim. [`attach`] attaches
+    /// to this core.
     pub fn here() -> Self {
         if evl::is_present() {
             Self::Evl

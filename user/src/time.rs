@@ -18,7 +18,8 @@ impl Instant {
     /// The date now.
     pub fn now() -> Self {
         let now = clock_gettime(ClockId::Monotonic);
-        // The monotonic clock starts near zero at boot, so both parts are non-negative, and 64 bits last for 584 years.
+        // The monotonic clock starts near zero at boot, so both parts are non-negative, and 64 bits
+        // last for 584 years.
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
         let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
         Self(seconds.saturating_mul(NS_PER_S).saturating_add(nanos))

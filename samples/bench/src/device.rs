@@ -73,7 +73,8 @@ impl Bench {
 
     /// Makes a call without an argument.
     pub(crate) fn call(&self, command: u32) -> io::Result<()> {
-        // SAFETY: the callers pass commands that take no argument, so the kernel accesses no memory.
+        // SAFETY: the callers pass commands that take no argument, so the kernel accesses no
+        // memory.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), command.into()) };
         match result {
             -1 => Err(io::Error::last_os_error()),
@@ -83,7 +84,8 @@ impl Bench {
 
     /// Makes a call that measures, and returns the time that the kernel measured.
     pub(crate) fn round(&self, command: u32, mut round: Round) -> io::Result<u64> {
-        // SAFETY: the callers pass commands that take a `Round`. The kernel may write it, and it outlives the call.
+        // SAFETY: the callers pass commands that take a `Round`. The kernel may write it, and it
+        // outlives the call.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), command.into(), &raw mut round) };
         match result {
             -1 => Err(io::Error::last_os_error()),
@@ -91,8 +93,8 @@ impl Bench {
         }
     }
 
-    /// Measures a pair of operations, such as lock and unlock. One measurement repeats the pair as often as the counter's
-    /// resolution needs.
+    /// Measures a pair of operations, such as lock and unlock. One measurement repeats the pair as
+    /// often as the counter's resolution needs.
     pub(crate) fn pairs(&self, n: u32, command: u32) -> Result<Column, Failure> {
         let times = u32::try_from(stamp::nanos(1).max(1))?;
         let round = Round {
@@ -106,8 +108,8 @@ impl Bench {
     }
 }
 
-/// Measures `COLUMNS` columns of `n` values. The columns take turns, one value each, so that a disturbance affects all of
-/// them.
+/// Measures `COLUMNS` columns of `n` values. The columns take turns, one value each, so that a
+/// disturbance affects all of them.
 pub(crate) fn columns<const COLUMNS: usize>(
     n: u32,
     mut one: impl FnMut(usize) -> Result<u64, Failure>,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Measures RUN on the DMA path of the virtual board, and compares it with the frame's time on the wire.
+//! Measures RUN on the DMA path of the virtual board, and compares it with the frame's time on the
+//! wire.
 //!
 //! ```text
 //!   read the model's cost | RUN | read the model's cost         (from debugfs, outside the measured time)
@@ -59,7 +60,8 @@ pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Failure> {
     Ok(records)
 }
 
-/// The present value of a debugfs file. The file is opened each time, because such a file cannot be rewound.
+/// The present value of a debugfs file. The file is opened each time, because such a file cannot be
+/// rewound.
 fn number(path: &str) -> Result<u64, Failure> {
     let text = fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
     Ok(text.trim().parse()?)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Measures RUN on the FIFO path, and for comparison mainline's spidev and a system call that does nothing, in one boot.
+//! Measures RUN on the FIFO path, and for comparison mainline's spidev and a system call that does
+//! nothing, in one boot.
 //!
 //! ```text
 //!   the kit's driver is bound                                  n times RUN
@@ -38,8 +39,8 @@ pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Failure> {
     let mut ours = Vec::new();
     for len in LENGTHS {
         let kit = measure_kit(n, device, len)?;
-        // The empty call is measured for at least as long as the kit's. Interrupts make single calls long, and their number
-        // depends on time, not on the number of calls.
+        // The empty call is measured for at least as long as the kit's. Interrupts make single
+        // calls long, and their number depends on time, not on the number of calls.
         let mut empty = measure(n, || refused(&null))?;
         while empty.iter().sum::<u64>() < kit.iter().sum() {
             empty.extend(measure(n, || refused(&null))?);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Measures what frames, the stage's services and the stage lock cost. It runs in a guest whose emulator counts
-//! instructions: each takes one nanosecond of the guest's time.
+//! Measures what frames, the stage's services and the stage lock cost. It runs in a guest whose
+//! emulator counts instructions: each takes one nanosecond of the guest's time.
 //!
 //! ```text
 //!   fifo   raspi3b       RUN, mainline's spidev, an empty system call                  guest instructions
@@ -10,8 +10,8 @@
 //!   stage  /dev/oob/bench    wake-ups, semaphore, timer, calls; mainline's own         guest instructions
 //! ```
 //!
-//! The measuring thread has real-time priority and runs on one processor. Each operation is measured alone. The records are
-//! written to a file as JSON.
+//! The measuring thread has real-time priority and runs on one processor. Each operation is
+//! measured alone. The records are written to a file as JSON.
 
 mod device;
 mod dma;

@@ -15,14 +15,17 @@ use std::time::Duration;
 /// Why a series was not measured.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-/// Calls before the first measured one. They fill caches, bind code lazily and take the branches of a first call.
+/// Calls before the first measured one. They fill caches, bind code lazily and take the branches of
+/// a first call.
 pub(crate) const WARM_UP: usize = 100;
 /// The pause between set-up and the first call.
 const SETTLE: Duration = Duration::from_millis(200);
-/// The number of measurements with nothing inside. Their median is the time that a measurement itself takes.
+/// The number of measurements with nothing inside. Their median is the time that a measurement
+/// itself takes.
 const EMPTY: usize = 1001;
 
-/// The summary of a series. All fields but `n` are nanoseconds, which are instructions if the emulator counts these.
+/// The summary of a series. All fields but `n` are nanoseconds, which are instructions if the
+/// emulator counts these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Column {
     pub(crate) n: u64,
@@ -105,8 +108,8 @@ pub(crate) fn measure<E: std::error::Error + Send + Sync + 'static>(
 ) -> Result<Vec<u64>, Failure> {
     // Allocated before the first measurement, so that no measurement allocates.
     let mut ticks = vec![0; n];
-    // After set-up, the kernel has deferred work left on some processor. If instructions are counted, all processors share
-    // one time, so this work would be measured, too.
+    // After set-up, the kernel has deferred work left on some processor. If instructions are
+    // counted, all processors share one time, so this work would be measured, too.
     std::thread::sleep(SETTLE);
     let gauge = Gauge::new();
     for _ in 0..WARM_UP {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Measures the stage's services, and mainline's for comparison: first on an idle machine, then under the in-band load.
+//! Measures the stage's services, and mainline's for comparison: first on an idle machine, then
+//! under the in-band load.
 //!
 //! | case | from | to |
 //! | --- | --- | --- |
@@ -192,8 +193,8 @@ fn refused(null: &File) -> Result<(), Failure> {
     }
 }
 
-/// Measures from before one thread's `wake` to after another thread's `wait`. The waiter runs on the same processor with a
-/// higher priority, so it always waits when the other thread wakes it.
+/// Measures from before one thread's `wake` to after another thread's `wait`. The waiter runs on
+/// the same processor with a higher priority, so it always waits when the other thread wakes it.
 fn woken(
     n: u32,
     realtime: impl Fn(u8) -> Realtime,
@@ -233,7 +234,8 @@ fn woken(
 fn futex(word: &AtomicU32, operation: libc::c_int, value: u32) -> io::Result<()> {
     let operation = operation | libc::FUTEX_PRIVATE_FLAG;
     let no_limit = std::ptr::null::<libc::timespec>();
-    // SAFETY: the kernel accesses only the word, which is an atomic and outlives the call. The null timeout means none.
+    // SAFETY: the kernel accesses only the word, which is an atomic and outlives the call. The null
+    // timeout means none.
     match unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, no_limit) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),

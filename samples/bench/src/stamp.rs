@@ -12,8 +12,8 @@
 #[inline(always)]
 pub(crate) fn now() -> u64 {
     let ticks: u64;
-    // SAFETY: Linux lets programs read this counter, and reading it has no effect. The barrier keeps the processor from
-    // reading it early.
+    // SAFETY: Linux lets programs read this counter, and reading it has no effect. The barrier
+    // keeps the processor from reading it early.
     unsafe { core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) ticks, options(nostack)) };
     ticks
 }
@@ -22,7 +22,8 @@ pub(crate) fn now() -> u64 {
 #[cfg(target_arch = "aarch64")]
 pub(crate) fn hz() -> u64 {
     let hz: u64;
-    // SAFETY: Linux lets programs read this register, which is constant, and reading it has no effect.
+    // SAFETY: Linux lets programs read this register, which is constant, and reading it has no
+    // effect.
     unsafe { core::arch::asm!("mrs {}, cntfrq_el0", out(reg) hz, options(nostack, nomem)) };
     hz
 }

@@ -9,8 +9,8 @@
 //!   hand-over     from the holder's unlock to the waiter's entry  mutex, rwsem (writer to writer)
 //! ```
 //!
-//! In a hand-over, the waiter runs on the same processor with a higher priority, so it runs as soon as it has the lock. The
-//! measurement ends there.
+//! In a hand-over, the waiter runs on the same processor with a higher priority, so it runs as soon
+//! as it has the lock. The measurement ends there.
 
 use crate::device::{Bench, PRIORITY, Stage, column, join, spawn};
 use crate::record::{Record, UNIT};

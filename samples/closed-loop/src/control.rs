@@ -28,8 +28,8 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// The reference `seconds` after the start of the loop. It begins at rest at `start`, the motor's position then, and
-    /// swings by one turn and back.
+    /// The reference `seconds` after the start of the loop. It begins at rest at `start`, the
+    /// motor's position then, and swings by one turn and back.
     pub(crate) fn at(start: f64, seconds: f64) -> Self {
         let phase = TAU * SWING_HZ * seconds;
         Self {

@@ -59,7 +59,8 @@ impl OobLink {
 impl Link for OobLink {
     fn exchange(&mut self, command: &Command, deadline: Instant) -> Result<Status, LinkError> {
         let mut status = Status::new_zeroed();
-        // The frame has the session's length, so the copies cannot fail. If one did, the zeroed status would count as wrong.
+        // The frame has the session's length, so the copies cannot fail. If one did, the zeroed
+        // status would count as wrong.
         let _ = self.0.write_tx(command.as_bytes());
         match self.0.run_until(deadline) {
             // A late frame was exchanged completely. The loop sees by its clock that it was late.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A motor's position loop over SPI: out-of-band through the kit, or in-band through mainline's spidev.
+//! A motor's position loop over SPI: out-of-band through the kit, or in-band through mainline's
+//! spidev.
 //!
 //! ```text
 //!   args --- outcome::carry_out ---+--- real-time thread: run::run --- link --- /dev/oob/spidevB.0 or /dev/spidevB.0
@@ -9,8 +10,9 @@
 //!               +--- report (terminal), record (JSON), chart (SVG)
 //! ```
 //!
-//! Exit status: 0 if all went well; 1 if an out-of-band run missed a period or received a wrong frame, or if the machine was
-//! idle for 1 % of a run under load or more; 2 if a run could not be carried out.
+//! Exit status: 0 if all went well; 1 if an out-of-band run missed a period or received a wrong
+//! frame, or if the machine was idle for 1 % of a run under load or more; 2 if a run could not be
+//! carried out.
 
 mod chart;
 mod control;
@@ -57,7 +59,8 @@ struct Run {
     /// The only CPU that the loop runs on.
     #[arg(long, value_name = "N")]
     cpu: Option<usize>,
-    /// The kit's device. In-band, the device of the same name in /dev is used [default: the first /dev/oob/spidev*.0].
+    /// The kit's device. In-band, the device of the same name in /dev is used [default: the first
+    /// /dev/oob/spidev*.0].
     #[arg(long, value_name = "PATH")]
     device: Option<PathBuf>,
     /// Use mainline's spidev.
@@ -174,8 +177,8 @@ fn write(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
     std::fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()).into())
 }
 
-/// The exit status. Only out-of-band runs must be without a miss: the in-band runs are there for comparison. The load must
-/// have been real in both.
+/// The exit status. Only out-of-band runs must be without a miss: the in-band runs are there for
+/// comparison. The load must have been real in both.
 fn verdict(outcomes: &[Outcome]) -> ExitCode {
     let kept = outcomes.iter().all(|outcome| match outcome.stage {
         Stage::Oob => outcome.is_clean(),

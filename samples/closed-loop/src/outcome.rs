@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One run from set-up to figures. The loop runs in its own real-time thread, the progress bar in the calling one.
+//! One run from set-up to figures. The loop runs in its own real-time thread, the progress bar in
+//! the calling one.
 
 use crate::figures::Figures;
 use crate::link::{InbandLink, Monotonic, OobLink};
@@ -82,7 +83,8 @@ impl Outcome {
         title(self.stage, self.rate_hz)
     }
 
-    /// The mean cycle time without the cost of the virtual board's model, in ns. `None` on a real board.
+    /// The mean cycle time without the cost of the virtual board's model, in ns. `None` on a real
+    /// board.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn net_cycle_ns(&self) -> Option<f64> {
         Some(self.figures.cycle.mean() - self.model_ns? as f64)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The figures as JSON: the project's benchmark records, two for each rate (cycle time and wake-up lateness), with
-//! histograms and the other figures of a loop.
+//! The figures as JSON: the project's benchmark records, two for each rate (cycle time and wake-up
+//! lateness), with histograms and the other figures of a loop.
 
 use crate::figures::Figures;
 use crate::outcome::{Outcome, Stage};
@@ -45,7 +45,8 @@ struct Column {
     model_ns: Option<u64>,
     net_cycle_ns: Option<f64>,
     load: Option<Rates>,
-    /// For each bin that is not empty: the largest time in it, and the number of times. Written on one line.
+    /// For each bin that is not empty: the largest time in it, and the number of times. Written on
+    /// one line.
     histogram: Box<RawValue>,
 }
 

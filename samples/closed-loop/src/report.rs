@@ -21,7 +21,8 @@ pub(crate) struct Bin {
     pub(crate) count: u64,
 }
 
-/// The bins from the smallest to the largest value, including empty ones, with `per_decade` bins for each factor of ten.
+/// The bins from the smallest to the largest value, including empty ones, with `per_decade` bins
+/// for each factor of ten.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 pub(crate) fn bins(histogram: &Histogram<u64>, per_decade: u32) -> Vec<Bin> {
     let per_decade = f64::from(per_decade);
@@ -115,7 +116,8 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// Both histograms of one run. The length of a bar is the logarithm of the count, so that single outliers are visible.
+/// Both histograms of one run. The length of a bar is the logarithm of the count, so that single
+/// outliers are visible.
 pub(crate) fn histograms(outcome: &Outcome) -> String {
     let mut text = String::new();
     for (name, histogram) in [

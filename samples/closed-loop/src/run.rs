@@ -9,8 +9,8 @@
 //!                 <-- status: effect of command n-1
 //! ```
 //!
-//! A period that ends before the loop reaches it gets no frame. It counts as missed, and the dates of later periods do not
-//! shift.
+//! A period that ends before the loop reaches it gets no frame. It counts as missed, and the dates
+//! of later periods do not shift.
 
 use crate::control::{Controller, Reference};
 use crate::figures::Figures;
@@ -32,7 +32,8 @@ pub(crate) trait Clock {
 
 /// The connection to the motor.
 pub(crate) trait Link {
-    /// Sends `command` in a frame that must have ended by `deadline`, and returns the status before the command.
+    /// Sends `command` in a frame that must have ended by `deadline`, and returns the status before
+    /// the command.
     fn exchange(&mut self, command: &Command, deadline: Instant) -> Result<Status, LinkError>;
 }
 
@@ -76,8 +77,8 @@ const UNHURRIED: Duration = Duration::from_secs(1);
 struct Sequence {
     /// The sequence number of the last command.
     sent: u16,
-    /// The sequence number that the next status must have. `None` if it is unknown whether the motor received the last
-    /// command.
+    /// The sequence number that the next status must have. `None` if it is unknown whether the
+    /// motor received the last command.
     expected: Option<u16>,
 }
 

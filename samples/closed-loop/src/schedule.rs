@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The dates of a loop. Period `n` begins at `first + n / rate`. Each date is computed from `n`, so rounding errors do not add
-//! up.
+//! The dates of a loop. Period `n` begins at `first + n / rate`. Each date is computed from `n`, so
+//! rounding errors do not add up.
 
 use oobkit::time::Instant;
 use std::time::Duration;

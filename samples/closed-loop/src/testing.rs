@@ -9,7 +9,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-/// 10,000 periods at 10 kHz. In-band, the loop is slower, its histograms have a tail, and 7 periods are missed.
+/// 10,000 periods at 10 kHz. In-band, the loop is slower, its histograms have a tail, and 7 periods
+/// are missed.
 pub(crate) fn outcome(stage: &str) -> Outcome {
     let stage = if stage == "oob" {
         Stage::Oob
@@ -61,8 +62,8 @@ pub(crate) fn allocations() -> u64 {
 /// The system's allocator, which counts allocations for the tests.
 struct Counting;
 
-// SAFETY: every call goes to the system's allocator unchanged. The count is a thread-local without a destructor, so counting
-// neither allocates nor unwinds.
+// SAFETY: every call goes to the system's allocator unchanged. The count is a thread-local without
+// a destructor, so counting neither allocates nor unwinds.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
@@ -71,7 +72,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller promises that `alloc` returned `memory` for this layout, and `alloc` got it from `System`.
+        // SAFETY: the caller promises that `alloc` returned `memory` for this layout, and `alloc`
+        // got it from `System`.
         unsafe { System.dealloc(memory, layout) };
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The in-band load of all measurements: five child processes that keep the kernel busy with work that disturbs a loop most.
+//! The in-band load of all measurements: five child processes that keep the kernel busy with work
+//! that disturbs a loop most.
 //!
 //! | worker | one unit of work |
 //! | --- | --- |
@@ -17,8 +18,9 @@
 //!     Load::stop ----- closes stdin ------->   writes "units nanoseconds", ends
 //! ```
 //!
-//! Each child counts its units from "ready" on. If the parent dies, the children's stdin is closed and they end. A program
-//! that uses the load must call [`work`] when its arguments are [`WORKER`] and a [`Kind`].
+//! Each child counts its units from "ready" on. If the parent dies, the children's stdin is closed
+//! and they end. A program that uses the load must call [`work`] when its arguments are [`WORKER`]
+//! and a [`Kind`].
 
 mod worker;
 
@@ -46,7 +48,8 @@ pub struct Rates {
     pub tcp: f64,
     /// Round trips over UDP.
     pub udp: f64,
-    /// The idle time of all processors, in percent (no rate). `None` if the kernel does not report it.
+    /// The idle time of all processors, in percent (no rate). `None` if the kernel does not report
+    /// it.
     pub idle_percent: Option<f64>,
 }
 
@@ -190,8 +193,8 @@ fn idle_and_total() -> Option<(u64, u64)> {
     parse_stat(&fs::read_to_string("/proc/stat").ok()?)
 }
 
-/// The first line of /proc/stat: user nice system idle iowait irq softirq steal guest guest_nice (proc(5)). The two
-/// guest times are part of user and nice.
+/// The first line of /proc/stat: user nice system idle iowait irq softirq steal guest guest_nice
+/// (proc(5)). The two guest times are part of user and nice.
 fn parse_stat(text: &str) -> Option<(u64, u64)> {
     let line = text.lines().next()?.strip_prefix("cpu ")?;
     let times: Vec<u64> = line
@@ -203,7 +206,8 @@ fn parse_stat(text: &str) -> Option<(u64, u64)> {
     Some((idle, times.iter().sum()))
 }
 
-/// The idle time's share of the total between two readings. `None` if the kernel counted no time between them.
+/// The idle time's share of the total between two readings. `None` if the kernel counted no time
+/// between them.
 #[allow(clippy::cast_precision_loss)]
 fn idle_percent(before: (u64, u64), after: (u64, u64)) -> Option<f64> {
     let idle = after.0.saturating_sub(before.0) as f64;

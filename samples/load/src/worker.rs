@@ -100,11 +100,13 @@ fn say(line: &str) -> io::Result<()> {
 
 fn forks() -> io::Result<()> {
     loop {
-        // SAFETY: the child only calls `_exit`, which is async-signal-safe, as fork in a process with threads demands.
+        // SAFETY: the child only calls `_exit`, which is async-signal-safe, as fork in a process
+        // with threads demands.
         let child = unsafe { libc::fork() };
         match child {
             -1 => return Err(io::Error::last_os_error()),
-            // SAFETY: `_exit` ends the child at once and runs no destructor or exit handler of the parent.
+            // SAFETY: `_exit` ends the child at once and runs no destructor or exit handler of the
+            // parent.
             0 => unsafe { libc::_exit(0) },
             _ => {
                 // SAFETY: waitpid writes no status, because the pointer is null.
@@ -130,7 +132,8 @@ fn copies() -> io::Result<()> {
 
 fn faults() -> io::Result<()> {
     loop {
-        // SAFETY: the address is null, so the kernel chooses a free range, and no existing mapping is replaced.
+        // SAFETY: the address is null, so the kernel chooses a free range, and no existing mapping
+        // is replaced.
         let area = unsafe {
             mmap_anonymous(
                 ptr::null_mut(),
@@ -142,7 +145,8 @@ fn faults() -> io::Result<()> {
         for offset in (0..FAULT_AREA).step_by(PAGE) {
             // SAFETY: `offset` is below `FAULT_AREA`, the mapping's length.
             let page = unsafe { area.cast::<u8>().add(offset) };
-            // SAFETY: the byte lies in the mapping above, which is writable, and no reference to it exists.
+            // SAFETY: the byte lies in the mapping above, which is writable, and no reference to it
+            // exists.
             unsafe { page.write_volatile(1) };
             count(1);
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The frames of the virtual board's motor on SPI: 16 bytes in each direction, little-endian, full duplex.
+//! The frames of the virtual board's motor on SPI: 16 bytes in each direction, little-endian, full
+//! duplex.
 //!
 //! ```text
 //!  byte      0      1      2..4       4..8        8..12       12..14     14..16
@@ -8,9 +9,10 @@
 //!  status    magic  flags  sequence   position    velocity    current    CRC
 //! ```
 //!
-//! The motor takes the status when chip select becomes active. The status's `sequence` is that of the last accepted command.
-//! A command with a wrong magic or CRC changes only the motor's error count and its flag `FLAG_BAD_COMMAND`. The CRC is
-//! CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xffff) over bytes 0 to 13.
+//! The motor takes the status when chip select becomes active. The status's `sequence` is that of
+//! the last accepted command. A command with a wrong magic or CRC changes only the motor's error
+//! count and its flag `FLAG_BAD_COMMAND`. The CRC is CRC-16/CCITT-FALSE (polynomial 0x1021, initial
+//! value 0xffff) over bytes 0 to 13.
 #![no_std]
 
 use zerocopy::little_endian::{I16, I32, U16};

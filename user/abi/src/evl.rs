@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! EVL's own system calls, and the calls that make a thread an EVL thread: numbers and layouts of its ABI level 32
-//! (uapi/evl/*.h, uapi/asm-generic/dovetail.h).
+//! EVL's own system calls, and the calls that make a thread an EVL thread: numbers and layouts of
+//! its ABI level 32 (uapi/evl/*.h, uapi/asm-generic/dovetail.h).
 
 use crate::ioc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

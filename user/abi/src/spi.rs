@@ -2,8 +2,8 @@
 
 //! `/dev/oob/spidev<bus>.<chip select>`: out-of-band SPI transfers.
 //!
-//! ENABLE, DISABLE, RUN and [`Enable`] are EVL's own. A program written for EVL's spidev runs here if it is relinked and its
-//! device path changed. The other calls are this kit's.
+//! ENABLE, DISABLE, RUN and [`Enable`] are EVL's own. A program written for EVL's spidev runs here
+//! if it is relinked and its device path changed. The other calls are this kit's.
 //!
 //! ```text
 //! open -> WR_MODE, WR_BITS_PER_WORD, WR_MAX_SPEED_HZ -> ENABLE -> mmap -> attach
@@ -12,7 +12,8 @@
 //!
 //! The buffer is mapped at offset 0 of the file: `[ rx | pad ][ tx | pad ]`.
 //!
-//! The errnos of each call, one for each cause. A refused call changes nothing and is counted in [`Stats::rejected`].
+//! The errnos of each call, one for each cause. A refused call changes nothing and is counted in
+//! [`Stats::rejected`].
 //!
 //! | call | errno and cause |
 //! | --- | --- |
@@ -60,23 +61,27 @@ pub const RUN_OOB_XFER: u32 = ioc::io(GROUP, 52);
 
 /// Exchanges one frame, which must have ended by a date (exchange call). Argument: [`RunUntil`].
 ///
-/// The driver never cuts a started frame short at its deadline, because half a frame tells a device nothing.
+/// The driver never cuts a started frame short at its deadline, because half a frame tells a device
+/// nothing.
 pub const RUN_UNTIL: u32 = ioc::iow::<RunUntil>(GROUP, 64);
-/// Exchanges the frames of several chip selects of the bus, one after the other (exchange call). Argument: [`RunList`].
+/// Exchanges the frames of several chip selects of the bus, one after the other (exchange call).
+/// Argument: [`RunList`].
 pub const RUN_LIST: u32 = ioc::iowr::<RunList>(GROUP, 65);
 /// Chooses the event that starts a frame (in-band call). Argument: [`Trigger`].
 pub const SET_TRIGGER: u32 = ioc::iow::<Trigger>(GROUP, 66);
-/// Makes the present content of the TX area the stop frame, and sets when the driver sends it (in-band call). Argument:
-/// [`Stop`].
+/// Makes the present content of the TX area the stop frame, and sets when the driver sends it
+/// (in-band call). Argument: [`Stop`].
 pub const SET_STOP: u32 = ioc::iow::<Stop>(GROUP, 67);
 /// Reads the counters (in-band call). Argument: [`Stats`].
 pub const GET_STATS: u32 = ioc::ior::<Stats>(GROUP, 68);
 /// Reads the values that `ENABLE_OOB_MODE` chose (in-band call). Argument: [`Info`].
 pub const GET_INFO: u32 = ioc::ior::<Info>(GROUP, 69);
-/// Sets the delays around the chip select, before `ENABLE_OOB_MODE` (in-band call). Argument: [`Delays`].
+/// Sets the delays around the chip select, before `ENABLE_OOB_MODE` (in-band call). Argument:
+/// [`Delays`].
 pub const SET_DELAYS: u32 = ioc::iow::<Delays>(GROUP, 70);
 
-/// The most buffers of one chip select: the present session's, and those of earlier sessions that are still mapped.
+/// The most buffers of one chip select: the present session's, and those of earlier sessions that
+/// are still mapped.
 pub const BUFFERS_MAX: usize = 4;
 
 /// The argument of [`ENABLE_OOB_MODE`]: EVL's `struct spi_ioc_oob_setup`, 24 bytes.
@@ -122,7 +127,8 @@ pub const LIST_MAX: usize = 16;
 )]
 #[repr(C)]
 pub struct RunList {
-    /// The `CLOCK_MONOTONIC` date, in ns, by which all frames must have ended. 0 means each frame's own time limit.
+    /// The `CLOCK_MONOTONIC` date, in ns, by which all frames must have ended. 0 means each frame's
+    /// own time limit.
     pub deadline_ns: u64,
     /// The number of entries used: 1 to [`LIST_MAX`].
     pub count: u32,
@@ -148,8 +154,9 @@ pub struct ListEntry {
 
 /// [`Trigger::kind`]: the exchange call starts the frame.
 pub const TRIGGER_CALL: u32 = 0;
-/// [`Trigger::kind`]: a timer starts the frame, and the exchange call waits until the next one has ended, however late the
-/// timer is. If the hardware does not finish a frame, the call returns within 50 ms after [`Info::limit_ns`].
+/// [`Trigger::kind`]: a timer starts the frame, and the exchange call waits until the next one has
+/// ended, however late the timer is. If the hardware does not finish a frame, the call returns
+/// within 50 ms after [`Info::limit_ns`].
 pub const TRIGGER_TIMER: u32 = 1;
 
 /// The argument of [`SET_TRIGGER`].
@@ -164,7 +171,8 @@ pub struct Trigger {
     pub reserved: u32,
     /// Timer: the `CLOCK_MONOTONIC` date of the first frame, in ns, below 2^63. Call: zero.
     pub first_ns: u64,
-    /// Timer: the period in ns. `ERANGE` if it is below the time of two frames, below 20 us or above an hour. Call: zero.
+    /// Timer: the period in ns. `ERANGE` if it is below the time of two frames, below 20 us or
+    /// above an hour. Call: zero.
     pub period_ns: u64,
 }
 
@@ -174,15 +182,16 @@ pub struct Trigger {
 )]
 #[repr(C)]
 pub struct Stop {
-    /// The driver sends the stop frame after so many missed deadlines in a row. 0: only when the owner dies or closes the
-    /// device. A frame that failed counts as a missed deadline.
+    /// The driver sends the stop frame after so many missed deadlines in a row. 0: only when the
+    /// owner dies or closes the device. A frame that failed counts as a missed deadline.
     pub miss_limit: u32,
     /// Zero.
     pub reserved: u32,
-    /// The watch period in ns: a deadline also counts as missed each time no exchange call comes for this long. 0: the
-    /// driver does not watch. The bounds are those of [`Trigger::period_ns`]. The stop frame starts at most one period after
-    /// the last miss; if another chip select's frame is under way then, after that frame. While a call waits for a timer's
-    /// frame, the watch period does not expire.
+    /// The watch period in ns: a deadline also counts as missed each time no exchange call comes
+    /// for this long. 0: the driver does not watch. The bounds are those of [`Trigger::period_ns`].
+    /// The stop frame starts at most one period after the last miss; if another chip select's frame
+    /// is under way then, after that frame. While a call waits for a timer's frame, the watch
+    /// period does not expire.
     pub period_ns: u64,
 }
 
@@ -219,13 +228,14 @@ pub struct Info {
     pub path: u32,
     /// The time of one frame on the wire at that clock, in ns.
     pub wire_ns: u64,
-    /// The time limit of a frame from its start, in ns. The driver gives up a frame that has not ended by then. The limit
-    /// bounds a call that starts its frame itself. A call that waits for a timer's frame first waits for the timer, however
-    /// late that is.
+    /// The time limit of a frame from its start, in ns. The driver gives up a frame that has not
+    /// ended by then. The limit bounds a call that starts its frame itself. A call that waits for a
+    /// timer's frame first waits for the timer, however late that is.
     pub limit_ns: u64,
 }
 
-/// The result of [`GET_STATS`]: counters since `ENABLE_OOB_MODE`, except `rejected`, which counts since the device appeared.
+/// The result of [`GET_STATS`]: counters since `ENABLE_OOB_MODE`, except `rejected`, which counts
+/// since the device appeared.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
@@ -239,13 +249,15 @@ pub struct Stats {
     pub bus_errors: u64,
     /// Deadlines missed.
     pub missed: u64,
-    /// Timer expiries that found the previous frame still under way, or that came too late because the timer was held up.
+    /// Timer expiries that found the previous frame still under way, or that came too late because
+    /// the timer was held up.
     pub overruns: u64,
     /// Stop frames sent.
     pub stops: u64,
     /// Calls refused because of their arguments or the present state.
     pub rejected: u64,
-    /// The longest time from an exchange call's entry to the end of the frame that it started, in ns.
+    /// The longest time from an exchange call's entry to the end of the frame that it started, in
+    /// ns.
     pub worst_ns: u64,
 }
 

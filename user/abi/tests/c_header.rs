@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Checks that `include/oobkit.h` equals this crate. A C program prints every size, offset and number of the header, and the
-//! test compares them. It needs `cc` and the C library's headers; linking any Rust program needs these, too.
+//! Checks that `include/oobkit.h` equals this crate. A C program prints every size, offset and
+//! number of the header, and the test compares them. It needs `cc` and the C library's headers;
+//! linking any Rust program needs these, too.
 
 use oobkit_abi::{ctl, spi};
 use std::mem::offset_of;

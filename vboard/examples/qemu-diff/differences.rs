@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The list of known differences between QEMU's models and the board's, checked against QEMU 10.0.2. None is a defect of the
-//! board's model.
+//! The list of known differences between QEMU's models and the board's, checked against QEMU
+//! 10.0.2. None is a defect of the board's model.
 //!
-//! Most of them were known from QEMU's source and from running drivers there. This comparison found the following ones,
-//! which QEMU's source then confirmed: the reserved bits of CS, the moment at which RXR is computed, ENABLE's bit 15, rows
-//! without length, NEXTCONBK while a channel is not paused, and RESET with INT set.
+//! Most of them were known from QEMU's source and from running drivers there. This comparison found
+//! the following ones, which QEMU's source then confirmed: the reserved bits of CS, the moment at
+//! which RXR is computed, ENABLE's bit 15, rows without length, NEXTCONBK while a channel is not
+//! paused, and RESET with INT set.
 
 use std::fmt;
 use vboard::bcm2835::board::Block;
@@ -15,7 +16,8 @@ use vboard::bcm2835::board::Block;
 pub(crate) struct Context {
     /// The last value written to CS.
     pub(crate) cs: u32,
-    /// QEMU holds bytes that wait for room in the receive FIFO. Room exists, but QEMU moves them only at the next FIFO access.
+    /// QEMU holds bytes that wait for room in the receive FIFO. Room exists, but QEMU moves them
+    /// only at the next FIFO access.
     pub(crate) lag: bool,
     /// TA was cleared since the last FIFO access.
     pub(crate) ta_fell: bool,
@@ -24,7 +26,8 @@ pub(crate) struct Context {
 }
 
 pub(crate) enum Scope {
-    /// These bits of this register (for DMA: of every channel's register) are not compared while the condition holds.
+    /// These bits of this register (for DMA: of every channel's register) are not compared while
+    /// the condition holds.
     Bits(Block, u32, u32, fn(&Context) -> bool),
     /// The sequences avoid this, because the two models would differ from then on.
     NotPlayed,

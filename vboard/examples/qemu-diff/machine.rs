@@ -29,7 +29,8 @@ pub(crate) fn flash_byte(at: usize) -> u8 {
     (at.wrapping_mul(0x9e37_79b1) >> 13) as u8
 }
 
-/// A slave that streams the flash's content. It ignores the bytes that it receives and the line that is active.
+/// A slave that streams the flash's content. It ignores the bytes that it receives and the line
+/// that is active.
 #[derive(Debug)]
 struct Stream(usize);
 

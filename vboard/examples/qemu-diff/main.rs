@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Makes the same random register accesses to the board's model and to QEMU's, and compares the values read.
+//! Makes the same random register accesses to the board's model and to QEMU's, and compares the
+//! values read.
 //!
 //! ```text
 //!   script (seed) ---> model (vboard, 1 s of virtual time after each access) ---+
@@ -8,9 +9,10 @@
 //!        +-----------> qemu-system-aarch64 -M raspi3b -S -qtest stdio ----------+
 //! ```
 //!
-//! QEMU completes everything within an access, so the model gets enough virtual time after each access to complete it, too.
-//! The sequences are polled SPI, and DMA from memory to memory. The SPI slave is a flash that streams its content without
-//! end, so each byte shows its position. `differences.rs` lists the known differences; any other difference is a failure.
+//! QEMU completes everything within an access, so the model gets enough virtual time after each
+//! access to complete it, too. The sequences are polled SPI, and DMA from memory to memory. The SPI
+//! slave is a flash that streams its content without end, so each byte shows its position.
+//! `differences.rs` lists the known differences; any other difference is a failure.
 //!
 //! `cargo run -p vboard --example qemu-diff -- [--sequences N] [--seed S]`
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A QEMU without a guest, driven by its qtest protocol. Dropping it sends SIGKILL, because a QEMU that hangs in DMA ignores
-//! all other signals.
+//! A QEMU without a guest, driven by its qtest protocol. Dropping it sends SIGKILL, because a QEMU
+//! that hangs in DMA ignores all other signals.
 
 use crate::machine::{FLASH_LEN, MEMORY_BUS, MEMORY_LEN, Machine, flash_byte};
 use std::io::{self, BufRead, BufReader, Write};
@@ -65,7 +65,8 @@ impl Qemu {
             answers: listen(output),
             flash,
         };
-        // A read command from address 0. Since no chip select ends it, the flash streams without end.
+        // A read command from address 0. Since no chip select ends it, the flash streams without
+        // end.
         qemu.send_spi(&[0x03, 0, 0, 0])?;
         Ok(qemu)
     }
@@ -100,7 +101,8 @@ impl Qemu {
         match self.ask(request) {
             Ok(answer) => answer,
             Err(problem) => {
-                // The panic ends the run. QEMU is killed first, because a panic that aborts drops nothing.
+                // The panic ends the run. QEMU is killed first, because a panic that aborts drops
+                // nothing.
                 let _ = self.child.kill();
                 panic!("{problem}");
             }

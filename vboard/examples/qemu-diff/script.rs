@@ -168,7 +168,8 @@ impl Player<'_> {
         }
     }
 
-    /// Updates the levels: after each access the model's shifter has time to move all bytes for which there is room.
+    /// Updates the levels: after each access the model's shifter has time to move all bytes for
+    /// which there is room.
     fn move_on(&mut self) {
         let moved = self.in_tx.min(DEPTH - self.in_rx);
         self.in_tx -= moved;
@@ -314,14 +315,16 @@ impl Player<'_> {
             } else {
                 MEMORY_BUS + (link + 1) * 32
             };
-            // Random bits: INTEN, WAIT_RESP, DEST_INC, SRC_INC, BURST_LENGTH, PERMAP, WAITS, NO_WIDE_BURSTS; on full channels
-            // TDMODE, DEST_IGNORE, SRC_IGNORE, too. PERMAP has no effect without a DREQ bit.
+            // Random bits: INTEN, WAIT_RESP, DEST_INC, SRC_INC, BURST_LENGTH, PERMAP, WAITS,
+            // NO_WIDE_BURSTS; on full channels TDMODE, DEST_IGNORE, SRC_IGNORE, too. PERMAP has no
+            // effect without a DREQ bit.
             let mut ti = self.random.next() & 0x07ff_f119;
             let full = n < 7;
             if full {
                 ti |= self.random.next() & 0x882;
             }
-            // Source and destination stay inside the upper part of the memory for any stride, which may be negative.
+            // Source and destination stay inside the upper part of the memory for any stride, which
+            // may be negative.
             let place = |random: &mut Random| MEMORY_BUS + 0x800 + random.below(0x400) * 4;
             let (source, dest) = (place(&mut self.random), place(&mut self.random));
             let rows = ti & 2 != 0;

@@ -176,8 +176,8 @@ fn a_failed_frame_is_counted_once_and_may_leave_the_sequence_unknown() {
 
 #[test]
 fn a_slow_frame_misses_its_period_and_skips_those_that_end_meanwhile() {
-    // Frame 50 is period 49. It ends 350 us after its date, when periods 50 and 51 have ended. Period 52 has begun but not
-    // ended, so it still gets its frame.
+    // Frame 50 is period 49. It ends 350 us after its date, when periods 50 and 51 have ended.
+    // Period 52 has begun but not ended, so it still gets its frame.
     let (_, figures, plant) = run_with(
         |n| {
             if n == 50 {

@@ -197,7 +197,8 @@ impl Rig {
         self.set_channel(n, 0, ACTIVE);
     }
 
-    /// Starts a full-duplex frame from `SENT` to `RECEIVED` by channels `tx` and `rx`, with DLEN set and chip select 0 active.
+    /// Starts a full-duplex frame from `SENT` to `RECEIVED` by channels `tx` and `rx`, with DLEN
+    /// set and chip select 0 active.
     fn frame(&mut self, tx: u32, rx: u32, len: u32) {
         let words = len.next_multiple_of(4);
         let out = self.block(

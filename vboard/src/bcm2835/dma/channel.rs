@@ -99,7 +99,8 @@ impl Channel {
         self.ti.src_dreq() || self.ti.dest_dreq()
     }
 
-    /// Whether the end of this control block raises INT or starts another block, which may raise it.
+    /// Whether the end of this control block raises INT or starts another block, which may raise
+    /// it.
     pub(crate) fn may_interrupt(&self) -> bool {
         self.ti.inten() || self.next != 0
     }
@@ -165,7 +166,8 @@ impl Channel {
     pub(super) fn write(&mut self, t: Tick, offset: u32, value: u32, enabled: bool, dreq: bool) {
         match offset {
             regs::CS => self.write_cs(t, Cs(value), enabled, dreq),
-            // While the channel runs, a write is ignored. Otherwise the new address replaces the block that is loaded.
+            // While the channel runs, a write is ignored. Otherwise the new address replaces the
+            // block that is loaded.
             regs::CONBLK_AD if !self.active() && self.at == NEVER => {
                 self.conblk = value;
                 if self.phase == Phase::Paused {
@@ -280,7 +282,8 @@ impl Channel {
         self.at = t.saturating_add(self.word_ticks(self.peripheral()));
     }
 
-    /// Accounts for `bytes` of this row, moved by `t`. Returns whether the control block has more to move.
+    /// Accounts for `bytes` of this row, moved by `t`. Returns whether the control block has more
+    /// to move.
     pub(crate) fn moved(&mut self, t: Tick, bytes: u32) -> bool {
         self.skip(bytes);
         if self.left == 0 {
@@ -296,7 +299,8 @@ impl Channel {
         true
     }
 
-    /// Accounts for `bytes` that end neither the row nor the control block. The phase stays as it is.
+    /// Accounts for `bytes` that end neither the row nor the control block. The phase stays as it
+    /// is.
     pub(crate) fn skip(&mut self, bytes: u32) {
         if self.ti.src_inc() {
             self.source = self.source.wrapping_add(bytes);

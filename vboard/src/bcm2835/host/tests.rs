@@ -204,7 +204,8 @@ fn memory_is_aligned_zeroed_and_shared() {
     assert_eq!(b.cpu().addr().get() % 4096, 0);
     assert!(b.bus() >= a.bus() + 3);
     assert_eq!(b.to_vec(), [0; 64]);
-    // SAFETY: `b` has 64 bytes, so its first one may be written, and nothing accesses it at the same time.
+    // SAFETY: `b` has 64 bytes, so its first one may be written, and nothing accesses it at the
+    // same time.
     unsafe { b.cpu().write(9) };
     assert_eq!(b.to_vec()[0], 9);
     b.fill(0, &[7]);

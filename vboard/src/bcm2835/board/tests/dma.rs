@@ -76,7 +76,8 @@ fn memory_to_memory_runs_at_the_documented_rate_and_shows_its_progress() {
 fn rows_and_strides() {
     let mut rig = Rig::new();
     let data = sent(&mut rig, 64);
-    // Three rows of 8 bytes. The source skips 4 bytes after each row, the destination goes back by 16.
+    // Three rows of 8 bytes. The source skips 4 bytes after each row, the destination goes back by
+    // 16.
     let stride = 0xfff0 << 16 | 4;
     let block = rig.block(
         0,
@@ -124,7 +125,8 @@ fn a_cyclic_chain_goes_round_until_reset() {
     let mut rig = Rig::new();
     rig.set(CLK, 20);
     let data = sent(&mut rig, 32);
-    // The transmit channel repeats two periods of 16 bytes. The receive channel overwrites the same 16 bytes.
+    // The transmit channel repeats two periods of 16 bytes. The receive channel overwrites the same
+    // 16 bytes.
     let tx = S_INC | D_DREQ | WAIT_RESP | SPI_TX;
     let a = rig.block(0, [tx, SENT, FIFO_BUS, 16, 0, BLOCKS + 32]);
     rig.block(1, [tx, SENT + 16, FIFO_BUS, 16, 0, a]);

@@ -98,7 +98,8 @@ fn dreq_holds_the_channel_and_its_status_shows_it() {
     rig.frame(4, 5, 64);
     rig.wait(4_000);
     assert_eq!(rig.channel(4, 0), ACTIVE | HELD);
-    // The channel writes nine words until the level is above TDREQ. One byte is already in the shifter.
+    // The channel writes nine words until the level is above TDREQ. One byte is already in the
+    // shifter.
     assert_eq!(rig.channel(4, TXFR_LEN), 64 - 36);
     assert_eq!(rig.channel(5, 0), ACTIVE | HELD);
     // Up to a level of 32, RDREQ, the RX DREQ stays low.
@@ -134,7 +135,8 @@ fn a_filler_overfills_the_transmit_fifo_after_the_end() {
     rig.wait(100_000);
     assert_eq!(rig.get(CS) & DONE, DONE);
     assert_eq!(rig.board.slaves().seen.len(), 8);
-    // The TX DREQ stays high until the level is above 32. The next transfer would begin with these bytes.
+    // The TX DREQ stays high until the level is above 32. The next transfer would begin with these
+    // bytes.
     rig.set_channel(4, 0, RESET);
     rig.set(CS, DONE);
     rig.set(CS, TA);

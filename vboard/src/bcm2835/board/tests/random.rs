@@ -38,7 +38,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A control block: SPI in either direction, memory to memory, or random words, chained to any other.
+/// A control block: SPI in either direction, memory to memory, or random words, chained to any
+/// other.
 fn block() -> impl Strategy<Value = [u32; 6]> {
     let address = || {
         prop_oneof![
@@ -100,7 +101,8 @@ fn play(rig: &mut Rig, ops: &[Op], mut wait: impl FnMut(&mut Rig, u64)) -> Vec<u
     seen
 }
 
-/// The final state: every register except the FIFO with its address, the slaves, the memory, the interrupt lines.
+/// The final state: every register except the FIFO with its address, the slaves, the memory, the
+/// interrupt lines.
 fn end(
     rig: &mut Rig,
 ) -> (
@@ -131,8 +133,8 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// The result does not depend on how often the board is called, and no line changes between the dates that
-    /// `next_event` returns.
+    /// The result does not depend on how often the board is called, and no line changes between the
+    /// dates that `next_event` returns.
     #[test]
     fn frequent_calls_and_late_calls_give_the_same_result(
         blocks in prop::collection::vec(block(), 12), ops in prop::collection::vec(op(), 1..120),
