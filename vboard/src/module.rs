@@ -4,9 +4,9 @@
 //! NOR flash (1).
 //!
 //! ```text
-//!   driver --Table--> access: lock, stamp, model, stamp --> arm --> hrtimer --> deliver: handlers of the lines
+//!   driver --Table--> access: lock, stamp, model, stamp --> arm --> hrtimer --> deliver: handlers
 //!                                   |
-//!                                 cost: what the model took; the board's date is the machine's less the cost
+//!                                 cost of the model: board's date = machine's date - cost
 //! ```
 //!
 //! - The model computes on the processor whose driver accesses the board. The module takes the time

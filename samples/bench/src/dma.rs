@@ -4,7 +4,7 @@
 //! wire.
 //!
 //! ```text
-//!   read the model's cost | RUN | read the model's cost         (from debugfs, outside the measured time)
+//!   read the model's cost | RUN | read the model's cost     (debugfs, outside the measured time)
 //!   cycle = duration of RUN - the model's cost during RUN
 //! ```
 

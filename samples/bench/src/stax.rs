@@ -3,10 +3,10 @@
 //! Measures the stage lock, and the locks of the same kernel for comparison.
 //!
 //! ```text
-//!   case          measured                                        compared with
-//!   uncontended   lock, unlock                                    mutex, rwsem (reader, writer), spinlock
-//!   shared        lock, unlock while the same stage holds it      rwsem: a reader beside another reader
-//!   hand-over     from the holder's unlock to the waiter's entry  mutex, rwsem (writer to writer)
+//!   case          measured                                 compared with
+//!   uncontended   lock, unlock                             mutex, rwsem (both modes), spinlock
+//!   shared        the same, while the stage has the lock   rwsem: a reader beside a reader
+//!   hand-over     holder's unlock until waiter's entry     mutex, rwsem: writer to writer
 //! ```
 //!
 //! In a hand-over, the waiter runs on the same processor with a higher priority, so it runs as soon

@@ -4,11 +4,13 @@
 //! spidev.
 //!
 //! ```text
-//!   args --- outcome::carry_out ---+--- real-time thread: run::run --- link --- /dev/oob/spidevB.0 or /dev/spidevB.0
+//!   args --- outcome::carry_out ---+--- real-time thread: run::run --- link --- device
 //!               |                  +--- this thread: progress bar
 //!               |                  +--- child processes: load
 //!               +--- report (terminal), record (JSON), chart (SVG)
 //! ```
+//!
+//! The device is `/dev/oob/spidevB.0`, or in-band `/dev/spidevB.0`.
 //!
 //! Exit status: 0 if all went well; 1 if an out-of-band run missed a period or received a wrong
 //! frame, or if the machine was idle for 1 % of a run under load or more; 2 if a run could not be

@@ -5,12 +5,12 @@
 //! ```text
 //!   date(n)      woken                                done        date(n+1)
 //!     |--- wake ---|--- control, exchange: cycle ------|             |
-//!                     command n  -->                       if done is after date(n+1), period n is missed
+//!                     command n  -->
 //!                 <-- status: effect of command n-1
 //! ```
 //!
-//! A period that ends before the loop reaches it gets no frame. It counts as missed, and the dates
-//! of later periods do not shift.
+//! If `done` is after `date(n+1)`, period n is missed. A period that ends before the loop reaches
+//! it gets no frame. It counts as missed, and the dates of later periods do not shift.
 
 use crate::control::{Controller, Reference};
 use crate::figures::Figures;

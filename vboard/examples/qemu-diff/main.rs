@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   script (seed) ---> model (vboard, 1 s of virtual time after each access) ---+
-//!        |                                                                      +--> compare, known differences apart
+//!        |                                                                      +--> compare
 //!        +-----------> qemu-system-aarch64 -M raspi3b -S -qtest stdio ----------+
 //! ```
 //!

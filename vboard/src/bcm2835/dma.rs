@@ -4,12 +4,12 @@
 //! firmware.
 //!
 //! ```text
-//!            ACTIVE, CONBLK_AD != 0          loaded            DREQ, or unpaced
-//!    Empty -------------------------> Fetch --------> Parked <=================> Move --+ one word, or a batch
-//!      ^                                ^                \                      /  ^    |
-//!      |  NEXTCONBK = 0                 | NEXTCONBK       +--> Paused (ACTIVE=0)   +----+
-//!      +--------------------------------+------------- end of the control block
-//!                                                      bus error: Failed, until RESET or ABORT
+//!       ACTIVE, CONBLK_AD != 0       loaded           DREQ, or unpaced
+//!   Empty ------------------> Fetch -------> Parked <================> Move --+ one word, or a batch
+//!     ^                         ^               \                     /  ^    |
+//!     |  NEXTCONBK = 0          | NEXTCONBK      +-> Paused (ACTIVE=0)   +----+
+//!     +-------------------------+------------ end of the control block
+//!                                             bus error: Failed, until RESET or ABORT
 //! ```
 //!
 //! This file keeps the channels' state. The board moves the data, because it knows source and

@@ -3,11 +3,13 @@
 //! The board in a process, on the stage's host core.
 //!
 //! ```text
-//!   driver under test --- HostMmio::read, write ---> Board         each access takes access_cost of virtual time,
-//!        ^      |                                      |           during which no interrupt is taken
+//!   driver under test --- HostMmio::read, write ---> Board
+//!        ^      |                                      |
 //!        |      +-- DmaMemory (cpu pointer, bus) <-----+  DMA
 //!        +--------- interrupt handlers <-- Host: relax, wait_until, run_until
 //! ```
+//!
+//! Each access takes `access_cost` of virtual time, during which no interrupt is delivered.
 //!
 //! While virtual time moves, the board calls the handler of a line that is high, and calls it again
 //! as long as the line stays high. A line that never goes low fails the test. Handlers do not nest:

@@ -3,10 +3,11 @@
 //! SPI0: two FIFOs with a shifter between them.
 //!
 //! ```text
-//!   FIFO write -> [ TX 64 bytes ] -> shifter -> MOSI          tick:   begin        end = begin + (8 or 9) * CDIV
-//!                  | level <= TDREQ: TX DREQ    | CDIV                 |  first edge  | last edge [idle clock] |
-//!   FIFO read  <- [ RX 64 bytes ] <- shifter <- MISO                                                  RX push
-//!                  | level > RDREQ: RX DREQ
+//!   FIFO write -> [ TX 64 bytes ] -> shifter -> MOSI       TX DREQ: level <= TDREQ
+//!   FIFO read  <- [ RX 64 bytes ] <- shifter <- MISO       RX DREQ: level > RDREQ
+//!
+//!   a byte:  begin                                 end = begin + (8 or 9) * CDIV
+//!              | first edge ... last edge | [idle clock] | push to RX
 //! ```
 //!
 //! Source: "BCM2835 ARM Peripherals", chapter 10, and its published errata. Where they are silent:

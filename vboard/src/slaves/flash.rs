@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   select  command  [address 3 bytes]  [dummy]  data ...  deselect
-//!                                                          program, erase and WRSR begin here: WIP for their time
+//!                                                              '--> program, erase, WRSR: WIP set
 //! ```
 //!
 //! The model answers RDID as Winbond W25Q80BL (ef 40 14). Mainline's spi-nor of 6.1 and 6.12 has

@@ -3,9 +3,9 @@
 //! A DC motor with an encoder, in fixed point, behind a chip select.
 //!
 //! ```text
-//!     command --> drive u --> di/dt = (Is * (u - w / W0) - i) / TAU_E          i  winding current, mA
-//!                             dw/dt = W0 / (Is * TAU_M) * i - w / TAU_F        w  velocity, counts/s
-//!     status <-- i, w, x      dx/dt = w                                        x  position, counts
+//!   command --> drive u --> di/dt = (Is * (u - w / W0) - i) / TAU_E       i  winding current, mA
+//!                           dw/dt = W0 / (Is * TAU_M) * i - w / TAU_F     w  velocity, counts/s
+//!   status <-- i, w, x      dx/dt = w                                     x  position, counts
 //! ```
 //!
 //! It is a 3000 rpm motor: stall current Is 12 A, no-load velocity W0 50 turns/s at full drive,

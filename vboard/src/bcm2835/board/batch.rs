@@ -4,10 +4,11 @@
 //!
 //! ```text
 //!   bytes end      |   |   |   |   |   |   |   |   |
-//!   TX level    36  35  34  33  32  35  34  33  32 ...        one word in, one word out, four bytes shifted: the same
-//!   feeder                      +w              +w            state again, four byte times later
+//!   TX level    36  35  34  33  32  35  34  33  32 ...
+//!   feeder                      +w              +w       +w, -w: a word (4 bytes) in or out
 //!   RX level    29  30  31  32  33  30  31  32  33 ...
 //!   drainer                     -w              -w
+//!                               '---------------'  four byte times later the state is the same
 //! ```
 //!
 //! In this state the FIFO levels repeat, so a batch moves the data and leaves all other state
