@@ -16,7 +16,7 @@
 //! channel. Where the result is the same, many bytes are processed in one step: see `batch.rs`.
 
 mod batch;
-mod horizon;
+mod next_interrupt;
 mod transfer;
 
 use crate::bcm2835::dma::{Channel, ControlBlock, Dma, Phase};
@@ -187,8 +187,8 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
     /// last byte.
     fn shift(&mut self, to: Tick, access: Tick) -> Tick {
         let mut done = self.spi.end;
-        if let Some(batch) = self.steady(to, access) {
-            return self.skip(batch);
+        if let Some(batch) = self.next_batch(to, access) {
+            return self.move_batch(batch);
         }
         let watched = !self.dma.parked().is_empty();
         while self.spi.end <= to.min(access) {

@@ -43,7 +43,7 @@ pub(super) struct Batch {
 impl<S: Slaves, M: BusMemory> Board<S, M> {
     /// The batch that begins with the byte in the shifter and ends by `to` and by `access`, the end
     /// of a channel's next access. `None` if the conditions above do not hold.
-    pub(super) fn steady(&self, to: Tick, access: Tick) -> Option<Batch> {
+    pub(super) fn next_batch(&self, to: Tick, access: Tick) -> Option<Batch> {
         let spi = &self.spi;
         let byte = spi.byte_ticks();
         let time = to.min(access).checked_sub(spi.end)?;
@@ -129,7 +129,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
     }
 
     /// Moves a batch, and returns the date of its last byte.
-    pub(super) fn skip(&mut self, batch: Batch) -> Tick {
+    pub(super) fn move_batch(&mut self, batch: Batch) -> Tick {
         let Batch {
             bytes,
             feeder,
@@ -150,15 +150,15 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         };
         let moved = u32::try_from(bytes).unwrap_or(0);
         if let Some(n) = feeder {
-            self.dma.change(n, |channel| channel.skip(moved));
+            self.dma.change(n, |channel| channel.advance(moved));
         }
         if let Some(n) = drainer {
             let dest = self.dma.channel(n).map_or(0, |channel| channel.dest);
             if let Some(data) = data.get(..bytes) {
-                // `steady` has read the same range, so the memory exists and this cannot fail.
+                // `next_batch` has read the same range, so the memory exists and this cannot fail.
                 let _ = self.memory.write(dest, data);
             }
-            self.dma.change(n, |channel| channel.skip(moved));
+            self.dma.change(n, |channel| channel.advance(moved));
         }
         done
     }

@@ -54,7 +54,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
             let wanted = usize::try_from(words).unwrap_or(BATCH).saturating_mul(WORD);
             let batch = left.min(wanted).min(BATCH);
             if batch > WORD {
-                result = self.carry(t, ends, batch);
+                result = self.copy(t, ends, batch);
                 if result.is_some() {
                     bytes = batch;
                     let more = Tick::try_from(batch.div_ceil(WORD))
@@ -66,7 +66,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         }
         // After a bus error in a batch the access is repeated with one word, because the error
         // belongs to one word.
-        if result.or_else(|| self.carry(t, ends, bytes)).is_none() {
+        if result.or_else(|| self.copy(t, ends, bytes)).is_none() {
             self.dma.change(n, Channel::fail);
             return t;
         }
@@ -82,7 +82,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
 
     /// Copies `bytes` bytes: at most a word, or up to [`BATCH`] from memory to memory. `None` is a
     /// bus error.
-    fn carry(&mut self, t: Tick, ends: Ends, bytes: usize) -> Option<()> {
+    fn copy(&mut self, t: Tick, ends: Ends, bytes: usize) -> Option<()> {
         let mut data = [0; BATCH];
         match ends.source.map(|source| (source, target(source))) {
             None => {}

@@ -197,7 +197,7 @@ impl Channel {
         self.cs.set_active(was_active);
         if value.abort() && self.phase != Phase::Empty && !self.hung() {
             self.debug = Debug(0);
-            self.follow(t);
+            self.next_block(t);
         }
         if value.active() && enabled {
             self.resume(t, dreq);
@@ -285,7 +285,7 @@ impl Channel {
     /// Accounts for `bytes` of this row, moved by `t`. Returns whether the control block has more
     /// to move.
     pub(crate) fn moved(&mut self, t: Tick, bytes: u32) -> bool {
-        self.skip(bytes);
+        self.advance(bytes);
         if self.left == 0 {
             if self.rows == 0 {
                 self.complete(t);
@@ -301,7 +301,7 @@ impl Channel {
 
     /// Accounts for `bytes` that end neither the row nor the control block. The phase stays as it
     /// is.
-    pub(crate) fn skip(&mut self, bytes: u32) {
+    pub(crate) fn advance(&mut self, bytes: u32) {
         if self.ti.src_inc() {
             self.source = self.source.wrapping_add(bytes);
         }
@@ -316,11 +316,11 @@ impl Channel {
         if self.ti.inten() {
             self.cs.set_int(true);
         }
-        self.follow(t);
+        self.next_block(t);
     }
 
     /// Starts the next control block, if there is one.
-    fn follow(&mut self, t: Tick) {
+    fn next_block(&mut self, t: Tick) {
         self.conblk = self.next;
         self.phase = Phase::Empty;
         self.at = NEVER;
