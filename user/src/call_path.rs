@@ -4,10 +4,10 @@
 //!
 //! ```text
 //!   mainline kernel with the kit's shim    ioctl(2)
-//!   kernel with EVL                        EVL's oob_ioctl: an ioctl(2) would bring the thread in-band
+//!   kernel with EVL                        EVL's oob_ioctl, which EVL serves out-of-band
 //! ```
 //!
-//! A session looks once which of the two the kernel needs, when it is opened.
+//! A session finds out which of the two the kernel needs when it enters oob mode.
 
 use crate::evl;
 use crate::sys::{self, argument_size};

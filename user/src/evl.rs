@@ -3,8 +3,8 @@
 //! What this crate needs of a kernel with EVL: attaching, out-of-band calls, sleeping.
 //!
 //! ```text
-//!   /dev/evl/control          exists on such a kernel; tells its ABI level
-//!   /dev/evl/thread/clone     makes the calling thread an EVL thread, and returns that thread's descriptor
+//!   /dev/evl/control          exists on such a kernel, and returns its ABI level
+//!   /dev/evl/thread/clone     makes the calling thread an EVL thread, and returns its descriptor
 //!   /dev/evl/clock/monotonic  sleeps out-of-band until a date
 //! ```
 //!

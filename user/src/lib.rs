@@ -6,7 +6,7 @@
 //!   set-up (in-band)                            the loop (out-of-band)
 //!
 //!   spi::Device::open(bus, cs)                  thread::Realtime{..}.apply()
-//!     .set_mode(..) .set_delays(..)             thread::attach() --------> Attached (detaches on drop)
+//!     .set_mode(..) .set_delays(..)             thread::attach() ---> Attached (drop detaches)
 //!     .enable(frame_len, speed) -> Session ---> loop {
 //!          |  .set_stop(..)                         time::sleep_until(date)
 //!          |  .set_trigger(..)                      session.write_tx(&command)

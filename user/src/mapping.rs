@@ -90,7 +90,8 @@ impl Mapping {
         // SAFETY: the words are at most as long as the slice, so this is within the range that
         // `range` checked.
         let rest = unsafe { to.add(words.len() * WORD) };
-        // SAFETY: the tail's place is the rest of that range.
+        // SAFETY: the tail ends where the slice ends, so its bytes lie in the range that `range`
+        // checked. No reference to them exists.
         unsafe { write_bytes(rest, tail) };
         Ok(())
     }
@@ -114,7 +115,8 @@ impl Mapping {
         // SAFETY: the words are at most as long as the slice, so this is within the range that
         // `range` checked.
         let rest = unsafe { from.add(words.len() * WORD) };
-        // SAFETY: the tail's place is the rest of that range.
+        // SAFETY: the tail ends where the slice ends, so its bytes lie in the range that `range`
+        // checked. No reference to them exists.
         unsafe { read_bytes(rest, tail) };
         Ok(())
     }

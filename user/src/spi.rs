@@ -7,7 +7,7 @@
 //!     mode, bits,            |    '--- drop, by `?`, a panic: stop frame ----> closed
 //!     speed, delays          |
 //!                            write_tx, read_rx              copies, no system call
-//!                            run, run_until, run_list       exchange calls, for attached threads only
+//!                            run, run_until, run_list       exchange calls: attached threads only
 //!                            set_stop, set_trigger, stats, info
 //! ```
 //!

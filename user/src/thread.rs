@@ -3,8 +3,11 @@
 //! Prepares the calling thread for the out-of-band stage, and attaches it.
 //!
 //! ```text
-//!   ordinary thread --- Realtime::apply ---> memory locked, CPU chosen, SCHED_FIFO --- attach ---> out-of-band
-//!                                                  (in-band spidev needs no more)     <--- drop of Attached
+//!   ordinary thread --- Realtime::apply ---> memory locked, CPU chosen, SCHED_FIFO
+//!                                              |       (enough for in-band spidev)
+//!                                           attach                        ^
+//!                                              v                          |
+//!                                     out-of-band thread --- drop of Attached
 //! ```
 
 use crate::error::operation_error;

@@ -77,9 +77,8 @@ struct State {
     stamp_ns: u64,
 }
 
-// SAFETY: the fields other than the connections and the memory regions are plain values. A
-// connection's argument and a region's memory may be used from any thread, since `Table::connect`
-// and `Table::map` promise the driver no particular one.
+// SAFETY: the only pointers in the state are those of connections and memory regions. The driver
+// has promised that any thread may use them (see `Table::connect` and `Table::map`).
 unsafe impl Send for State {}
 
 impl State {
@@ -306,7 +305,8 @@ unsafe extern "C" fn disconnect(context: *const c_void, line: u32) {
 unsafe extern "C" fn map(context: *const c_void, bus: u64, cpu: *mut u8, len: usize) -> i32 {
     // SAFETY: a driver calls this with the table's own context while its platform device exists.
     let board = unsafe { of(context) };
-    // SAFETY: the driver keeps `len` bytes at `cpu` readable and writable until it calls `unmap`.
+    // SAFETY: the driver has promised that the `len` bytes at `cpu` may be read and written until
+    // it calls `unmap`, which removes the region.
     let added = board.with(0, |model, _| unsafe { model.memory().add(bus, cpu, len) });
     from_result(added.map(|()| 0).ok_or(code::ENOSPC))
 }

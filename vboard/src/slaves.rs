@@ -84,7 +84,7 @@ impl<A: SpiSlave, B: SpiSlave, C: SpiSlave> Slaves for Sockets<A, B, C> {
 pub struct ChipSelect {
     /// How often the line became active.
     pub selections: u32,
-    /// The bytes of the last selection.
+    /// The number of bytes in the last selection.
     pub bytes: u32,
     /// Last selection: from chip select active to the first clock edge.
     pub setup: Ns,

@@ -55,7 +55,8 @@ pub struct Table {
     /// Writes a register of a window.
     pub write: unsafe extern "C" fn(*const c_void, u32, u32, u32),
     /// From now on, `handler(argument)` is called in hard interrupt context while the interrupt of
-    /// DMA channel `line` is high. Returns 0 or a negative errno.
+    /// DMA channel `line` is high. The caller promises that this call is sound on any processor
+    /// until `disconnect` has returned. Returns 0 or a negative errno.
     pub connect: unsafe extern "C" fn(
         *const c_void,
         u32,
@@ -65,7 +66,8 @@ pub struct Table {
     /// Disconnects the handler of DMA channel `line`, and waits until a running call of it has
     /// returned.
     pub disconnect: unsafe extern "C" fn(*const c_void, u32),
-    /// Lets the board's DMA reach memory: bus address, processor's address, length. Returns 0 or a
+    /// Lets the board's DMA reach memory: bus address, processor's address, length. The caller
+    /// promises that any thread may read and write the memory until `unmap`. Returns 0 or a
     /// negative errno.
     pub map: unsafe extern "C" fn(*const c_void, u64, *mut u8, usize) -> i32,
     /// Takes back the memory at a bus address.

@@ -4,11 +4,11 @@
 //! emulator counts instructions: each takes one nanosecond of the guest's time.
 //!
 //! ```text
-//!   command  needs            measures, and compares with                           unit
-//!   fifo     raspi3b          RUN; mainline's spidev, an empty system call          guest instructions
-//!   dma      vboard           RUN; the frame's time on the wire                     ns
-//!   stax     /dev/oob/bench   the stage lock; mainline's locks                      guest instructions
-//!   stage    /dev/oob/bench   wake-ups, semaphore, timer, calls; mainline's own     guest instructions
+//!   command  needs            measures; compares with                        unit
+//!   fifo     raspi3b          RUN; mainline's spidev, an empty system call   instructions
+//!   dma      vboard           RUN; the frame's time on the wire              ns
+//!   stax     /dev/oob/bench   the stage lock; mainline's locks               instructions
+//!   stage    /dev/oob/bench   wake-ups, semaphore, timer, calls; mainline's  instructions
 //! ```
 //!
 //! The measuring thread has real-time priority and runs on one processor. Each operation is

@@ -6,11 +6,11 @@
 //! | case | from | to |
 //! | --- | --- | --- |
 //! | `wake-*` | a hard timer's handler, before it wakes the waiter | the waiter, after its wait |
-//! | `timer`, `timer-periodic` | the timer's date | the timer's handler; the timer expires once, or with a period |
+//! | `timer`, `timer-periodic` | the timer's date | the handler of the timer, which expires once or with a period |
 //! | `sleep` | the deadline of a thread's wait | the thread, after its wait |
 //! | `semaphore` | before up | after down, in the same thread |
 //! | `call` | before a system call | after it |
-//! | `semaphore-call` | before one thread's up | after the down of another thread, which the up has woken |
+//! | `semaphore-call` | before one thread's up | after another thread's down, which the up has woken |
 
 use crate::device::{Bench, PRIORITY, Stage, column, columns, join, spawn};
 use crate::record::{Record, UNIT};

@@ -6,7 +6,7 @@
 //! | worker | one unit of work |
 //! | --- | --- |
 //! | fork | fork a process that exits at once, and wait for it |
-//! | copy | have the kernel copy 1 MiB into an area of 128 MiB, one MiB after the other, again and again |
+//! | copy | have the kernel copy 1 MiB into the next part of an area of 128 MiB |
 //! | fault | touch a page for the first time (4 MiB are mapped, touched, unmapped) |
 //! | tcp | send 1 KiB over loopback and receive it back |
 //! | udp | send 1 KiB over loopback and receive it back |

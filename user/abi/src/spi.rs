@@ -15,19 +15,37 @@
 //! The errnos of each call, one for each cause. A refused call changes nothing and is counted in
 //! [`Stats::rejected`].
 //!
-//! | call | errno and cause |
-//! | --- | --- |
-//! | all | `ENOTTY` unknown call; `EFAULT` bad pointer; `EINVAL` a reserved field is not zero; `ENODEV` the controller has been unbound; `ECHRNG` no such chip select; `EACCES` oob mode belongs to another process |
-//! | exchange calls | `EPERM` the thread is not attached; `ENXIO` oob mode is off; `ESHUTDOWN` oob mode is being switched off; `EOWNERDEAD` the fail-safe has tripped (until DISABLE and ENABLE); `EALREADY` the bus is busy with another thread's or a timer's frame; `EAGAIN` an in-band call is setting the bus up; `EINTR` a signal came during the wait for a timer's frame |
-//! | `RUN_UNTIL`, `RUN_LIST` | `ESTALE` the deadline had passed before the frame, which was not sent; `ETIME` it passed during the frame, which was exchanged |
-//! | `RUN_LIST` | `ENODATA` no entries; `E2BIG` too many entries; `EOPNOTSUPP` a timer starts the frames of an entry |
-//! | frames that fail | `ETIMEDOUT` not finished within [`Info::limit_ns`]; `EREMOTEIO` bus error |
-//! | `ENABLE_OOB_MODE` | `ENODATA` frame_len is 0; `EMSGSIZE` frame too long; `EBADMSG` not whole words; `EPROTONOSUPPORT` bits per word; `EPROTOTYPE` mode; `ERANGE` speed too low; `EOVERFLOW` a frame takes more than 2 s on the wire; `EBUSY` oob mode is already on; `ETIME` an in-band message held the bus too long; `ENOMEM` no memory; `EUSERS` the buffers of [`BUFFERS_MAX`] earlier sessions are still mapped; `EIO` no DMA channel; `EOPNOTSUPP` the controller cannot combine DMA frames with an active-high chip select, be it the device's own or another one on the bus |
-//! | `WR_*`, `SET_DELAYS` | `EBUSY` oob mode is on; `EPROTOTYPE` mode; `EPROTONOSUPPORT` bits per word; `ERANGE` speed too low; `EDOM` a delay above 1 ms |
-//! | `SET_TRIGGER` | `ENXIO` oob mode is off; `ESHUTDOWN` it is being switched off; `EOWNERDEAD` the fail-safe has tripped; `EOPNOTSUPP` kind; `ERANGE` period; `EOVERFLOW` first date; `E2BIG` the timer's handler could spin for more than 200 us, because the frame (FIFO, with a gap between its bytes) and the chip-select delays take longer, or (DMA) the delays and 60 us do |
-//! | `SET_STOP` | those of `SET_TRIGGER` except `EOPNOTSUPP` and `EOVERFLOW`; `E2BIG` only with a miss limit, for the handler that sends the stop frame; `EDOM` a period without a miss limit |
-//! | `GET_INFO`, `DISABLE_OOB_MODE` | `ENXIO` oob mode is off; `ESHUTDOWN` it is being switched off |
-//! | `mmap` | `ENXIO` oob mode is off; `ESHUTDOWN` it is being switched off; `EFBIG` too long; `ESPIPE` offset not 0; `EINVAL` not `MAP_SHARED`; `EBUSY` mapped through another node of the same device |
+//! - All calls: `ENOTTY` unknown call; `EFAULT` bad pointer; `EINVAL` a reserved field is not zero;
+//!   `ENODEV` the controller has been unbound; `ECHRNG` no such chip select; `EACCES` oob mode
+//!   belongs to another process.
+//! - Exchange calls: `EPERM` the thread is not attached; `ENXIO` oob mode is off; `ESHUTDOWN` oob
+//!   mode is being switched off; `EOWNERDEAD` the fail-safe has tripped (until DISABLE and ENABLE);
+//!   `EALREADY` the bus is busy with another thread's or a timer's frame; `EAGAIN` an in-band call
+//!   is setting the bus up; `EINTR` a signal came during the wait for a timer's frame.
+//! - `RUN_UNTIL`, `RUN_LIST`: `ESTALE` the deadline had passed before the frame, which was not
+//!   sent; `ETIME` it passed during the frame, which was exchanged.
+//! - `RUN_LIST`: `ENODATA` no entries; `E2BIG` too many entries; `EOPNOTSUPP` a timer starts the
+//!   frames of an entry.
+//! - Frames that fail: `ETIMEDOUT` not finished within [`Info::limit_ns`]; `EREMOTEIO` bus error.
+//! - `ENABLE_OOB_MODE`: `ENODATA` frame_len is 0; `EMSGSIZE` frame too long; `EBADMSG` not whole
+//!   words; `EPROTONOSUPPORT` bits per word; `EPROTOTYPE` mode; `ERANGE` speed too low; `EOVERFLOW`
+//!   a frame takes more than 2 s on the wire; `EBUSY` oob mode is already on; `ETIME` an in-band
+//!   message held the bus too long; `ENOMEM` no memory; `EUSERS` the buffers of [`BUFFERS_MAX`]
+//!   earlier sessions are still mapped; `EIO` no DMA channel; `EOPNOTSUPP` the controller cannot
+//!   combine DMA frames with an active-high chip select, be it the device's own or another one on
+//!   the bus.
+//! - `WR_*`, `SET_DELAYS`: `EBUSY` oob mode is on; `EPROTOTYPE` mode; `EPROTONOSUPPORT` bits per
+//!   word; `ERANGE` speed too low; `EDOM` a delay above 1 ms.
+//! - `SET_TRIGGER`: `ENXIO` oob mode is off; `ESHUTDOWN` it is being switched off; `EOWNERDEAD` the
+//!   fail-safe has tripped; `EOPNOTSUPP` kind; `ERANGE` period; `EOVERFLOW` first date; `E2BIG` the
+//!   timer's handler could spin for more than 200 us, because the frame (FIFO, with a gap between
+//!   its bytes) and the chip-select delays take longer, or (DMA) the delays and 60 us do.
+//! - `SET_STOP`: those of `SET_TRIGGER` except `EOPNOTSUPP` and `EOVERFLOW`; `E2BIG` only with a
+//!   miss limit, for the handler that sends the stop frame; `EDOM` a period without a miss limit.
+//! - `GET_INFO`, `DISABLE_OOB_MODE`: `ENXIO` oob mode is off; `ESHUTDOWN` it is being switched off.
+//! - `mmap`: `ENXIO` oob mode is off; `ESHUTDOWN` it is being switched off; `EFBIG` too long;
+//!   `ESPIPE` offset not 0; `EINVAL` not `MAP_SHARED`; `EBUSY` mapped through another node of the
+//!   same device.
 
 use crate::ioc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!       ACTIVE, CONBLK_AD != 0       loaded           DREQ, or unpaced
-//!   Empty ------------------> Fetch -------> Parked <================> Move --+ one word, or a batch
+//!   Empty ------------------> Fetch -------> Parked <================> Move --+ a word or batch
 //!     ^                         ^               \                     /  ^    |
 //!     |  NEXTCONBK = 0          | NEXTCONBK      +-> Paused (ACTIVE=0)   +----+
 //!     +-------------------------+------------ end of the control block
@@ -20,7 +20,7 @@
 //! - A bus error at either end sets READ_ERROR, because there is no bit for write errors. The
 //!   channel stops without INT.
 //! - Access width and burst length have no effect.
-//! - Without WAIT_RESP, a channel writes [`channel::POSTED`] more words after a peripheral has
+//! - Without WAIT_RESP, a channel writes `POSTED` more words after a peripheral has
 //!   withdrawn its DREQ.
 
 mod channel;

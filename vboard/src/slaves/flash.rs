@@ -65,7 +65,7 @@ pub struct Flash<M> {
     busy_until: Instant,
     reset_enabled: bool,
     command: u8,
-    /// The bytes of this selection so far.
+    /// The number of bytes in this selection so far.
     bytes: usize,
     address: usize,
     /// The data of a page program, by offset in the page. A byte that was not sent stays 0xff and

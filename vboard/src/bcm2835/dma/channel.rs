@@ -12,7 +12,7 @@ pub(crate) const PERIPHERAL_WORD: Tick = 24;
 /// Core clocks for a word from memory to memory, on a full channel.
 const MEMORY_WORD: Tick = 8;
 /// Without WAIT_RESP, a channel writes so many words before it sees that DREQ has been withdrawn.
-pub(crate) const POSTED: u8 = 8;
+const POSTED: u8 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
