@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! C declarations of the target kernel, as bindgen reads them from its headers, and the C helpers that wrap its inline functions
-//! and macros.
+//! C declarations of the target kernel, as bindgen reads them from its headers, and the C helpers
+//! that wrap its inline functions and macros.
 //!
-//! This crate hides the differences between kernel versions: where a function changed, `helpers.c` keeps one name and one
-//! signature. For a process the crate is empty.
+//! This crate hides the differences between kernel versions: where a function changed, `helpers.c`
+//! keeps one name and one signature. For a process the crate is empty.
 #![cfg(target_os = "none")]
 #![no_std]
 #![allow(
@@ -37,7 +37,8 @@ mod layout {
 pub fn get_current() -> *mut task_struct {
     let task;
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: reads where this kernel keeps it for the processor; a thread finds itself there wherever it runs.
+    // SAFETY: reads where this kernel keeps it for the processor; a thread finds itself there
+    // wherever it runs.
     unsafe {
         core::arch::asm!(
             concat!("mov {}, qword ptr ", current!()),

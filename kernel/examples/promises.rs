@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What out-of-band code in a kernel cannot call: the services of in-band's own, each once with either token, but for those that
-//! take none, which `docs/stage.md`, section 2, lists.
+//! What out-of-band code in a kernel cannot call: the services of in-band's own, each once with
+//! either token, but for those that take none, which `docs/stage.md`, section 2, lists.
 //!
 //! ```text
 //!   name: |stage, ...| call;    with the in-band token: compiles
 //!                               with the out-of-band one: only with --cfg mistakes, and not there
 //! ```
 //!
-//! Rules: what is marked must not compile, each line with the error that its mark names; all else must. `cargo xtask test` looks,
-//! for each core; nothing of it is ever run. A call is written with its module's name, by which `cargo test` finds out whether one
-//! is missing. What in a process has the same signatures stands in `oob/src/promises.rs`, too.
+//! Rules: what is marked must not compile, each line with the error that its mark names; all else
+//! must. `cargo xtask test` looks, for each core; nothing of it is ever run. A call is written with
+//! its module's name, by which `cargo test` finds out whether one is missing. What in a process has
+//! the same signatures stands in `oob/src/promises.rs`, too.
 #![no_std]
 #![no_main]
 #![allow(dead_code, reason = "only compiled")]
@@ -68,6 +69,8 @@ inband_only! {
     new_flag: |stage| kernel_core::TaskFlag::new(stage); //~ E0308
     new_monitor: |stage| kernel_core::monitor_lock(stage, 0_u32).map(kernel_core::Monitor::new); //~ E0308
     new_pool: |stage| kernel_core::pool(stage, 1, 64); //~ E0308
+    new_stage_lock: |stage| stax::new(stage, 0_u32); //~ E0308
+    new_stage_lock_backend: |stage| stax::kernel_backend(stage); //~ E0308
     new_semaphore: |stage| kernel_core::monitor_lock(stage, 0_u32).map(kernel_core::Semaphore::new); //~ E0308
     new_mutex: |stage| kernel_core::Mutex::new(stage, 0_u32, c"", &CLASS); //~ E0308
     new_timer: |stage| time::HardTimer::new(stage, Nothing); //~ E0308

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Numbers to read and write in debugfs, and texts to read.
+//! Files in debugfs: numbers that can be read and written, and texts that can be read.
 
 use crate::alloc::KBox;
 use crate::error::Result;
@@ -11,35 +11,38 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem;
 
-/// What a folder shows.
+/// The numbers that a folder shows.
 pub trait Numbers: Sync {
-    /// Names of the files, and whether each can be written.
+    /// The name of each file, and whether it can be written.
     const FILES: &'static [(&'static CStr, bool)];
 
-    /// What file `index` reads.
+    /// The value of file `index`.
     fn get(&self, index: usize) -> u64;
 
-    /// What was written to file `index`.
+    /// A user wrote `value` to file `index`.
     fn set(&self, index: usize, value: u64);
 }
 
-/// Most files of a folder.
+/// The largest number of files in a folder.
 const FILES_MAX: usize = 32;
 
-/// A folder directly below debugfs' root; gone with its files when dropped. Where debugfs is off, it does nothing.
+/// A folder directly below the root of debugfs. Dropping it removes the folder and its files.
+/// Without debugfs it does nothing.
 pub struct Dir<N> {
     dir: *mut b::dentry,
     _attributes: KBox<[b::oobkit_attribute; FILES_MAX]>,
     numbers: PhantomData<*const N>,
 }
 
-// SAFETY: debugfs synchronises itself.
+// SAFETY: the folder's only use is its removal, which debugfs allows on any thread; the numbers are
+// Sync.
 unsafe impl<N: Numbers> Send for Dir<N> {}
-// SAFETY: as above.
+// SAFETY: a shared folder has no methods; the numbers, which debugfs calls from any thread, are
+// Sync.
 unsafe impl<N: Numbers> Sync for Dir<N> {}
 
 impl<N: Numbers> Dir<N> {
-    /// Makes the folder and its files. Sleeps.
+    /// Creates the folder and its files. Sleeps.
     ///
     /// # Errors
     ///
@@ -60,10 +63,11 @@ impl<N: Numbers> Dir<N> {
         for (index, attribute) in (0..).zip(attributes.iter_mut()) {
             attribute.index = index;
         }
-        // SAFETY: the name is copied; a null parent is the root.
+        // SAFETY: debugfs copies the name; a null parent means the root.
         let dir = unsafe { b::debugfs_create_dir(name.as_ptr(), core::ptr::null_mut()) };
         for ((name, writable), attribute) in N::FILES.iter().zip(attributes.iter_mut()) {
-            // SAFETY: the attributes lie in a box that outlives the folder.
+            // SAFETY: the attributes lie in a box that this value drops after the folder; `numbers`
+            // outlives both by contract.
             unsafe { b::debugfs_create_attribute(name.as_ptr(), *writable, dir, attribute) };
         }
         Ok(Self {
@@ -75,41 +79,43 @@ impl<N: Numbers> Dir<N> {
 }
 
 unsafe extern "C" fn get<N: Numbers>(context: *const c_void, index: u32) -> u64 {
-    // SAFETY: what `new` was given, which outlives the folder.
+    // SAFETY: `context` is the `numbers` of `new`, which outlive the folder and so this call.
     unsafe { &*context.cast::<N>() }.get(index as usize)
 }
 
 unsafe extern "C" fn set<N: Numbers>(context: *const c_void, index: u32, value: u64) {
-    // SAFETY: as above.
+    // SAFETY: `context` is the `numbers` of `new`, which outlive the folder and so this call.
     unsafe { &*context.cast::<N>() }.set(index as usize, value);
 }
 
 impl<N> Drop for Dir<N> {
     fn drop(&mut self) {
-        // SAFETY: made in `new`; errors encoded in the pointer are accepted. Waits for accesses under way.
+        // SAFETY: `new` created the folder; debugfs accepts a pointer that encodes an error. The
+        // call waits for accesses under way.
         unsafe { b::debugfs_remove(self.dir) };
     }
 }
 
-/// Where a text goes.
+/// The output of a text file.
 #[derive(Debug)]
 pub struct Seq<'a>(*mut b::seq_file, PhantomData<&'a ()>);
 
 impl fmt::Write for Seq<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // SAFETY: the file of the read under way; where its room ends, the kernel makes more and has all shown again.
+        // SAFETY: the pointer is to the file of the read under way. If its buffer is full, the
+        // kernel enlarges it and calls `show` again.
         unsafe { b::seq_write(self.0, text.as_ptr().cast(), text.len()) };
         Ok(())
     }
 }
 
-/// What a file of text shows.
+/// A text that a file shows.
 pub trait Show: Send + Sync + 'static {
-    /// Writes all of it.
+    /// Writes the whole text to `out`.
     ///
     /// # Errors
     ///
-    /// Those of `out`; the text then ends there.
+    /// The errors of `out`; the text then ends there.
     fn show(&self, inband: &Inband<'_>, out: &mut Seq<'_>) -> fmt::Result;
 }
 
@@ -119,19 +125,20 @@ struct Shown<S> {
     what: S,
 }
 
-/// A folder directly below debugfs' root with one file of text; gone when dropped.
+/// A folder directly below the root of debugfs, with one text file. Dropping it removes both.
 pub struct Text<S> {
     dir: *mut b::dentry,
     _shown: KBox<Shown<S>>,
 }
 
-// SAFETY: debugfs synchronises itself, and what is shown may be used by any thread.
+// SAFETY: the folder's only use is its removal, which debugfs allows on any thread; the text is
+// Send and Sync.
 unsafe impl<S: Show> Send for Text<S> {}
-// SAFETY: as above.
+// SAFETY: a shared folder has no methods; the text, which debugfs shows on any thread, is Sync.
 unsafe impl<S: Show> Sync for Text<S> {}
 
 impl<S: Show> Text<S> {
-    /// Makes the folder and the file. Sleeps.
+    /// Creates the folder and the file. Sleeps.
     ///
     /// # Errors
     ///
@@ -142,27 +149,30 @@ impl<S: Show> Text<S> {
         };
         let shown = KBox::new(inband, Shown { text, what })?;
         let text = (&raw const *shown).cast_mut().cast::<b::oobkit_text>();
-        // SAFETY: the name is copied; a null parent is the root.
+        // SAFETY: debugfs copies the name; a null parent means the root.
         let dir = unsafe { b::debugfs_create_dir(folder.as_ptr(), core::ptr::null_mut()) };
-        // SAFETY: the name is copied; what is shown lies in a box that outlives the folder.
+        // SAFETY: debugfs copies the name; the text lies in a box that this value drops after the
+        // folder.
         unsafe { b::debugfs_create_text(file.as_ptr(), dir, text) };
         Ok(Self { dir, _shown: shown })
     }
 
     unsafe extern "C" fn show(text: *const b::oobkit_text, out: *mut b::seq_file) {
         const { assert!(mem::offset_of!(Shown<S>, text) == 0) };
-        // SAFETY: the text is the first field of what `new` made, which outlives the folder.
+        // SAFETY: `text` is the first field of the `Shown<S>` that `new` boxed, which outlives the
+        // folder and so this call.
         let shown = unsafe { &*text.cast::<Shown<S>>() };
-        // SAFETY: debugfs calls this in a read of the file.
+        // SAFETY: debugfs calls this in a read of the file: in-band task context.
         let inband = unsafe { Inband::assume() };
-        // What could not be written is missing, as it says.
+        // After an error the rest of the text is missing, as `Show::show` documents.
         let _ = shown.what.show(&inband, &mut Seq(out, PhantomData));
     }
 }
 
 impl<S> Drop for Text<S> {
     fn drop(&mut self) {
-        // SAFETY: made in `new`; errors encoded in the pointer are accepted. Waits for accesses under way.
+        // SAFETY: `new` created the folder; debugfs accepts a pointer that encodes an error. The
+        // call waits for accesses under way.
         unsafe { b::debugfs_remove(self.dir) };
     }
 }

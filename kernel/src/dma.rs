@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory that the processor and a device see alike.
+//! Memory that the processor and a device see alike: coherent DMA memory.
 
 use crate::error::{Result, code, to_result};
 use crate::inband::Inband;
@@ -11,7 +11,8 @@ use core::ptr::NonNull;
 ///
 /// # Invariants
 ///
-/// `cpu` and `bus` name the same `len` bytes, allocated for `dev`, which outlives the value.
+/// `cpu` and `bus` are the addresses of the same `len` bytes, allocated for `dev`. `dev` outlives
+/// the value.
 #[derive(Debug)]
 pub struct Coherent {
     dev: *mut bindings::device,
@@ -20,18 +21,18 @@ pub struct Coherent {
     len: usize,
 }
 
-// SAFETY: the memory belongs to the value alone; it may be freed on any thread.
+// SAFETY: the value owns the memory, which may be freed on any in-band thread.
 unsafe impl Send for Coherent {}
-// SAFETY: a shared reference gives addresses only.
+// SAFETY: a shared reference gives only addresses.
 unsafe impl Sync for Coherent {}
 
 impl Coherent {
-    /// Allocates `len` bytes; sleeps.
+    /// Allocates `len` zeroed bytes. Sleeps.
     ///
     /// # Safety
     ///
-    /// `dev` is a live device, of which the value holds a reference through the driver that is bound to it, or which
-    /// outlives it otherwise.
+    /// `dev` is a live device and outlives the value, for example because the value belongs to the
+    /// driver bound to it.
     ///
     /// # Errors
     ///
@@ -42,7 +43,8 @@ impl Coherent {
         len: usize,
     ) -> Result<Self> {
         let mut bus = 0;
-        // SAFETY: `dev` is live by contract; GFP_KERNEL as `___GFP_` bits differ between versions, so the helper takes it.
+        // SAFETY: `dev` is live by contract, and the token proves that the caller may sleep. The
+        // helper supplies GFP_KERNEL, whose bits differ between kernel versions.
         let cpu = unsafe { bindings::dma_alloc_coherent(dev, len, &raw mut bus) };
         let cpu = NonNull::new(cpu.cast()).ok_or(code::ENOMEM)?;
         Ok(Self { dev, cpu, bus, len })
@@ -58,28 +60,29 @@ impl Coherent {
         self.bus
     }
 
-    /// Bytes.
+    /// The size in bytes.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether the size is 0.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Maps the first pages, as many as `vma` spans, into a process; sleeps.
+    /// Maps the first pages, as many as `vma` spans, into a process. Sleeps.
     ///
     /// # Safety
     ///
-    /// The value is not dropped before the last part of the mapping is gone ([`Vma::hold`]) or its pages have been taken out
-    /// of the process ([`crate::mm::Node::unmap`]).
+    /// The value is not dropped before the last part of the mapping is gone ([`Vma::hold`]), or
+    /// before its pages have been removed from the process ([`crate::mm::Node::unmap`]).
     ///
     /// # Errors
     ///
-    /// As `dma_mmap_attrs`.
+    /// The errors of `dma_mmap_attrs`.
     pub unsafe fn mmap(&self, vma: &Vma<'_>) -> Result {
-        // SAFETY: the memory is this device's, for as long as it is mapped by contract; the VMA is being set up by its ->mmap.
+        // SAFETY: the addresses are of memory allocated for `dev`, which by contract is not freed
+        // while it is mapped. A `Vma` exists only in the running `->mmap`.
         let mapped = unsafe {
             bindings::dma_mmap_attrs(
                 self.dev,
@@ -96,7 +99,8 @@ impl Coherent {
 
 impl Drop for Coherent {
     fn drop(&mut self) {
-        // SAFETY: by the invariants.
+        // SAFETY: by the invariants the arguments describe one allocation for the live device
+        // `dev`.
         unsafe {
             bindings::dma_free_attrs(self.dev, self.len, self.cpu.as_ptr().cast(), self.bus, 0)
         };

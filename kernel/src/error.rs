@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Kernel errors: a negative errno, and results over it.
+//! Kernel errors: negative errno values, and results with them.
 
 use core::num::NonZeroI32;
 
@@ -8,14 +8,15 @@ use core::num::NonZeroI32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error(NonZeroI32);
 
-/// What kernel calls return.
+/// The result of a kernel call.
 pub type Result<T = ()> = core::result::Result<T, Error>;
 
 /// The largest errno the kernel uses.
 const MAX_ERRNO: i32 = 4095;
 
 impl Error {
-    /// The error of a positive errno, as the `bindings` crate's constants give it; `EINVAL` for a number that is none.
+    /// The error of a positive errno, such as the constants of crate `bindings`. A number that is
+    /// no errno gives `EINVAL`.
     pub const fn from_errno(errno: u32) -> Self {
         #[allow(clippy::cast_possible_wrap)]
         let value = if errno == 0 || errno > MAX_ERRNO as u32 {
@@ -41,45 +42,45 @@ impl From<core::num::TryFromIntError> for Error {
     }
 }
 
-/// The errors that the safe layer itself makes.
+/// The errors that the safe layer itself returns.
 pub mod code {
     use super::Error;
     use bindings as b;
-    /// No memory.
+    /// Out of memory.
     pub const ENOMEM: Error = Error::from_errno(b::ENOMEM);
     /// Bad pointer.
     pub const EFAULT: Error = Error::from_errno(b::EFAULT);
     /// Bad argument.
     pub const EINVAL: Error = Error::from_errno(b::EINVAL);
-    /// No such file, or not opened for that.
+    /// No such file, or the file was not opened for this access.
     pub const EBADF: Error = Error::from_errno(b::EBADF);
-    /// Not allowed.
+    /// Not permitted.
     pub const EPERM: Error = Error::from_errno(b::EPERM);
     /// No such device.
     pub const ENODEV: Error = Error::from_errno(b::ENODEV);
     /// No such call.
     pub const ENOTTY: Error = Error::from_errno(b::ENOTTY);
-    /// In use.
+    /// The resource is in use.
     pub const EBUSY: Error = Error::from_errno(b::EBUSY);
     /// No such entry.
     pub const ENOENT: Error = Error::from_errno(b::ENOENT);
     /// No such thread.
     pub const ESRCH: Error = Error::from_errno(b::ESRCH);
-    /// Too much at once.
+    /// The message is too long.
     pub const EMSGSIZE: Error = Error::from_errno(b::EMSGSIZE);
-    /// Not now.
+    /// The call would have to wait.
     pub const EAGAIN: Error = Error::from_errno(b::EAGAIN);
     /// A signal came first.
     pub const EINTR: Error = Error::from_errno(b::EINTR);
-    /// The date came first.
+    /// The deadline passed first.
     pub const ETIMEDOUT: Error = Error::from_errno(b::ETIMEDOUT);
-    /// What was waited for is gone.
+    /// The event's source is gone.
     pub const EIDRM: Error = Error::from_errno(b::EIDRM);
-    /// No room.
+    /// No space left.
     pub const ENOSPC: Error = Error::from_errno(b::ENOSPC);
 }
 
-/// `Ok` for zero and above, the error for a negative errno.
+/// The value if it is not negative, else the error of the negative errno.
 pub fn to_result(value: i32) -> Result<i32> {
     match NonZeroI32::new(value) {
         Some(negative) if value < 0 => Err(Error(negative)),
@@ -87,7 +88,8 @@ pub fn to_result(value: i32) -> Result<i32> {
     }
 }
 
-/// A pointer from a C function that encodes errors in it; null counts as `ENOMEM`.
+/// The pointer of a C function that encodes errors in its result. A null pointer counts as
+/// `ENOMEM`.
 pub fn from_err_ptr<T>(pointer: *mut T) -> Result<*mut T> {
     let value = pointer.addr().cast_signed();
     if pointer.is_null() {
@@ -99,7 +101,7 @@ pub fn from_err_ptr<T>(pointer: *mut T) -> Result<*mut T> {
     }
 }
 
-/// What a C callback returns: the value, or the negative errno.
+/// The return value of a C callback: the value, or the negative errno.
 pub fn from_result(result: Result<i32>) -> i32 {
     match result {
         Ok(value) => value,
@@ -107,7 +109,7 @@ pub fn from_result(result: Result<i32>) -> i32 {
     }
 }
 
-/// The same of a callback that moves bytes.
+/// The return value of a C callback that copies bytes: their number, or the negative errno.
 pub fn from_count(result: Result<usize>) -> isize {
     match result {
         Ok(count) => isize::try_from(count).unwrap_or(isize::MAX),

@@ -1,59 +1,65 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Files that a process has open, as the kernel's own code uses them.
+//! Files of a process, used by code in the kernel.
 
 use crate::error::{Result, code, to_result};
 use crate::inband::Inband;
 use bindings as b;
 use core::ptr::NonNull;
 
-/// A file, open for as long as this value lives, whatever the process does with its descriptor.
+/// A file that stays open while this value lives, even if the process closes its descriptor.
 ///
 /// # Invariants
 ///
-/// A reference to the file is held.
+/// This value holds a reference to the file.
 #[derive(Debug)]
 pub struct OpenFile(NonNull<b::file>);
 
-// SAFETY: the kernel's files synchronise themselves.
+// SAFETY: a counted reference to a file may be used and given back by any thread.
 unsafe impl Send for OpenFile {}
-// SAFETY: as above.
+// SAFETY: threads may call the kernel's file functions for one file side by side; they take the
+// file's own locks.
 unsafe impl Sync for OpenFile {}
 
 impl OpenFile {
-    /// The calling process's file `fd`, to be written to.
+    /// The calling process's file `fd`, for writing.
     ///
     /// # Errors
     ///
-    /// `EBADF`: no such file, or not open for writing. `EINVAL`: one to which the kernel itself cannot write.
+    /// `EBADF`: no such file, or it is not open for writing. `EINVAL`: the kernel itself cannot
+    /// write to such a file.
     pub fn to_write(_inband: &Inband<'_>, fd: u32) -> Result<Self> {
-        // SAFETY: task context of a process.
+        // SAFETY: the token proves in-band task context; the function looks the number up in the
+        // calling process's table.
         let file = NonNull::new(unsafe { b::fget(fd) }).ok_or(code::EBADF)?;
         // INVARIANT: `fget` took the reference.
         let file = Self(file);
-        // SAFETY: a live file.
+        // SAFETY: the reference keeps the file alive.
         to_result(unsafe { b::file_check_write(file.0.as_ptr()) })?;
         Ok(file)
     }
 
-    /// Where a write begins that nobody has given another position.
+    /// The file's position, at which a write without a position of its own begins.
     pub fn position(&self) -> i64 {
-        // SAFETY: a live file.
+        // SAFETY: by the invariants this value holds a reference to the file.
         unsafe { b::file_position(self.0.as_ptr()) }
     }
 
-    /// Writes all of `bytes` at `position`, which moves on; a file without positions does not look at it. Sleeps.
+    /// Writes all of `bytes` at `position` and advances it. Files without positions ignore it.
+    /// Sleeps.
     ///
     /// # Errors
     ///
-    /// Those of the file; `ENOSPC` where it takes no more. A part may have been written.
+    /// The errors of the file; `ENOSPC` if the file accepts no more. A part of the bytes may have
+    /// been written.
     pub fn write_all(&self, _inband: &Inband<'_>, mut bytes: &[u8], position: &mut i64) -> Result {
         while !bytes.is_empty() {
             let (from, len) = (bytes.as_ptr().cast(), bytes.len());
-            // SAFETY: a live file, open for writing, and as many bytes.
+            // SAFETY: the file is referenced and open for writing, as `to_write` checked; `from`
+            // points to `len` bytes; the token proves that the caller may sleep.
             let written = unsafe { b::kernel_write(self.0.as_ptr(), from, len, position) };
             let written = usize::try_from(written).map_err(|_| {
-                // An errno, so it is a small number.
+                // The number is a negative errno, so it fits.
                 to_result(written as i32).err().unwrap_or(code::EINVAL)
             })?;
             bytes = match bytes.get(written..) {
@@ -67,7 +73,7 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        // SAFETY: by the invariants.
+        // SAFETY: gives back the reference that this value holds.
         unsafe { b::fput(self.0.as_ptr()) };
     }
 }

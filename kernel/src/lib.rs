@@ -2,17 +2,19 @@
 
 //! Safe layer over the kernel's C interface, as far as the kit's drivers need one.
 //!
-//! The crate uses the names of Rust-for-Linux's crate `kernel` and, as far as it goes, its signatures, so that a driver can later
-//! move into the tree. It does not need a kernel with `CONFIG_RUST`: its declarations come from crate `bindings`, which reads the
-//! headers of the target kernel.
+//! The crate uses the names of Rust-for-Linux's crate `kernel` and, as far as it goes, its
+//! signatures, so that a driver can later move into the tree. It does not need a kernel with
+//! `CONFIG_RUST`: its declarations come from crate `bindings`, which reads the headers of the
+//! target kernel.
 //!
 //! ```text
 //!   module.rs of each crate  ->  kernel  ->  bindings  ->  the running kernel
 //! ```
 //!
 //! Rules:
-//! - a function that allocates, may sleep, or belongs to the in-band stage takes the in-band token. `docs/stage.md`, section 2,
-//!   lists the exceptions; the main one is `drop`, which also belongs in-band;
+//! - a function that allocates, may sleep, or belongs to the in-band stage takes the in-band token.
+//!   `docs/stage.md`, section 2, lists the exceptions; the main one is `drop`, which also belongs
+//!   in-band;
 //! - a function that can fail returns `error::Result`;
 //! - a panic becomes a BUG with the panic's message.
 //!

@@ -8,14 +8,15 @@
 //!                            mainline                  EVL
 //!   oob_ioctl                ioctl                     oob_ioctl
 //!   oob_read, oob_write      read, write               oob_read, oob_write
-//!   oob_ioctl_inband, ...    the same, of a thread     ioctl, read, write
-//!                            that is not attached
+//!   oob_ioctl_inband,        the same, for a thread    ioctl, read, write
+//!   inband_read, ...         that is not attached
 //!   poll                     poll, select, epoll       those and oob_poll
 //! ```
 //!
-//! A call that a file does not implement gets the errno that EVL gives it. A program of 32 bits is served like any other:
-//! layouts are the same for it, and pointers are made this kernel's. A file may outlive the registration (a device is unbound
-//! while a program holds it open), so an `F` owns what it needs.
+//! A call that a file does not implement returns the errno that EVL returns for it. 32-bit programs
+//! use the same calls: the layouts are the same for them, and the kernel converts their pointers. A
+//! file may outlive the registration, because a device can be unbound while a program has it open.
+//! So an `F` owns what it needs.
 
 use crate::alloc::KBox;
 use crate::error::{Result, code, from_count, from_result, to_result};
@@ -34,27 +35,32 @@ use core::mem::MaybeUninit;
 
 /// One open file of a device.
 pub trait File: Sized + Send + Sync + 'static {
-    /// What the device's registration owns and every open sees.
+    /// The state that the registration owns and `open` gets.
     type Device: Send + Sync + 'static;
 
-    /// Opens.
+    /// Opens the device.
     ///
     /// # Errors
     ///
-    /// Any; the open fails with it.
+    /// Any error; the `open` of the program fails with it.
     fn open(inband: &Inband<'_>, device: &Self::Device) -> Result<Self>;
 
-    /// An exchange call: `None` where `command` is none, and where the calling thread is not of the out-of-band stage but
-    /// is served in-band. On EVL it comes out-of-band by `oob_ioctl`, and only so; elsewhere by `ioctl`.
+    /// An exchange call. On EVL it arrives out-of-band, by `oob_ioctl` only; on other kernels by
+    /// `ioctl`.
+    ///
+    /// Returns `None` if `command` is no exchange call. Also returns `None` if the calling thread
+    /// does not belong to the out-of-band stage and [`Self::oob_ioctl_inband`] serves it.
     #[inline(always)]
     fn oob_ioctl(&self, command: u32, argument: UserPtr) -> Option<Result<i32>> {
         let _ = (command, argument);
         None
     }
 
-    /// The same call of a thread that is not of the out-of-band stage. `None` where `command` is none, and where the device
-    /// does not serve it: then it is [`Self::ioctl`]'s, whose errno the thread gets. `EPERM` is for the device to give, here,
-    /// or in `oob_ioctl` where that finds no out-of-band thread.
+    /// An exchange call of a thread that does not belong to the out-of-band stage.
+    ///
+    /// Returns `None` if `command` is no exchange call, or if the device does not serve it:
+    /// [`Self::ioctl`] then decides the result. To refuse the thread, the device returns `EPERM`
+    /// here, or in `oob_ioctl` if that finds no out-of-band thread.
     fn oob_ioctl_inband(
         &self,
         inband: &Inband<'_>,
@@ -65,41 +71,43 @@ pub trait File: Sized + Send + Sync + 'static {
         None
     }
 
-    /// Reads; `None` where the calling thread is not of the out-of-band stage. Returns the number of bytes, at most as
-    /// many as the buffer has. Files that cannot be read give `EINVAL`.
+    /// Reads into `buffer`. Returns the number of bytes, at most the buffer's size, or `None` if
+    /// the calling thread does not belong to the out-of-band stage. A file that cannot be read
+    /// returns `EINVAL`.
     fn oob_read(&self, buffer: UserSlice) -> Option<Result<usize>> {
         let _ = buffer;
         Some(Err(code::EINVAL))
     }
 
-    /// The same of a thread that is not of the out-of-band stage; `EPERM` where the device does not serve it.
+    /// Reads for a thread that does not belong to the out-of-band stage.
     ///
     /// # Errors
     ///
-    /// Any.
+    /// Any error; `EPERM` if the device does not serve such threads.
     fn inband_read(&self, inband: &Inband<'_>, buffer: UserSlice) -> Result<usize> {
         let _ = (inband, buffer);
         Err(code::EPERM)
     }
 
-    /// As [`Self::oob_read`], the other way.
+    /// As [`Self::oob_read`], for writing.
     fn oob_write(&self, buffer: UserSlice) -> Option<Result<usize>> {
         let _ = buffer;
         Some(Err(code::EINVAL))
     }
 
-    /// As [`Self::inband_read`], the other way.
+    /// As [`Self::inband_read`], for writing.
     ///
     /// # Errors
     ///
-    /// Any.
+    /// As for [`Self::inband_read`].
     fn inband_write(&self, inband: &Inband<'_>, buffer: UserSlice) -> Result<usize> {
         let _ = (inband, buffer);
         Err(code::EPERM)
     }
 
-    /// What the file is ready for, after [`crate::poll::PollHead::watch`] for each head that tells of it. Files that
-    /// never are not ready need not say so.
+    /// The events that the file is ready for. Before it checks them, the file calls
+    /// [`crate::poll::PollHead::watch`] for each head that signals them. Always-ready files can
+    /// keep the default.
     fn poll<'a>(&'a self, table: &PollTable<'a>) -> u32 {
         let _ = table;
         poll::IN | poll::OUT
@@ -109,19 +117,20 @@ pub trait File: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any.
+    /// Any error; `ENOTTY` for an unknown command.
     fn ioctl(&self, inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32>;
 
-    /// `process` closed one of its descriptors of this file; see [`crate::task::current_process`].
+    /// `process` has closed one of its descriptors of this file; see
+    /// [`crate::task::current_process`].
     fn flush(&self, inband: &Inband<'_>, process: u64) {
         let _ = (inband, process);
     }
 
-    /// Maps.
+    /// Maps memory of the device into a process.
     ///
     /// # Errors
     ///
-    /// Any.
+    /// Any error; the `mmap` of the program fails with it.
     fn mmap(&self, inband: &Inband<'_>, vma: &Vma<'_>) -> Result {
         let _ = (inband, vma);
         Err(code::ENODEV)
@@ -140,22 +149,25 @@ const NAME: usize = 32;
 ///
 /// # Invariants
 ///
-/// The node is registered, and the box stays where it is until it is deregistered in `drop`.
+/// The node is registered, and its box stays in place, until `drop` deregisters it.
 pub struct Registration<F: File>(KBox<Inner<F>>);
 
-// SAFETY: the kernel serialises opens against deregistration; the device is Send and Sync.
+// SAFETY: any in-band thread may deregister the node, and the kernel serialises that against opens;
+// the device is Send and Sync.
 unsafe impl<F: File> Send for Registration<F> {}
-// SAFETY: as above; a shared reference gives the device only.
+// SAFETY: a shared reference gives only the device, which is Sync.
 unsafe impl<F: File> Sync for Registration<F> {}
 
 impl<F: File> Registration<F> {
-    /// Makes the node `/dev/<path>`; its name elsewhere is `name`. Both are at most 31 bytes. Sleeps.
+    /// Creates the node `/dev/<path>`, called `name` elsewhere in the kernel. Both texts have at
+    /// most 31 bytes. Sleeps.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a name that is too long, `ENOMEM`, and those of `misc_register`.
+    /// `EINVAL` if a text is too long, `ENOMEM`, and the errors of `misc_register`.
     pub fn new(inband: &Inband<'_>, name: &[u8], path: &[u8], device: F::Device) -> Result<Self> {
-        // SAFETY: a miscdevice of zeroes is an empty one.
+        // SAFETY: all members of a miscdevice are numbers, optional pointers and list links, for
+        // which zero is valid.
         let misc: b::miscdevice = unsafe { mem::zeroed() };
         let inner = Inner {
             misc,
@@ -175,7 +187,7 @@ impl<F: File> Registration<F> {
         Ok(Self(inner))
     }
 
-    /// What opens see.
+    /// The state that `open` gets.
     pub fn device(&self) -> &F::Device {
         &self.0.device
     }
@@ -183,7 +195,8 @@ impl<F: File> Registration<F> {
 
 impl<F: File> Drop for Registration<F> {
     fn drop(&mut self) {
-        // SAFETY: registered since `new`. No open is under way afterwards.
+        // SAFETY: `new` registered the node, and its box is still in place. The call waits for an
+        // open under way.
         unsafe { b::misc_deregister(&raw mut self.0.misc) };
     }
 }
@@ -200,7 +213,7 @@ fn c_name(text: &[u8]) -> Result<[u8; NAME]> {
 
 #[repr(transparent)]
 struct Table(b::file_operations);
-// SAFETY: a table of functions that nobody writes to.
+// SAFETY: the table holds function pointers and is never written.
 unsafe impl Sync for Table {}
 
 impl Table {
@@ -209,7 +222,7 @@ impl Table {
     }
 }
 
-/// An open file, and what EVL keeps of it.
+/// An open file, and EVL's state of it.
 #[repr(C)]
 struct Opened<F> {
     #[cfg(oob_core_evl)]
@@ -227,13 +240,15 @@ impl<F> Opened<F> {
     }
 }
 
-/// The token of a call that has come in-band.
+/// The token of a call that arrived in-band.
 ///
 /// # Safety
 ///
-/// The caller is a function of the table, other than those of exchange calls and `poll`.
+/// The caller is a function of the file's table that the kernel calls in-band, in task context,
+/// with no lock held that forbids sleeping: any but `poll` and those that EVL calls out-of-band.
 const unsafe fn token<'a>() -> Inband<'a> {
-    // SAFETY: the kernel makes these calls in task context, with nothing held that a sleeper may not hold.
+    // SAFETY: the kernel calls the caller in-band, in task context, with no lock held that forbids
+    // sleeping, by this function's contract.
     unsafe { Inband::assume() }
 }
 
@@ -261,31 +276,35 @@ impl<F: File> Ops<F> {
         oob_poll: Some(Self::oob_poll),
         flush: Some(Self::flush),
         mmap: Some(Self::mmap),
-        // SAFETY: all other members are optional pointers and flags, for which zero is "none".
+        // SAFETY: all other members are optional pointers and flags; zero means that they are
+        // absent.
         ..unsafe { mem::zeroed() }
     });
 
     #[cfg_attr(
         not(oob_core_evl),
-        allow(clippy::bind_instead_of_map, reason = "it can fail on EVL only")
+        allow(clippy::bind_instead_of_map, reason = "only EVL's part can fail")
     )]
     unsafe extern "C" fn open(_inode: *mut b::inode, file: *mut b::file) -> c_int {
-        // SAFETY: misc_open() leaves the miscdevice there; it lies in an `Inner<F>` whose registration cannot end before
-        // this call does.
+        // SAFETY: misc_open() stores the miscdevice in the file before it calls this. The
+        // registration cannot end before this call does.
         let misc = unsafe { b::miscdevice_of(file) };
-        // SAFETY: by the table that led here, the device is one of `F`.
+        // SAFETY: the kernel called this by the table of `F`, so the miscdevice is the field of an
+        // `Inner<F>`.
         let inner = unsafe { misc.byte_sub(mem::offset_of!(Inner<F>, misc)) }.cast::<Inner<F>>();
-        // SAFETY: as above; only shared references are made while registered.
+        // SAFETY: the `Inner<F>` lives until the registration ends, and code makes only shared
+        // references to it meanwhile.
         let device = unsafe { &(*inner).device };
-        // SAFETY: `->open`.
+        // SAFETY: this is `->open`.
         let inband = unsafe { token() };
         let opened = F::open(&inband, device);
         let opened = opened.and_then(|opened| KBox::new(&inband, Opened::new(opened)));
         from_result(opened.and_then(|opened| {
-            // SAFETY: the file has no descriptor yet; what EVL keeps lives until `release` has taken it back.
+            // SAFETY: the file has no descriptor yet. EVL's state lies in the box, which lives
+            // until `release` has taken it back from EVL.
             #[cfg(oob_core_evl)]
             to_result(unsafe { b::evl_open_file(opened.evl.get().cast(), file) })?;
-            // SAFETY: the file is being opened: nobody else uses its private data.
+            // SAFETY: the file is being opened, so no other code uses its private data.
             unsafe { b::set_file_private(file, KBox::into_raw(opened).cast()) };
             Ok(0)
         }))
@@ -293,20 +312,21 @@ impl<F: File> Ops<F> {
 
     /// # Safety
     ///
-    /// `file` was opened by `open` and not yet released.
+    /// `open` has opened `file`, and `release` has not been called for it.
     unsafe fn opened<'a>(file: *mut b::file) -> &'a F {
-        // SAFETY: by contract.
+        // SAFETY: the file is open, by this function's contract.
         let private: *mut c_void = unsafe { b::file_private(file) };
-        // SAFETY: `open` put a box's pointer there, and `release` takes it back last.
+        // SAFETY: `open` stored the pointer of a boxed `Opened<F>` there, and only `release` frees
+        // it.
         unsafe { &(*private.cast::<Opened<F>>()).file }
     }
 
     unsafe extern "C" fn release(_inode: *mut b::inode, file: *mut b::file) -> c_int {
-        // SAFETY: the last use of the file.
+        // SAFETY: the kernel calls this once, with a file that is still open.
         let private = unsafe { b::file_private(file) };
-        // SAFETY: `open` put a box's pointer there.
+        // SAFETY: `open` stored the pointer of a boxed `Opened<F>` there, and this is its last use.
         let opened = unsafe { KBox::<Opened<F>>::from_raw(private.cast()) };
-        // SAFETY: opened in `open`; waits for exchange calls under way.
+        // SAFETY: `open` handed this state to EVL. The call waits for exchange calls under way.
         #[cfg(oob_core_evl)]
         unsafe {
             b::evl_release_file(opened.evl.get().cast());
@@ -316,7 +336,7 @@ impl<F: File> Ops<F> {
     }
 
     unsafe extern "C" fn ioctl(file: *mut b::file, command: c_uint, argument: c_ulong) -> c_long {
-        // SAFETY: the kernel calls this only between open and release.
+        // SAFETY: the kernel calls `->unlocked_ioctl` only between open and release.
         let opened = unsafe { Self::opened(file) };
         let argument = UserPtr::new(argument as usize);
         #[cfg(not(oob_core_evl))]
@@ -326,10 +346,10 @@ impl<F: File> Ops<F> {
         Self::inband(opened, command, argument)
     }
 
-    /// By itself, so that an exchange call saves no registers for it.
+    /// The in-band ioctls. Kept out of line: an exchange call then saves no registers for them.
     #[inline(never)]
     fn inband(opened: &F, command: c_uint, argument: UserPtr) -> c_long {
-        // SAFETY: the rest of `->unlocked_ioctl`.
+        // SAFETY: only `->unlocked_ioctl` calls this.
         let inband = unsafe { token() };
         let exchanged = opened.oob_ioctl_inband(&inband, command, argument);
         let done = exchanged.unwrap_or_else(|| opened.ioctl(&inband, command, argument));
@@ -342,14 +362,14 @@ impl<F: File> Ops<F> {
         len: usize,
         _position: *mut b::loff_t,
     ) -> isize {
-        // SAFETY: as above.
+        // SAFETY: the kernel calls `->read` only between open and release.
         let opened = unsafe { Self::opened(file) };
         let buffer = || UserSlice::new(to.addr(), len);
         #[cfg(not(oob_core_evl))]
         if let Some(result) = opened.oob_read(buffer()) {
             return from_count(result);
         }
-        // SAFETY: `->read`.
+        // SAFETY: this is `->read`.
         let inband = unsafe { token() };
         from_count(opened.inband_read(&inband, buffer()))
     }
@@ -360,22 +380,23 @@ impl<F: File> Ops<F> {
         len: usize,
         _position: *mut b::loff_t,
     ) -> isize {
-        // SAFETY: as above.
+        // SAFETY: the kernel calls `->write` only between open and release.
         let opened = unsafe { Self::opened(file) };
         let buffer = || UserSlice::new(from.addr(), len);
         #[cfg(not(oob_core_evl))]
         if let Some(result) = opened.oob_write(buffer()) {
             return from_count(result);
         }
-        // SAFETY: `->write`.
+        // SAFETY: this is `->write`.
         let inband = unsafe { token() };
         from_count(opened.inband_write(&inband, buffer()))
     }
 
     unsafe extern "C" fn poll(file: *mut b::file, table: *mut b::poll_table_struct) -> b::__poll_t {
-        // SAFETY: as above.
+        // SAFETY: the kernel calls `->poll` only between open and release.
         let opened = unsafe { Self::opened(file) };
-        // SAFETY: the running ->poll's arguments; the opened file's lifetime, which `opened` has chosen, ends with release.
+        // SAFETY: these are the arguments of the running `->poll`, and the file stays open at least
+        // until it returns.
         opened.poll(&unsafe { PollTable::new(file, table) })
     }
 
@@ -385,58 +406,65 @@ impl<F: File> Ops<F> {
         command: c_uint,
         argument: c_ulong,
     ) -> c_long {
-        // SAFETY: EVL calls this only between `evl_open_file` and the end of `evl_release_file`.
+        // SAFETY: EVL calls `->oob_ioctl` only between `evl_open_file` and the end of
+        // `evl_release_file`, while the file is open.
         let opened = unsafe { Self::opened(file) };
         let exchanged = opened.oob_ioctl(command, UserPtr::new(argument as usize));
-        // SAFETY: in an out-of-band call, nothing held.
+        // SAFETY: the calling thread is in an out-of-band call and holds no lock.
         unsafe { b::evl_leave_oob_for_signal() };
         c_long::from(from_result(exchanged.unwrap_or(Err(code::ENOTTY))))
     }
 
-    /// A thread that cannot be out-of-band now is refused, as one that never is.
+    /// The result of an out-of-band read or write. A thread that cannot be out-of-band now gets
+    /// `EPERM`, like an in-band thread.
     #[cfg(oob_core_evl)]
     fn oob_count(result: Option<Result<usize>>) -> isize {
-        // SAFETY: in an out-of-band call, nothing held.
+        // SAFETY: only `oob_read` and `oob_write` call this: the calling thread is in an
+        // out-of-band call and holds no lock.
         unsafe { b::evl_leave_oob_for_signal() };
         from_count(result.unwrap_or(Err(code::EPERM)))
     }
 
     #[cfg(oob_core_evl)]
     unsafe extern "C" fn oob_read(file: *mut b::file, to: *mut c_char, len: usize) -> isize {
-        // SAFETY: as for `oob_ioctl`.
+        // SAFETY: EVL calls `->oob_read` only between `evl_open_file` and the end of
+        // `evl_release_file`, while the file is open.
         let opened = unsafe { Self::opened(file) };
         Self::oob_count(opened.oob_read(UserSlice::new(to.addr(), len)))
     }
 
     #[cfg(oob_core_evl)]
     unsafe extern "C" fn oob_write(file: *mut b::file, from: *const c_char, len: usize) -> isize {
-        // SAFETY: as for `oob_ioctl`.
+        // SAFETY: EVL calls `->oob_write` only between `evl_open_file` and the end of
+        // `evl_release_file`, while the file is open.
         let opened = unsafe { Self::opened(file) };
         Self::oob_count(opened.oob_write(UserSlice::new(from.addr(), len)))
     }
 
     #[cfg(oob_core_evl)]
     unsafe extern "C" fn oob_poll(file: *mut b::file, wait: *mut b::oob_poll_wait) -> b::__poll_t {
-        // SAFETY: as for `oob_ioctl`.
+        // SAFETY: EVL calls `->oob_poll` only between `evl_open_file` and the end of
+        // `evl_release_file`, while the file is open.
         let opened = unsafe { Self::opened(file) };
-        // SAFETY: the running ->oob_poll's argument; EVL forgets it before the file's release at the latest.
+        // SAFETY: this is the argument of the running `->oob_poll`; EVL drops what it registers
+        // before the file's release at the latest.
         opened.poll(&unsafe { PollTable::new_oob(wait) })
     }
 
     unsafe extern "C" fn flush(file: *mut b::file, process: b::fl_owner_t) -> c_int {
-        // SAFETY: as above.
+        // SAFETY: the kernel calls `->flush` only between open and release.
         let opened = unsafe { Self::opened(file) };
-        // SAFETY: `->flush`.
+        // SAFETY: this is `->flush`.
         opened.flush(&unsafe { token() }, process.addr() as u64);
         0
     }
 
     unsafe extern "C" fn mmap(file: *mut b::file, vma: *mut b::vm_area_struct) -> c_int {
-        // SAFETY: as above.
+        // SAFETY: the kernel calls `->mmap` only between open and release.
         let opened = unsafe { Self::opened(file) };
-        // SAFETY: the running ->mmap's own argument.
+        // SAFETY: this is the argument of the running `->mmap`.
         let vma = unsafe { Vma::new(vma) };
-        // SAFETY: `->mmap`.
+        // SAFETY: this is `->mmap`.
         let inband = unsafe { token() };
         from_result(opened.mmap(&inband, &vma).map(|()| 0))
     }

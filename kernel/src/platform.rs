@@ -12,14 +12,15 @@ use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::ptr::NonNull;
 
-/// A platform device that a driver is being bound to; who has one is in its `probe`, in-band.
+/// A platform device that a driver is being bound to. It exists only inside the driver's `probe`,
+/// in-band.
 #[derive(Debug)]
 pub struct Device<'a>(*mut b::platform_device, PhantomData<&'a ()>);
 
 impl Device<'_> {
-    /// The device as the driver core knows it.
+    /// The driver core's device.
     pub fn as_device(&self) -> *mut b::device {
-        // SAFETY: live by construction.
+        // SAFETY: a `Device` exists only in `probe`, while the platform device lives.
         unsafe { b::platform_device_dev(self.0) }
     }
 
@@ -28,21 +29,23 @@ impl Device<'_> {
         self.0
     }
 
-    /// What a board's code left for the driver.
+    /// The platform data that the device's creator left for the driver.
     ///
     /// # Safety
     ///
-    /// Whoever registered a device of this name passed a `T`.
+    /// The code that registers devices of this name passes a `T` as platform data.
     pub unsafe fn platform_data<T>(&self) -> Option<&T> {
-        // SAFETY: live by construction.
+        // SAFETY: a `Device` exists only in `probe`, while the platform device lives.
         let data = unsafe { b::dev_get_platdata(self.as_device()) };
-        // SAFETY: a `T` by contract, alive as long as the device.
+        // SAFETY: the pointer is null or to a `T`, by contract; the device owns the data and
+        // outlives `self`.
         unsafe { data.cast_const().cast::<T>().as_ref() }
     }
 
     /// Whether the device's node has the property `name`.
     pub fn has_property(&self, name: &CStr) -> bool {
-        // SAFETY: live by construction; a C string.
+        // SAFETY: a `Device` exists only in `probe`, while the platform device lives; the name is a
+        // C string.
         unsafe { b::device_property_present(self.as_device(), name.as_ptr()) }
     }
 
@@ -52,13 +55,15 @@ impl Device<'_> {
     }
 
     fn resource(&self, index: u32) -> Option<&b::resource> {
-        // SAFETY: live by construction.
+        // SAFETY: a `Device` exists only in `probe`, while the platform device lives.
         let window = unsafe { b::platform_get_resource(self.0, b::IORESOURCE_MEM, index) };
-        // SAFETY: null, or one of the device's resources, which live as long as it does.
+        // SAFETY: the pointer is null or to one of the device's resources, which live as long as
+        // the device.
         unsafe { window.as_ref() }
     }
 
-    /// The first address of the device's register window `index`, which has at least `len` bytes.
+    /// The first address of the device's register window `index`, if the window has at least `len`
+    /// bytes.
     fn window(&self, index: u32, len: usize) -> Result<b::resource_size_t> {
         let window = self.resource(index).ok_or(code::EINVAL)?;
         let last = (len as u64).checked_sub(1).ok_or(code::EINVAL)?;
@@ -68,42 +73,46 @@ impl Device<'_> {
         }
     }
 
-    /// Maps `len` bytes of the device's register window `index` until the driver is unbound, and keeps other drivers out.
+    /// Requests the device's register window `index`, and maps `len` bytes of it until the driver
+    /// is unbound.
     ///
     /// # Errors
     ///
-    /// `EINVAL` where there is no such window, or a shorter one; those of `devm_platform_ioremap_resource`, `EBUSY` where
-    /// another driver has the window.
+    /// `EINVAL`: there is no such window, or it is shorter. Otherwise the errors of
+    /// `devm_platform_ioremap_resource`: `EBUSY` if another driver has the window.
     ///
     /// # Safety
     ///
-    /// The registers are not used any more once the driver is unbound.
+    /// The registers are not used after the driver has been unbound.
     pub unsafe fn io(&self, index: u32, len: usize) -> Result<IoMem> {
         self.window(index, len)?;
-        // SAFETY: live by construction, and being bound.
+        // SAFETY: a `Device` exists only in `probe`: the platform device lives and is being bound.
         let base = from_err_ptr(unsafe { b::devm_platform_ioremap_resource(self.0, index) })?;
-        // SAFETY: mapped until unbound, and not used later by contract; from the window's start, which has `len` bytes.
+        // SAFETY: the window has `len` bytes and is mapped from its start until the driver is
+        // unbound; by contract it is not used later. Mappings are page-aligned to the window's
+        // start.
         Ok(unsafe { IoMem::new(base.cast(), len) })
     }
 
-    /// As [`Self::io`], for a window that lies within the one of another driver, which has requested the whole of it: the
-    /// device tree gives each of the two its part.
+    /// As [`Self::io`], for a window inside another driver's. That driver has requested its whole
+    /// window, so this one is not requested. The device tree gives each driver its part.
     ///
     /// # Errors
     ///
-    /// `EINVAL` where there is no such window, or a shorter one; `ENOMEM`.
+    /// `EINVAL`: there is no such window, or it is shorter. `ENOMEM`.
     ///
     /// # Safety
     ///
     /// As for [`Self::io`].
     pub unsafe fn io_within(&self, index: u32, len: usize) -> Result<IoMem> {
         let start = self.window(index, len)?;
-        // SAFETY: live by construction, and being bound.
+        // SAFETY: a `Device` exists only in `probe`: the platform device lives and is being bound.
         let base = unsafe { b::devm_ioremap(self.as_device(), start, len as u64) };
         if base.is_null() {
             return Err(code::ENOMEM);
         }
-        // SAFETY: `len` bytes, mapped until unbound, and not used later by contract.
+        // SAFETY: `len` bytes are mapped until the driver is unbound; by contract they are not used
+        // later.
         Ok(unsafe { IoMem::new(base.cast(), len) })
     }
 
@@ -111,87 +120,88 @@ impl Device<'_> {
     ///
     /// # Errors
     ///
-    /// Those of `platform_get_irq`.
+    /// The errors of `platform_get_irq`.
     pub fn irq(&self, index: u32) -> Result<c_uint> {
-        // SAFETY: live by construction.
+        // SAFETY: a `Device` exists only in `probe`, while the platform device lives.
         to_result(unsafe { b::platform_get_irq(self.0, index) }).map(c_int::unsigned_abs)
     }
 
-    /// The device's first clock, running until the value is dropped.
+    /// The device's first clock. It runs until the value is dropped.
     ///
     /// # Errors
     ///
-    /// Those of `clk_get` and `clk_prepare_enable`.
+    /// The errors of `clk_get` and `clk_prepare_enable`.
     pub fn clock(&self) -> Result<Clock> {
-        // SAFETY: live by construction.
+        // SAFETY: a `Device` exists only in `probe`, while the platform device lives.
         let clk = from_err_ptr(unsafe { b::clk_get(self.as_device(), core::ptr::null()) })?;
-        // SAFETY: a valid clock.
+        // SAFETY: `clk` is the clock that `clk_get` has just returned.
         let enabled = to_result(unsafe { b::clk_prepare_enable(clk) });
         if enabled.is_err() {
-            // SAFETY: got above, and used no more.
+            // SAFETY: `clk_get` returned the clock above, and it is not used any more.
             unsafe { b::clk_put(clk) };
         }
         enabled.map(|_| Clock(clk))
     }
 
-    /// Declares how much of the address space the device's DMA reaches.
+    /// Declares that the device's DMA reaches addresses of `bits` bits.
     ///
     /// # Errors
     ///
-    /// `EIO` where the system cannot give such memory.
+    /// `EIO`: the system has no such memory.
     pub fn set_dma_mask(&self, bits: u32) -> Result {
         let mask = u64::MAX >> 64_u32.saturating_sub(bits).min(63);
-        // SAFETY: live by construction.
+        // SAFETY: a `Device` exists only in `probe`, while the platform device lives.
         to_result(unsafe { b::dma_set_mask_and_coherent(self.as_device(), mask) }).map(|_| ())
     }
 }
 
-/// A clock that is running.
+/// A running clock.
 ///
 /// # Invariants
 ///
-/// A clock that was got and enabled, and is given back in `drop`.
+/// `clk_get` returned the clock, and it is enabled, until `drop` gives it back.
 #[derive(Debug)]
 pub struct Clock(*mut b::clk);
 
-// SAFETY: clock handles may be used from any thread.
+// SAFETY: a clock handle belongs to no thread.
 unsafe impl Send for Clock {}
-// SAFETY: as above.
+// SAFETY: threads may call the clock functions for one handle side by side; they take the clock
+// core's locks.
 unsafe impl Sync for Clock {}
 
 impl Clock {
-    /// Its rate in Hz. Sleeps.
+    /// The rate in Hz. Sleeps.
     pub fn rate(&self, _inband: &Inband<'_>) -> u64 {
-        // SAFETY: by the invariants.
+        // SAFETY: by the invariants `clk_get` returned the clock, and it has not been given back.
         unsafe { b::clk_get_rate(self.0) }
     }
 }
 
 impl Drop for Clock {
     fn drop(&mut self) {
-        // SAFETY: by the invariants.
+        // SAFETY: by the invariants the clock is enabled and has not been given back.
         unsafe { b::clk_disable_unprepare(self.0) };
-        // SAFETY: as above; used no more.
+        // SAFETY: by the invariants `clk_get` returned the clock, and it is not used any more.
         unsafe { b::clk_put(self.0) };
     }
 }
 
-/// A driver for platform devices; the value is what one bound device needs.
+/// A driver for platform devices. A value of the type is the driver's state for one bound device.
 pub trait Driver: Sized + Send + Sync + 'static {
-    /// Name, for devices without a device tree, too.
+    /// The driver's name. Devices without a device tree are matched by it.
     const NAME: &'static CStr;
-    /// `compatible` strings; empty where the driver serves no device tree.
+    /// The `compatible` strings; empty if the driver serves no device tree.
     const COMPATIBLE: &'static [&'static CStr];
 
     /// Binds to a device.
     ///
     /// # Errors
     ///
-    /// Any; the device stays unbound.
+    /// Any error; the device stays unbound.
     fn probe(inband: &Inband<'_>, device: &Device<'_>) -> Result<KBox<Self>>;
 }
 
-/// Most `compatible` strings of a driver.
+/// The largest number of `compatible` strings of a driver.
 const COMPATIBLE_MAX: usize = 7;
 
 struct Inner {
@@ -203,23 +213,24 @@ struct Inner {
 ///
 /// # Invariants
 ///
-/// The driver is registered, and the box stays where it is until it is unregistered in `drop`.
+/// The driver is registered, and its box stays in place, until `drop` unregisters it.
 pub struct Registration<D: Driver>(KBox<Inner>, PhantomData<D>);
 
-// SAFETY: registration is a token; the driver core synchronises itself.
+// SAFETY: the registration's only use is to unregister the driver, which any in-band thread may do.
 unsafe impl<D: Driver> Send for Registration<D> {}
-// SAFETY: as above.
+// SAFETY: a shared registration has no methods.
 unsafe impl<D: Driver> Sync for Registration<D> {}
 
 impl<D: Driver> Registration<D> {
-    /// Registers the driver, and binds it to what is there; sleeps.
+    /// Registers the driver and binds it to the matching devices. Sleeps.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, and those of `platform_driver_register`.
+    /// `ENOMEM`, and the errors of `platform_driver_register`.
     pub fn new(inband: &Inband<'_>) -> Result<Self> {
         const { assert!(D::COMPATIBLE.len() <= COMPATIBLE_MAX) };
-        // SAFETY: entries of zeroes are the table's end marks.
+        // SAFETY: an entry holds text and a number, for which zero is valid; a zeroed entry ends
+        // the table.
         let of_table = unsafe { mem::zeroed() };
         let driver = MaybeUninit::zeroed();
         let mut inner = KBox::new(inband, Inner { driver, of_table })?;
@@ -234,7 +245,8 @@ impl<D: Driver> Registration<D> {
             inner.of_table.as_ptr()
         };
         let owner = (&raw const b::__this_module).cast_mut();
-        // SAFETY: the box stays in place until `drop` unregisters; callbacks are this driver's own.
+        // SAFETY: the box, which holds driver and table, stays in place until `drop` unregisters
+        // the driver. The callbacks are functions of this module.
         to_result(unsafe {
             b::platform_driver_register(
                 inner.driver.as_mut_ptr(),
@@ -250,33 +262,33 @@ impl<D: Driver> Registration<D> {
 
     unsafe extern "C" fn probe(pdev: *mut b::platform_device) -> c_int {
         let device = Device(pdev, PhantomData);
-        // SAFETY: the driver core probes in task context, with nothing held that a sleeper may not hold.
+        // SAFETY: the driver core calls `probe` in in-band task context and lets it sleep.
         let inband = unsafe { Inband::assume() };
         from_result(D::probe(&inband, &device).map(|bound| {
-            // SAFETY: the device is being bound to this driver, whose data this is.
+            // SAFETY: the device is being bound to this driver, which owns its driver data.
             unsafe { b::platform_set_drvdata(pdev, KBox::into_raw(bound).cast::<c_void>()) };
             0
         }))
     }
 
     unsafe extern "C" fn remove(pdev: *mut b::platform_device) {
-        // SAFETY: bound by `probe`.
+        // SAFETY: the driver core calls `remove` with a device that `probe` has bound.
         let data = unsafe { b::platform_get_drvdata(pdev) };
-        // SAFETY: `probe` put a box's pointer there; this is its last use.
+        // SAFETY: `probe` stored the pointer of a boxed `D` there, and this is its last use.
         drop(unsafe { KBox::<D>::from_raw(data.cast()) });
     }
 }
 
 impl<D: Driver> Drop for Registration<D> {
     fn drop(&mut self) {
-        // SAFETY: filled in by `new`.
+        // SAFETY: `new` zeroed the structure, and registering filled it in.
         let driver = unsafe { self.0.driver.assume_init_mut() };
-        // SAFETY: registered since `new`.
+        // SAFETY: `new` registered the driver.
         unsafe { b::platform_driver_unregister(&raw mut driver.driver) };
     }
 }
 
-/// A device that a module makes up.
+/// A platform device that a module creates.
 ///
 /// # Invariants
 ///
@@ -284,17 +296,17 @@ impl<D: Driver> Drop for Registration<D> {
 #[derive(Debug)]
 pub struct OwnDevice(NonNull<b::platform_device>);
 
-// SAFETY: the driver core synchronises itself.
+// SAFETY: the value's only use is to unregister the device, which any in-band thread may do.
 unsafe impl Send for OwnDevice {}
-// SAFETY: as above.
+// SAFETY: a shared value has no methods.
 unsafe impl Sync for OwnDevice {}
 
 impl OwnDevice {
-    /// Registers a device; its driver gets a copy of `data`. Sleeps.
+    /// Registers a device. Its driver gets a copy of `data`. Sleeps.
     ///
     /// # Errors
     ///
-    /// Those of `platform_device_register_full`.
+    /// The errors of `platform_device_register_full`.
     pub fn new<T: Copy>(
         _inband: &Inband<'_>,
         name: &'static CStr,
@@ -304,7 +316,7 @@ impl OwnDevice {
     ) -> Result<Self> {
         let mask = u64::MAX >> 64_u32.saturating_sub(dma_bits).min(63);
         let data: *const T = data;
-        // SAFETY: the name is static; the data are copied.
+        // SAFETY: the name is static; the kernel copies the `size_of::<T>()` bytes at `data`.
         let pdev = unsafe {
             b::platform_device_register(name.as_ptr(), id, data.cast(), size_of::<T>(), mask)
         };
@@ -316,7 +328,7 @@ impl OwnDevice {
 
 impl Drop for OwnDevice {
     fn drop(&mut self) {
-        // SAFETY: registered since `new`.
+        // SAFETY: `new` registered the device.
         unsafe { b::platform_device_unregister(self.0.as_ptr()) };
     }
 }

@@ -2,7 +2,8 @@
 
 //! The kernel log.
 //!
-//! A message is formatted into a buffer on the stack and cut off at its end: no allocation, any context.
+//! A message is formatted into a buffer on the stack, and cut off at the buffer's end. So printing
+//! allocates nothing and works in any context.
 
 use core::ffi::c_int;
 use core::fmt::{self, Write};
@@ -24,13 +25,13 @@ impl Write for Line {
     }
 }
 
-/// Prints one line at the log level `level` (0 to 7); what the `pr_*` macros expand to.
+/// Prints one line at log level `level` (0 to 7). The `pr_*` macros expand to it.
 pub fn print(level: u8, args: fmt::Arguments<'_>) {
     let mut line = Line {
         text: [0; LINE],
         used: 0,
     };
-    // A line that does not fit is cut; formatting itself cannot fail.
+    // A line that does not fit is cut off; formatting itself cannot fail.
     let _ = line.write_fmt(args);
     let format = [
         1,
@@ -51,19 +52,20 @@ pub fn print(level: u8, args: fmt::Arguments<'_>) {
         0,
     ];
     let used = c_int::try_from(line.used).unwrap_or(0);
-    // SAFETY: the format takes a length and that many bytes; both live through the call.
+    // SAFETY: the format is a C string that takes a length and a pointer to that many bytes; both
+    // live through the call.
     unsafe { bindings::_printk(format.as_ptr().cast(), used, line.text.as_ptr()) };
 }
 
-/// Prints at level emergency.
+/// Prints at level `emerg`.
 #[macro_export]
 macro_rules! pr_emerg { ($($arg:tt)*) => { $crate::print::print(0, format_args!($($arg)*)) } }
-/// Prints at level error.
+/// Prints at level `err`.
 #[macro_export]
 macro_rules! pr_err { ($($arg:tt)*) => { $crate::print::print(3, format_args!($($arg)*)) } }
-/// Prints at level warning.
+/// Prints at level `warning`.
 #[macro_export]
 macro_rules! pr_warn { ($($arg:tt)*) => { $crate::print::print(4, format_args!($($arg)*)) } }
-/// Prints at level info.
+/// Prints at level `info`.
 #[macro_export]
 macro_rules! pr_info { ($($arg:tt)*) => { $crate::print::print(6, format_args!($($arg)*)) } }

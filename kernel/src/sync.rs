@@ -2,7 +2,7 @@
 
 //! Locks and in-band waiting.
 //!
-//! The C part of each lock lies in memory of its own, so a lock may be moved before it is used.
+//! The C part of each lock lies in a box, so the Rust value may be moved.
 
 use crate::alloc::KBox;
 use crate::error::Result;
@@ -14,15 +14,16 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 
-/// Whether this processor has its interrupts off, as in a hard interrupt's handler or under a raw spinlock: a read-side section
-/// of RCU, too. Says no where they are masked by other means than the processor's flag (arm64 with pseudo-NMIs, Xen).
+/// Whether this processor's interrupts are off, as in a hard interrupt handler or under a raw
+/// spinlock. Such code is also in an RCU read-side section. Returns false if interrupts are masked
+/// by other means than the processor's flag (arm64 with pseudo-NMIs, Xen).
 #[inline(always)]
 pub fn interrupts_are_off() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
         const IF: u64 = 1 << 9;
         let flags: u64;
-        // SAFETY: reads the flags, by way of the stack, which is as it was then.
+        // SAFETY: copies the flags to a register by the stack, which is unchanged afterwards.
         unsafe { core::arch::asm!("pushfq", "pop {}", out(reg) flags, options(preserves_flags)) };
         flags & IF == 0
     }
@@ -30,7 +31,7 @@ pub fn interrupts_are_off() -> bool {
     {
         const I: u64 = 1 << 7;
         let daif: u64;
-        // SAFETY: reads a register that every kernel may read.
+        // SAFETY: reads a register that kernel code may read.
         unsafe {
             core::arch::asm!("mrs {}, daif", out(reg) daif, options(nostack, preserves_flags))
         };
@@ -38,12 +39,12 @@ pub fn interrupts_are_off() -> bool {
     }
 }
 
-/// What lockdep tells locks apart by; one static for each place that makes locks.
+/// A lockdep class. Each place that creates locks has one static.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct LockClass(UnsafeCell<MaybeUninit<bindings::lock_class_key>>);
 
-// SAFETY: only the kernel touches the content, and synchronises that itself.
+// SAFETY: only lockdep touches the content, under its own lock.
 unsafe impl Sync for LockClass {}
 
 impl LockClass {
@@ -53,23 +54,25 @@ impl LockClass {
         Self(UnsafeCell::new(MaybeUninit::zeroed()))
     }
 
-    /// For C.
+    /// The class for the C functions.
     pub fn key(&'static self) -> *mut bindings::lock_class_key {
         self.0.get().cast()
     }
 }
 
-/// A lock that masks interrupts and never sleeps, on PREEMPT_RT too: the only one that hard interrupt code may take. On
-/// EVL it is a hard spinlock, which both stages may take. Nothing may sleep while it is held, and no type sees to that: who has
-/// a token keeps it.
+/// A lock that masks interrupts and never sleeps, on PREEMPT_RT, too: the only lock that hard
+/// interrupt code may take. On EVL it is a hard spinlock, which both stages may take. The holder
+/// must not sleep. No type checks that: a holder that has a token can use it.
 pub struct RawSpinLock<T> {
     lock: KBox<UnsafeCell<MaybeUninit<bindings::oobkit_spinlock_t>>>,
     data: UnsafeCell<T>,
 }
 
-// SAFETY: the lock makes access to the data exclusive.
+// SAFETY: the lock makes access to the data exclusive, so threads that share the lock use the data
+// one at a time.
 unsafe impl<T: Send> Sync for RawSpinLock<T> {}
-// SAFETY: moving the lock moves the data.
+// SAFETY: sending the lock sends the data, which is Send; the C lock lies in a box and belongs to
+// no thread.
 unsafe impl<T: Send> Send for RawSpinLock<T> {}
 
 impl<T> RawSpinLock<T> {
@@ -85,7 +88,8 @@ impl<T> RawSpinLock<T> {
         class: &'static LockClass,
     ) -> Result<Self> {
         let lock = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
-        // SAFETY: the memory is there for as long as the lock, name and class for ever.
+        // SAFETY: the box keeps the C lock in place while the lock lives; name and class are
+        // static.
         unsafe { bindings::raw_spin_lock_init(lock.get().cast(), name.as_ptr(), class.key()) };
         Ok(Self {
             lock,
@@ -93,10 +97,10 @@ impl<T> RawSpinLock<T> {
         })
     }
 
-    /// Takes the lock with interrupts off.
+    /// Takes the lock and turns interrupts off.
     #[inline]
     pub fn lock(&self) -> RawSpinGuard<'_, T> {
-        // SAFETY: initialised in `new`.
+        // SAFETY: `new` initialised the lock.
         let flags = unsafe { bindings::hard_spin_lock_irqsave(self.lock.get().cast()) };
         RawSpinGuard {
             lock: self,
@@ -106,7 +110,7 @@ impl<T> RawSpinLock<T> {
     }
 }
 
-/// Holds a [`RawSpinLock`].
+/// The guard of a [`RawSpinLock`].
 pub struct RawSpinGuard<'a, T> {
     lock: &'a RawSpinLock<T>,
     flags: c_ulong,
@@ -118,7 +122,7 @@ impl<T> Deref for RawSpinGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the lock is held.
+        // SAFETY: this guard holds the lock, so no other code reaches the data.
         unsafe { &*self.lock.data.get() }
     }
 }
@@ -126,7 +130,8 @@ impl<T> Deref for RawSpinGuard<'_, T> {
 impl<T> DerefMut for RawSpinGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the lock is held, by this guard alone.
+        // SAFETY: this guard holds the lock, so no other code reaches the data, and the guard is
+        // borrowed uniquely.
         unsafe { &mut *self.lock.data.get() }
     }
 }
@@ -134,20 +139,22 @@ impl<T> DerefMut for RawSpinGuard<'_, T> {
 impl<T> Drop for RawSpinGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: held since the guard was made, with these flags.
+        // SAFETY: `lock` took the lock with these flags, on this thread: a guard is not Send.
         unsafe { bindings::hard_spin_unlock_irqrestore(self.lock.lock.get().cast(), self.flags) };
     }
 }
 
-/// A lock that sleeps, for in-band task context.
+/// A sleeping lock for in-band task context.
 pub struct Mutex<T> {
     lock: KBox<UnsafeCell<MaybeUninit<bindings::mutex>>>,
     data: UnsafeCell<T>,
 }
 
-// SAFETY: the lock makes access to the data exclusive.
+// SAFETY: the lock makes access to the data exclusive, so threads that share the lock use the data
+// one at a time.
 unsafe impl<T: Send> Sync for Mutex<T> {}
-// SAFETY: moving the lock moves the data.
+// SAFETY: sending the lock sends the data, which is Send; the C lock lies in a box and belongs to
+// no thread.
 unsafe impl<T: Send> Send for Mutex<T> {}
 
 impl<T> Mutex<T> {
@@ -163,7 +170,8 @@ impl<T> Mutex<T> {
         class: &'static LockClass,
     ) -> Result<Self> {
         let lock = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
-        // SAFETY: the memory is there for as long as the lock, name and class for ever.
+        // SAFETY: the box keeps the C lock in place while the lock lives; name and class are
+        // static.
         unsafe { bindings::mutex_init(lock.get().cast(), name.as_ptr(), class.key()) };
         Ok(Self {
             lock,
@@ -171,9 +179,9 @@ impl<T> Mutex<T> {
         })
     }
 
-    /// Takes the lock; sleeps.
+    /// Takes the lock. Sleeps.
     pub fn lock(&self, _inband: &Inband<'_>) -> MutexGuard<'_, T> {
-        // SAFETY: initialised in `new`.
+        // SAFETY: `new` initialised the lock; the token proves that the caller may sleep.
         unsafe { bindings::mutex_lock(self.lock.get().cast()) };
         MutexGuard {
             lock: self,
@@ -182,7 +190,7 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Holds a [`Mutex`].
+/// The guard of a [`Mutex`].
 pub struct MutexGuard<'a, T> {
     lock: &'a Mutex<T>,
     here: PhantomData<*mut ()>,
@@ -192,21 +200,22 @@ impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the lock is held.
+        // SAFETY: this guard holds the lock, so no other code reaches the data.
         unsafe { &*self.lock.data.get() }
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the lock is held, by this guard alone.
+        // SAFETY: this guard holds the lock, so no other code reaches the data, and the guard is
+        // borrowed uniquely.
         unsafe { &mut *self.lock.data.get() }
     }
 }
 
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        // SAFETY: held since the guard was made.
+        // SAFETY: `lock` took the lock on this thread: a guard is not Send.
         unsafe { bindings::mutex_unlock(self.lock.lock.get().cast()) };
     }
 }
@@ -214,9 +223,10 @@ impl<T> Drop for MutexGuard<'_, T> {
 /// A queue of in-band tasks that wait for a condition.
 pub struct WaitQueue(KBox<UnsafeCell<MaybeUninit<bindings::wait_queue_head_t>>>);
 
-// SAFETY: the kernel's wait queue synchronises itself.
+// SAFETY: threads may call the functions for one wait queue side by side; they take the queue's
+// lock.
 unsafe impl Sync for WaitQueue {}
-// SAFETY: it lies in memory of its own.
+// SAFETY: the queue lies in a box, so it does not move with this value, and belongs to no thread.
 unsafe impl Send for WaitQueue {}
 
 impl WaitQueue {
@@ -231,12 +241,14 @@ impl WaitQueue {
         class: &'static LockClass,
     ) -> Result<Self> {
         let queue = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
-        // SAFETY: the memory is there for as long as the queue, name and class for ever.
+        // SAFETY: the box keeps the queue in place while this value lives; name and class are
+        // static.
         unsafe { bindings::init_waitqueue_head(queue.get().cast(), name.as_ptr(), class.key()) };
         Ok(Self(queue))
     }
 
-    /// Sleeps until `condition` holds, at most `ms`; whether it held. No signal ends it earlier.
+    /// Sleeps until `condition` returns true, at most `ms` milliseconds. Returns whether it did.
+    /// Signals do not end the sleep.
     pub fn wait<F: FnMut() -> bool>(
         &self,
         _inband: &Inband<'_>,
@@ -244,7 +256,8 @@ impl WaitQueue {
         mut condition: F,
     ) -> bool {
         unsafe extern "C" fn call<F: FnMut() -> bool>(argument: *mut c_void) -> bool {
-            // SAFETY: `wait` passes its own `condition`, which outlives the call and is used by nobody else meanwhile.
+            // SAFETY: `wait` passes a pointer to its own `condition`, which outlives this call and
+            // which no other code uses meanwhile.
             (unsafe { &mut *argument.cast::<F>() })()
         }
         let argument = (&raw mut condition).cast::<c_void>();
@@ -252,17 +265,18 @@ impl WaitQueue {
         let end = monotonic_ns().saturating_add(u64::from(ms).saturating_mul(1_000_000));
         let mut ms = ms;
         loop {
-            // SAFETY: pure arithmetic.
+            // SAFETY: the function only computes.
             let jiffies = unsafe { bindings::msecs_to_jiffies(ms) }.cast_signed();
-            // The tick that is under way is no whole one.
+            // The tick under way counts as one but is shorter.
             let jiffies = jiffies.saturating_add(1);
-            // SAFETY: the queue was initialised in `new`; `call` and `argument` belong together.
+            // SAFETY: `new` initialised the queue. `argument` points to the `F` that `call::<F>`
+            // takes, and that lives through the call. The token proves that the caller may sleep.
             let left =
                 unsafe { bindings::wait_event_timeout(queue, Some(call::<F>), argument, jiffies) };
             if left != 0 {
                 return true;
             }
-            // Ticks that came late, as on EVL they may, have left the count of them behind the clock.
+            // On EVL ticks may come late, so their count can be behind the clock.
             let rest = end.saturating_sub(monotonic_ns());
             if rest == 0 {
                 return false;
@@ -271,9 +285,10 @@ impl WaitQueue {
         }
     }
 
-    /// Wakes all; the queue's lock sleeps on PREEMPT_RT.
+    /// Wakes all waiters. Takes the queue's lock, which sleeps on PREEMPT_RT.
     pub fn wake_all(&self, _inband: &Inband<'_>) {
-        // SAFETY: initialised in `new`.
+        // SAFETY: `new` initialised the queue; the token proves that the caller may sleep on its
+        // lock.
         unsafe { bindings::wake_up_all(self.0.get().cast()) };
     }
 }

@@ -8,7 +8,7 @@ use bindings as b;
 use core::ffi::{CStr, c_void};
 use core::ptr;
 
-/// A probe on a tracepoint, found by name because few of them are exported.
+/// A probe on a tracepoint. Tracepoints are found by name, because the kernel exports few of them.
 ///
 /// # Invariants
 ///
@@ -19,22 +19,23 @@ pub struct Probe {
     function: *mut c_void,
 }
 
-// SAFETY: the tracepoint core synchronises itself.
+// SAFETY: the probe's only use is to unregister it, which any in-band thread may do.
 unsafe impl Send for Probe {}
-// SAFETY: as above.
+// SAFETY: a shared probe has no methods.
 unsafe impl Sync for Probe {}
 
 impl Probe {
-    /// Hooks `function` to the tracepoint `name`; sleeps.
+    /// Registers `function` as a probe of the tracepoint `name`. Sleeps.
     ///
     /// # Safety
     ///
-    /// `function` is an `extern "C"` function of this module with a leading `*mut c_void` and then the parameters of
-    /// that tracepoint's prototype. It runs in whatever context the tracepoint does.
+    /// `function` is an `extern "C"` function of this module that takes a `*mut c_void` and then
+    /// the parameters of the tracepoint's prototype. It runs in the tracepoint's context.
     ///
     /// # Errors
     ///
-    /// `ENOENT` where the kernel has no such tracepoint; those of `tracepoint_probe_register`.
+    /// `ENOENT`: the kernel has no such tracepoint. Otherwise the errors of
+    /// `tracepoint_probe_register`.
     pub unsafe fn new(
         _inband: &Inband<'_>,
         name: &'static CStr,
@@ -44,12 +45,14 @@ impl Probe {
             name,
             found: ptr::null_mut(),
         };
-        // SAFETY: `visit` and its argument belong together; the call is synchronous.
+        // SAFETY: `visit` takes a pointer to a `Search`, which lives through the call, and is not
+        // called after it returns.
         unsafe { b::for_each_kernel_tracepoint(Some(visit), (&raw mut search).cast()) };
         if search.found.is_null() {
             return Err(code::ENOENT);
         }
-        // SAFETY: a live tracepoint of the kernel proper; the function fits it by contract.
+        // SAFETY: the tracepoint belongs to the kernel itself, so it lives for ever; the function
+        // has its prototype by contract.
         to_result(unsafe {
             b::tracepoint_probe_register(search.found, function, ptr::null_mut())
         })?;
@@ -66,11 +69,11 @@ struct Search {
 }
 
 unsafe extern "C" fn visit(tracepoint: *mut b::tracepoint, argument: *mut c_void) {
-    // SAFETY: `Probe::new` passes its `Search`.
+    // SAFETY: `Probe::new` passes a pointer to its `Search`, which no other code uses meanwhile.
     let search = unsafe { &mut *argument.cast::<Search>() };
-    // SAFETY: the kernel hands out live tracepoints.
+    // SAFETY: the kernel calls this with its own tracepoints, which live for ever.
     let name = unsafe { (*tracepoint).name };
-    // SAFETY: a C string.
+    // SAFETY: a tracepoint's name is a static C string.
     if unsafe { CStr::from_ptr(name) } == search.name {
         search.found = tracepoint;
     }
@@ -78,9 +81,10 @@ unsafe extern "C" fn visit(tracepoint: *mut b::tracepoint, argument: *mut c_void
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        // SAFETY: registered since `new`.
+        // SAFETY: `new` registered this probe with these arguments.
         unsafe { b::tracepoint_probe_unregister(self.tracepoint, self.function, ptr::null_mut()) };
-        // SAFETY: task context; afterwards no probe runs any more.
+        // SAFETY: probes are dropped in-band, the kit's rule for values whose drop sleeps. After
+        // the call no probe function runs.
         unsafe { b::tracepoint_synchronize_unregister() };
     }
 }

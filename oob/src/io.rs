@@ -4,8 +4,9 @@
 
 /// A window of 32-bit device registers.
 ///
-/// Accesses keep their order among themselves. They are *not* ordered against ordinary memory: use [`Self::publish`]
-/// before the write that lets a device read memory, and [`Self::observe`] after the read that says it wrote some.
+/// Accesses keep their order among themselves. They are *not* ordered against ordinary memory: use
+/// [`Self::publish`] before the write that lets a device read memory, and [`Self::observe`] after
+/// the read that says it wrote some.
 pub trait Mmio {
     /// Reads the register at byte `offset`.
     fn read(&self, offset: usize) -> u32;

@@ -9,8 +9,9 @@
 //!               | Forward  done here ------> inband(), later, where sleeping is allowed
 //! ```
 //!
-//! Rules: the line is open again as soon as `handle` has returned, so `handle` has to quiet the device; interrupts may
-//! come before the in-band part has begun, and several forwards before it does are one.
+//! Rules: the line is open again as soon as `handle` has returned, so `handle` has to quiet the
+//! device; interrupts may come before the in-band part has begun, and several forwards before it
+//! does are one.
 
 use crate::stage::Inband;
 

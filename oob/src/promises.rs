@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the stage's types keep from compiling: a list of promises, each shown beside what it allows.
+//! What the stage's types keep from compiling: a list of promises, each shown beside what it
+//! allows.
 //!
-//! Every example is compiled by `cargo test`, on the host core, whose services have the signatures of a kernel's. Of each pair the
-//! right one has to compile and run, and the wrong one, which differs in the mistake alone, must not compile; that it
-//! fails with the very error named is checked by `cargo xtask test`. What holds for the stage lock's guards stands in
-//! the documentation of `stax`; every service of in-band's own that a kernel's modules have, in `kernel/examples/promises.rs`.
+//! Every example is compiled by `cargo test`, on the host core, whose services have the signatures
+//! of a kernel's. Of each pair the right one has to compile and run, and the wrong one, which
+//! differs in the mistake alone, must not compile; that it fails with the very error named is
+//! checked by `cargo xtask test`. What holds for the stage lock's guards stands in the
+//! documentation of `stax`; every service of in-band's own that a kernel's modules have, in
+//! `kernel/examples/promises.rs`.
 //!
 //! # 1. A token is not made up
 //!
@@ -177,7 +180,8 @@
 //! }
 //! ```
 //!
-//! An interrupt's in-band part has the in-band stage's token, and its oob part has none to hand on to it:
+//! An interrupt's in-band part has the in-band stage's token, and its oob part has none to hand on
+//! to it:
 //!
 //! ```
 //! # use oob::{host::*, stage::*};

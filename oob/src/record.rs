@@ -6,8 +6,8 @@
 //!   the thread itself: begins to wait, has waited, was switched --> Record --> a list in debugfs
 //! ```
 //!
-//! Only the thread that it is about writes to a record, so that costs plain stores; whoever reads one sees each number as
-//! it was at some moment, not all of them at the same one.
+//! Only the thread that it is about writes to a record, so that costs plain stores; whoever reads
+//! one sees each number as it was at some moment, not all of them at the same one.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -2,12 +2,13 @@
 
 //! The stage as a type.
 //!
-//! A token is a promise that the code which holds it runs on that stage. Tokens are `!Send`, borrowed for a lifetime
-//! that the core chooses, and made only by a core, at the places where they are true: the entry of an in-band system
-//! call, the entry of an exchange call of an attached thread, a thread's body.
+//! A token is a promise that the code which holds it runs on that stage. Tokens are `!Send`,
+//! borrowed for a lifetime that the core chooses, and made only by a core, at the places where they
+//! are true: the entry of an in-band system call, the entry of an exchange call of an attached
+//! thread, a thread's body.
 //!
-//! Types do not keep a thread from using its token inside a closure under a hard lock ([`crate::monitor::Monitor::update`]),
-//! where it may not sleep on either stage.
+//! Types do not keep a thread from using its token inside a closure under a hard lock
+//! ([`crate::monitor::Monitor::update`]), where it may not sleep on either stage.
 
 use crate::record::{Record, Wait, Waiting};
 use core::marker::PhantomData;
@@ -51,8 +52,9 @@ impl<'a> Oob<'a> {
     ///
     /// # Safety
     ///
-    /// For the token's whole lifetime the caller is a thread of the out-of-band stage that may wait there: on the EVL
-    /// core an EVL thread; on the shim a task that attached itself; on the host the simulated thread.
+    /// For the token's whole lifetime the caller is a thread of the out-of-band stage that may wait
+    /// there: on the EVL core an EVL thread; on the shim a task that attached itself; on the host
+    /// the simulated thread.
     pub const unsafe fn assume() -> Self {
         Self {
             record: None,

@@ -34,7 +34,8 @@ pub trait Clock {
     /// The date now.
     fn now(&self) -> Instant;
 
-    /// A counter that costs less to read than the clock where there is one: for spans that are only shown.
+    /// A counter that costs less to read than the clock where there is one: for spans that are only
+    /// shown.
     #[inline(always)]
     fn ticks(&self) -> u64 {
         self.now().0
@@ -47,8 +48,8 @@ pub trait Clock {
 
     /// Lets a little time go by; called in every polling loop.
     ///
-    /// On a kernel this is the processor's spin hint. On the host it moves the virtual clock, so a loop that polls
-    /// without calling this never ends there.
+    /// On a kernel this is the processor's spin hint. On the host it moves the virtual clock, so a
+    /// loop that polls without calling this never ends there.
     fn relax(&self);
 
     /// Spins until `date`.
@@ -79,10 +80,12 @@ impl<T: Clock + ?Sized> Clock for &T {
 
 /// A one-shot or periodic timer whose handler was bound when it was made.
 ///
-/// The handler runs in hard interrupt context (on EVL: in the out-of-band tick), so it never sleeps.
+/// The handler runs in hard interrupt context (on EVL: in the out-of-band tick), so it never
+/// sleeps.
 pub trait Timer {
-    /// Arms the timer: first at `first`, then every `period`, on these dates however late a call is; once only where
-    /// `period` is zero. The handler is told how many dates have passed without a call since the one before.
+    /// Arms the timer: first at `first`, then every `period`, on these dates however late a call
+    /// is; once only where `period` is zero. The handler is told how many dates have passed without
+    /// a call since the one before.
     fn start(&self, first: Instant, period: Ns);
 
     /// Disarms the timer; on return no handler runs. With nothing held that the handler takes.

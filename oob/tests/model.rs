@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The latch and the monitor under loom: every interleaving, within a bound of preemptions where it says so, and every
-//! reordering that the memory model allows.
+//! The latch and the monitor under loom: every interleaving, within a bound of preemptions where it
+//! says so, and every reordering that the memory model allows.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test -p oob --release --test model
@@ -10,19 +10,22 @@
 //!   clock:  lets the date pass, wakes        stray:  wakes for nothing
 //! ```
 //!
-//! What is checked everywhere: nobody sleeps for ever, which loom reports as a deadlock; who has waited for an event sees
-//! what was written before it; an event is consumed once. Threads sleep as those of a kernel do: a wake-up counts from
-//! `prepare` on, one before it is forgotten.
+//! What is checked everywhere: nobody sleeps for ever, which loom reports as a deadlock; who has
+//! waited for an event sees what was written before it; an event is consumed once. Threads sleep as
+//! those of a kernel do: a wake-up counts from `prepare` on, one before it is forgotten.
 #![cfg(loom)]
 
 use loom::model::Builder;
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use oob::latch::{Latch, Park};
-use oob::monitor::{HardLock, MonitorState, Threads};
+use oob::latch::Latch;
+use oob::lock::HardLock;
+use oob::monitor::MonitorState;
 use oob::semaphore::Semaphore;
 use oob::stage::Oob;
+use oob::threads::Park;
+use oob::threads::Threads;
 use oob::time::Instant;
 use oob::wait::WaitError;
 
@@ -208,7 +211,8 @@ fn a_wake_up_for_nothing_ends_no_wait() {
     });
 }
 
-/// `raisers` events and a date that passes: an event is in the wait's result, or it is left for the next wait.
+/// `raisers` events and a date that passes: an event is in the wait's result, or it is left for the
+/// next wait.
 fn late(raisers: usize, deadline: Instant) {
     let event = Arc::new(Event::default());
     let mut others: Vec<_> = (0..raisers)
@@ -242,7 +246,8 @@ fn a_deadline_loses_no_event_of_two() {
     check(Some(2), || late(2, SOON));
 }
 
-/// A second thread at the latch, which should not be there, takes neither the first one's wake-up nor its event for good.
+/// A second thread at the latch, which should not be there, takes neither the first one's wake-up
+/// nor its event for good.
 #[test]
 fn a_second_waiter_is_sent_away_and_loses_the_first_one_nothing() {
     check(Some(3), || {
@@ -277,8 +282,8 @@ unsafe impl<T> HardLock<T> for Lock<T> {
     }
 }
 
-/// Two threads wait for one count, one of them until `deadline`. Should that one get it, it gives it back: so the other one
-/// must get it in the end, whoever was woken.
+/// Two threads wait for one count, one of them until `deadline`. Should that one get it, it gives
+/// it back: so the other one must get it in the end, whoever was woken.
 fn two_waiters(deadline: Instant) {
     struct Shared {
         semaphore: Semaphore<Lock<MonitorState<u32>>>,

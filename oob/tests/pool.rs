@@ -2,7 +2,7 @@
 
 //! Pool and relay between real threads.
 
-use oob::monitor::HardLock;
+use oob::lock::HardLock;
 use oob::pool::{BadSize, Exhausted, Lists, Pool, memory_for};
 use oob::relay::{Relay, RelayError};
 use oob::stage::Inband;

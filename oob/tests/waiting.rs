@@ -2,10 +2,13 @@
 
 //! Monitors and semaphores between real threads.
 
-use oob::latch::{Latch, Park};
-use oob::monitor::{HardLock, Monitor, MonitorState, Threads};
+use oob::latch::Latch;
+use oob::lock::HardLock;
+use oob::monitor::{Monitor, MonitorState};
 use oob::semaphore::{Overflow, Semaphore};
 use oob::stage::Oob;
+use oob::threads::Park;
+use oob::threads::Threads;
 use oob::time::Instant;
 use oob::wait::WaitError;
 use std::cell::Cell;
@@ -65,7 +68,8 @@ unsafe impl Park for Process {
         })
     }
 
-    // A token that was given since makes the next park return at once: that is what `prepare` promises.
+    // A token that was given since makes the next park return at once: that is what `prepare`
+    // promises.
     fn prepare(&self) {}
 
     fn cancel(&self) {}

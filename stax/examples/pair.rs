@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Uncontended lock + unlock pairs of the stage lock or of Rust's mutex, to be counted: run it under callgrind with two
-//! numbers of pairs and divide, as `cargo xtask bench stax` does.
+//! Uncontended lock + unlock pairs of the stage lock or of Rust's mutex, to be counted: run it
+//! under callgrind with two numbers of pairs and divide, as `cargo xtask bench stax` does.
 //!
 //! ```text
 //! cargo build -p stax --release --example pair

@@ -42,7 +42,8 @@ pub enum Refusal {
 }
 
 impl Gate {
-    /// The most entries at once, nested ones included; also the most threads of one stage that may wait.
+    /// The most entries at once, nested ones included; also the most threads of one stage that may
+    /// wait.
     pub const MAX: u32 = COUNT;
 
     /// Nobody inside, nobody waits.
@@ -128,7 +129,8 @@ impl Gate {
         }
     }
 
-    /// Whether the exit that found this value was the last one and leaves the gate to somebody who waits.
+    /// Whether the exit that found this value was the last one and leaves the gate to somebody who
+    /// waits.
     ///
     /// The exit itself is a plain decrement of the word.
     pub const fn must_hand_over(self) -> bool {
@@ -147,8 +149,8 @@ impl Gate {
         Self(self.0 & !waits_bit(side))
     }
 
-    /// All `waiting` threads of `side` enter at once. The gate is free, or `side` owns it; `None` where the count has no
-    /// room for them.
+    /// All `waiting` threads of `side` enter at once. The gate is free, or `side` owns it; `None`
+    /// where the count has no room for them.
     pub fn grant(self, side: Side, waiting: u32) -> Option<Self> {
         let count = self
             .count()

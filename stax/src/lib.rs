@@ -17,11 +17,13 @@
 //! ```
 //!
 //! Rules:
-//! - the lock excludes *stages*, not threads: it lends `&T`, and what threads of one stage do to one another is theirs to
-//!   settle;
-//! - once a thread of the other stage waits, newcomers wait behind it; who is inside goes on by [`Guard::nest`], never by
-//!   a second [`Stax::lock`], which could wait for the thread that waits for it;
-//! - a phase of the gate is handed over, never left to be fought for: whoever was granted entry is counted already;
+//! - the lock excludes *stages*, not threads: it lends `&T`, and what threads of one stage do to
+//!   one another is theirs to settle;
+//! - once a thread of the other stage waits, newcomers wait behind it; who is inside goes on by
+//!   [`Guard::nest`], never by a second [`Stax::lock`], which could wait for the thread that waits
+//!   for it;
+//! - a phase of the gate is handed over, never left to be fought for: whoever was granted entry is
+//!   counted already;
 //! - whoever destroys the lock still owns its memory: see [`Stax::destroy`].
 //!
 //! The argument for all this is in `docs/stax.md`.
@@ -149,6 +151,7 @@
 #![cfg_attr(not(any(test, loom)), no_std)]
 
 pub mod backend;
+pub mod cores;
 pub mod gate;
 mod lock;
 pub mod queue;
@@ -157,6 +160,10 @@ pub mod stage;
 mod sync;
 
 pub use backend::{Backend, End, Sleep, spin};
+#[cfg(feature = "host")]
+pub use cores::host;
+#[cfg(target_os = "none")]
+pub use cores::kernel_core::{KernelBackend, StageLock, kernel_backend, new};
 pub use lock::{Guard, LockError, NestError, Stax, TryLockError};
 pub use sleeping::SleepingBackend;
 pub use stage::{Atomic, Side, Stage};

@@ -13,8 +13,8 @@
 //!              '-> [queue lock: Settle: hands over, wakes]
 //! ```
 //!
-//! Rules: entering acquires, leaving releases, a hand-over does both, and an epoch carries it on to the threads let in. So
-//! each stage sees all that the other did before it.
+//! Rules: entering acquires, leaving releases, a hand-over does both, and an epoch carries it on to
+//! the threads let in. So each stage sees all that the other did before it.
 
 use crate::backend::{Backend, End, Sleep};
 use crate::gate::{Gate, Refusal};
@@ -143,7 +143,8 @@ impl<T, B: Backend> Stax<T, B> {
         self.lock_until(stage, Instant::NEVER)
     }
 
-    /// Enters, waiting until `deadline` at most. A lock that can be entered at once is, also after the deadline.
+    /// Enters, waiting until `deadline` at most. A lock that can be entered at once is, also after
+    /// the deadline.
     ///
     /// # Errors
     ///
@@ -184,13 +185,14 @@ impl<T, B: Backend> Stax<T, B> {
         }
     }
 
-    /// Ends the lock: who waits is woken with [`LockError::Dead`], who comes gets it at once. Callable from either
-    /// stage, more than once.
+    /// Ends the lock: who waits is woken with [`LockError::Dead`], who comes gets it at once.
+    /// Callable from either stage, more than once.
     ///
-    /// Who is inside stays inside until he leaves, may nest, and has the value for as long: this does not wait for him.
-    /// The memory is kept by ownership alone. Every call and every guard borrows the lock until it has made its last
-    /// access, so whoever can drop the lock (its owner, the last of several `Arc`s) knows that no call is under way; a
-    /// caller that frees it by a raw pointer must know the same by other means, and a count of 0 does not say it.
+    /// Who is inside stays inside until he leaves, may nest, and has the value for as long: this
+    /// does not wait for him. The memory is kept by ownership alone. Every call and every guard
+    /// borrows the lock until it has made its last access, so whoever can drop the lock (its owner,
+    /// the last of several `Arc`s) knows that no call is under way; a caller that frees it by a raw
+    /// pointer must know the same by other means, and a count of 0 does not say it.
     pub fn destroy(&self) {
         self.run(Task::Close);
     }
@@ -244,7 +246,8 @@ impl<T, B: Backend> Stax<T, B> {
     }
 }
 
-/// Whether an outcome of [`Task::Arrive`] or [`Task::Withdraw`] that leaves nobody waiting is an entry.
+/// Whether an outcome of [`Task::Arrive`] or [`Task::Withdraw`] that leaves nobody waiting is an
+/// entry.
 fn entered(outcome: Outcome) -> Result<(), LockError> {
     match outcome {
         Outcome::Entered => Ok(()),
@@ -283,7 +286,8 @@ impl<T: fmt::Debug, B> fmt::Debug for Stax<T, B> {
     }
 }
 
-/// The stage of type `S` is inside. Dropping it leaves; forgetting it keeps the other stage out for ever.
+/// The stage of type `S` is inside. Dropping it leaves; forgetting it keeps the other stage out for
+/// ever.
 pub struct Guard<'a, T, S: Stage, B: Backend> {
     stax: &'a Stax<T, B>,
     /// Neither `Send` nor longer-lived than the token.
@@ -299,8 +303,8 @@ impl<'a, T, S: Stage, B: Backend> Guard<'a, T, S, B> {
         }
     }
 
-    /// Enters once more, whoever waits and even if the lock is destroyed: the stage is inside, and stays as long as the
-    /// longer of both guards.
+    /// Enters once more, whoever waits and even if the lock is destroyed: the stage is inside, and
+    /// stays as long as the longer of both guards.
     ///
     /// # Errors
     ///

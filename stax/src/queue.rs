@@ -10,14 +10,17 @@
 //!   Close: DEAD, waiting = 0 --> both epochs are closed and both sides woken --> Done
 //! ```
 //!
-//! A [`QueueOp`] is one stay under the queue lock as a machine that makes one access to shared memory per step, because
-//! threads enter and leave by the gate alone meanwhile. The lock runs its steps one after the other; the search in
-//! `tests/search` runs the same steps and puts every other thread's steps in between.
+//! A [`QueueOp`] is one stay under the queue lock as a machine that makes one access to shared
+//! memory per step, because threads enter and leave by the gate alone meanwhile. The lock runs its
+//! steps one after the other; the search in `tests/search` runs the same steps and puts every other
+//! thread's steps in between.
 //!
 //! Rules:
-//! - a hand-over lets in *all* threads of one stage that wait, and counts them before any of them runs;
+//! - a hand-over lets in *all* threads of one stage that wait, and counts them before any of them
+//!   runs;
 //! - it goes to the stage that was not inside last, if that one waits;
-//! - every decision that writes nothing is one that a later exit would repeat: the exit sees the WAITS bit and comes here.
+//! - every decision that writes nothing is one that a later exit would repeat: the exit sees the
+//!   WAITS bit and comes here.
 
 use crate::gate::{Gate, Refusal};
 use crate::stage::Side;
@@ -51,7 +54,8 @@ impl Queue {
         }
     }
 
-    /// The one place where it is decided who goes next: the stage to let in, and the gate with it inside.
+    /// The one place where it is decided who goes next: the stage to let in, and the gate with it
+    /// inside.
     pub fn grant(&self, seen: Gate) -> Option<(Side, Gate)> {
         let last = seen.owner();
         let side = match (seen.count(), self.waiting(last.other())) {
@@ -98,8 +102,8 @@ impl Epoch {
         self.0
     }
 
-    /// One hand-over later. Wraps: a thread that was granted entry would have to miss half the range of the word to
-    /// be mistaken.
+    /// One hand-over later. Wraps: a thread that was granted entry would have to miss half the
+    /// range of the word to be mistaken.
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(2))
     }
@@ -243,7 +247,8 @@ impl QueueOp {
         self.task = Task::Done;
     }
 
-    /// Writes `new` in place of `seen`; `false` where another was faster, and the decision is to be made again.
+    /// Writes `new` in place of `seen`; `false` where another was faster, and the decision is to be
+    /// made again.
     fn write(&mut self, seen: Gate, new: Gate, words: &mut impl SharedWords) -> bool {
         if new == seen {
             return true;

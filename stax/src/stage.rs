@@ -33,7 +33,8 @@ impl Side {
     }
 }
 
-/// Proof of running in-band where sleeping is *not* allowed: preemption or bottom halves are off, or a spinlock is held.
+/// Proof of running in-band where sleeping is *not* allowed: preemption or bottom halves are off,
+/// or a spinlock is held.
 ///
 /// Waiting with it is spinning, where the lock's backend has that; see [`crate::spin`].
 #[derive(Debug)]
@@ -44,8 +45,9 @@ impl Atomic<'_> {
     ///
     /// # Safety
     ///
-    /// For the token's whole lifetime the caller is in-band and not in a hard interrupt. Where its spinning could keep a
-    /// thread of the other stage that may be inside from running on this processor, it waits with deadlines only.
+    /// For the token's whole lifetime the caller is in-band and not in a hard interrupt. Where its
+    /// spinning could keep a thread of the other stage that may be inside from running on this
+    /// processor, it waits with deadlines only.
     pub const unsafe fn assume() -> Self {
         Self(PhantomData)
     }

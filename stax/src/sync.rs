@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Atomics: `core`'s, loom's under its model checker, or in the crate's own tests one that counts.
+//! The atomics: those of `core`; under the model checker those of loom; in the crate's own tests
+//! one that counts.
 
 #[cfg(all(test, not(loom)))]
-pub(crate) use counted::AtomicU32;
+pub(crate) use counted::{AtomicU32, made_by};
 
 #[cfg(not(any(test, loom)))]
 pub(crate) use core::sync::atomic::AtomicU32;
@@ -17,13 +18,10 @@ pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// How often the gate's word is read, modified and written in one is promised; so that is counted.
+/// Counts the read-modify-writes of the gate, because the lock promises a number of them.
 #[cfg(all(test, not(loom)))]
 mod counted {
     use super::Ordering;
-    use crate::{Backend, End, Side, Sleep, Stage, Stax};
-    use oob::stage::{Inband, Oob};
-    use oob::time::Instant;
     use std::cell::Cell;
     use std::thread_local;
 
@@ -64,51 +62,10 @@ mod counted {
         }
     }
 
-    /// Where nobody is in the way, nothing of it is needed.
-    struct Unneeded;
-
-    impl Backend for Unneeded {
-        fn with_queue<R>(&self, _: impl FnOnce(&mut crate::queue::Queue) -> R) -> R {
-            panic!("the queue is looked at");
-        }
-
-        fn wake_all(&self, _: Side) {
-            panic!("somebody is woken");
-        }
-    }
-
-    impl<S: Stage> Sleep<S> for Unneeded {
-        fn sleep(&self, _: &S, _: Instant, _: impl Fn() -> bool) -> End {
-            panic!("somebody sleeps");
-        }
-    }
-
-    fn made(f: impl FnOnce()) -> u32 {
+    /// The number of read-modify-writes that `f` makes in this thread.
+    pub(crate) fn made_by(f: impl FnOnce()) -> u32 {
         let before = MADE.get();
         f();
         MADE.get() - before
-    }
-
-    #[test]
-    fn an_uncontended_pair_makes_two_read_modify_writes() {
-        // SAFETY: a thread of the test's own, which waits for nobody.
-        let oob = unsafe { Oob::assume() };
-        // SAFETY: as above.
-        let inband = unsafe { Inband::assume() };
-        let stax = Stax::new((), Unneeded);
-        for _ in 0..3 {
-            // Each finds the gate as the other stage left it, and then as its own did.
-            for _ in 0..2 {
-                assert_eq!(made(|| drop(stax.lock(&oob).unwrap())), 2);
-            }
-            for _ in 0..2 {
-                assert_eq!(made(|| drop(stax.lock(&inband).unwrap())), 2);
-            }
-            assert_eq!(made(|| drop(stax.try_lock(&oob).unwrap())), 2);
-            // As does an entry beside others of the same stage, nested or not.
-            let inside = stax.lock(&inband).unwrap();
-            assert_eq!(made(|| drop(stax.lock(&inband).unwrap())), 2);
-            assert_eq!(made(|| drop(inside.nest().unwrap())), 2);
-        }
     }
 }

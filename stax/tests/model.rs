@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The real code under loom: every interleaving of a few threads and every reordering that the memory model allows.
+//! The real code under loom: every interleaving of a few threads and every reordering that the
+//! memory model allows.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test -p stax --release --test model
 //! ```
 //!
-//! Every interleaving: 1 + 1 threads; 2 + 1 that lock; 1 + 1 and one that tries or destroys; 2 + 1 of which one is inside and
-//! destroys; 1 + 1, one of them inside and nesting, and one that tries. With a bound on preemptions: 2 + 1 that nest (4), have
-//! deadlines or get signals (3), spin or stand beside one that destroys (2); of those all but the first and the last also without,
-//! where ignored tests are run; 2 + 2 (2, or 1 where one nests and one has a deadline). What is checked everywhere: loom finds two stages at one cell at once, a stage that does not see what the other
-//! wrote before it, and threads that sleep for ever. A deadline that has passed stands for one that passes at any moment; which
-//! moment, loom tries out. A signal is a deadline by another name here.
+//! Every interleaving: 1 + 1 threads; 2 + 1 that lock; 1 + 1 and one that tries or destroys; 2 + 1
+//! of which one is inside and destroys; 1 + 1, one of them inside and nesting, and one that tries.
+//! With a bound on preemptions: 2 + 1 that nest (4), have deadlines or get signals (3), spin or
+//! stand beside one that destroys (2); of those all but the first and the last also without, where
+//! ignored tests are run; 2 + 2 (2, or 1 where one nests and one has a deadline). What is checked
+//! everywhere: loom finds two stages at one cell at once, a stage that does not see what the other
+//! wrote before it, and threads that sleep for ever. A deadline that has passed stands for one that
+//! passes at any moment; which moment, loom tries out. A signal is a deadline by another name here.
 #![cfg(loom)]
 
 use loom::cell::UnsafeCell;
@@ -29,7 +32,8 @@ const PAST: Instant = Instant(0);
 const SIGNAL: Instant = Instant(1);
 const NEVER: Instant = Instant::NEVER;
 
-/// Sleeps by parking; a thread that spins yields. The list of sleepers is none of loom's business: it only looks.
+/// Sleeps by parking; a thread that spins yields. The list of sleepers is none of loom's business:
+/// it only looks.
 struct Threads {
     queue: Mutex<Queue>,
     sleepers: [Plain<Vec<Thread>>; 2],
@@ -99,11 +103,12 @@ impl Sleep<Atomic<'_>> for Threads {
     }
 }
 
-/// What the stages share: a thread writes its own cell and reads those of the other stage, so threads of one stage need
-/// nothing to keep them apart.
+/// What the stages share: a thread writes its own cell and reads those of the other stage, so
+/// threads of one stage need nothing to keep them apart.
 struct Shared([UnsafeCell<u32>; 4]);
 
-// SAFETY: accesses that meet are those of different stages, which the lock keeps apart; loom checks that.
+// SAFETY: accesses that meet are those of different stages, which the lock keeps apart; loom checks
+// that.
 unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
@@ -226,8 +231,8 @@ fn play(
     }
 }
 
-/// Runs the jobs side by side, the last one, which may begin inside, in the model's own thread; every section that was
-/// entered has counted.
+/// Runs the jobs side by side, the last one, which may begin inside, in the model's own thread;
+/// every section that was entered has counted.
 fn check(preemptions: Option<usize>, oob: &'static [Job], inband: &'static [Job]) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;

@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The real lock on the host core: threads of two stages with priorities, in-band interference, and every order of
-//! their services that a seed chooses.
+//! The real lock on the host core: threads of two stages with priorities, and in-band interference.
+//! The seed chooses the order of their services.
 #![cfg(not(loom))]
 
 use oob::host::{Host, HostLock, Interference, Monitor, Running, Task, Thread, explore};
-use oob::monitor::WaitQueue;
 use oob::record::Wait;
-use oob::stage::{MayWait, Oob};
+use oob::stage::{Inband, MayWait, Oob};
 use oob::time::{Clock, Instant, Ns};
-use oob::wait::WaitError;
+use oob::wait::{WaitError, WaitQueue};
+use stax::host::StageLock;
 use stax::queue::Queue;
-use stax::{Backend, LockError, Side, Stage, Stax};
+use stax::{Backend, LockError, Side, Sleep, SleepingBackend, Stage, Stax};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A line of the host core's.
-struct HostWaitQueue {
+/// A wait queue of the host core with a fault: a thread that enters it ignores the check that it
+/// makes once it is queued.
+struct FaultyQueue {
     host: Host,
     monitor: Monitor<()>,
-    /// Or a thread goes to sleep on a look that it had before it was in line.
-    looks_in_line: bool,
 }
 
-impl WaitQueue for HostWaitQueue {
+impl WaitQueue for FaultyQueue {
     fn wait(
         &self,
         what: Wait,
@@ -31,12 +30,12 @@ impl WaitQueue for HostWaitQueue {
         deadline: Instant,
         ready: impl Fn() -> bool,
     ) -> Result<(), WaitError> {
-        let mut looks = 0;
+        let mut checks = 0;
         let ready = |(): &mut ()| {
-            looks += 1;
-            // The monitor looks once before it lines up, then in line, then after each wake-up.
-            let is_told = self.looks_in_line || looks != 2;
-            (is_told && ready()).then_some(())
+            checks += 1;
+            // The monitor checks once before it queues the thread, then once it is queued, then
+            // after each wake-up.
+            (checks != 2 && ready()).then_some(())
         };
         self.monitor
             .wait_for(what, stage, &self.host, deadline, ready)
@@ -47,17 +46,20 @@ impl WaitQueue for HostWaitQueue {
     }
 }
 
-/// As in a kernel.
-type SleepingBackend = stax::SleepingBackend<HostLock<Queue>, HostWaitQueue, Host>;
+type FaultyBackend = SleepingBackend<HostLock<Queue>, FaultyQueue, Host>;
 
-fn lines(host: &Host, looks_in_line: bool) -> SleepingBackend {
-    let line = || HostWaitQueue {
+fn faulty_lock<T>(host: &Host, value: T) -> Stax<T, FaultyBackend> {
+    let waiters = || FaultyQueue {
         host: host.clone(),
         monitor: host.monitor(&host.inband(), ()),
-        looks_in_line,
     };
     let queue = HostLock::new(host, Queue::new());
-    SleepingBackend::new(queue, line(), line(), host.clone())
+    let backend = SleepingBackend::new(queue, waiters(), waiters(), host.clone());
+    Stax::new(value, backend)
+}
+
+fn lock<T>(host: &Host, value: T) -> StageLock<T> {
+    stax::host::new(host, &host.inband(), value)
 }
 
 const END: Instant = Instant(1_000_000_000);
@@ -68,7 +70,7 @@ const NOISY: Interference = Interference {
     hard_off: Ns(50),
 };
 
-/// Who is inside, as they say themselves, and what came of the calls.
+/// The threads inside, as they count themselves, and the results of the calls.
 #[derive(Debug, Default)]
 struct Inside {
     sides: [Cell<u32>; 2],
@@ -84,7 +86,7 @@ fn add(count: &Cell<u32>) {
 }
 
 impl Inside {
-    /// A section in which the thread loses the processor, or may.
+    /// A section in which the thread loses the processor or may lose it.
     fn section<S: Stage + MayWait>(&self, host: &Host, stage: &S) {
         let side = S::SIDE;
         let [mine, others] = [side, side.other()].map(|side| &self.sides[side as usize]);
@@ -94,7 +96,7 @@ impl Inside {
         assert_eq!(others.get(), 0, "both stages are inside");
         match host.random(1) {
             0 => host.compute(Ns(100)),
-            // A signal ends it, and is left for the next wait.
+            // A signal ends the sleep, and stays for the next wait.
             _ => _ = host.sleep_until_date(stage, host.now().after(Ns(100))),
         }
         assert_eq!(others.get(), 0, "both stages are inside");
@@ -102,14 +104,14 @@ impl Inside {
     }
 }
 
-/// The lock, and the same counts beside it: for those who did not get in.
-struct Rig {
-    stax: Stax<Rc<Inside>, SleepingBackend>,
+/// The lock, and the same counts beside it, for threads that did not get in.
+struct Rig<B> {
+    stax: Stax<Rc<Inside>, B>,
     inside: Rc<Inside>,
 }
 
-/// A few locks by all ways in.
-fn turns<S: Stage + MayWait>(host: &Host, rig: &Rig, stage: &S, me: &Running<'_>) {
+/// Locks a few times, by every call that locks.
+fn turns<S: Stage + MayWait, B: Sleep<S>>(host: &Host, rig: &Rig<B>, stage: &S, me: &Running<'_>) {
     for _ in 0..4 {
         let choice = host.random(5);
         let deadline = host.now().after(Ns(50 * choice));
@@ -132,16 +134,17 @@ fn turns<S: Stage + MayWait>(host: &Host, rig: &Rig, stage: &S, me: &Running<'_>
                 assert!(me.take_signal());
                 add(&rig.inside.interrupted);
             }
-            Err(LockError::Overflow) => panic!("so few cannot be too many"),
+            Err(LockError::Overflow) => panic!("a few entries do not overflow the count"),
         }
         let _ = me.sleep_until(stage, host.now().after(Ns(70 * choice)));
     }
 }
 
-/// Three threads of each stage, and as many signals at any date.
-fn storm(host: &Host, backend: SleepingBackend, inside: &Rc<Inside>) -> Rc<Rig> {
-    let inside = Rc::clone(inside);
-    let stax = Stax::new(inside.clone(), backend);
+/// Runs three threads of each stage, and sends each a signal at a random date.
+fn storm<B>(host: &Host, stax: Stax<Rc<Inside>, B>, inside: Rc<Inside>) -> Rc<Rig<B>>
+where
+    B: for<'a> Sleep<Oob<'a>> + for<'a> Sleep<Inband<'a>> + 'static,
+{
     let rig = Rc::new(Rig { stax, inside });
     let inband = host.inband();
     for priority in [10, 20, 20] {
@@ -164,13 +167,13 @@ fn storm(host: &Host, backend: SleepingBackend, inside: &Rc<Inside>) -> Rc<Rig> 
     rig
 }
 
-/// What a thousand storms came to, all together.
+/// The sums of a thousand storms.
 fn storms(processors: usize, destroy: bool) -> Rc<Inside> {
     let total = Rc::new(Inside::default());
     explore(0..1_000, |host| {
         host.set_processors(processors);
         host.disturb(NOISY);
-        let rig = storm(host, lines(host, true), &total);
+        let rig = storm(host, lock(host, total.clone()), total.clone());
         if destroy {
             let (rig, date) = (rig.clone(), Instant(1_000 + host.random(2_000)));
             let body = move |oob: &Oob<'_>, me: &Running<'_>| {
@@ -189,10 +192,10 @@ fn storms(processors: usize, destroy: bool) -> Rc<Inside> {
 }
 
 #[test]
-fn three_threads_of_each_stage_exclude_one_another_and_all_get_in() {
+fn three_threads_of_each_stage_exclude_the_other_stage_and_all_enter() {
     for processors in [1, 2] {
         let total = storms(processors, false);
-        // All of it was met: shared sections, deadlines and signals that ended waits.
+        // The runs met all cases: shared sections, and waits that deadlines and signals ended.
         assert!(total.most.get() > 1);
         assert!(total.sections.get() > 20_000, "{}", total.sections.get());
         assert!(total.timed_out.get() > 500, "{}", total.timed_out.get());
@@ -211,11 +214,11 @@ fn destroying_the_lock_at_any_date_ends_every_wait() {
 }
 
 #[test]
-fn a_waiter_waits_for_those_inside_and_for_nobody_who_comes_later() {
+fn a_waiter_waits_for_the_threads_inside_and_not_for_later_ones() {
     const SECTION: Ns = Ns(1_000);
     let longest = Cell::new(Ns(0));
     explore(0..500, |host| {
-        let stax = Rc::new(Stax::new((), lines(host, true)));
+        let stax = Rc::new(lock(host, ()));
         for _ in 0..3 {
             let (host_, stax) = (host.clone(), stax.clone());
             Task::run(host, &host.inband(), c"in-band", move |inband, _| {
@@ -248,7 +251,9 @@ fn a_backend_that_loses_wake_ups_is_found_within_a_thousand_seeds() {
         let host = Host::seeded(*seed);
         host.set_processors(2);
         host.disturb(NOISY);
-        storm(&host, lines(&host, false), &Rc::default());
+        let inside = Rc::default();
+        let stax = faulty_lock(&host, Rc::clone(&inside));
+        storm(&host, stax, inside);
         host.finish(END).is_err()
     };
     let found = (0..1_000).find(is_stuck);

@@ -18,12 +18,13 @@ use std::thread;
 struct Inside {
     sides: [AtomicU32; 2],
     sections: AtomicU64,
-    /// One for each thread, who writes it plainly; threads of the other stage read it plainly. What the lock does not order
-    /// is a data race, which ThreadSanitizer sees.
+    /// One for each thread, who writes it plainly; threads of the other stage read it plainly. What
+    /// the lock does not order is a data race, which ThreadSanitizer sees.
     notes: [[UnsafeCell<u64>; 3]; 2],
 }
 
-// SAFETY: who reads or writes a note is inside, and never beside a thread that does the other; that is what is tested.
+// SAFETY: who reads or writes a note is inside, and never beside a thread that does the other; that
+// is what is tested.
 unsafe impl Sync for Inside {}
 
 impl Inside {
@@ -290,7 +291,8 @@ fn one_of() -> impl Strategy<Value = Do> {
 }
 
 proptest! {
-    /// One thread that plays both stages without waiting: the lock does what a list of who is inside says.
+    /// One thread that plays both stages without waiting: the lock does what a list of who is
+    /// inside says.
     #[test]
     fn as_a_list_would(steps in proptest::collection::vec(one_of(), 0..60)) {
         let stax = Stax::new(7, Host::default());

@@ -6,11 +6,12 @@
 //!   Kbuild: c_flags, layout.c's assembly  -->  generate-bindings KERNEL_H LAYOUT ARCH OUT  -->  OUT/{bindings,layout}.rs
 //! ```
 //!
-//! A program of its own, so that it is built once for the machine and not once for each kernel. `OOBKIT_CFLAGS` holds
-//! the compiler flags that Kbuild uses for a C file of the same module; the working directory is the kernel's build
-//! folder, which those flags are relative to. In LAYOUT that compiler wrote down sizes and offsets: what bindgen made of
-//! the headers must agree with it, or crate `bindings` does not compile. A file is left alone where its content is the
-//! same, so that nothing is built anew for nothing.
+//! A program of its own, so that it is built once for the machine and not once for each kernel.
+//! `OOBKIT_CFLAGS` holds the compiler flags that Kbuild uses for a C file of the same module; the
+//! working directory is the kernel's build folder, which those flags are relative to. In LAYOUT
+//! that compiler wrote down sizes and offsets: what bindgen made of the headers must agree with it,
+//! or crate `bindings` does not compile. A file is left alone where its content is the same, so
+//! that nothing is built anew for nothing.
 
 use bindgen::callbacks::{ItemInfo, ParseCallbacks};
 use std::fmt::Write as _;
@@ -63,7 +64,8 @@ fn main() {
         .allowlist_function(FUNCTIONS)
         .allowlist_type(TYPES)
         .allowlist_var("CAP_SYS_NICE|IORESOURCE_MEM|TASK_.*|IRQF_.*|SPI_[A-Z]*|MISC_DYNAMIC_MINOR|VM_.*|POLL[A-Z]+|CLOCK_MONOTONIC|E[A-Z0-9]+|__this_module")
-        // Types whose layout no driver may depend on, and those that Rust cannot say (packed and aligned at once).
+        // Types whose layout no driver may depend on, and those that Rust cannot say (packed and
+        // aligned at once).
         .opaque_type("alt_instr|desc_struct|gate_struct|idt_.*|x86_.*|local_apic|lapic_.*|xregs_state|fpu.*|arch_lbr_state")
         .opaque_type("spinlock|evl_.*|rt_mutex.*|lockdep_map|task_struct|mm_struct|device|module|file|inode|kiocb")
         .rust_target(bindgen::RustTarget::stable(85, 0).expect("a version that bindgen knows"))
@@ -82,7 +84,8 @@ fn update(path: &Path, text: &str) {
     }
 }
 
-/// The flags that decide what a declaration means; the rest are the C compiler's own business and clang may not know them.
+/// The flags that decide what a declaration means; the rest are the C compiler's own business and
+/// clang may not know them.
 fn c_flags(all: &str, arch: &str) -> Vec<String> {
     let clang_target = match arch {
         "arm64" => "aarch64-linux-gnu",
@@ -116,8 +119,8 @@ fn c_flags(all: &str, arch: &str) -> Vec<String> {
     kept
 }
 
-/// Lines `->size STRUCT N` and `->offset STRUCT FIELD N` become compile-time assertions, the others what crate `bindings`
-/// reads by.
+/// Lines `->size STRUCT N` and `->offset STRUCT FIELD N` become compile-time assertions, the others
+/// what crate `bindings` reads by.
 fn layout_asserts(assembly: &str) -> String {
     let mut out = String::new();
     for line in assembly.lines() {

@@ -8,7 +8,8 @@
 //!  sched_process_exit tracepoint -------'   a thread that ends leaves, however it ends
 //! ```
 //!
-//! A thread enters and leaves the table by itself only, and only asks for itself: so looking up needs no lock.
+//! A thread enters and leaves the table by itself only, and only asks for itself: so looking up
+//! needs no lock.
 #![cfg_attr(target_os = "none", no_std)]
 
 #[cfg(feature = "module")]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `oob_shim.ko`: the control device, the hooks by which a thread that ends or becomes another program is
-//! forgotten, the list of threads.
+//! `oob_shim.ko`: the control device, the hooks by which a thread that ends or becomes another
+//! program is forgotten, the list of threads.
 
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
@@ -13,13 +13,13 @@ use kernel::miscdevice::{File, Registration};
 use kernel::tracepoint::Probe;
 use kernel::uaccess::UserPtr;
 use kernel::{task, time};
+use oob::cores::attached::{AttachedThreads, InsertError};
 use oob::stage::Inband;
-use oob::table::{InsertError, Table};
 use oobkit_abi::ctl::{ATTACH, Attach, DETACH};
 
 /// Which the kit's other modules look up their callers in.
 #[unsafe(export_name = "oobkit_oob_shim_attached")]
-static ATTACHED: Table = Table::new();
+static ATTACHED: AttachedThreads = AttachedThreads::new();
 static MODULE: AtomicPtr<Module> = AtomicPtr::new(core::ptr::null_mut());
 
 /// What the module holds while it is loaded; the node goes first.
@@ -83,8 +83,8 @@ impl Show for Threads {
         writeln!(out, "PID PRIORITY CPUS WAITS-FOR WAITS STAGE-SWITCHES NAME")?;
         for (key, record) in ATTACHED.places() {
             let task = || key().map(core::ptr::with_exposed_provenance_mut);
-            // SAFETY: a thread leaves the table before it ends, so a task that is found there is given back a grace
-            // period later at the earliest.
+            // SAFETY: a thread leaves the table before it ends, so a task that is found there is
+            // given back a grace period later at the earliest.
             let Some(task) = (unsafe { task::describe(inband, task) }) else {
                 continue;
             };
@@ -106,8 +106,8 @@ impl Show for Threads {
     }
 }
 
-/// The `sched_process_exit` and `sched_process_exec` tracepoints: the calling thread ends, or has become another program, with
-/// rights of its own.
+/// The `sched_process_exit` and `sched_process_exec` tracepoints: the calling thread ends, or has
+/// become another program, with rights of its own.
 unsafe extern "C" fn thread_leaves(_data: *mut c_void, task: *mut kernel::bindings::task_struct) {
     ATTACHED.remove(task.addr());
 }
@@ -128,7 +128,8 @@ fn init(inband: &Inband<'_>) -> Result {
     let leaves = thread_leaves as unsafe extern "C" fn(_, _) as *mut c_void;
     let module = Module {
         ctl: None,
-        // SAFETY: the tracepoint's prototype is `(struct task_struct *)`; later kernels append arguments, which is harmless.
+        // SAFETY: the tracepoint's prototype is `(struct task_struct *)`; later kernels append
+        // arguments, which is harmless.
         _exit: unsafe { Probe::new(inband, c"sched_process_exit", leaves) }?,
         // SAFETY: here it is that and two more, which is as harmless.
         _exec: unsafe { Probe::new(inband, c"sched_process_exec", leaves) }?,

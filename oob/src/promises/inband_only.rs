@@ -2,7 +2,8 @@
 
 //! The sixth promise: in-band services are not for oob code.
 //!
-//! Whatever the stage is made of takes memory; so it is made in-band, and used by any who have it. A flag:
+//! Whatever the stage is made of takes memory; so it is made in-band, and used by any who have it.
+//! A flag:
 //!
 //! ```
 //! # use oob::{host::*, stage::*};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! In-band never delays out-of-band, but for the sections that it has interrupts off; the other way round it does.
+//! In-band never delays out-of-band, but for the sections that it has interrupts off; the other way
+//! round it does.
 
 use crate::{END, hog, log, oob};
 use oob::host::{Host, Interference};
@@ -11,8 +12,8 @@ use std::rc::Rc;
 const PERIOD: Ns = Ns(10_000);
 const TURNS: u64 = 8;
 
-/// A thread that a timer wakes [`TURNS`] times, beside three in-band threads that compute. Gives the latest wake-up, and when in-band
-/// was done.
+/// A thread that a timer wakes [`TURNS`] times, beside three in-band threads that compute. Gives
+/// the latest wake-up, and when in-band was done.
 fn run(seed: u64, interference: Interference, turns: u64) -> (Ns, Instant) {
     let host = Host::seeded(seed);
     host.disturb(interference);

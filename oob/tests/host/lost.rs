@@ -4,7 +4,8 @@
 
 use crate::{END, oob};
 use oob::host::{Handled, Handler, Host, Interrupt};
-use oob::latch::{Latch, Park};
+use oob::latch::Latch;
+use oob::threads::Park;
 use oob::time::Instant;
 use std::cell::Cell;
 use std::rc::Rc;

@@ -242,11 +242,13 @@ fn a_deadline_ends_the_wait_for_work_and_not_the_work() {
         assert_eq!(of_thread.call_and_wait(oob, host_.now()), late);
         assert!(!of_thread.call());
         assert_eq!(seen(), (0, 0));
-        // A later call is of the run that the first one asked for. This one ends in the middle of it.
+        // A later call is of the run that the first one asked for. This one ends in the middle of
+        // it.
         let date = host_.now().after(Ns(5_000));
         assert_eq!(of_thread.call_and_wait(oob, date), late);
         assert_eq!((host_.now(), seen()), (date, (1, 0)));
-        // From here on it is the next run that a call asks for, and nobody gets what the first one gave.
+        // From here on it is the next run that a call asks for, and nobody gets what the first one
+        // gave.
         assert_eq!(of_thread.call_and_wait(oob, host_.now()), late);
         let end = Instant(1_000_000);
         assert_eq!(of_thread.call_and_wait(oob, end), Ok(2));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-// A backend of threads, mutexes and condition variables: for the tests with real threads and, included, for the examples
-// in the crate's documentation (hence no inner documentation here).
+// A backend of threads, mutexes and condition variables: for the tests with real threads and,
+// included, for the examples in the crate's documentation (hence no inner documentation here).
 
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant};
@@ -59,7 +59,8 @@ pub(crate) fn atomic() -> Atomic<'static> {
 }
 
 impl Host {
-    /// Ends the sleeps that are under way with [`End::Interrupted`], and those that begin, until `false` is given.
+    /// Ends the sleeps that are under way with [`End::Interrupted`], and those that begin, until
+    /// `false` is given.
     pub(crate) fn set_interrupted(&self, interrupted: bool) {
         let _sleeping = self.sleeping.lock().unwrap();
         self.interrupt.store(interrupted.into(), Ordering::Relaxed);

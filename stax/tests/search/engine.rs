@@ -8,10 +8,11 @@
 //!                 no step that must come, nobody at rest '--> stuck
 //! ```
 //!
-//! A step either *must* come some time (a thread in the middle of something goes on) or *may* come (a thread begins, a
-//! signal arrives, a deadline passes). A state is stuck where nothing must come and somebody waits. [`explore`] also
-//! follows from every state the steps that must come, one thread after the other, and demands that they end at rest: so
-//! everything that has begun can be finished from everywhere.
+//! A step either *must* come some time (a thread in the middle of something goes on) or *may* come
+//! (a thread begins, a signal arrives, a deadline passes). A state is stuck where nothing must come
+//! and somebody waits. [`explore`] also follows from every state the steps that must come, one
+//! thread after the other, and demands that they end at rest: so everything that has begun can be
+//! finished from everywhere.
 
 use std::collections::{HashMap, VecDeque};
 

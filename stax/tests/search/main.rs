@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Every state that the lock's protocol can reach with a few threads, and the published protocol beside it.
+//! Every state that the lock's protocol can reach with a few threads, and the published protocol
+//! beside it.
 //!
 //! ```text
 //!   main.rs        which mixes, which faults
@@ -10,8 +11,8 @@
 //!   engine.rs      visits every state
 //! ```
 //!
-//! `cargo test -p stax --test search -- --nocapture` prints the numbers of states; `-- --ignored` adds the largest mixes
-//! with load and swap apart.
+//! `cargo test -p stax --test search -- --nocapture` prints the numbers of states; `-- --ignored`
+//! adds the largest mixes with load and swap apart.
 
 mod engine;
 mod ours;
@@ -55,8 +56,8 @@ fn holds(name: &str, model: &Ours) -> usize {
     }
 }
 
-/// The states of every mix, in-band's number counting faster. Another number is another protocol, or another search:
-/// docs/stax.md has them, too.
+/// The states of every mix, in-band's number counting faster. Another number is another protocol,
+/// or another search: docs/stax.md has them, too.
 const LOOPING: [usize; 15] = [
     16, 65, 199, //
     9, 330, 3_171, 18_389, //
@@ -94,7 +95,8 @@ fn every_mix_with_in_band_threads_that_spin() {
     assert_eq!(states, SPINNING);
 }
 
-/// The swap may fail, and fail again, on what other threads did since the load. Each mix with the number of its states.
+/// The swap may fail, and fail again, on what other threads did since the load. Each mix with the
+/// number of its states.
 fn load_and_swap_apart(mixes: &[(usize, usize, usize)]) {
     for (oob, inband, states) in mixes {
         let model = Ours {
@@ -123,7 +125,8 @@ fn load_and_swap_apart_of_five() {
     load_and_swap_apart(&[(3, 2, 36_353_454), (2, 3, 36_321_587)]);
 }
 
-/// A waiter sees each thread of the other stage begin one section at most: no more, and no less, or the counter is wrong.
+/// A waiter sees each thread of the other stage begin one section at most: no more, and no less, or
+/// the counter is wrong.
 #[test]
 fn a_waiter_is_passed_once_by_each_thread_of_the_other_stage() {
     for side in [Side::Oob, Side::Inband] {
@@ -134,7 +137,8 @@ fn a_waiter_is_passed_once_by_each_thread_of_the_other_stage() {
                 ..mix(oob, inband)
             };
             holds("measured", &within(others as u8));
-            // With one thread of its own stage, nobody is there for it to wait behind: it waits for no new section.
+            // With one thread of its own stage, nobody is there for it to wait behind: it waits for
+            // no new section.
             let own = oob + inband - others;
             let reached = if own == 1 { 0 } else { others as u8 };
             if reached == 0 {

@@ -12,13 +12,14 @@
 //!                                       '-----------'--deadline, signal--> Ended --> Want(Withdraw)
 //! ```
 //!
-//! What may happen at any time: any idle thread begins to lock (for ever again) or destroys the lock, any thread inside
-//! nests, whoever was refused had only tried, any sleeper is woken for nothing, reaches its deadline or gets a signal. A
-//! thread that spins looks at its epoch over and over; that is a step only once the epoch has moved.
+//! What may happen at any time: any idle thread begins to lock (for ever again) or destroys the
+//! lock, any thread inside nests, whoever was refused had only tried, any sleeper is woken for
+//! nothing, reaches its deadline or gets a signal. A thread that spins looks at its epoch over and
+//! over; that is a step only once the epoch has moved.
 //!
-//! Taking the queue lock is one step with the first access under it, letting go one with the last: nobody can see the
-//! difference. With `merge`, so are a load and the compare-and-swap that succeeds on what it saw; where the swap fails,
-//! the load might as well have come later.
+//! Taking the queue lock is one step with the first access under it, letting go one with the last:
+//! nobody can see the difference. With `merge`, so are a load and the compare-and-swap that
+//! succeeds on what it saw; where the swap fails, the load might as well have come later.
 
 use crate::engine::{Model, Step};
 use crate::world::{At, MOST, SIDES, World, index};
@@ -48,8 +49,8 @@ pub(crate) enum Fault {
 pub(crate) struct Ours {
     pub(crate) oob: usize,
     pub(crate) inband: usize,
-    /// The first thread of this side is told from the others, and the sections that the other stage begins while it
-    /// waits may not be more than this.
+    /// The first thread of this side is told from the others, and the sections that the other stage
+    /// begins while it waits may not be more than this.
     pub(crate) measure: Option<(Side, u8)>,
     /// In-band threads spin: nobody wakes them, no signal reaches them.
     pub(crate) spin: bool,

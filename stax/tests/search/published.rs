@@ -9,8 +9,8 @@
 //!   unlock:  count-1; if CLAIMED and count is 0: wake all sleepers of the other stage (of in-band: by an irq_work)
 //! ```
 //!
-//! Here a stay under its lock is one step, as is each compare-and-swap; there are no signals. That is less than what can
-//! happen, and enough to get stuck. Each thread makes a number of rounds.
+//! Here a stay under its lock is one step, as is each compare-and-swap; there are no signals. That
+//! is less than what can happen, and enough to get stuck. Each thread makes a number of rounds.
 
 use crate::engine::{Model, Step};
 

@@ -6,8 +6,9 @@
 //!   gate | waiting oob, in-band | closed oob, in-band | history | op of whoever holds the queue lock | 6 threads
 //! ```
 //!
-//! Two things are forgotten, neither of which any step can see: which of two threads of one stage is which (they are
-//! sorted), and how often an epoch has moved (a ticket is from before the last move or it is not).
+//! Two things are forgotten, neither of which any step can see: which of two threads of one stage
+//! is which (they are sorted), and how often an epoch has moved (a ticket is from before the last
+//! move or it is not).
 
 use stax::gate::Gate;
 use stax::queue::{Epoch, Fate, Outcome, Queue, QueueOp, SharedWords, Task};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `/dev/oob/bench`: single operations of the kit and of mainline, timed inside the kernel. For `oob-bench`.
+//! `/dev/oob/bench`: single operations of the kit and of mainline, timed inside the kernel. For
+//! `oob-bench`.
 //!
 //! ```text
 //!   program                         kernel
@@ -11,8 +12,8 @@
 //!     CALL, INBAND_CALL, UP, DOWN     nothing is timed here: the program does
 //! ```
 //!
-//! A stamp is a reading of the processor's counter. What two stamps with nothing between them take is in every figure:
-//! [`PAIR_NOTHING`] tells it.
+//! A stamp is a reading of the processor's counter. What two stamps with nothing between them take
+//! is in every figure: [`PAIR_NOTHING`] tells it.
 
 use oobkit_abi::ioc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

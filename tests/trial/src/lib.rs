@@ -39,8 +39,8 @@ pub const STAX_TOTAL: u32 = ioc::ior::<Total>(b'T', 3);
 /// Has as many of the lock's next wake-ups not happen, whoever they are for.
 pub const STAX_LOSE: u32 = ioc::iow::<u64>(b'T', 4);
 
-/// As [`STAX_HAMMER`], in-band, where it cannot sleep: with a spinlock held it spins for some 100 us at most. What is counted as
-/// busy is entered later, by spinning.
+/// As [`STAX_HAMMER`], in-band, where it cannot sleep: with a spinlock held it spins for some 100
+/// us at most. What is counted as busy is entered later, by spinning.
 pub const STAX_SPIN: u32 = ioc::iowr::<Hammer>(b'T', 5);
 
 /// Argument of [`STAX_HAMMER`]: what to do, and what was done.
@@ -83,6 +83,7 @@ pub struct Total {
     pub violations: u64,
     /// Threads that are inside now.
     pub inside: u64,
-    /// The most sections of the other stage that began while a thread waited, from when it went to sleep.
+    /// The most sections of the other stage that began while a thread waited, from when it went to
+    /// sleep.
     pub most_passed: u64,
 }

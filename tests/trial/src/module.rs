@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The device: each service has a file here, and answers its own calls. What times them is a device of its own.
+//! The device: each service has a file here, and answers its own calls. What times them is a device
+//! of its own.
 
 #[cfg(not(oob_core_evl))]
 mod bench;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A relay of an open `/dev/oob/trial-files`: out-of-band calls write through it to another file of the process.
+//! A relay of an open `/dev/oob/trial-files`: out-of-band calls write through it to another file of
+//! the process.
 
 use oobkit_abi::ioc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -23,8 +23,8 @@ pub enum End {
     Deadlock = 5,
 }
 
-/// Three kernel threads on one processor: the low one holds a lock that the high one wants, and the middle one has much to
-/// do.
+/// Three kernel threads on one processor: the low one holds a lock that the high one wants, and the
+/// middle one has much to do.
 pub const MUTEX_INVERSION: u32 = ioc::iowr::<Inversion>(b'T', 0x10);
 /// The calling thread of the out-of-band stage locks while it holds the lock; see [`Twice`].
 pub const MUTEX_TWICE: u32 = ioc::ior::<Twice>(b'T', 0x11);
@@ -209,7 +209,8 @@ pub struct Dates {
     pub missed_first: u64,
     /// Those of the call after the one that was held.
     pub missed_next: u64,
-    /// Calls for which calls and missed dates are together more than the clock says, or less for good.
+    /// Calls for which calls and missed dates are together more than the clock says, or less for
+    /// good.
     pub astray: u64,
 }
 
@@ -238,7 +239,8 @@ pub struct Interrupts {
     pub astray: u32,
 }
 
-/// A pool's blocks go round between a timer's handler, a thread of the out-of-band stage and an in-band one.
+/// A pool's blocks go round between a timer's handler, a thread of the out-of-band stage and an
+/// in-band one.
 pub const POOL_SHARED: u32 = ioc::iowr::<Shared>(b'T', 0x60);
 
 /// Argument of [`POOL_SHARED`].

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! EVL's lock with priority inheritance.
+//! The mutex: EVL's lock with priority inheritance.
 //!
-//! It is for threads that are out-of-band. One that a signal keeps in-band does not get it: its wait is interrupted. One
-//! that was brought in-band while it holds the lock goes back to give it up, where it can.
+//! Only threads that are out-of-band can take it. A thread that a signal keeps in-band does not get
+//! the lock: its wait is interrupted. A holder that was brought in-band goes back out-of-band to
+//! unlock, if it can.
 
 use crate::mutex::{self, LockError, RawMutex};
 use crate::stage::Inband;
@@ -15,16 +16,17 @@ use kernel::bindings as b;
 use kernel::error::Result;
 use kernel::sync::LockClass;
 
-/// An `evl_kmutex`, in memory of its own.
+/// An `evl_kmutex` in a box.
 ///
 /// # Invariants
 ///
-/// Initialised in `new`, until `drop`.
+/// The mutex is initialised from `new` to `drop`.
 pub struct EvlMutex(KBox<UnsafeCell<MaybeUninit<b::evl_kmutex>>>);
 
-// SAFETY: EVL's lock synchronises itself.
+// SAFETY: threads may call EVL's mutex functions for one mutex side by side: that is what a mutex
+// is for.
 unsafe impl Sync for EvlMutex {}
-// SAFETY: it lies in memory of its own.
+// SAFETY: the mutex lies in a box, so it does not move with this value.
 unsafe impl Send for EvlMutex {}
 
 const DEADLOCK: i32 = b::EDEADLK.cast_signed().wrapping_neg();
@@ -33,7 +35,7 @@ impl EvlMutex {
     fn new(inband: &Inband<'_>) -> Result<Self> {
         let lock = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
         let lock = Self(lock);
-        // SAFETY: the memory is there until `drop`.
+        // SAFETY: the pointer is to memory of a mutex's size, which the box keeps until `drop`.
         unsafe { b::evl_init_kmutex(lock.as_ptr()) };
         Ok(lock)
     }
@@ -43,14 +45,16 @@ impl EvlMutex {
     }
 }
 
-// SAFETY: what an EVL mutex is.
+// SAFETY: EVL's mutex has one owner at a time, from a lock or trylock that returned 0 to its
+// unlock.
 unsafe impl RawMutex for EvlMutex {
     fn lock(&self) -> core::result::Result<(), LockError> {
-        // SAFETY: an EVL thread, by the token that the caller was given.
+        // SAFETY: callers of `lock` hold the out-of-band token, so this is an EVL thread that may
+        // switch stages.
         if !unsafe { b::evl_enter_oob() } {
             return Err(LockError::Interrupted);
         }
-        // SAFETY: initialised; out-of-band.
+        // SAFETY: `new` initialised the mutex, and the thread is out-of-band now.
         match unsafe { b::evl_lock_kmutex(self.as_ptr()) } {
             0 => Ok(()),
             DEADLOCK => Err(LockError::Deadlock),
@@ -59,18 +63,20 @@ unsafe impl RawMutex for EvlMutex {
     }
 
     fn try_lock(&self) -> bool {
-        // SAFETY: as above.
+        // SAFETY: callers of `try_lock` hold the out-of-band token, so this is an EVL thread that
+        // may switch stages.
         if !unsafe { b::evl_enter_oob() } {
             return false;
         }
-        // SAFETY: as above.
+        // SAFETY: `new` initialised the mutex, and the thread is out-of-band now.
         unsafe { b::evl_trylock_kmutex(self.as_ptr()) == 0 }
     }
 
     unsafe fn unlock(&self) {
-        // SAFETY: as above. Where it cannot go there, EVL takes the lock back in-band, too.
+        // SAFETY: the caller holds the mutex, so it is an EVL thread that may switch stages. If it
+        // cannot go out-of-band now, EVL also accepts the unlock in-band.
         unsafe { b::evl_enter_oob() };
-        // SAFETY: initialised, and held by the caller.
+        // SAFETY: `new` initialised the mutex, and the caller holds it.
         unsafe { b::evl_unlock_kmutex(self.as_ptr()) };
     }
 
@@ -81,7 +87,8 @@ unsafe impl RawMutex for EvlMutex {
 
 impl Drop for EvlMutex {
     fn drop(&mut self) {
-        // SAFETY: initialised in `new`; nobody has it or waits for it any more. In-band.
+        // SAFETY: `new` initialised the mutex. No thread holds it or waits for it: both would
+        // borrow it. Mutexes are dropped in-band, the kit's rule for values that hold memory.
         unsafe { b::evl_destroy_kmutex(self.as_ptr()) };
     }
 }
@@ -89,11 +96,12 @@ impl Drop for EvlMutex {
 /// A value under a lock with priority inheritance.
 pub type Mutex<T> = mutex::Mutex<T, EvlMutex>;
 
-/// Holds a [`Mutex`].
+/// The guard of a [`Mutex`].
 pub type MutexGuard<'a, T> = mutex::MutexGuard<'a, T, EvlMutex>;
 
 impl<T> Mutex<T> {
-    /// Allocates. EVL has names and classes of its own for its locks.
+    /// An unlocked mutex. Allocates. EVL gives its locks names and lockdep classes of its own, so
+    /// these arguments are unused.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Kernel threads of the out-of-band stage: EVL's kthreads, which run a function of the module's.
+//! Kernel threads of the out-of-band stage: EVL kthreads that run a function of the module.
 //!
 //! ```text
 //!   Thread::run --> body(&Oob, &Running) ... waits ... returns --> EVL ends the thread, in-band
@@ -9,13 +9,14 @@
 //!     '--> returns when the thread is gone <---------------------------------'
 //! ```
 //!
-//! EVL's own way to stop a thread ends it in whatever wait it stands next, with all that its body holds there. So the mark
-//! is the kit's, and a wait is ended by EVL's forced unblock, which reaches who waits at that moment: it is repeated until
-//! the body has returned.
+//! EVL's own stop request would end the thread inside its next wait, with all that the body holds
+//! there. So the kit has a stop mark of its own, and ends waits by EVL's forced unblock. A forced
+//! unblock reaches only a thread that waits at that moment, so it is repeated until the body has
+//! returned.
 
-use super::waiting::Waiter;
-use crate::monitor;
+use super::waiter::Waiter;
 use crate::stage::{Inband, MayWait, Oob};
+use crate::threads;
 use crate::time::Instant;
 use crate::wait::WaitError;
 use core::cell::UnsafeCell;
@@ -28,7 +29,7 @@ use kernel::bindings as b;
 use kernel::error::{Result, code, to_result};
 use kernel::time::sleep_us;
 
-/// What all threads have in common; the first field of a [`Body`].
+/// The part of a [`Body`] that does not depend on its function; its first field.
 #[repr(C)]
 struct Head {
     thread: UnsafeCell<MaybeUninit<b::evl_kthread>>,
@@ -42,18 +43,19 @@ struct Body<F> {
     f: UnsafeCell<F>,
 }
 
-/// What a thread's body is told of the thread.
+/// The body's handle to its own thread.
 ///
 /// # Invariants
 ///
-/// The head is the running thread's.
+/// The head is that of the running thread.
 #[derive(Debug)]
 pub struct Running(NonNull<Head>);
 
 impl Running {
-    /// Whether the body is to return.
+    /// Whether the thread was asked to stop: its body should return.
     pub fn should_stop(&self) -> bool {
-        // SAFETY: the thread's head outlives its body.
+        // SAFETY: the head lives until the thread has been joined, and this value exists only while
+        // the thread's body runs.
         unsafe { self.0.as_ref() }
             .is_to_stop
             .load(Ordering::Acquire)
@@ -63,7 +65,7 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// [`WaitError::Interrupted`]: the thread is to stop.
+    /// [`WaitError::Interrupted`]: the thread was asked to stop.
     pub fn sleep_until(
         &self,
         stage: &impl MayWait,
@@ -71,7 +73,7 @@ impl Running {
     ) -> core::result::Result<(), WaitError> {
         match self.should_stop() {
             true => Err(WaitError::Interrupted),
-            false => Waiter::with(stage, |waiter| monitor::sleep_until(waiter, date)),
+            false => Waiter::with(stage, |waiter| threads::sleep_until(waiter, date)),
         }
     }
 }
@@ -80,27 +82,27 @@ impl Running {
 ///
 /// # Invariants
 ///
-/// `head` is that of a [`Body`] in a box of its own, which `free` knows; its thread has begun and has not been joined. Only
-/// the thread touches the function while there is one.
+/// `head` is the head of a [`Body`] in a box, which `free` can free. The thread has been started
+/// and has not been joined. Until it is joined, only the thread touches the body's function.
 #[derive(Debug)]
 pub struct Thread {
     head: NonNull<Head>,
     free: unsafe fn(NonNull<Head>),
 }
 
-// SAFETY: any in-band thread may stop it; the body may be dropped there, because it is Send.
+// SAFETY: any in-band thread may stop the thread, and may drop its body, because the body is Send.
 unsafe impl Send for Thread {}
-// SAFETY: there is nothing to be done with a shared one.
+// SAFETY: no method takes a shared reference.
 unsafe impl Sync for Thread {}
 
 impl Thread {
-    /// Starts a thread, called `name`, with EVL's FIFO priority 1 to 98, on processor `cpu` alone where one is given.
-    /// `body` is called once; what it owns is dropped in-band, when the thread is stopped.
+    /// Starts a thread called `name`, with EVL's FIFO priority 1 to 98. With `cpu` it runs on that
+    /// processor only. The thread calls `body` once; stopping the thread drops `body`, in-band.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: no such priority, or no such processor is online and EVL's. `EEXIST`: EVL has a thread of that name.
-    /// `ENOMEM`, and those of creating a thread.
+    /// `EINVAL`: the priority is out of range, or the processor is not online or not EVL's.
+    /// `EEXIST`: EVL has a thread of that name. `ENOMEM`, and the errors of creating a thread.
     pub fn run<F>(
         inband: &Inband<'_>,
         name: &CStr,
@@ -126,7 +128,8 @@ impl Thread {
         let body = KBox::new(inband, Body { head, f })?;
         let head = NonNull::new(KBox::into_raw(body)).ok_or(code::ENOMEM)?;
         let head = head.cast::<Head>();
-        // SAFETY: in-band; `enter` and the body belong together, and it stays until the thread has been joined.
+        // SAFETY: the token proves in-band task context. `enter::<F>` takes the head of a
+        // `Body<F>`, and that body stays in its box until the thread has been joined.
         let started = to_result(unsafe {
             b::evl_run_kthread(
                 thread_of(head),
@@ -141,15 +144,16 @@ impl Thread {
         match started {
             Ok(_) => Ok(Self { head, free }),
             Err(error) => {
-                // SAFETY: there is no thread.
+                // SAFETY: the head is that of the `Body<F>` boxed above, and no thread was started
+                // that uses it.
                 unsafe { free(head) };
                 Err(error)
             }
         }
     }
 
-    /// Asks the thread to stop, ends what it waits for, now and from now on, and waits until it is gone. Where it has not
-    /// begun yet, its body never does.
+    /// Asks the thread to stop, ends its present wait and all later ones, and waits until it has
+    /// ended. A thread that has not called its body yet never does.
     pub fn stop(self, _inband: &Inband<'_>) {}
 }
 
@@ -159,27 +163,31 @@ const fn thread_of(head: NonNull<Head>) -> *mut b::evl_kthread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // SAFETY: by the invariants.
+        // SAFETY: by the invariants the head lies in a box that is not freed yet; the thread, too,
+        // only reads it and its atomics.
         let head = unsafe { self.head.as_ref() };
         head.is_to_stop.store(true, Ordering::Release);
         while !head.has_returned.load(Ordering::Acquire) {
-            // SAFETY: a thread that has not been joined.
+            // SAFETY: by the invariants the thread was started and has not been joined.
             unsafe { b::evl_unblock_kthread(thread_of(self.head)) };
-            // SAFETY: in-band, as for every drop of what sleeps.
+            // SAFETY: threads are dropped in-band with no lock held, the kit's rule for values
+            // whose drop sleeps.
             sleep_us(&unsafe { Inband::assume() }, 200, 500);
         }
-        // SAFETY: as above; in-band, as for every drop of what sleeps.
+        // SAFETY: the thread was started and has not been joined. Threads are dropped in-band, the
+        // kit's rule for values whose drop sleeps.
         unsafe { b::evl_join_kthread(thread_of(self.head)) };
-        // SAFETY: the thread, which used it, is gone.
+        // SAFETY: the thread, the body's only user, has been joined.
         unsafe { (self.free)(self.head) };
     }
 }
 
 /// # Safety
 ///
-/// The head is that of a `Body<F>` in a box, which nobody uses any more.
+/// `head` is the head of a `Body<F>` in a box, and no code uses the body any more.
 unsafe fn free<F>(head: NonNull<Head>) {
-    // SAFETY: by contract.
+    // SAFETY: by this function's contract the pointer is that of a boxed `Body<F>` without users;
+    // the head is its first field.
     drop(unsafe { KBox::from_raw(head.cast::<Body<F>>().as_ptr()) });
 }
 
@@ -187,15 +195,18 @@ unsafe extern "C" fn enter<F: FnMut(&Oob<'_>, &Running)>(body: *mut c_void) {
     let Some(head) = NonNull::new(body.cast::<Head>()) else {
         return;
     };
-    // SAFETY: what this thread was started with, which stays until it has been joined.
+    // SAFETY: `run::<F>` started this thread with the head of a `Body<F>`, which stays in its box
+    // until the thread has been joined.
     let Body { head: mine, f } = unsafe { head.cast::<Body<F>>().as_ref() };
-    // EVL has the thread wait until its mutexes know it by number; but that begins at the next scheduling only.
-    // SAFETY: out-of-band, nothing held.
+    // EVL keeps a new thread waiting until its mutexes know it by number, but only from the next
+    // scheduling on.
+    // SAFETY: a new EVL thread is out-of-band and holds no lock.
     unsafe { b::evl_reschedule() };
     if !mine.is_to_stop.load(Ordering::Acquire) {
-        // SAFETY: nobody else touches the function before this thread has ended.
+        // SAFETY: by the invariants of `Thread`, only this thread touches the function until it has
+        // been joined.
         let f = unsafe { &mut *f.get() };
-        // SAFETY: an EVL thread of the kit's own, out-of-band with nothing held.
+        // SAFETY: this is an EVL thread, out-of-band, that holds no lock, until its body returns.
         f(&unsafe { Oob::assume() }, &Running(head));
     }
     mine.has_returned.store(true, Ordering::Release);

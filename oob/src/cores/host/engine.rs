@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Who runs next, and what falls due meanwhile.
+//! The scheduler: which thread runs next, and what falls due meanwhile.
 //!
 //! ```text
-//!   turn:  1. handlers that are due, then threads whose date has come
-//!          2. of the threads that have a processor, one that has nothing to compute goes on to its next service
-//!          3. else time moves: to the end of a computation, or to the next date
+//!   turn:  1. calls the handlers that are due, then wakes the threads whose date has come
+//!          2. of the threads that have a processor, one that has nothing to compute runs to its next service
+//!          3. otherwise time moves: to the end of a computation, or to the next date
 //!
 //!   ranks: oob threads by priority | burst | in-band part of interrupts | in-band threads by the seed
 //! ```
 
-use super::Host;
-use super::threads::{Class, Context, Slot, State};
+use super::machine::Host;
+use super::sim_thread::{Class, SimThread, State};
+use super::stages::Context;
 use super::trace::Entry;
 use crate::time::{Clock, Instant, Ns};
 use std::cell::Cell;
@@ -22,10 +23,10 @@ use std::rc::Rc;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-/// So many turns without time moving are taken for a loop that never ends.
+/// After this many turns in which time did not move, the engine takes the run for an endless loop.
 const STILL: u32 = 1_000_000;
 
-/// Threads that have not ended, and will not in the time given.
+/// The names of threads that did not end within the time limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck(pub Vec<String>);
 
@@ -35,13 +36,13 @@ impl fmt::Display for Stuck {
     }
 }
 
-/// Who has a processor.
+/// What has a processor.
 enum Runner {
-    Thread(Rc<Slot>),
+    Thread(Rc<SimThread>),
     Burst,
 }
 
-/// Who runs; nobody again, also after a panic.
+/// Marks a thread as the one that runs, until it is dropped, also by a panic.
 struct Current<'a>(&'a Cell<Option<usize>>);
 
 impl<'a> Current<'a> {
@@ -57,11 +58,11 @@ impl Drop for Current<'_> {
     }
 }
 
-/// Runs `run` on one machine per seed. Where one panics, the seed and the end of its trace are printed.
+/// Runs `run` on one machine per seed. If `run` panics, prints the seed and the end of the trace.
 pub fn explore(seeds: Range<u64>, run: impl Fn(&Host)) {
-    struct Told<'a>(&'a Host);
+    struct PrintOnPanic<'a>(&'a Host);
 
-    impl Drop for Told<'_> {
+    impl Drop for PrintOnPanic<'_> {
         fn drop(&mut self) {
             if std::thread::panicking() {
                 let trace = self.0.0.stages.trace.borrow();
@@ -73,13 +74,14 @@ pub fn explore(seeds: Range<u64>, run: impl Fn(&Host)) {
 
     for seed in seeds {
         let host = Host::seeded(seed);
-        let told = Told(&host);
-        run(told.0);
+        let print_on_panic = PrintOnPanic(&host);
+        run(print_on_panic.0);
     }
 }
 
 impl Host {
-    /// Runs until all threads have ended, and all that was handed to in-band is done, up to `limit`.
+    /// Runs, up to `limit`, until all threads have ended and all functions queued for in-band have
+    /// been called.
     ///
     /// # Errors
     ///
@@ -87,12 +89,12 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// In a thread of the machine.
+    /// If a thread of the machine calls it.
     pub fn finish(&self, limit: Instant) -> Result<(), Stuck> {
         let unended = || -> Vec<String> {
-            let slots = self.0.stages.slots.borrow();
-            let all = slots.iter().filter(|s| !s.is_service && !s.has_ended());
-            all.map(|slot| slot.name.to_string()).collect()
+            let threads = self.0.stages.threads.borrow();
+            let all = threads.iter().filter(|s| !s.is_service && !s.has_ended());
+            all.map(|thread| thread.name.to_string()).collect()
         };
         let is_outside = matches!(self.context(), Context::Outside);
         assert!(is_outside, "the machine runs already");
@@ -108,19 +110,20 @@ impl Host {
         }
     }
 
-    /// A number that stands for the whole trace so far: who ran, who woke, which handlers were called, and when.
+    /// A hash of the trace so far: which threads ran and woke, which handlers were called, and
+    /// when.
     pub fn trace_digest(&self) -> u64 {
         self.0.stages.trace.borrow().digest()
     }
 
-    /// Does the next thing that happens up to `limit`. Where nothing does, time moves there (but not to
-    /// [`Instant::NEVER`]), and the result is `false`.
+    /// Performs the next event up to `limit`. If there is none, moves time to `limit` (but not to
+    /// [`Instant::NEVER`]) and returns `false`.
     pub(super) fn turn(&self, limit: Instant) -> bool {
         let stages = &self.0.stages;
         let still = stages.still.get() + 1;
         assert!(
             still < STILL,
-            "a thread goes on for ever and lets no time go by"
+            "a thread runs without end and time does not move"
         );
         stages.still.set(still);
         if self.deliver() {
@@ -131,7 +134,7 @@ impl Host {
         let able: Vec<_> = runners
             .iter()
             .filter_map(|runner| match runner {
-                Runner::Thread(slot) if slot.left.get().0 == 0 => Some(slot),
+                Runner::Thread(thread) if thread.left.get().0 == 0 => Some(thread),
                 _ => None,
             })
             .collect();
@@ -145,7 +148,7 @@ impl Host {
         }
         let now = self.now();
         let ends = runners.iter().map(|runner| match runner {
-            Runner::Thread(slot) => now.after(slot.left.get()),
+            Runner::Thread(thread) => now.after(thread.left.get()),
             Runner::Burst => now.after(stages.burst.get()),
         });
         let sleeps = self.sleeps();
@@ -168,7 +171,7 @@ impl Host {
         let span = date.since(now);
         for runner in &runners {
             let left = match runner {
-                Runner::Thread(slot) => &slot.left,
+                Runner::Thread(thread) => &thread.left,
                 Runner::Burst => &stages.burst,
             };
             left.set(Ns(left.get().0.saturating_sub(span.0)));
@@ -177,7 +180,7 @@ impl Host {
         is_something
     }
 
-    /// Calls the handlers that are due; whether there were any.
+    /// Calls the handlers that are due. Returns whether there were any.
     pub(super) fn deliver(&self) -> bool {
         if self.next_event().is_none_or(|next| next > self.now()) {
             return false;
@@ -193,51 +196,54 @@ impl Host {
         true
     }
 
-    /// Threads whose date has come are ready.
+    /// Makes the threads ready whose date has come.
     fn expire(&self) {
-        let slots = self.0.stages.slots.borrow();
-        for slot in slots.iter() {
-            match slot.state.get() {
+        let threads = self.0.stages.threads.borrow();
+        for thread in threads.iter() {
+            match thread.state.get() {
                 State::Asleep(date) if date <= self.now() => {
-                    slot.state.set(State::Ready);
-                    slot.order.set(self.order_of(slot.class));
-                    self.note(Entry::Expire(slot.number));
+                    thread.state.set(State::Ready);
+                    thread.order.set(self.order_of(thread.class));
+                    self.note(Entry::Expire(thread.number));
                 }
-                State::Stalled(date) if date <= self.now() => slot.state.set(State::Ready),
+                State::Stalled(date) if date <= self.now() => thread.state.set(State::Ready),
                 _ => {}
             }
         }
     }
 
-    /// The next date at which a thread is ready again.
+    /// The next date at which a sleeping or stalled thread becomes ready.
     fn sleeps(&self) -> Option<Instant> {
-        let slots = self.0.stages.slots.borrow();
-        let dates = slots.iter().filter_map(|slot| match slot.state.get() {
-            State::Asleep(date) | State::Stalled(date) => Some(date),
-            _ => None,
-        });
+        let threads = self.0.stages.threads.borrow();
+        let dates = threads
+            .iter()
+            .filter_map(|thread| match thread.state.get() {
+                State::Asleep(date) | State::Stalled(date) => Some(date),
+                _ => None,
+            });
         dates.min()
     }
 
-    /// Those that have a processor, by rank. In a handler nobody has.
+    /// The threads, or the burst, that have a processor, by rank. While a handler runs, there is
+    /// none.
     fn runners(&self) -> Vec<Runner> {
         let stages = &self.0.stages;
         if stages.handlers.get() > 0 {
             return Vec::new();
         }
-        let slots = stages.slots.borrow();
-        let ready = slots
+        let threads = stages.threads.borrow();
+        let ready = threads
             .iter()
-            .filter(|slot| slot.class != Class::Outside && slot.state.get() == State::Ready);
+            .filter(|thread| thread.class != Class::Outside && thread.state.get() == State::Ready);
         let mut all: Vec<_> = ready
-            .map(|slot| {
-                let rank = match slot.class {
+            .map(|thread| {
+                let rank = match thread.class {
                     Class::Oob => 0,
                     Class::InbandFirst => 2,
                     _ => 3,
                 };
-                let rank = (rank, Reverse(slot.priority.get()), slot.order.get());
-                (rank, Runner::Thread(Rc::clone(slot)))
+                let rank = (rank, Reverse(thread.priority.get()), thread.order.get());
+                (rank, Runner::Thread(Rc::clone(thread)))
             })
             .collect();
         if stages.burst.get().0 > 0 {
@@ -248,25 +254,26 @@ impl Host {
         all.into_iter().map(|(_, runner)| runner).collect()
     }
 
-    fn resume(&self, slot: &Rc<Slot>) {
+    fn resume(&self, thread: &Rc<SimThread>) {
         let stages = &self.0.stages;
-        self.note(Entry::Run(slot.number));
-        let running = Current::enter(&stages.current, slot.number);
-        let has_ended = slot.go_on();
+        self.note(Entry::Run(thread.number));
+        let running = Current::enter(&stages.current, thread.number);
+        let has_ended = thread.go_on();
         drop(running);
         if has_ended {
-            slot.state.set(State::Ended);
-            self.note(Entry::End(slot.number));
-            // As a handler would: the machine itself waits for nothing.
+            thread.state.set(State::Ended);
+            self.note(Entry::End(thread.number));
+            // The machine raises the event as a handler would, because it cannot wait.
             stages.handlers.set(stages.handlers.get() + 1);
-            slot.ended.raise(self);
+            thread.ended.raise(self);
             stages.handlers.set(stages.handlers.get() - 1);
-        } else if slot.state.get() == State::Ready {
-            self.interfere(slot);
+        } else if thread.state.get() == State::Ready {
+            self.interfere(thread);
         }
     }
 
-    /// A thread has interrupts off for `span`: on the other processors what was being computed goes on.
+    /// The calling thread has interrupts off for `span`: computations on the other processors go
+    /// on.
     pub(super) fn pass_elsewhere(&self, span: Ns) {
         let Context::Thread(me) = self.context() else {
             return;
@@ -274,10 +281,11 @@ impl Host {
         if self.0.stages.processors.get() > 1 {
             for runner in self.runners() {
                 match runner {
-                    Runner::Thread(slot) if !Rc::ptr_eq(&slot, &me) => {
-                        let left = slot.left.get().0.saturating_sub(span.0);
-                        // Not to its end: it has its next service once interrupts are on again.
-                        slot.left.set(Ns(left.max(slot.left.get().0.min(1))));
+                    Runner::Thread(thread) if !Rc::ptr_eq(&thread, &me) => {
+                        let left = thread.left.get().0.saturating_sub(span.0);
+                        // The computation does not end yet: the thread's next service comes once
+                        // interrupts are on again.
+                        thread.left.set(Ns(left.max(thread.left.get().0.min(1))));
                     }
                     _ => {}
                 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The flag: the kit's latch, on simulated threads.
+//! The flag: the kit's latch over simulated threads.
 
-use super::Host;
+use super::machine::Host;
 use crate::latch::Latch;
 use crate::stage::{Inband, Oob};
 use crate::time::Instant;
@@ -16,7 +16,7 @@ pub struct HostFlag {
 }
 
 impl Host {
-    /// A flag that is waited on in this machine's time.
+    /// A flag whose waiter waits in this machine's time.
     pub fn flag(&self, _inband: &Inband<'_>) -> HostFlag {
         HostFlag {
             host: self.clone(),

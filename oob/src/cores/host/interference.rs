@@ -1,79 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What in-band does beside its threads: at points that the seed chooses it gets in the way.
+//! Interference: what in-band code does beside its threads, at points that the seed chooses.
 //!
-//! | what | whom it delays |
+//! | interference | delays |
 //! | --- | --- |
-//! | burst: interrupts and soft interrupts of in-band, other processes | all in-band threads |
-//! | stall: a page fault, a thread that waits for a disk | the in-band thread that it happens to |
-//! | hard off: in-band code under a hard lock, as the kit's own | everybody, for the span that is stated |
-//! | interrupts at any point, [`super::Interrupt::raise_at_random`] | whatever the handler does |
+//! | burst: in-band interrupts and soft interrupts, other processes | all in-band threads |
+//! | stall: a page fault, a wait for a disk | that one in-band thread |
+//! | hard off: in-band code under a hard lock, such as the kit's | all threads, for the given span |
+//! | interrupts at any point, [`super::Interrupt::raise_at_random`] | depends on the handler |
 
-use super::Host;
-use super::threads::{Class, Slot, State};
+use super::machine::Host;
+use super::sim_thread::{Class, SimThread, State};
+use super::stages::{Interference, RandomIrq};
 use super::trace::Entry;
 use crate::time::{Clock, Ns};
 use std::rc::Rc;
 
-/// How much of it there is; each span is the longest one, and 0 for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Interference {
-    /// Something happens at one in so many points; 0: never.
-    pub odds: u64,
-    /// In-band computing that comes before all in-band threads.
-    pub burst: Ns,
-    /// An in-band thread does not go on.
-    pub stall: Ns,
-    /// In-band code has interrupts off.
-    pub hard_off: Ns,
-}
-
-impl Interference {
-    /// None.
-    pub const NONE: Self = Self {
-        odds: 0,
-        burst: Ns(0),
-        stall: Ns(0),
-        hard_off: Ns(0),
-    };
-}
-
-/// An interrupt that comes at any point, so many times.
-pub(super) struct RandomIrq {
-    pub(super) left: u32,
-    pub(super) raise: Rc<dyn Fn()>,
-}
-
-/// An interrupt that may come at any point comes at one in so many, and an in-band thread loses its turn as often.
+/// A random interrupt comes at one of this many points, and an in-band thread loses its turn as
+/// often.
 const ODDS: u64 = 4;
 
 impl Host {
-    /// Sets what in-band does beside its threads, from now on.
+    /// Sets the interference from now on.
     pub fn disturb(&self, interference: Interference) {
         self.0.stages.interference.set(interference);
     }
 
-    /// A thread has come to a point, and is ready to go on.
-    pub(super) fn interfere(&self, slot: &Slot) {
+    /// Disturbs a thread that has come to a point and is ready to go on.
+    pub(super) fn interfere(&self, thread: &SimThread) {
         let stages = &self.0.stages;
         if !stages.random_irqs.borrow().is_empty() && stages.trace.borrow_mut().one_in(ODDS) {
             self.fire_random_irq();
         }
-        if slot.class == Class::Inband && stages.trace.borrow_mut().one_in(ODDS) {
-            slot.order.set(self.order_of(Class::Inband));
+        if thread.class == Class::Inband && stages.trace.borrow_mut().one_in(ODDS) {
+            thread.order.set(self.order_of(Class::Inband));
         }
         let interference = stages.interference.get();
         if stages.trace.borrow_mut().one_in(interference.odds) {
-            let kind = match slot.class {
+            let kind = match thread.class {
                 Class::Inband => self.random(2),
-                // The other two are things that in-band code does.
+                // Only an in-band thread stalls or turns interrupts off.
                 _ => 0,
             };
-            self.inject(slot, interference, kind);
+            self.inject(thread, interference, kind);
         }
     }
 
-    fn inject(&self, slot: &Slot, interference: Interference, kind: u64) {
+    fn inject(&self, thread: &SimThread, interference: Interference, kind: u64) {
         let stages = &self.0.stages;
         let random = |most: Ns| Ns(self.random(most.0));
         match kind {
@@ -84,8 +57,8 @@ impl Host {
             }
             1 => {
                 let span = random(interference.stall);
-                slot.state.set(State::Stalled(self.now().after(span)));
-                self.note(Entry::Stall(slot.number, span));
+                thread.state.set(State::Stalled(self.now().after(span)));
+                self.note(Entry::Stall(thread.number, span));
             }
             _ => {
                 let span = random(interference.hard_off);
@@ -95,7 +68,7 @@ impl Host {
         }
     }
 
-    /// `raise` is called `times` times, at points that the seed chooses.
+    /// Calls `raise` `times` times, at points that the seed chooses.
     pub(super) fn add_random_irq(&self, times: u32, raise: Rc<dyn Fn()>) {
         if times > 0 {
             let random_irqs = RandomIrq { left: times, raise };
@@ -103,7 +76,7 @@ impl Host {
         }
     }
 
-    /// One of the interrupts that come at any point.
+    /// Raises one of the random interrupts.
     fn fire_random_irq(&self) {
         let raise = {
             let stages = &self.0.stages;
@@ -121,7 +94,8 @@ impl Host {
         raise();
     }
 
-    /// The same where nothing else is left to happen; whether there was one.
+    /// Raises one of the random interrupts when nothing else is left to happen. Returns whether
+    /// there was one.
     pub(super) fn fire_last_random_irq(&self) -> bool {
         let is_one =
             self.0.stages.handlers.get() == 0 && !self.0.stages.random_irqs.borrow().is_empty();

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Interrupts: a handler out-of-band, and what it forwards in-band.
+//! Interrupts: an out-of-band handler, and the in-band part that it forwards to.
 //!
 //! ```text
 //!   raise, raise_at, raise_at_random --> handle(), interrupts off
 //!                                   | Forward
-//!                                   '--> inband(), once no oob thread wants the processor
+//!                                   '--> inband(), once no oob thread is ready
 //! ```
 //!
-//! Several forwards before the in-band part begins are one.
+//! Several forwards before the in-band part begins cause one call.
 
-use super::Host;
+use super::machine::Host;
 use super::work::Queue;
-pub use crate::irq::{Handled, Handler};
+use crate::irq::{Handled, Handler};
 use crate::stage::Inband;
 use crate::time::{Clock, Instant, Ns};
 use std::cell::Cell;
@@ -28,7 +28,7 @@ struct Inner<H> {
     is_gone: Cell<bool>,
 }
 
-/// An interrupt line with its handler; dropping it frees the line.
+/// An interrupt line with its handler. Dropping it frees the line.
 pub struct Interrupt<H: Handler>(Rc<Inner<H>>);
 
 impl<H: Handler> fmt::Debug for Interrupt<H> {
@@ -40,7 +40,7 @@ impl<H: Handler> fmt::Debug for Interrupt<H> {
 }
 
 impl<H: Handler> Interrupt<H> {
-    /// A line that is low.
+    /// A line that is not raised.
     pub fn new(host: &Host, _inband: &Inband<'_>, handler: H) -> Self {
         Self(Rc::new(Inner {
             host: host.clone(),
@@ -52,29 +52,29 @@ impl<H: Handler> Interrupt<H> {
         }))
     }
 
-    /// Interrupts at the next point.
+    /// Raises the interrupt at the next point.
     pub fn raise(&self) {
         self.raise_at(self.0.host.now());
     }
 
-    /// Interrupts at `date`, or as soon as interrupts are on then.
+    /// Raises the interrupt at `date`, or as soon as interrupts are on after it.
     pub fn raise_at(&self, date: Instant) {
         Inner::raise_at(&self.0, date);
     }
 
-    /// Interrupts `times` times, at points that the seed chooses.
+    /// Raises the interrupt `times` times, at points that the seed chooses.
     pub fn raise_at_random(&self, times: u32) {
         let inner = Rc::clone(&self.0);
         let raise = Rc::new(move || Inner::raise_at(&inner, inner.host.now()));
         self.0.host.add_random_irq(times, raise);
     }
 
-    /// What the line calls.
+    /// The line's handler.
     pub fn handler(&self) -> &H {
         &self.0.handler
     }
 
-    /// How many interrupts the handler did not take for its own.
+    /// The number of interrupts for which the handler returned [`Handled::No`].
     pub fn spurious(&self) -> u64 {
         self.0.spurious.get()
     }
@@ -103,7 +103,7 @@ impl<H: Handler> Inner<H> {
                         inner.handler.inband(inband);
                     }
                 });
-                this.host.do_inband(Queue::Forwarded, rest);
+                this.host.queue_inband(Queue::Forwarded, rest);
             }
         }
     }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A mutex whose owner inherits the priority of who waits for it.
+//! The mutex: its owner inherits the highest priority of its waiters.
 //!
 //! ```text
-//!   owner <-- mutex <-- waiters         an owner's priority: its own, or the highest one among those that wait for any
-//!     |                                 mutex it holds; handed on where it waits for a mutex itself
+//!   owner <-- mutex <-- waiters         an owner's priority: its own, or the highest among the waiters of all mutexes
+//!     |                                 that it holds; an owner that waits for a mutex itself passes it on
 //!     '--waits for--> mutex --> ...
 //! ```
 //!
-//! [`crate::mutex`] is round it. It is not handed over: who is woken looks again, and a thread that comes first takes it.
+//! [`crate::mutex`] wraps it. Unlocking does not hand the mutex over: the woken waiter tries again,
+//! and another thread may take the mutex first.
 
-use super::Host;
-use super::threads::{FIRST, Prepared, Slot};
+use super::machine::Host;
+use super::sim_thread::{FIRST, MutexState, Prepared, SimThread};
 use crate::mutex::{self, LockError, RawMutex};
 use crate::stage::Inband;
 use crate::time::Instant;
@@ -19,38 +20,30 @@ use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::fmt;
 use std::rc::Rc;
-use std::vec::Vec;
 
 /// A value that one oob thread at a time uses.
 pub type Mutex<T> = mutex::Mutex<T, Inheriting>;
 
-/// Whoever holds it has a mutex.
+/// The guard of a [`Mutex`].
 pub type MutexGuard<'a, T> = mutex::MutexGuard<'a, T, Inheriting>;
 
 impl<T> Mutex<T> {
-    /// A free one.
+    /// An unlocked mutex.
     pub fn new(host: &Host, _inband: &Inband<'_>, value: T) -> Self {
         Self::over(Inheriting::new(host, true), value)
     }
 
-    /// One without inheritance: what the test of it must find.
+    /// A mutex without inheritance: the tests must find that it is missing.
     #[cfg(test)]
     pub(super) fn without_inheritance(host: &Host, value: T) -> Self {
         Self::over(Inheriting::new(host, false), value)
     }
 }
 
-/// What threads know of a lock.
-pub(super) struct Lock {
-    owner: Cell<Option<usize>>,
-    waiters: RefCell<Vec<usize>>,
-    inherits: bool,
-}
-
 /// The machine's lock.
 pub struct Inheriting {
     host: Host,
-    lock: Rc<Lock>,
+    lock: Rc<MutexState>,
 }
 
 impl fmt::Debug for Inheriting {
@@ -65,7 +58,7 @@ impl Inheriting {
     fn new(host: &Host, inherits: bool) -> Self {
         Self {
             host: host.clone(),
-            lock: Rc::new(Lock {
+            lock: Rc::new(MutexState {
                 owner: Cell::new(None),
                 waiters: RefCell::default(),
                 inherits,
@@ -73,8 +66,8 @@ impl Inheriting {
         }
     }
 
-    /// Takes it where it is free, else gets in line; whether it took it.
-    fn take(&self, me: &Slot) -> bool {
+    /// Takes the mutex if it is free, else queues `me`. Returns whether it was taken.
+    fn take(&self, me: &SimThread) -> bool {
         match self.lock.owner.get() {
             None => {
                 self.lock.owner.set(Some(me.number));
@@ -92,7 +85,8 @@ impl Inheriting {
     }
 }
 
-// SAFETY: one thread of the machine runs at a time, and it takes the lock only where nobody has it.
+// SAFETY: one thread of the machine runs at a time, and `take` takes the mutex only while it has no
+// owner.
 unsafe impl RawMutex for Inheriting {
     fn lock(&self) -> Result<(), LockError> {
         let me = self.host.waiter();
@@ -127,18 +121,19 @@ unsafe impl RawMutex for Inheriting {
         let Some(number) = self.lock.owner.take() else {
             return;
         };
-        let me = self.host.0.stages.slot(number);
-        let holds = |held: &Rc<Lock>| !Rc::ptr_eq(held, &self.lock);
+        let me = self.host.0.stages.thread(number);
+        let holds = |held: &Rc<MutexState>| !Rc::ptr_eq(held, &self.lock);
         me.holds.borrow_mut().retain(holds);
         self.host.inherit(number);
         let first = {
-            let slots = self.host.0.stages.slots.borrow();
+            let threads = self.host.0.stages.threads.borrow();
             let waiters = self.lock.waiters.borrow();
-            let all = waiters.iter().map(|number| &slots[*number - FIRST]);
-            all.min_by_key(|slot| Reverse(slot.priority.get())).cloned()
+            let all = waiters.iter().map(|number| &threads[*number - FIRST]);
+            all.min_by_key(|thread| Reverse(thread.priority.get()))
+                .cloned()
         };
         if let Some(first) = first {
-            self.host.wake_slot(&first);
+            self.host.wake_sim_thread(&first);
         }
         self.host.point();
     }
@@ -149,26 +144,31 @@ unsafe impl RawMutex for Inheriting {
 }
 
 impl Host {
-    /// Gives a thread the priority that is due to it now, and so on along the line.
-    fn inherit(&self, mut thread: usize) {
+    /// Updates the priority of a thread, then that of the owner of the mutex that the thread waits
+    /// for, and so on.
+    fn inherit(&self, mut number: usize) {
         loop {
-            let slot = self.0.stages.slot(thread);
+            let thread = self.0.stages.thread(number);
             let highest = {
-                let slots = self.0.stages.slots.borrow();
-                let holds = slot.holds.borrow();
+                let threads = self.0.stages.threads.borrow();
+                let holds = thread.holds.borrow();
                 let waiting = holds
                     .iter()
                     .filter(|held| held.inherits)
                     .flat_map(|held| held.waiters.borrow().clone());
-                let inherited = waiting.map(|number| slots[number - FIRST].priority.get());
-                inherited.chain([slot.base]).max().unwrap_or(slot.base)
+                let inherited = waiting.map(|number| threads[number - FIRST].priority.get());
+                inherited.chain([thread.base]).max().unwrap_or(thread.base)
             };
-            if slot.priority.replace(highest) == highest {
+            if thread.priority.replace(highest) == highest {
                 return;
             }
-            let owner = slot.waits_for.borrow().as_ref().and_then(|l| l.owner.get());
+            let owner = thread
+                .waits_for
+                .borrow()
+                .as_ref()
+                .and_then(|l| l.owner.get());
             match owner {
-                Some(owner) => thread = owner,
+                Some(owner) => number = owner,
                 None => return,
             }
         }

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! How the kit's own flag, monitor, semaphore and stage lock run here: threads that sleep, and a hard lock.
+//! What the shared services need of a core: sleeping threads, a hard lock, and a wait queue.
 
-use super::Host;
-use super::threads::Prepared;
-use crate::latch::Park;
-use crate::monitor::{self, HardLock, MonitorState, Threads};
+use super::machine::Host;
+use super::sim_thread::Prepared;
+use crate::lock::HardLock;
+use crate::monitor::{self, MonitorState};
+use crate::record::Wait;
 use crate::semaphore;
 use crate::stage::{Inband, MayWait};
+use crate::threads::Park;
+use crate::threads::Threads;
 use crate::time::{Clock, Instant};
-use crate::wait::WaitError;
+use crate::wait::{WaitError, WaitQueue};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-// SAFETY: a number of a thread, which no `wake` in a process takes for an address.
+// SAFETY: `current` returns a thread's number in the machine, and `wake` looks it up there. No
+// implementation in a process takes it for an address, so a thread that has ended cannot be touched
+// wrongly.
 unsafe impl Park for Host {
     fn current(&self) -> usize {
         self.waiter().number
@@ -24,15 +29,15 @@ unsafe impl Park for Host {
     }
 
     fn cancel(&self) {
-        let slot = self.waiter();
-        slot.prepared.set(Prepared::No);
-        slot.woken.set(false);
+        let thread = self.waiter();
+        thread.prepared.set(Prepared::No);
+        thread.woken.set(false);
         self.point();
     }
 
     fn sleep_until(&self, date: Instant) -> bool {
         self.sleep(&self.waiter(), date);
-        // What falls due on that very date comes before the end of the wait.
+        // Handlers that fall due on this very date run before the wait ends.
         self.point();
         Clock::now(self) >= date
     }
@@ -48,13 +53,14 @@ unsafe impl Park for Host {
 
     unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
         if let Some(thread) = f() {
-            self.wake_slot(&self.0.stages.slot(thread));
+            self.wake_sim_thread(&self.0.stages.thread(thread));
         }
         self.point();
     }
 }
 
-// SAFETY: as above.
+// SAFETY: `wake_waiter` is the trait's own; `current` and `wake` use thread numbers, which are
+// looked up and never dereferenced.
 unsafe impl Threads for Host {
     fn priority(&self) -> i32 {
         self.waiter().priority.get()
@@ -72,9 +78,9 @@ unsafe impl Threads for Host {
 impl Host {
     fn prepare_as(&self, prepared: Prepared) {
         self.point();
-        let slot = self.waiter();
-        slot.woken.set(false);
-        slot.prepared.set(prepared);
+        let thread = self.waiter();
+        thread.woken.set(false);
+        thread.prepared.set(prepared);
         self.point();
     }
 
@@ -82,7 +88,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`WaitError::Interrupted`]: by a signal or a forced unblock.
+    /// [`WaitError::Interrupted`]: a signal or a forced unblock came first.
     pub fn sleep_until_date(&self, _stage: &impl MayWait, date: Instant) -> Result<(), WaitError> {
         loop {
             self.prepare_interruptible();
@@ -99,25 +105,25 @@ impl Host {
         }
     }
 
-    /// Interrupts a thread: its waits end, those to come too until it takes the signal.
+    /// Sends a thread a signal: its waits end, and so do later ones until it takes the signal.
     pub(super) fn signal_thread(&self, number: usize) {
-        let slot = self.0.stages.slot(number);
-        slot.signal.set(true);
-        if slot.prepared.get() == Prepared::Interruptible {
-            self.wake_slot(&slot);
+        let thread = self.0.stages.thread(number);
+        thread.signal.set(true);
+        if thread.prepared.get() == Prepared::Interruptible {
+            self.wake_sim_thread(&thread);
         }
         self.point();
     }
 
-    /// Has a thread end: all its waits do, from now on.
+    /// Asks a thread to stop: its present wait ends, and so do all later ones.
     pub(super) fn stop_thread(&self, number: usize) {
-        let slot = self.0.stages.slot(number);
-        slot.stopping.set(true);
-        self.wake_slot(&slot);
+        let thread = self.0.stages.thread(number);
+        thread.stopping.set(true);
+        self.wake_sim_thread(&thread);
         self.point();
     }
 
-    /// A value under a hard lock, and the threads that wait until it suits them.
+    /// A value under a hard lock, and the threads that wait for a condition on it.
     pub fn monitor<T>(&self, _inband: &Inband<'_>, value: T) -> Monitor<T> {
         monitor::Monitor::new(HostLock::new(self, MonitorState::new(value)))
     }
@@ -128,20 +134,61 @@ impl Host {
     }
 }
 
-/// A value and its waiting threads.
+/// A value under a hard lock, and the threads that wait for a condition on it.
 pub type Monitor<T> = monitor::Monitor<HostLock<MonitorState<T>>>;
 
 /// A counting semaphore.
 pub type Semaphore = semaphore::Semaphore<HostLock<MonitorState<u32>>>;
 
-/// A lock that is held with interrupts off. Taking it again while holding it panics: on a processor that hangs.
+/// The threads that wait for a condition outside the queue.
+pub struct HostWaitQueue {
+    host: Host,
+    monitor: Monitor<()>,
+}
+
+impl fmt::Debug for HostWaitQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostWaitQueue").finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// An empty wait queue.
+    pub fn wait_queue(&self, inband: &Inband<'_>) -> HostWaitQueue {
+        HostWaitQueue {
+            host: self.clone(),
+            monitor: self.monitor(inband, ()),
+        }
+    }
+}
+
+impl WaitQueue for HostWaitQueue {
+    fn wait(
+        &self,
+        what: Wait,
+        stage: &impl MayWait,
+        deadline: Instant,
+        ready: impl Fn() -> bool,
+    ) -> Result<(), WaitError> {
+        let ready = |(): &mut ()| ready().then_some(());
+        self.monitor
+            .wait_for(what, stage, &self.host, deadline, ready)
+    }
+
+    fn wake_all(&self) {
+        self.monitor.update_and_wake_all(&self.host, |()| ());
+    }
+}
+
+/// A lock that is held with interrupts off. A holder that takes it again panics; on a real
+/// processor it would hang.
 pub struct HostLock<T> {
     host: Host,
     value: RefCell<T>,
 }
 
 impl<T> HostLock<T> {
-    /// Free.
+    /// An unlocked lock.
     pub fn new(host: &Host, value: T) -> Self {
         Self {
             host: host.clone(),
@@ -156,7 +203,8 @@ impl<T> fmt::Debug for HostLock<T> {
     }
 }
 
-// SAFETY: a value of its own, borrowed exclusively; `RefCell` sees to that.
+// SAFETY: the value lies in the lock and only `with` reaches it; the `RefCell` makes the borrow
+// exclusive.
 unsafe impl<T> HardLock<T> for HostLock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         self.host.point();
@@ -168,7 +216,7 @@ unsafe impl<T> HardLock<T> for HostLock<T> {
     }
 }
 
-/// One of the locks that are counted, also where what is done under it panics.
+/// Counts one held hard lock until it is dropped, also by a panic.
 struct Held<'a>(&'a Cell<u32>);
 
 impl<'a> Held<'a> {

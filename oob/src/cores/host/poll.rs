@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Waiting for events of several files at once.
+//! Waiting for events of several files at once, as `poll` does.
 
-use super::Host;
-use crate::latch::Park;
-use crate::monitor::Threads;
+use super::machine::Host;
 use crate::stage::{Inband, MayWait};
+use crate::threads::Park;
+use crate::threads::Threads;
 use crate::time::Instant;
 use crate::wait::WaitError;
 use std::cell::RefCell;
 use std::fmt;
 use std::vec::Vec;
 
-/// What a file signals its events on; bits as those of `poll`.
+/// A poll head: where a file signals its events. The event bits are those of `poll`.
 pub struct PollHead {
     host: Host,
-    /// Threads, and the events that each wants.
+    /// The numbers of the threads that poll, and the events that each waits for.
     watchers: RefCell<Vec<(usize, u32)>>,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Debug for PollHead {
 }
 
 impl PollHead {
-    /// Nobody polls yet.
+    /// A poll head on which no thread polls.
     pub fn new(host: &Host, _inband: &Inband<'_>) -> Self {
         Self {
             host: host.clone(),
@@ -34,21 +34,23 @@ impl PollHead {
         }
     }
 
-    /// Wakes those that poll for any of `events`, from any context.
+    /// Wakes the threads that poll for any of `events`. Callable from any context.
     pub fn signal(&self, events: u32) {
         let watchers = self.watchers.borrow().clone();
         for (thread, _) in watchers.iter().filter(|(_, wanted)| wanted & events != 0) {
-            self.host.wake_slot(&self.host.0.stages.slot(*thread));
+            self.host
+                .wake_sim_thread(&self.host.0.stages.thread(*thread));
         }
         self.host.point();
     }
 }
 
-/// Waits until `ready` gives any of the events `wanted`; it is asked anew whenever one of `heads` signals.
+/// Waits until `ready` returns any of the events `wanted`. Calls `ready` again whenever one of
+/// `heads` signals.
 ///
 /// # Errors
 ///
-/// See [`WaitError`]; `ready` gave none then.
+/// See [`WaitError`]; `ready` returned none of the events then.
 pub fn poll(
     host: &Host,
     _stage: &impl MayWait,

@@ -1,31 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Pool and relay: the kit's own, and an in-band thread of the machine that drains the line.
+//! Pool and relay: the shared ones, with an in-band thread of the machine that drains the queue.
 //!
 //! ```text
-//!   write --> line of blocks --> in-band task --> file, a function here
-//!     '--signals--> poll head --wakes--^   '--signals--> poll head --wakes--> flush
+//!   write --> queue of blocks --> in-band task --> file, a function here
+//!     '--signals--> poll head --wakes---^   '--signals--> poll head --wakes--> flush
 //! ```
 
+use super::machine::Host;
 use super::park::HostLock;
 use super::poll::{PollHead, poll};
+use super::stages::Context;
 use super::thread::{Running, Task};
-use super::{Context, Host};
-use crate::pool::{self, BadSize, Lists, memory_for};
+use crate::pool::{self, BadSize, Lists, Memory, memory_for};
 use crate::relay::{self, RelayError};
 use crate::stage::{Inband, Oob};
 use crate::time::Instant;
 use crate::wait::WaitError;
 use std::fmt;
+use std::ptr::NonNull;
 use std::rc::Rc;
 use std::vec;
 use std::vec::Vec;
+
+// SAFETY: a vector's bytes stay in place until it grows. The pool owns the vector and never grows
+// it, and no other code reaches it.
+unsafe impl Memory for Vec<u8> {
+    fn bytes(&mut self) -> NonNull<[u8]> {
+        NonNull::from(self.as_mut_slice())
+    }
+}
 
 /// Blocks of one size.
 pub type Pool = pool::Pool<HostLock<Lists>, Vec<u8>>;
 
 impl Host {
-    /// A pool of `count` blocks of `size` bytes, all free.
+    /// A pool of `count` free blocks of `size` bytes each.
     ///
     /// # Errors
     ///
@@ -36,7 +46,7 @@ impl Host {
     }
 }
 
-/// What the line's head signals: a message came in; one has left.
+/// The events of the poll head: a message was queued (`IN`); a message has left the queue (`OUT`).
 const IN: u32 = 1;
 const OUT: u32 = 2;
 
@@ -45,11 +55,11 @@ struct Inner {
     head: PollHead,
 }
 
-/// Out-of-band code writes through it to an in-band file. Dropping it writes what is under way.
+/// Lets out-of-band code write to an in-band file. Dropping it writes the queued messages.
 pub struct Relay {
     host: Host,
     inner: Rc<Inner>,
-    /// There until `drop`.
+    /// `Some` until `drop`.
     task: Option<Task>,
 }
 
@@ -60,8 +70,8 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// To `file`, which may wait and says whether it took the message, for up to `count` messages under way of up to
-    /// `longest` bytes each.
+    /// A relay that writes to `file`, a function that may wait and returns whether it accepted the
+    /// message. The relay holds up to `count` unwritten messages of up to `longest` bytes each.
     ///
     /// # Errors
     ///
@@ -81,7 +91,8 @@ impl Relay {
         let body = move |inband: &Inband<'_>, me: &Running<'_>| {
             let Inner { messages, head } = &*of_task;
             loop {
-                // Looked at first: what was taken before the relay's end is drained after it.
+                // Checked before the queue: messages accepted before the stop request are then
+                // still drained.
                 let is_over = me.should_stop();
                 while messages.drain(inband, &mut file) {
                     head.signal(OUT);
@@ -90,7 +101,7 @@ impl Relay {
                     return;
                 }
                 let ready = || if messages.is_empty() { 0 } else { IN };
-                // A stop ends it, and is seen above.
+                // A stop request ends the wait; the check above finds it.
                 _ = poll(&host_, inband, &[head], IN, Instant::NEVER, ready);
             }
         };
@@ -102,23 +113,23 @@ impl Relay {
         })
     }
 
-    /// Takes a message, whole or not at all; it is written later.
+    /// Accepts a message, whole or not at all; the task writes it later.
     ///
     /// # Errors
     ///
-    /// See [`RelayError`]; it is counted as lost.
+    /// See [`RelayError`]; the message is counted as lost.
     pub fn write(&self, _oob: &Oob<'_>, message: &[u8]) -> Result<(), RelayError> {
         self.inner.messages.write(message)?;
         self.inner.head.signal(IN);
         Ok(())
     }
 
-    /// Messages that were not taken, and those that the file did not take.
+    /// The number of messages that the relay or the file did not accept.
     pub fn lost(&self) -> u64 {
         self.inner.messages.lost()
     }
 
-    /// Waits until what was taken before has been written, or lost.
+    /// Waits until all messages accepted before the call have been written or lost.
     ///
     /// # Errors
     ///
@@ -138,7 +149,8 @@ impl Drop for Relay {
         if let Some(task) = self.task.take().filter(|_| may_wait)
             && !std::thread::panicking()
         {
-            // SAFETY: dropping is in-band, as stopping is.
+            // SAFETY: the caller is no handler, and relays are dropped in-band, the kit's rule for
+            // values whose drop sleeps.
             let inband = unsafe { Inband::assume() };
             task.stop(&inband);
         }

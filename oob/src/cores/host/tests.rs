@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The machine, beginning with what needs no threads.
+//! The machine without threads, and its tokens.
 
 mod inheritance;
 
-use super::*;
-use crate::time::Timer;
+use super::{Host, Running, Task, Thread};
+use crate::stage::Oob;
+use crate::time::{Clock, Instant, Ns, Timer};
 use crate::wait::{Flag, WaitError};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::vec::Vec;
 
 #[test]
 fn a_raise_before_the_wait_is_not_lost() {
@@ -53,7 +57,7 @@ fn a_panic_under_a_hard_lock_leaves_it() {
     let monitor = host.monitor(&host.inband(), 1);
     let panics = || monitor.update(|value| assert_eq!(*value, 2, "as wanted"));
     assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
-    // Nobody may wait under one.
+    // No thread may wait under a hard lock.
     let taken = monitor.wait_until(&host.oob(), &host, Instant::NEVER, |value| Some(*value));
     assert_eq!(taken, Ok(1));
     let ended = host.sleep_until_date(&host.oob(), host.now().after(Ns(1_000)));
@@ -76,9 +80,9 @@ fn a_periodic_timer_keeps_its_grid_and_stops() {
 }
 
 #[test]
-fn a_token_is_had_on_its_own_stage_only() {
+fn a_token_is_given_on_its_own_stage_only() {
     let host = Host::new();
-    // Which ones are given where this is called.
+    // Whether the machine gives each token to the caller.
     let given = |host: Host| {
         let oob = catch_unwind(AssertUnwindSafe(|| _ = host.oob()));
         let inband = catch_unwind(AssertUnwindSafe(|| _ = host.inband()));

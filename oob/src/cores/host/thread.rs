@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Threads of both stages: begun, signalled, stopped, joined.
+//! Threads of both stages: starting, signalling, stopping and joining them.
 
-use super::Host;
-use super::threads::{Class, Slot};
+use super::machine::Host;
+use super::sim_thread::{Class, SimThread};
 use super::work::Undisturbed;
 use crate::stage::{Inband, MayWait, Oob};
 use crate::time::Instant;
@@ -12,41 +12,42 @@ use std::ffi::CStr;
 use std::fmt;
 use std::rc::Rc;
 
-/// Why a thread was not begun.
+/// Why a thread was not started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunError {
-    /// Not in 1..=98.
+    /// The priority is not in 1..=98.
     Priority,
 }
 
-/// What a thread knows of itself.
+/// The body's handle to its own thread.
 pub struct Running<'a> {
     host: &'a Host,
-    slot: &'a Slot,
+    thread: &'a SimThread,
 }
 
 impl fmt::Debug for Running<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Running").field(&self.slot.name).finish()
+        f.debug_tuple("Running").field(&self.thread.name).finish()
     }
 }
 
 impl Running<'_> {
-    /// Whether it is to end.
+    /// Whether the thread was asked to stop: its body should return.
     pub fn should_stop(&self) -> bool {
-        self.slot.stopping.get()
+        self.thread.stopping.get()
     }
 
-    /// Takes the signal, or the forced unblock, that ended a wait; without that the next wait ends by it, too.
+    /// Takes the signal or the forced unblock that ended a wait. If the thread does not take it, it
+    /// also ends the next wait.
     pub fn take_signal(&self) -> bool {
-        self.slot.signal.replace(false)
+        self.thread.signal.replace(false)
     }
 
     /// Sleeps until `date`.
     ///
     /// # Errors
     ///
-    /// [`WaitError::Interrupted`]: by a signal, a forced unblock, or because the thread is to end.
+    /// [`WaitError::Interrupted`]: a signal, a forced unblock or a stop request came first.
     pub fn sleep_until(&self, stage: &impl MayWait, date: Instant) -> Result<(), WaitError> {
         self.host.sleep_until_date(stage, date)
     }
@@ -55,37 +56,37 @@ impl Running<'_> {
 macro_rules! thread {
     ($Type:ident, $what:literal) => {
         #[doc = $what]
-        /// Dropping it lets it go on by itself.
+        /// Dropping the handle lets the thread run on.
         pub struct $Type {
             host: Host,
-            slot: Rc<Slot>,
+            thread: Rc<SimThread>,
         }
 
         impl fmt::Debug for $Type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_tuple(stringify!($Type))
-                    .field(&self.slot.name)
+                    .field(&self.thread.name)
                     .finish()
             }
         }
 
         impl $Type {
-            /// Whether it has ended.
+            /// Whether the thread has ended.
             pub fn has_ended(&self) -> bool {
-                self.slot.has_ended()
+                self.thread.has_ended()
             }
 
-            /// Asks it to end, ends its waits, and waits for its end.
+            /// Asks the thread to stop, ends its waits, and waits until it has ended.
             pub fn stop(self, inband: &Inband<'_>) {
-                self.host.stop_thread(self.slot.number);
+                self.host.stop_thread(self.thread.number);
                 self.join(inband);
             }
 
-            /// Waits for its end.
+            /// Waits until the thread has ended.
             pub fn join(self, _inband: &Inband<'_>) {
                 if !self.has_ended() {
                     let threads = Undisturbed(&self.host);
-                    let end = self.slot.ended.wait_until(&threads, Instant::NEVER);
+                    let end = self.thread.ended.wait_until(&threads, Instant::NEVER);
                     debug_assert_eq!(end, Ok(()));
                 }
             }
@@ -97,7 +98,7 @@ thread!(Thread, "A thread of the out-of-band stage.");
 thread!(Task, "A thread of the in-band stage.");
 
 impl Thread {
-    /// Begins one. `body` gets the stage and itself.
+    /// Starts a thread. `body` gets the stage's token and a handle to its own thread.
     ///
     /// # Errors
     ///
@@ -114,25 +115,26 @@ impl Thread {
         }
         let name = name.to_string_lossy();
         let of_body = host.clone();
-        let slot = host.begin(&name, Class::Oob, priority, false, move |slot| {
-            // SAFETY: an oob thread of the machine, until its end.
+        let thread = host.begin(&name, Class::Oob, priority, false, move |thread| {
+            // SAFETY: this closure is the body of an oob thread of the machine, until the thread
+            // ends.
             let oob = unsafe { Oob::assume() };
             let host = &of_body;
-            body(&oob, &Running { host, slot });
+            body(&oob, &Running { host, thread });
         });
         let host = host.clone();
         host.point();
-        Ok(Self { host, slot })
+        Ok(Self { host, thread })
     }
 
-    /// Forces it out of the wait in which it is, or out of the next one.
+    /// Forces the thread out of its present wait, or else out of its next one.
     pub fn unblock(&self) {
-        self.host.signal_thread(self.slot.number);
+        self.host.signal_thread(self.thread.number);
     }
 }
 
 impl Task {
-    /// Begins one. `body` gets the stage and itself.
+    /// Starts a thread. `body` gets the stage's token and a handle to its own thread.
     pub fn run(
         host: &Host,
         _inband: &Inband<'_>,
@@ -142,7 +144,7 @@ impl Task {
         Self::begin(host, name, false, body)
     }
 
-    /// Begins one of the machine's own, whose end no run waits for.
+    /// Starts a thread of the machine itself. No run waits for its end.
     pub(super) fn serve(
         host: &Host,
         name: &CStr,
@@ -159,19 +161,20 @@ impl Task {
     ) -> Self {
         let name = name.to_string_lossy();
         let of_body = host.clone();
-        let slot = host.begin(&name, Class::Inband, 0, is_service, move |slot| {
-            // SAFETY: an in-band thread of the machine, until its end.
+        let thread = host.begin(&name, Class::Inband, 0, is_service, move |thread| {
+            // SAFETY: this closure is the body of an in-band thread of the machine, until the
+            // thread ends.
             let inband = unsafe { Inband::assume() };
             let host = &of_body;
-            body(&inband, &Running { host, slot });
+            body(&inband, &Running { host, thread });
         });
         let host = host.clone();
         host.point();
-        Self { host, slot }
+        Self { host, thread }
     }
 
-    /// Sends it a signal.
+    /// Sends the thread a signal.
     pub fn signal(&self) {
-        self.host.signal_thread(self.slot.number);
+        self.host.signal_thread(self.thread.number);
     }
 }

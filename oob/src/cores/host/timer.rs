@@ -1,23 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What falls due at a date: timers, and whatever else has a handler to be called.
+//! Handlers that fall due at a date: those of timers, and others.
 
-use super::Host;
+use super::machine::Host;
+use super::stages::{Due, DueHandler};
 use crate::stage::Inband;
 use crate::time::{Clock, Instant, Ns, Timer};
 use std::fmt;
 use std::rc::Rc;
-
-/// Gets the number of periods that were missed.
-pub(super) type DueHandler = Rc<dyn Fn(u64)>;
-
-pub(super) struct Due {
-    pub(super) date: Instant,
-    order: u64,
-    period: Ns,
-    timer: u64,
-    handler: DueHandler,
-}
 
 /// A timer in virtual time.
 pub struct HostTimer {
@@ -53,8 +43,8 @@ impl Drop for HostTimer {
 }
 
 impl Host {
-    /// A timer that calls `handler` with the number of periods that it missed since the last call: whole periods for
-    /// which interrupts were off.
+    /// A timer. It calls `handler` with the number of periods missed since the last call: whole
+    /// periods during which interrupts were off.
     pub fn timer(&self, _inband: &Inband<'_>, handler: impl Fn(u64) + 'static) -> HostTimer {
         HostTimer {
             host: self.clone(),
@@ -78,7 +68,7 @@ impl Host {
         self.0.due.borrow_mut().retain(|due| due.timer != timer);
     }
 
-    /// The first handler that is due, and what to call it with.
+    /// The first handler that is due: its timer, the handler, and the number of missed periods.
     pub(super) fn pop_due(&self) -> Option<(u64, DueHandler, u64)> {
         let now = self.now();
         let mut due = self.0.due.borrow_mut();

@@ -1,33 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Every choice of a run comes from here, and what came of them is noted here.
+//! The trace: it makes every choice of a run and records what happened.
 //!
-//! The seed decides for one version of the generator, which the lock file pins.
+//! A seed determines a run for one version of the random number generator only. The lock file pins
+//! that version.
 
 use crate::time::{Instant, Ns};
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::string::String;
 
-/// How much of the trace is kept for being shown.
+/// The number of recent entries that are kept for printing.
 const RECENT: usize = 40;
 
-/// What happened; threads and handlers by their numbers.
+/// An event. Threads and handlers are given by their numbers.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(super) enum Entry {
-    /// A thread has the processor.
+    /// A thread runs.
     Run(usize),
-    /// A thread that waited need not any more.
+    /// A thread was woken.
     Wake(usize),
-    /// A thread's date came.
+    /// The date of a thread's wait came.
     Expire(usize),
     /// A handler was called.
     Handler(u64),
-    /// The rest of in-band has something to do before its threads.
+    /// In-band code computes before all in-band threads.
     Burst(Ns),
-    /// An in-band thread cannot go on for a while.
+    /// An in-band thread stalls.
     Stall(usize, Ns),
-    /// In-band has interrupts off.
+    /// In-band code has interrupts off.
     HardOff(Ns),
     /// A thread has ended.
     End(usize),
@@ -54,12 +55,12 @@ impl Trace {
         self.seed
     }
 
-    /// 0 to `most`.
+    /// A random number from 0 to `most`.
     pub(super) fn up_to(&mut self, most: u64) -> u64 {
         self.random.u64(0..=most)
     }
 
-    /// True once in `odds` times; never for odds of 0.
+    /// True once in `odds` times; never if `odds` is 0.
     pub(super) fn one_in(&mut self, odds: u64) -> bool {
         odds > 0 && self.up_to(odds - 1) == 0
     }
@@ -72,12 +73,12 @@ impl Trace {
         self.recent.push_back((now, entry));
     }
 
-    /// A number that stands for all that was noted.
+    /// A hash of all entries.
     pub(super) fn digest(&self) -> u64 {
         self.hash.finish()
     }
 
-    /// The last entries, one a line.
+    /// The last entries, one per line.
     pub(super) fn last_lines(&self) -> String {
         let line = |(date, entry): &(Instant, Entry)| std::format!("{:>12} {entry:?}\n", date.0);
         self.recent.iter().map(line).collect()

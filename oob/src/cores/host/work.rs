@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Work that any context hands to in-band.
+//! Work that any context queues for in-band.
 //!
 //! ```text
 //!   call, call_and_wait --> [ queued ] --> runs, in the machine's in-band thread for work --> result
@@ -8,12 +8,14 @@
 //!      crate::work            cancel
 //! ```
 
+use super::machine::Host;
 use super::park::{HostLock, Monitor};
-use super::threads::{Class, Job, Prepared};
-use super::{Context, Host};
-use crate::latch::Park;
-use crate::monitor::{MonitorState, Threads};
+use super::sim_thread::{Class, Prepared};
+use super::stages::{Context, Job};
+use crate::monitor::MonitorState;
 use crate::stage::{Inband, Oob};
+use crate::threads::Park;
+use crate::threads::Threads;
 use crate::time::Instant;
 use crate::wait::WaitError;
 use crate::work::{Call, Calls, Runs};
@@ -22,12 +24,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-/// Which of the machine's in-band threads.
+/// One of the machine's two queues of in-band functions, each with a thread of its own.
 #[derive(Clone, Copy)]
 pub(super) enum Queue {
-    /// Before all others: the in-band parts of interrupts.
+    /// The in-band parts of interrupts. Its thread runs before all other in-band threads.
     Forwarded,
-    /// One as any other.
+    /// Work. Its thread is an ordinary in-band thread.
     Called,
 }
 
@@ -50,7 +52,7 @@ struct Inner {
     f: RefCell<Function>,
 }
 
-/// A function that runs in-band when called from anywhere; dropping it cancels it.
+/// A function that runs in-band when any context asks for a run. Dropping the work cancels it.
 pub struct Work(Rc<Inner>);
 
 impl fmt::Debug for Work {
@@ -60,7 +62,7 @@ impl fmt::Debug for Work {
 }
 
 impl Work {
-    /// Work that is not called yet.
+    /// Work that has not been called.
     pub fn new(
         host: &Host,
         inband: &Inband<'_>,
@@ -74,29 +76,31 @@ impl Work {
         }))
     }
 
-    /// Has the function run, once more than it has begun to by now, from any context; `false` where that was asked for
-    /// already.
+    /// Requests one run that begins after this call. Returns false if such a run was requested
+    /// already. Callable from any context.
     pub fn call(&self) -> bool {
-        self.ask().is_first
+        self.request_run().is_first
     }
 
-    /// As [`Self::call`], and waits for that run until `deadline`; what the function gave, then or in a later run.
+    /// As [`Self::call`], and waits for that run until `deadline`. Returns the function's result of
+    /// that run or of a later one.
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: it still runs, once; a call before it begins gets its result,
-    /// else nobody does. [`WaitError::Closed`]: it was cancelled.
+    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: the work still runs once. A caller that
+    /// calls before that run begins can wait for its result; otherwise the result is dropped.
+    /// [`WaitError::Closed`]: the work was cancelled.
     pub fn call_and_wait(&self, oob: &Oob<'_>, deadline: Instant) -> Result<i32, WaitError> {
-        let run = self.ask().run;
+        let run = self.request_run().run;
         self.0.calls.wait(oob, &self.0.host, run, deadline)
     }
 
-    /// Waits until what was called for has run.
+    /// Waits until all runs requested before have ended.
     pub fn flush(&self, inband: &Inband<'_>) {
         self.wait(inband, |state| !state.is_queued && !state.is_running);
     }
 
-    /// Takes back a call that has not run, and waits for a run that is under way.
+    /// Takes back a requested run that has not begun, and waits for a run that has.
     pub fn cancel(&self, inband: &Inband<'_>) {
         self.0.state.update(|state| state.is_queued = false);
         self.wait(inband, |state| !state.is_running);
@@ -107,20 +111,20 @@ impl Work {
         let ready = |state: &mut State| until(state).then_some(());
         let inner = &*self.0;
         let threads = Undisturbed(&inner.host);
-        // Nothing disturbs it, and the monitor is never closed.
+        // `Undisturbed` has no signals, and the monitor is never closed.
         let end = inner
             .state
             .wait_until(inband, &threads, Instant::NEVER, ready);
         debug_assert_eq!(end, Ok(()));
     }
 
-    fn ask(&self) -> Call {
+    fn request_run(&self) -> Call {
         let call = self.0.calls.call();
         if call.is_first {
             self.0.state.update(|state| state.is_queued = true);
             let inner = Rc::clone(&self.0);
             let run = move |inband: &Inband<'_>| inner.run(inband);
-            self.0.host.do_inband(Queue::Called, Rc::new(run));
+            self.0.host.queue_inband(Queue::Called, Rc::new(run));
         }
         call
     }
@@ -148,19 +152,20 @@ impl Inner {
 impl Drop for Work {
     fn drop(&mut self) {
         self.0.state.update(|state| state.is_queued = false);
-        // A handler cannot wait for a run that is under way.
+        // A handler cannot wait for a run that has begun.
         if !matches!(self.0.host.context(), Context::Handler) && !std::thread::panicking() {
-            // SAFETY: dropping is in-band, as cancelling is.
+            // SAFETY: the caller is no handler, and work is dropped in-band, the kit's rule for
+            // values whose drop sleeps.
             let inband = unsafe { Inband::assume() };
             self.cancel(&inband);
         }
     }
 }
 
-/// Threads whose waits neither a signal nor a stop ends.
+/// The machine's threads, for waits that neither a signal nor a stop request ends.
 pub(super) struct Undisturbed<'a>(pub(super) &'a Host);
 
-// SAFETY: as for the host, which does it.
+// SAFETY: `current` and `wake` are those of `Host`, which keeps the contract.
 unsafe impl Park for Undisturbed<'_> {
     fn current(&self) -> usize {
         self.0.current()
@@ -183,12 +188,13 @@ unsafe impl Park for Undisturbed<'_> {
     }
 
     unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
-        // SAFETY: by contract.
+        // SAFETY: the caller promises of `f` what `Host::wake` requires.
         unsafe { self.0.wake(f) };
     }
 }
 
-// SAFETY: as above.
+// SAFETY: `wake_waiter` is the trait's own; `current` and `wake` are those of `Host`, which keeps
+// the contract.
 unsafe impl Threads for Undisturbed<'_> {
     fn priority(&self) -> i32 {
         self.0.priority()
@@ -204,13 +210,13 @@ unsafe impl Threads for Undisturbed<'_> {
 }
 
 impl Host {
-    /// Has `job` run in-band, in a thread of the machine's own.
-    pub(super) fn do_inband(&self, queue: Queue, job: Job) {
+    /// Queues `job` for an in-band thread of the machine itself.
+    pub(super) fn queue_inband(&self, queue: Queue, job: Job) {
         let stages = &self.0.stages;
         stages.jobs[queue as usize].borrow_mut().push_back(job);
         let worker = stages.workers[queue as usize].get();
-        match worker.map(|number| stages.slot(number)) {
-            Some(slot) if !slot.has_ended() => self.wake_slot(&slot),
+        match worker.map(|number| stages.thread(number)) {
+            Some(thread) if !thread.has_ended() => self.wake_sim_thread(&thread),
             _ => self.begin_worker(queue),
         }
         self.point();
@@ -222,46 +228,48 @@ impl Host {
             Queue::Called => ("work", Class::Inband),
         };
         let host = self.clone();
-        let slot = self.begin(name, class, 0, true, move |slot| {
-            // SAFETY: an in-band thread of the machine, until its end.
+        let thread = self.begin(name, class, 0, true, move |thread| {
+            // SAFETY: this closure is the body of an in-band thread of the machine, until the
+            // thread ends.
             let inband = unsafe { Inband::assume() };
             let jobs = &host.0.stages.jobs[queue as usize];
-            while !slot.stopping.get() {
-                slot.woken.set(false);
+            while !thread.stopping.get() {
+                thread.woken.set(false);
                 let job = jobs.borrow().front().cloned();
                 match job {
                     Some(job) => {
-                        slot.prepared.set(Prepared::No);
+                        thread.prepared.set(Prepared::No);
                         job(&inband);
-                        // Not before: what is in the queue is not done.
+                        // Removed only now: a function in the queue counts as not done.
                         jobs.borrow_mut().pop_front();
                     }
                     None => {
-                        slot.prepared.set(Prepared::Yes);
-                        host.sleep(slot, Instant::NEVER);
+                        thread.prepared.set(Prepared::Yes);
+                        host.sleep(thread, Instant::NEVER);
                     }
                 }
             }
         });
-        self.0.stages.workers[queue as usize].set(Some(slot.number));
+        self.0.stages.workers[queue as usize].set(Some(thread.number));
     }
 
-    /// Whether all that was handed to in-band is done.
+    /// Whether all queued in-band functions have been called.
     pub(super) fn is_inband_done(&self) -> bool {
         let jobs = &self.0.stages.jobs;
         jobs.iter().all(|jobs| jobs.borrow().is_empty())
     }
 
-    /// Ends the machine's own threads, which would keep it for ever: they hold handles to it.
+    /// Ends the machine's own threads. They hold handles to the machine and would keep it alive for
+    /// ever.
     pub(super) fn retire_workers(&self) {
         for queue in Queue::ALL {
             let Some(number) = self.0.stages.workers[queue as usize].take() else {
                 continue;
             };
-            let slot = self.0.stages.slot(number);
-            slot.stopping.set(true);
-            self.wake_slot(&slot);
-            while !slot.has_ended() && self.turn(Instant::NEVER) {}
+            let thread = self.0.stages.thread(number);
+            thread.stopping.set(true);
+            self.wake_sim_thread(&thread);
+            while !thread.has_ended() && self.turn(Instant::NEVER) {}
         }
     }
 }

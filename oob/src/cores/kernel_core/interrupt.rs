@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! An interrupt line of the kernel's.
+//! The kernel's interrupt lines.
 
-use super::Work;
+use super::work::Work;
 use crate::irq::{Handled, Handler};
 use crate::stage::Inband;
 use core::ffi::{CStr, c_int, c_uint, c_void};
@@ -12,24 +12,26 @@ use kernel::bindings as b;
 use kernel::error::{Result, code, to_result};
 use kernel::pr_err;
 
-/// Makes a handler hard, on PREEMPT_RT too.
+/// Makes the handler run in hard interrupt context, on PREEMPT_RT, too.
 #[cfg(not(oob_core_evl))]
 const HARD: u32 = b::IRQF_NO_THREAD;
-/// Makes a handler run out-of-band.
+/// Makes the handler run out-of-band.
 #[cfg(oob_core_evl)]
 const HARD: u32 = b::IRQF_OOB;
 
 struct Inner<H> {
     handler: KArc<H>,
-    /// The in-band part. Of EVL's own ways to forward, one is not exported everywhere and the other keeps the line masked.
+    /// The in-band part. EVL has two ways of its own to forward an interrupt in-band: one is not
+    /// exported by all versions, the other keeps the line masked.
     rest: Work,
 }
 
-/// A requested interrupt line; dropping it frees the line, and an in-band part that has not begun never does.
+/// A requested interrupt line. Dropping it frees the line; an in-band part that has not begun then
+/// never runs.
 ///
 /// # Invariants
 ///
-/// The line is requested with the box's address as its cookie, until `drop` frees it.
+/// Until `drop` frees it, the line is requested with the box's address as its cookie.
 pub struct Interrupt<H: Handler + Send + Sync> {
     irq: c_uint,
     inner: KBox<Inner<H>>,
@@ -44,12 +46,12 @@ impl<H: Handler + Send + Sync> fmt::Debug for Interrupt<H> {
 }
 
 impl<H: Handler + Send + Sync> Interrupt<H> {
-    /// Requests `irq`, never forced into a thread. The line must be this handler's alone: another one on it would
-    /// take its time out of band, whatever it does there.
+    /// Requests `irq`; the kernel never moves the handler into a thread. The line must not be
+    /// shared: another driver's handler on it would also run out-of-band.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, and those of `request_irq`: `EBUSY` where another driver has the line.
+    /// `ENOMEM`, and the errors of `request_irq`: `EBUSY` if another driver has the line.
     pub fn new(inband: &Inband<'_>, irq: c_uint, name: &'static CStr, handler: H) -> Result<Self> {
         let handler = KArc::new(inband, handler)?;
         let forwarded = handler.clone();
@@ -59,12 +61,13 @@ impl<H: Handler + Send + Sync> Interrupt<H> {
         })?;
         let inner = KBox::new(inband, Inner { handler, rest })?;
         let cookie = (&raw const *inner).cast_mut().cast::<c_void>();
-        // SAFETY: `call` and the cookie belong together; the box outlives the registration.
+        // SAFETY: `call` takes the address of an `Inner<H>`, which the cookie is. The box outlives
+        // the registration, because `drop` frees the line before it frees the box.
         let requested = to_result(unsafe {
             b::request_irq(irq, Some(Self::call), HARD.into(), name.as_ptr(), cookie)
         });
         if requested == Err(code::EBUSY) {
-            // The kernel's own line, just before, has the number in common with this one, and the other driver's name.
+            // The kernel has just logged a line with the same number and the other driver's name.
             pr_err!(
                 "{}: another driver has interrupt {irq} (\"genirq: Flags mismatch\" names it): a line cannot be shared",
                 name.to_str().unwrap_or_default()
@@ -74,13 +77,14 @@ impl<H: Handler + Send + Sync> Interrupt<H> {
         Ok(Self { irq, inner })
     }
 
-    /// What the line calls.
+    /// The line's handler.
     pub fn handler(&self) -> &H {
         &self.inner.handler
     }
 
     unsafe extern "C" fn call(_irq: c_int, cookie: *mut c_void) -> b::irqreturn_t {
-        // SAFETY: the cookie is the registration's, which lives until the line is freed.
+        // SAFETY: `new` registered this function with the address of an `Inner<H>` as its cookie.
+        // The box lives until `drop` has freed the line, which waits for this function.
         let inner = unsafe { &*cookie.cast_const().cast::<Inner<H>>() };
         match inner.handler.handle() {
             Handled::No => return b::irqreturn::IRQ_NONE,
@@ -96,7 +100,8 @@ impl<H: Handler + Send + Sync> Interrupt<H> {
 impl<H: Handler + Send + Sync> Drop for Interrupt<H> {
     fn drop(&mut self) {
         let cookie = (&raw const *self.inner).cast_mut().cast::<c_void>();
-        // SAFETY: requested in `new` with this cookie; waits for handlers that run.
+        // SAFETY: `new` requested the line with this cookie. Interrupts are dropped in-band, the
+        // kit's rule for values whose drop sleeps: this call waits for a handler that runs.
         unsafe { b::free_irq(self.irq, cookie) };
     }
 }

@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The pool of the kernel's cores: [`crate::pool`] over memory of `vmalloc` and a hard lock.
+//! The pool of the kernel cores: [`crate::pool`] over `vmalloc` memory and a hard lock.
 
-use crate::pool::{self, Lists, memory_for};
+use crate::pool::{self, Lists, Memory, memory_for};
 use crate::stage::Inband;
 use core::ffi::CStr;
+use core::ptr::NonNull;
 use kernel::alloc::VBytes;
 use kernel::error::{Result, code};
 use kernel::sync::{LockClass, RawSpinLock};
+
+// SAFETY: the bytes are an allocation of their own, which stays in place while the value lives and
+// is initialised with zeroes. Only the value's owner, the pool, reaches them.
+unsafe impl Memory for VBytes {
+    fn bytes(&mut self) -> NonNull<[u8]> {
+        NonNull::from(self.as_mut())
+    }
+}
 
 /// Blocks of one size.
 pub type Pool = pool::Pool<RawSpinLock<Lists>, VBytes>;
@@ -15,11 +24,11 @@ pub type Pool = pool::Pool<RawSpinLock<Lists>, VBytes>;
 static LISTS: LockClass = LockClass::new();
 static NAME: &CStr = c"oob pool";
 
-/// A pool of `count` blocks of `size` bytes, all free. Allocates.
+/// A pool of `count` free blocks of `size` bytes each. Allocates.
 ///
 /// # Errors
 ///
-/// `EINVAL`: no blocks, blocks of no bytes, or more than can be counted. `ENOMEM`.
+/// `EINVAL`: `count` or `size` is 0 or too large. `ENOMEM`.
 pub fn pool(inband: &Inband<'_>, count: u32, size: usize) -> Result<Pool> {
     let len = memory_for(count, size).ok_or(code::EINVAL)?;
     let memory = VBytes::zeroed(inband, len)?;

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The relay of the kernel's cores: [`crate::relay`] with an in-band thread that writes to an open file.
+//! The relay of the kernel cores: [`crate::relay`] with an in-band thread that writes to an open
+//! file.
 //!
 //! ```text
-//!   write --> line of blocks --> in-band thread --> file
-//!     '--signals--> poll head --wakes--^      '--signals--> poll head --wakes--> flush
+//!   write --> queue of blocks --> in-band thread --> file
+//!     '--signals--> poll head --wakes---^      '--signals--> poll head --wakes--> flush
 //! ```
 //!
-//! A thread of its own, because a file such as a pipe may have its writer wait as long as it likes: closing the relay ends
-//! that wait, which nothing could do to a worker of the kernel's.
+//! The relay has a thread of its own because a write to a file, such as a pipe, may wait without
+//! limit. Closing the relay stops the thread, which ends such a wait. Nothing could end the wait of
+//! a kernel worker.
 
 use super::pool::pool;
 use crate::pool::Lists;
@@ -30,33 +32,35 @@ type Messages = relay::Relay<RawSpinLock<Lists>, VBytes>;
 struct Inner {
     messages: Messages,
     file: OpenFile,
-    /// On which the thread waits for messages, and who flushes for the thread.
+    /// The thread waits here for messages, and a flush waits here for the thread.
     head: PollHead,
 }
 
-/// Out-of-band code writes through it to an in-band file.
+/// Lets out-of-band code write to an in-band file.
 ///
 /// # Invariants
 ///
-/// `thread` is a kthread to which a reference is held, and which uses `inner` until it has been stopped.
+/// `thread` is a kthread that this value holds a reference to. It uses `inner` until it has been
+/// stopped.
 pub struct Relay {
     thread: NonNull<b::task_struct>,
     inner: KBox<Inner>,
 }
 
-// SAFETY: the thread may be stopped by any other; all else is Send and Sync itself.
+// SAFETY: any in-band thread may stop the kthread; the contents of `inner` are Send and Sync.
 unsafe impl Send for Relay {}
-// SAFETY: as above.
+// SAFETY: the methods on a shared reference use only `inner`, whose contents are Sync.
 unsafe impl Sync for Relay {}
 
 static NAME: &CStr = c"oob relay";
 
 impl Relay {
-    /// To `file`, from its position on, for up to `count` messages under way of up to `longest` bytes each.
+    /// A relay that writes to `file` from the file's position on. It holds up to `count` unwritten
+    /// messages of up to `longest` bytes each.
     ///
     /// # Errors
     ///
-    /// Those of [`pool`], and those of creating a kthread.
+    /// The errors of [`pool`], and those of creating a kthread.
     pub fn new(inband: &Inband<'_>, file: OpenFile, count: u32, longest: usize) -> Result<Self> {
         let messages = Messages::new(pool(inband, count, longest)?);
         let head = PollHead::new(inband)?;
@@ -69,33 +73,34 @@ impl Relay {
             },
         )?;
         let argument = (&raw const *inner).cast_mut().cast::<c_void>();
-        // SAFETY: in-band; `run` gets what stays until the thread has been stopped.
+        // SAFETY: the token proves in-band task context. `run` takes a pointer to an `Inner`, and
+        // the box keeps `inner` until the thread has been stopped.
         let thread = from_err_ptr(unsafe { b::kthread_create(Some(run), argument, NAME.as_ptr()) });
         let thread = NonNull::new(thread?).ok_or(code::ENOMEM)?;
-        // SAFETY: the new task lives, and does not run yet.
+        // SAFETY: a new kthread lives at least until it is woken for the first time.
         unsafe { b::get_task_struct(thread.as_ptr()) };
-        // SAFETY: as above.
+        // SAFETY: the reference taken above keeps the task alive.
         unsafe { b::wake_up_process(thread.as_ptr()) };
         Ok(Self { thread, inner })
     }
 
-    /// Takes a message, whole or not at all; it is written later.
+    /// Accepts a message, whole or not at all; the thread writes it later.
     ///
     /// # Errors
     ///
-    /// See [`RelayError`]; it is counted as lost.
+    /// See [`RelayError`]; the message is counted as lost.
     pub fn write(&self, _oob: &Oob<'_>, message: &[u8]) -> core::result::Result<(), RelayError> {
         self.inner.messages.write(message)?;
         self.inner.head.signal(poll::IN);
         Ok(())
     }
 
-    /// Messages that were not taken, and those that the file did not take.
+    /// The number of messages that the relay or the file did not accept.
     pub fn lost(&self) -> u64 {
         self.inner.messages.lost()
     }
 
-    /// Waits until what was taken before has been written, or lost.
+    /// Waits until all messages accepted before the call have been written or lost.
     ///
     /// # Errors
     ///
@@ -111,27 +116,31 @@ impl Relay {
 }
 
 impl Drop for Relay {
-    /// Ends a write that waits. What is under way is written as far as the file takes it at once.
+    /// Ends a write that waits. The thread still writes the queued messages that the file accepts
+    /// without waiting.
     fn drop(&mut self) {
-        // SAFETY: a kthread that is referred to; in-band, as for every drop of what sleeps.
+        // SAFETY: the task is a kthread that this value holds a reference to. Relays are dropped
+        // in-band, the kit's rule for values whose drop sleeps.
         unsafe { b::kthread_stop(self.thread.as_ptr()) };
-        // SAFETY: the reference that `new` took.
+        // SAFETY: gives back the reference that `new` took.
         unsafe { b::put_task_struct(self.thread.as_ptr()) };
     }
 }
 
 unsafe extern "C" fn run(argument: *mut c_void) -> c_int {
-    // SAFETY: what `new` gave, which stays until this thread is gone.
+    // SAFETY: `new` started this thread with a pointer to an `Inner`, which its box keeps until
+    // this thread has ended.
     let Inner {
         messages,
         file,
         head,
     } = unsafe { &*argument.cast_const().cast::<Inner>() };
-    // SAFETY: a thread of the kernel's, in task context, nothing held.
+    // SAFETY: this is a kthread, in-band, in task context, with no lock held.
     let inband = unsafe { Inband::assume() };
     let mut position = file.position();
     loop {
-        // Looked at first: what was taken before the relay's end is drained after it.
+        // Checked before the queue: messages accepted before the stop request are then still
+        // drained.
         let is_over = is_stopped();
         while messages.drain(&inband, |inband, message| {
             file.write_all(inband, message, &mut position).is_ok()

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Work handed to in-band: [`crate::work`] over an unbound workqueue of the kernel's.
+//! Work that any context queues for in-band: [`crate::work`] over an unbound workqueue of the
+//! kernel.
 //!
 //! ```text
-//!   call, in any context --> shim: the kernel's queue, which takes raw locks only   --> execute, in a worker:
-//!                            EVL:  an irq_work, in whose interrupt in-band queues it    begin, the function, end
+//!   call, in any context --> shim: queue_work, which takes raw locks only            --> execute, in a worker:
+//!                            EVL:  an irq_work, whose in-band interrupt queues it         begin, the function, end
 //! ```
 //!
-//! Unbound, so that what an oob thread hands over need not wait for that thread's processor. Which way it goes is chosen
-//! in `bindings/helpers.c`.
+//! The queue is unbound, so work that an oob thread queues need not wait for that thread's
+//! processor. `bindings/helpers.c` chooses between the two ways.
 
-use super::Waiter;
+use super::chosen::Waiter;
+use super::monitor::monitor_lock;
 use crate::monitor::MonitorState;
 use crate::stage::{Inband, Oob};
 use crate::time::Instant;
@@ -25,7 +27,7 @@ use kernel::bindings as b;
 use kernel::error::{Result, code};
 use kernel::sync::RawSpinLock;
 
-/// What all work has in common; the first field of a [`Body`].
+/// The part of a [`Body`] that does not depend on its function; its first field.
 #[repr(C)]
 struct Head {
     work: UnsafeCell<MaybeUninit<b::oobkit_work_t>>,
@@ -40,18 +42,21 @@ struct Body<F> {
     f: UnsafeCell<F>,
 }
 
-/// A function that runs in-band, in a worker of the kernel's, whenever it was called for.
+/// A function that runs in-band, in a kernel worker, when a caller asks for a run.
 ///
-/// Dropping it cancels it; so neither its own function nor anything that this waits for may drop it.
+/// Dropping the work cancels it. So neither the function itself nor code that the function waits
+/// for may drop it.
 ///
 /// # Invariants
 ///
-/// The head is that of a [`Body`] in a box of its own, initialised, until `drop`.
+/// The head is that of a [`Body`] in a box, with its work initialised, until `drop`.
 pub struct Work(NonNull<Head>);
 
-// SAFETY: its function is Send, and runs do not overlap; all else synchronises itself.
+// SAFETY: the function is Send and its runs do not overlap; the work item and the calls are used
+// through the kernel's queue and a hard lock only.
 unsafe impl Send for Work {}
-// SAFETY: as above: a shared one calls and waits, no more.
+// SAFETY: a shared reference only calls and waits, through the kernel's queue and a hard lock; only
+// a worker reaches the function.
 unsafe impl Sync for Work {}
 
 impl fmt::Debug for Work {
@@ -61,7 +66,7 @@ impl fmt::Debug for Work {
 }
 
 impl Work {
-    /// Allocates.
+    /// Work that has not been called. Allocates.
     ///
     /// # Errors
     ///
@@ -70,7 +75,7 @@ impl Work {
     where
         F: FnMut(&Inband<'_>) -> i32 + Send + 'static,
     {
-        let runs = crate::kernel_core::monitor_lock(inband, Runs::default())?;
+        let runs = monitor_lock(inband, Runs::default())?;
         let head = Head {
             work: UnsafeCell::new(MaybeUninit::zeroed()),
             calls: Calls::new(runs),
@@ -81,13 +86,15 @@ impl Work {
         let body = KBox::new(inband, Body { head, f })?;
         let head = NonNull::new(KBox::into_raw(body)).ok_or(code::ENOMEM)?;
         let work = Self(head.cast());
-        // SAFETY: the memory stays until `drop`; `execute` knows what the work lies in.
+        // SAFETY: the box stays until `drop`. The work is the first field of a `Head`, as `execute`
+        // requires.
         unsafe { b::work_init(work.as_ptr(), Some(execute)) };
         Ok(work)
     }
 
     fn head(&self) -> &Head {
-        // SAFETY: by the invariants.
+        // SAFETY: by the invariants the head lies in a box that lives until `drop`, and no code
+        // borrows it mutably.
         unsafe { self.0.as_ref() }
     }
 
@@ -95,48 +102,51 @@ impl Work {
         self.head().work.get().cast()
     }
 
-    fn ask(&self) -> crate::work::Call {
+    fn request_run(&self) -> crate::work::Call {
         let call = self.head().calls.call();
         if call.is_first {
-            // SAFETY: initialised in `new`.
+            // SAFETY: `new` initialised the work; any context may queue it.
             unsafe { b::work_queue(self.as_ptr()) };
         }
         call
     }
 
-    /// Has the function run, once more than it has begun to by now; false where that was asked for already. In any
-    /// context, hard interrupts included.
+    /// Requests one run that begins after this call. Returns false if such a run was requested
+    /// already. Callable from any context, hard interrupts included.
     pub fn call(&self) -> bool {
-        self.ask().is_first
+        self.request_run().is_first
     }
 
-    /// As [`Self::call`], and waits for that run until `deadline`; what the function gave, then or in a later run.
+    /// As [`Self::call`], and waits for that run until `deadline`. Returns the function's result of
+    /// that run or of a later one.
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: it still runs, once; a call before it begins gets its result,
-    /// else nobody does. [`WaitError::Closed`]: it was cancelled.
+    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: the work still runs once. A caller that
+    /// calls before that run begins can wait for its result; otherwise the result is dropped.
+    /// [`WaitError::Closed`]: the work was cancelled.
     pub fn call_and_wait(
         &self,
         oob: &Oob<'_>,
         deadline: Instant,
     ) -> core::result::Result<i32, WaitError> {
-        let run = self.ask().run;
+        let run = self.request_run().run;
         Waiter::with(oob, |waiter| {
             self.head().calls.wait(oob, waiter, run, deadline)
         })
     }
 
-    /// Waits until what was called for before has run. Not from the function itself.
+    /// Waits until all runs requested before have ended. The function itself must not call it.
     pub fn flush(&self, _inband: &Inband<'_>) {
-        // SAFETY: initialised in `new`; in-band.
+        // SAFETY: `new` initialised the work; the token proves that the caller may sleep.
         unsafe { b::work_flush(self.as_ptr()) };
     }
 
-    /// Waits for a run that has begun, and has what was called for and has not begun not run. Not from the function
-    /// itself. A call that is made meanwhile, elsewhere, may come before or after.
+    /// Takes back a requested run that has not begun, and waits for a run that has. The function
+    /// itself must not call it. A concurrent call of [`Self::call`] may take effect before or after
+    /// the cancellation.
     pub fn cancel(&self, _inband: &Inband<'_>) {
-        // SAFETY: as above.
+        // SAFETY: `new` initialised the work; the token proves that the caller may sleep.
         unsafe { b::work_cancel(self.as_ptr()) };
         self.head().calls.cancel(&Waiter::none());
     }
@@ -144,10 +154,12 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // SAFETY: as in `cancel`; in-band, as for every drop of what sleeps.
+        // SAFETY: `new` initialised the work. Work is dropped in-band, the kit's rule for values
+        // whose drop sleeps.
         unsafe { b::work_cancel(self.as_ptr()) };
         let free = self.head().free;
-        // SAFETY: nothing runs any more, and nobody else has it to call.
+        // SAFETY: the cancellation has waited for a run, and this value was the only handle, so no
+        // code uses the body any more.
         unsafe { free(self.0) };
     }
 }
@@ -156,33 +168,36 @@ unsafe extern "C" fn execute(work: *mut b::oobkit_work_t) {
     let Some(head) = NonNull::new(work.cast::<Head>()) else {
         return;
     };
-    // SAFETY: the work is the first field of a head, which stays until `drop` has waited for this.
+    // SAFETY: `Work::new` set this function up for a work that is the first field of a `Head`. The
+    // head lives until `drop` has waited for this function.
     let Head { calls, run, .. } = unsafe { head.as_ref() };
     if !calls.begin() {
         return;
     }
-    // SAFETY: a worker of the kernel's: task context, nothing held.
+    // SAFETY: this is a kernel worker: in-band task context, no lock held.
     let inband = unsafe { Inband::assume() };
-    // SAFETY: the function that belongs to this head; the workqueue does not run one work twice at a time.
+    // SAFETY: `run` is the one that `Work::new` stored in this very head; a workqueue does not run
+    // one work item on two workers at a time.
     let result = unsafe { run(head, &inband) };
     calls.end(&Waiter::none(), result);
 }
 
 /// # Safety
 ///
-/// The head is that of a `Body<F>`, and this is not called twice at a time.
+/// `head` is the head of a `Body<F>`, and two calls for one head do not overlap.
 unsafe fn run<F: FnMut(&Inband<'_>) -> i32>(head: NonNull<Head>, inband: &Inband<'_>) -> i32 {
-    // SAFETY: by contract.
+    // SAFETY: by this function's contract the pointer is to a `Body<F>`, whose first field the head
+    // is.
     let body = unsafe { head.cast::<Body<F>>().as_ref() };
-    // SAFETY: nobody else touches the function.
+    // SAFETY: only this function reaches `f`, and its calls do not overlap.
     let f = unsafe { &mut *body.f.get() };
     f(inband)
 }
 
 /// # Safety
 ///
-/// The head is that of a `Body<F>` in a box, which nobody uses any more.
+/// `head` is the head of a `Body<F>` in a box, and no code uses the body any more.
 unsafe fn free<F>(head: NonNull<Head>) {
-    // SAFETY: by contract.
+    // SAFETY: by this function's contract the pointer is that of a boxed `Body<F>` without users.
     drop(unsafe { KBox::from_raw(head.cast::<Body<F>>().as_ptr()) });
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The kernel's own lock with priority inheritance. It has no wait with a deadline that modules could call.
+//! The mutex: the kernel's own lock with priority inheritance. The kernel exports no wait with a
+//! deadline for it.
 
 use crate::mutex::{self, LockError, RawMutex};
 use crate::stage::Inband;
@@ -12,23 +13,25 @@ use kernel::bindings as b;
 use kernel::error::Result;
 use kernel::sync::LockClass;
 
-/// An `rt_mutex`, in memory of its own.
+/// An `rt_mutex` in a box.
 ///
 /// # Invariants
 ///
-/// Initialised in `new`.
+/// `new` initialised the mutex.
 pub struct RtMutex(KBox<UnsafeCell<MaybeUninit<b::rt_mutex>>>);
 
-// SAFETY: the kernel's lock synchronises itself.
+// SAFETY: threads may call the kernel's functions for one mutex side by side: that is what a mutex
+// is for.
 unsafe impl Sync for RtMutex {}
-// SAFETY: it lies in memory of its own.
+// SAFETY: the mutex lies in a box, so it does not move with this value.
 unsafe impl Send for RtMutex {}
 
 impl RtMutex {
     fn new(inband: &Inband<'_>, name: &'static CStr, class: &'static LockClass) -> Result<Self> {
         let lock = KBox::new(inband, UnsafeCell::new(MaybeUninit::zeroed()))?;
         let lock = Self(lock);
-        // SAFETY: the memory is there for as long as the lock, name and class for ever.
+        // SAFETY: the box keeps the mutex in place for as long as it lives; name and class are
+        // static.
         unsafe { b::__rt_mutex_init(lock.as_ptr(), name.as_ptr(), class.key()) };
         Ok(lock)
     }
@@ -38,10 +41,12 @@ impl RtMutex {
     }
 }
 
-// SAFETY: what an rt_mutex is.
+// SAFETY: an rt_mutex has one owner at a time, from a lock that returned 0 or a trylock that
+// returned 1 to its unlock.
 unsafe impl RawMutex for RtMutex {
     fn lock(&self) -> core::result::Result<(), LockError> {
-        // SAFETY: initialised; task context, by the token that the caller was given.
+        // SAFETY: `new` initialised the mutex; callers of `lock` hold the out-of-band token, so
+        // this is a task that may sleep.
         match unsafe { b::rt_mutex_lock_interruptible(self.as_ptr()) } {
             0 => Ok(()),
             _ => Err(LockError::Interrupted),
@@ -49,12 +54,13 @@ unsafe impl RawMutex for RtMutex {
     }
 
     fn try_lock(&self) -> bool {
-        // SAFETY: as above.
+        // SAFETY: `new` initialised the mutex; callers of `try_lock` hold the out-of-band token, so
+        // this is task context.
         unsafe { b::rt_mutex_trylock(self.as_ptr()) != 0 }
     }
 
     unsafe fn unlock(&self) {
-        // SAFETY: initialised, and held by the caller.
+        // SAFETY: `new` initialised the mutex, and the caller holds it.
         unsafe { b::rt_mutex_unlock(self.as_ptr()) };
     }
 
@@ -66,11 +72,12 @@ unsafe impl RawMutex for RtMutex {
 /// A value under a lock with priority inheritance.
 pub type Mutex<T> = mutex::Mutex<T, RtMutex>;
 
-/// Holds a [`Mutex`].
+/// The guard of a [`Mutex`].
 pub type MutexGuard<'a, T> = mutex::MutexGuard<'a, T, RtMutex>;
 
 impl<T> Mutex<T> {
-    /// Allocates. Locks that a thread holds at once are of different classes.
+    /// An unlocked mutex. Allocates. Mutexes that one thread holds at the same time need different
+    /// classes.
     ///
     /// # Errors
     ///

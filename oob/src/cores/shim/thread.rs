@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Kernel threads of the out-of-band stage: `SCHED_FIFO` tasks that run a function of the module's.
+//! Kernel threads of the out-of-band stage: `SCHED_FIFO` kthreads that run a function of the
+//! module.
 //!
 //! ```text
 //!   Thread::run --> body(&Oob, &Running) ... waits ... returns
@@ -9,13 +10,14 @@
 //!     '--> returns when the thread is gone
 //! ```
 //!
-//! How the waits end: `kthread_stop` first sets the thread's own mark, then wakes it whatever it sleeps in. Monitors,
-//! semaphores and flags look at that mark whenever they wake ([`kernel::task::is_stopped`]). In a mutex the kernel looks
-//! itself: the thread is left with a pending notification, which counts as a signal.
+//! How a stop ends the thread's waits: `kthread_stop` sets the thread's stop mark, then wakes the
+//! thread in whatever it sleeps. Monitors, semaphores and flags check the mark when they wake
+//! ([`kernel::task::is_stopped`]). In a mutex the kernel checks: `kthread_stop` leaves the thread a
+//! pending notification, which counts as a signal.
 
-use super::Tasks;
-use crate::monitor;
+use super::tasks::Tasks;
 use crate::stage::{Inband, MayWait, Oob};
+use crate::threads;
 use crate::time::Instant;
 use crate::wait::WaitError;
 use core::cell::UnsafeCell;
@@ -27,12 +29,12 @@ use kernel::bindings as b;
 use kernel::error::{Result, code, from_err_ptr, to_result};
 use kernel::task;
 
-/// What a thread's body is told of the thread.
+/// The body's handle to its own thread.
 #[derive(Debug)]
 pub struct Running(PhantomData<*mut ()>);
 
 impl Running {
-    /// Whether the body is to return.
+    /// Whether the thread was asked to stop: its body should return.
     pub fn should_stop(&self) -> bool {
         task::is_stopped()
     }
@@ -41,13 +43,13 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// [`WaitError::Interrupted`]: the thread is to stop.
+    /// [`WaitError::Interrupted`]: the thread was asked to stop.
     pub fn sleep_until(
         &self,
         _stage: &impl MayWait,
         date: Instant,
     ) -> core::result::Result<(), WaitError> {
-        monitor::sleep_until(&Tasks, date)
+        threads::sleep_until(&Tasks, date)
     }
 }
 
@@ -55,8 +57,8 @@ impl Running {
 ///
 /// # Invariants
 ///
-/// `task` is a kthread, and a reference to it is held. `body` came from a box of the cell that `free` knows; only the
-/// thread touches its content while there is one.
+/// `task` is a kthread, and this value holds a reference to it. `body` came from a boxed cell that
+/// `free` can free. Until the thread has ended, only the thread touches the cell's content.
 #[derive(Debug)]
 pub struct Thread {
     task: NonNull<b::task_struct>,
@@ -64,18 +66,20 @@ pub struct Thread {
     free: unsafe fn(NonNull<c_void>),
 }
 
-// SAFETY: any in-band thread may stop it; the body may be dropped there, because it is Send.
+// SAFETY: any in-band thread may stop the thread, and may drop its body, because the body is Send.
 unsafe impl Send for Thread {}
-// SAFETY: there is nothing to be done with a shared one.
+// SAFETY: no method takes a shared reference.
 unsafe impl Sync for Thread {}
 
 impl Thread {
-    /// Starts a thread, called `name`, with `SCHED_FIFO` priority 1 to 98, on processor `cpu` alone where one is given.
-    /// `body` is called once; what it owns is dropped in-band, when the thread is stopped.
+    /// Starts a thread called `name`, with `SCHED_FIFO` priority 1 to 98. With `cpu` it runs on
+    /// that processor only. The thread calls `body` once; stopping the thread drops `body`,
+    /// in-band.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: no such priority, or no such processor is online. `ENOMEM`, and those of creating a kthread.
+    /// `EINVAL`: the priority is out of range, or the processor is not online. `ENOMEM`, and the
+    /// errors of creating a kthread.
     pub fn run<F>(
         inband: &Inband<'_>,
         name: &CStr,
@@ -86,13 +90,14 @@ impl Thread {
     where
         F: FnMut(&Oob<'_>, &Running) + Send + 'static,
     {
-        // SAFETY: always allowed.
+        // SAFETY: reads the mask of online processors; any number may be asked for.
         let is_online = |cpu| unsafe { b::cpu_is_online(cpu) };
         if !(1..=98).contains(&priority) || !cpu.is_none_or(is_online) {
             return Err(code::EINVAL);
         }
         let body = KBox::new(inband, UnsafeCell::new(body))?;
-        // SAFETY: in-band; `enter` and the cell belong together, and the cell stays until the thread has ended.
+        // SAFETY: the token proves in-band task context. `enter::<F>` takes a pointer to an
+        // `UnsafeCell<F>`, and that cell stays in its box until the thread has ended.
         let task = unsafe {
             b::kthread_create(
                 Some(enter::<F>),
@@ -101,7 +106,7 @@ impl Thread {
             )
         };
         let task = NonNull::new(from_err_ptr(task)?).ok_or(code::ENOMEM)?;
-        // SAFETY: the new task lives, and does not run yet.
+        // SAFETY: a new kthread lives at least until it is woken for the first time.
         unsafe { b::get_task_struct(task.as_ptr()) };
         let body = NonNull::new(KBox::into_raw(body)).ok_or(code::ENOMEM)?;
         let thread = Self {
@@ -109,47 +114,53 @@ impl Thread {
             body: body.cast(),
             free: free::<F>,
         };
-        // SAFETY: a task that is referred to.
+        // SAFETY: the reference taken above keeps the task alive.
         to_result(unsafe { b::task_set_fifo(task.as_ptr(), priority) })?;
         if let Some(cpu) = cpu {
-            // SAFETY: it has not run yet.
+            // SAFETY: the kthread has not been woken yet, so it has not run, as `kthread_bind`
+            // requires.
             unsafe { b::kthread_bind(task.as_ptr(), cpu) };
         }
-        // SAFETY: as above.
+        // SAFETY: the reference taken above keeps the task alive.
         unsafe { b::wake_up_process(task.as_ptr()) };
         Ok(thread)
     }
 
-    /// Asks the thread to stop, ends what it waits for, now and from now on, and waits until it is gone. Where it has not
-    /// begun yet, its body never does.
+    /// Asks the thread to stop, ends its present wait and all later ones, and waits until it has
+    /// ended. A thread that has not called its body yet never does.
     pub fn stop(self, _inband: &Inband<'_>) {}
 }
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // SAFETY: a kthread that is referred to; in-band, as for every drop of what sleeps.
+        // SAFETY: the task is a kthread that this value holds a reference to. Threads are dropped
+        // in-band, the kit's rule for values whose drop sleeps.
         unsafe { b::kthread_stop(self.task.as_ptr()) };
-        // SAFETY: the reference that `run` took.
+        // SAFETY: gives back the reference that `run` took.
         unsafe { b::put_task_struct(self.task.as_ptr()) };
-        // SAFETY: the thread, which used it, is gone.
+        // SAFETY: the thread, the cell's only user, has ended.
         unsafe { (self.free)(self.body) };
     }
 }
 
 /// # Safety
 ///
-/// `body` came from a box of `UnsafeCell<F>`, which nobody uses any more.
+/// `body` came from a boxed `UnsafeCell<F>` that no code uses any more.
 unsafe fn free<F>(body: NonNull<c_void>) {
-    // SAFETY: by contract.
+    // SAFETY: by this function's contract the pointer is that of a boxed `UnsafeCell<F>` without
+    // users.
     drop(unsafe { KBox::from_raw(body.as_ptr().cast::<UnsafeCell<F>>()) });
 }
 
 unsafe extern "C" fn enter<F: FnMut(&Oob<'_>, &Running)>(body: *mut c_void) -> c_int {
-    // SAFETY: the cell of this thread, which nobody else touches before it has ended.
+    // SAFETY: `run::<F>` started this thread with a pointer to an `UnsafeCell<F>`, which lives
+    // until the thread has ended.
     let cell = unsafe { &*body.cast::<UnsafeCell<F>>() };
-    // SAFETY: as above.
+    // SAFETY: by the invariants of `Thread`, only this thread touches the cell's content until it
+    // has ended.
     let body = unsafe { &mut *cell.get() };
-    // SAFETY: a `SCHED_FIFO` task of the kit's own, in task context with nothing held.
+    // SAFETY: this is a `SCHED_FIFO` kthread of the kit, in task context with no lock held, until
+    // its body returns.
     body(&unsafe { Oob::assume() }, &Running(PhantomData));
     0
 }

@@ -33,9 +33,6 @@ use services::Services;
 static DEVICE: AtomicPtr<Registration<Bench>> = AtomicPtr::new(core::ptr::null_mut());
 static CLASS: LockClass = LockClass::new();
 
-/// Ticks of the counter.
-type Timed<E> = core::result::Result<u64, E>;
-
 /// An open file.
 struct Bench {
     locks: Locks,

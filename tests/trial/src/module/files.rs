@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The letter box, see [`crate::files`], and the relay that each open file may have, see [`crate::relay`].
+//! The letter box, see [`crate::files`], and the relay that each open file may have, see
+//! [`crate::relay`].
 
 use super::support::with_oob;
 #[cfg(not(oob_core_evl))]

@@ -8,7 +8,8 @@
 //!   priority 10, low      lock, wakes high, wakes middle, computes, unlock
 //! ```
 //!
-//! All on one processor. Where low inherits high's priority, middle begins only after high has the lock.
+//! All on one processor. Where low inherits high's priority, middle begins only after high has the
+//! lock.
 
 use super::support::{Cell, Idle, by_oob, compute_preempted};
 use crate::services::{
@@ -191,7 +192,8 @@ fn inversion(inband: &Inband<'_>, args: Inversion) -> Result<Inversion> {
     })
 }
 
-/// Two threads in a semaphore's line: the middle one, and behind it the low one, which holds a mutex that the high one wants.
+/// Two threads in a semaphore's line: the middle one, and behind it the low one, which holds a
+/// mutex that the high one wants.
 struct Line {
     mutex: Mutex<()>,
     line: Semaphore,
@@ -240,7 +242,8 @@ fn places(inband: &Inband<'_>, args: Places) -> Result<Places> {
     let mine = scene.clone();
     let _low = Thread::run(inband, c"oob-trial-low", 10, cpu, move |oob, _| {
         let held = mine.mutex.lock(oob);
-        // It waits for the mutex when this is over: it is the more urgent one, on the same processor.
+        // It waits for the mutex when this is over: it is the more urgent one, on the same
+        // processor.
         let _ = mine.high_may.up(&Tasks);
         mine.ready.add();
         mine.stand(oob, &mine.low);

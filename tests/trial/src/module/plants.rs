@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Defects on request, each of a kind that the debug kernel checks for: a test plants them to see that its checks see.
+//! Defects on request, each of a kind that the debug kernel checks for: a test plants them to see
+//! that its checks see.
 //!
 //! ```text
 //!   echo sleep  >/dev/oob/trial   a mutex is taken inside of a raw spinlock    lockdep, DEBUG_ATOMIC_SLEEP
@@ -60,7 +61,8 @@ fn leak(inband: &Inband<'_>) -> Result {
 fn beyond(inband: &Inband<'_>) -> Result {
     let bytes = KBox::new(inband, [0_u8; 13])?;
     let behind = (&raw const *bytes).cast::<u8>().wrapping_add(bytes.len());
-    // SAFETY: none, which is the point. It is mapped: the allocator gives 16 bytes where 13 are asked for.
+    // SAFETY: none, which is the point. It is mapped: the allocator gives 16 bytes where 13 are
+    // asked for.
     black_box(unsafe { black_box(behind).read_volatile() });
     Ok(())
 }

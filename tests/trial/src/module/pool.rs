@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Pools: a timer's handler sends blocks to a thread of the out-of-band stage, and an in-band thread takes some, too.
+//! Pools: a timer's handler sends blocks to a thread of the out-of-band stage, and an in-band
+//! thread takes some, too.
 
 use super::support::{Cell, ETIMEDOUT, compute};
 use crate::services::{POOL_SHARED, Shared};
@@ -72,7 +73,8 @@ impl Scene {
         true
     }
 
-    /// Takes a block now and then, [`HOLDS`] times at least and until the handler was called so often.
+    /// Takes a block now and then, [`HOLDS`] times at least and until the handler was called so
+    /// often.
     fn take_part(&self, inband: &Inband<'_>, calls: u32) -> Result {
         let held = Cell::default();
         let end = Monotonic.now().after(PATIENCE);

@@ -2,7 +2,7 @@
 
 //! The stage lock: threads of both stages enter and leave at random, and count who is inside.
 
-use super::support::{Lines, lines, with_oob};
+use super::support::with_oob;
 use crate::{Hammer, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_SPIN, STAX_TOTAL, Total};
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::alloc::KArc;
@@ -14,13 +14,16 @@ use oob::kernel_core::{Monitor, Monotonic, Tasks, monitor_lock};
 use oob::stage::{Inband, MayWait};
 use oob::time::{Clock, Instant, Ns};
 use stax::queue::Queue;
-use stax::{Atomic, Backend, End, Guard, LockError, Side, Sleep, Stage, Stax, TryLockError};
+use stax::{
+    Atomic, Backend, End, Guard, KernelBackend, LockError, Side, Sleep, Stage, Stax, TryLockError,
+};
 
 type Lock = Stax<KArc<Inside>, Lossy>;
 
-/// The kernel's backend, which is made to lose wake-ups where a test asks for it, and counts who passes a sleeper.
+/// The kernel's backend, which is made to lose wake-ups where a test asks for it, and counts who
+/// passes a sleeper.
 struct Lossy {
-    lines: Lines,
+    backend: KernelBackend,
     /// How many are still to be lost.
     loses: AtomicU64,
     /// The same as in the lock.
@@ -29,26 +32,26 @@ struct Lossy {
 
 impl Backend for Lossy {
     fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
-        self.lines.with_queue(f)
+        self.backend.with_queue(f)
     }
 
     fn wake_all(&self, side: Side) {
         // Under the queue lock.
         match self.loses.load(Ordering::Relaxed).checked_sub(1) {
             Some(left) => self.loses.store(left, Ordering::Relaxed),
-            None => self.lines.wake_all(side),
+            None => self.backend.wake_all(side),
         }
     }
 }
 
 impl<S: Stage> Sleep<S> for Lossy
 where
-    Lines: Sleep<S>,
+    KernelBackend: Sleep<S>,
 {
     fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End {
         let others = Inside::all(&self.inside.entered, S::SIDE.other());
         let before = others.load(Ordering::Relaxed);
-        let end = self.lines.sleep(stage, deadline, ready);
+        let end = self.backend.sleep(stage, deadline, ready);
         // Let in, its stage keeps the other one out: what began since, began while it waited.
         if end == End::Woken {
             let passed = others.load(Ordering::Relaxed).wrapping_sub(before);
@@ -125,7 +128,7 @@ impl Trial {
             lock: Stax::new(
                 inside.clone(),
                 Lossy {
-                    lines: lines(inband)?,
+                    backend: stax::kernel_backend(inband)?,
                     loses: AtomicU64::new(0),
                     inside: inside.clone(),
                 },

@@ -5,14 +5,16 @@
 use crate::services::End;
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::error::{Error, Result, code};
-use kernel::sync::{LockClass, RawSpinLock};
 use kernel::time::sleep_us;
 use oob::kernel_core::{Monitor, Monotonic, Tasks, monitor_lock};
 use oob::mutex::LockError;
 use oob::stage::{Inband, MayWait, Oob};
 use oob::time::{Clock, Instant, Ns};
 use oob::wait::WaitError;
-use stax::queue::Queue;
+
+/// Ticks of the cycle counter, or why nothing was timed.
+#[cfg(not(oob_core_evl))]
+pub(super) type Timed<E> = core::result::Result<u64, E>;
 
 /// No scene takes longer where all is well.
 const PATIENCE: Ns = Ns(20_000_000_000);
@@ -69,23 +71,11 @@ impl Cell {
     }
 }
 
-/// What a stage lock is made of in a kernel.
-pub(super) type Lines = stax::SleepingBackend<RawSpinLock<Queue>, Monitor<()>, Monotonic>;
-
-static QUEUE: LockClass = LockClass::new();
-
-/// Allocates.
-pub(super) fn lines(inband: &Inband<'_>) -> Result<Lines> {
-    let queue = RawSpinLock::new(inband, Queue::new(), c"stax queue", &QUEUE)?;
-    let oob = Monitor::new(monitor_lock(inband, ())?);
-    let inband = Monitor::new(monitor_lock(inband, ())?);
-    Ok(Lines::new(queue, oob, inband, Monotonic))
-}
-
 /// Calls `f` with the token of a system call whose thread is of the out-of-band stage.
 #[inline(always)]
 pub(super) fn with_oob<R>(f: impl FnOnce(&Oob<'_>) -> R) -> Option<R> {
-    // SAFETY: every user is in a system call, in task context, with nothing held, and uses no in-band token in it.
+    // SAFETY: every user is in a system call, in task context, with nothing held, and uses no
+    // in-band token in it.
     unsafe { oob::kernel_core::with_oob(f) }
 }
 
@@ -94,7 +84,8 @@ pub(super) fn compute(span: Ns) {
     Monotonic.spin_until(Monotonic.now().after(span));
 }
 
-/// Computes as a thread does that can be preempted: not every kernel preempts one that is inside it by itself.
+/// Computes as a thread does that can be preempted: not every kernel preempts one that is inside it
+/// by itself.
 pub(super) fn compute_preempted(_stage: &impl MayWait, span: Ns) {
     let end = Monotonic.now().after(span);
     while Monotonic.now() < end {

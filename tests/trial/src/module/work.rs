@@ -14,7 +14,8 @@ use oob::kernel_core::{Monotonic, Semaphore, Tasks, Thread, Work, monitor_lock};
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
 
-/// Until a run that is held is let go: long enough to begin to wait for it meanwhile, on a processor that is held up, too.
+/// Until a run that is held is let go: long enough to begin to wait for it meanwhile, on a
+/// processor that is held up, too.
 const A_WHILE: Ns = Ns(400_000_000);
 
 /// What the runs and the scene share.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The mutex: who owns it inherits, and what that is good for.
+//! The mutex: its owner inherits priorities, and what that prevents.
 //!
 //! ```text
 //!   low 10:  locks |#####            #####| unlocks
@@ -8,13 +8,19 @@
 //!   high 90:             waits ===========|####          without it, high waits for mid
 //! ```
 
-use super::*;
+use crate::host::{Host, LockError, Mutex, Running, Stuck, Thread, explore};
+use crate::stage::Oob;
+use crate::time::{Clock, Instant, Ns};
 use crate::wait::Flag;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::vec::Vec;
 
 const SECTION: Ns = Ns(1_000);
 const MIDDLE: Ns = Ns(50_000);
 
-/// How long the highest thread waits for the lowest one's section, beside one in the middle that computes.
+/// How long the highest thread waits for the lowest thread's section while a thread between them
+/// computes.
 fn inversion(host: &Host, mutex: Mutex<u32>) -> Ns {
     let mutex = Rc::new(mutex);
     let waited = Rc::new(Cell::new(Ns(0)));
@@ -50,7 +56,7 @@ fn the_highest_thread_waits_for_the_section_and_not_for_the_thread_in_the_middle
         let waited = inversion(host, Mutex::new(host, &host.inband(), 0));
         assert_eq!(waited, Ns(SECTION.0 - 300));
     });
-    // Without inheritance it would.
+    // Without inheritance it waits for the thread in the middle, too.
     let host = Host::new();
     let waited = inversion(&host, Mutex::without_inheritance(&host, 0));
     assert_eq!(waited, Ns(SECTION.0 - 300 + MIDDLE.0));
@@ -67,7 +73,7 @@ fn a_chain_of_owners_inherits_and_gives_back_what_it_inherited() {
     let inband = host.inband();
     let (host_, of_low, log) = (host.clone(), a.clone(), seen.clone());
     Thread::run(&host, &inband, c"low", 10, move |oob, _| {
-        use crate::monitor::Threads;
+        use crate::threads::Threads;
         let guard = of_low.lock(oob).unwrap();
         host_.compute(Ns(1_000));
         log.borrow_mut().push(("low", host_.priority()));
@@ -77,7 +83,7 @@ fn a_chain_of_owners_inherits_and_gives_back_what_it_inherited() {
     .unwrap();
     let (host_, of_mid, log) = (host.clone(), b.clone(), seen.clone());
     Thread::run(&host, &inband, c"mid", 20, move |oob, me| {
-        use crate::monitor::Threads;
+        use crate::threads::Threads;
         me.sleep_until(oob, Instant(1_100)).unwrap();
         let outer = of_mid.lock(oob).unwrap();
         let inner = a.lock(oob).unwrap();
@@ -106,7 +112,7 @@ fn a_chain_of_owners_inherits_and_gives_back_what_it_inherited() {
 }
 
 #[test]
-fn what_a_thread_holds_it_cannot_have_once_more_and_two_that_wait_for_each_other_are_told() {
+fn locking_twice_is_a_deadlock_and_threads_that_wait_for_each_other_are_reported_as_stuck() {
     let host = Host::new();
     let (a, b) = (
         Rc::new(Mutex::new(&host, &host.inband(), ())),
@@ -136,8 +142,8 @@ fn what_a_thread_holds_it_cannot_have_once_more_and_two_that_wait_for_each_other
     assert_eq!(host.finish(Instant(1_000_000)), Err(Stuck(names)));
 }
 
-/// Threads of all priorities that lock, are interrupted, and compute inside: one at a time is inside, and none is left
-/// waiting.
+/// Threads of several priorities lock, are interrupted, and compute inside. One at a time is
+/// inside, and no thread is left waiting.
 #[test]
 fn a_mutex_excludes_and_loses_no_wake_up() {
     for processors in [1, 2] {

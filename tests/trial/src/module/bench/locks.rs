@@ -9,10 +9,9 @@
 //!     stamp, releases ------ preempted --->     has it: stamp
 //! ```
 
-use super::Timed;
 use super::peers::Peers;
 use crate::bench as abi;
-use crate::module::support::{Lines, lines};
+use crate::module::support::Timed;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::bindings;
@@ -21,10 +20,10 @@ use kernel::time::cycles;
 use oob::kernel_core::{Monitor, Tasks, monitor_lock};
 use oob::stage::{Inband, MayWait};
 use oob::time::Instant;
-use stax::{LockError, Sleep, Stage, Stax};
+use stax::{KernelBackend, LockError, Sleep, Stage, StageLock};
 
 pub(super) struct Locks {
-    stax: Stax<u32, Lines>,
+    stax: StageLock<u32>,
     is_turn: Monitor<bool>,
     stamp: AtomicU64,
 }
@@ -32,7 +31,7 @@ pub(super) struct Locks {
 impl Locks {
     pub(super) fn new(inband: &Inband<'_>) -> Result<Self> {
         Ok(Self {
-            stax: Stax::new(0, lines(inband)?),
+            stax: stax::new(inband, 0)?,
             is_turn: Monitor::new(monitor_lock(inband, false)?),
             stamp: AtomicU64::new(0),
         })
@@ -47,7 +46,7 @@ impl Locks {
         times: u32,
     ) -> Result<Option<u64>>
     where
-        Lines: Sleep<S>,
+        KernelBackend: Sleep<S>,
     {
         let took = match command {
             abi::PAIR_NOTHING => Ok(nothing(times)),
@@ -85,7 +84,7 @@ impl Locks {
 
     fn pairs<S: Stage>(&self, stage: &S, times: u32) -> Timed<LockError>
     where
-        Lines: Sleep<S>,
+        KernelBackend: Sleep<S>,
     {
         let begin = cycles();
         for _ in 0..times {
@@ -95,10 +94,11 @@ impl Locks {
         Ok(cycles().wrapping_sub(begin))
     }
 
-    /// The same while the stage is inside. A thread that is inside should not lock once more; nobody waits here, so it can.
+    /// The same while the stage is inside. A thread that is inside should not lock once more;
+    /// nobody waits here, so it can.
     fn shared<S: Stage>(&self, stage: &S, times: u32) -> Timed<LockError>
     where
-        Lines: Sleep<S>,
+        KernelBackend: Sleep<S>,
     {
         let _guard = self.stax.lock(stage)?;
         self.pairs(stage, times)
@@ -106,7 +106,7 @@ impl Locks {
 
     fn hold<S: Stage>(&self, stage: &S) -> Timed<LockError>
     where
-        Lines: Sleep<S>,
+        KernelBackend: Sleep<S>,
     {
         let guard = self.stax.lock(stage)?;
         self.give_turn();
@@ -117,7 +117,7 @@ impl Locks {
 
     fn take<S: Stage>(&self, stage: &S) -> Timed<LockError>
     where
-        Lines: Sleep<S>,
+        KernelBackend: Sleep<S>,
     {
         self.stamp.store(0, Ordering::Relaxed);
         let guard = self.stax.lock(stage)?;

@@ -18,7 +18,8 @@ use oob::time::{Clock, Ns};
 /// It came from `oobkit_peers_new` and goes back once, in `drop`.
 pub(super) struct Peers(NonNull<c_void>);
 
-// SAFETY: the kernel's own locks, made for many threads; for what a sleep uses, `Bench` lets one thread in at a time.
+// SAFETY: the kernel's own locks, made for many threads; for what a sleep uses, `Bench` lets one
+// thread in at a time.
 unsafe impl Send for Peers {}
 // SAFETY: as above.
 unsafe impl Sync for Peers {}

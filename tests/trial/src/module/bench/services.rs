@@ -7,9 +7,9 @@
 //!   timer's handler, in hard interrupt:  stamp, raises or ups -----'
 //! ```
 
-use super::Timed;
 use crate::bench as abi;
 use crate::bench::Round;
+use crate::module::support::Timed;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kernel::error::{Result, code};
 use kernel::time::{HardTimer, TimerHandler, cycles};
@@ -19,7 +19,8 @@ use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
 use oob::wait::{Flag, WaitError};
 
-/// How long a wait with a deadline may take; the period of a timer of which only the first date is measured.
+/// How long a wait with a deadline may take; the period of a timer of which only the first date is
+/// measured.
 const LIMIT: Ns = Ns(1_000_000_000);
 
 pub(super) struct Services {

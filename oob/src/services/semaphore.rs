@@ -2,9 +2,11 @@
 
 //! A counting semaphore: up from anywhere, down by threads of the out-of-band stage.
 
-use crate::monitor::{HardLock, Monitor, MonitorState, Threads};
+use crate::lock::HardLock;
+use crate::monitor::{Monitor, MonitorState};
 use crate::record::Wait;
 use crate::stage::Oob;
+use crate::threads::Threads;
 use crate::time::Instant;
 use crate::wait::WaitError;
 

@@ -11,18 +11,22 @@
 //! ```
 //!
 //! Rules:
-//! 1. A call belongs to the next run that begins; that run sees what the caller did before. Of several calls before it,
-//!    the first one queues and the others have nothing to add.
+//! 1. A call belongs to the next run that begins; that run sees what the caller did before. Of
+//!    several calls before it, the first one queues and the others have nothing to add.
 //! 2. Runs do not overlap: the core sees to that.
 //! 3. Who waits gets the result of its run, or of a later one; never of an earlier one.
-//! 4. What was called for and is cancelled before its run begins does not run, though the core may have queued it since:
-//!    a run begins only where one is asked for. A run that has begun is not touched.
-//! 5. A deadline or a signal ends a wait and takes no call back: the run takes place, once. A call before it begins is of that
-//!    same run, and may wait for its result; a result that nobody waits for is dropped.
+//! 4. What was called for and is cancelled before its run begins does not run, though the core may
+//!    have queued it since: a run begins only where one is asked for. A run that has begun is not
+//!    touched.
+//! 5. A deadline or a signal ends a wait and takes no call back: the run takes place, once. A call
+//!    before it begins is of that same run, and may wait for its result; a result that nobody waits
+//!    for is dropped.
 
-use crate::monitor::{HardLock, Monitor, MonitorState, Threads};
+use crate::lock::HardLock;
+use crate::monitor::{Monitor, MonitorState};
 use crate::record::Wait;
 use crate::stage::Oob;
+use crate::threads::Threads;
 use crate::time::Instant;
 use crate::wait::WaitError;
 
@@ -102,8 +106,8 @@ impl<L: HardLock<MonitorState<Runs>>> Calls<L> {
         });
     }
 
-    /// What was called for and has not begun will not run. The core has taken the work out of its queue before, and need
-    /// not know whether it was queued again since.
+    /// What was called for and has not begun will not run. The core has taken the work out of its
+    /// queue before, and need not know whether it was queued again since.
     pub fn cancel(&self, threads: &impl Threads) {
         self.0.update_and_wake_all(threads, |runs: &mut Runs| {
             if core::mem::replace(&mut runs.is_asked, false) {
@@ -116,7 +120,8 @@ impl<L: HardLock<MonitorState<Runs>>> Calls<L> {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: the run still takes place. [`WaitError::Closed`]: it was cancelled.
+    /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: the run still takes place.
+    /// [`WaitError::Closed`]: it was cancelled.
     pub fn wait(
         &self,
         oob: &Oob<'_>,
@@ -133,7 +138,7 @@ impl<L: HardLock<MonitorState<Runs>>> Calls<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latch::Park;
+    use crate::threads::Park;
     use std::cell::RefCell;
 
     struct Lock(RefCell<MonitorState<Runs>>);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The protocol of a latched event with one waiter, in one word, and a mark beside it that there is one.
+//! The protocol of a latched event with one waiter, in one word, and a mark beside it that there is
+//! one.
 //!
 //! ```text
 //!            raise                    raise: wake the waiter
@@ -11,10 +12,12 @@
 //!                                                           CLEAR
 //! ```
 //!
-//! Rules: only the waiter moves the word to or from its own address, except for `raise`; so a wake-up is never lost, and a
-//! waiter that gives up either takes its address back or finds the event. No lock, so any context may raise. The mark is there
-//! as long as the waiter is inside, so also when its address is not any more: what it sleeps by, a timer for one, is its own.
+//! Rules: only the waiter moves the word to or from its own address, except for `raise`; so a
+//! wake-up is never lost, and a waiter that gives up either takes its address back or finds the
+//! event. No lock, so any context may raise. The mark is there as long as the waiter is inside, so
+//! also when its address is not any more: what it sleeps by, a timer for one, is its own.
 
+use crate::threads::Park;
 use crate::time::Instant;
 use crate::wait::WaitError;
 #[cfg(not(loom))]
@@ -24,43 +27,6 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const CLEAR: usize = 0;
 const RAISED: usize = 1;
-
-/// How a thread of some core sleeps.
-///
-/// # Safety
-///
-/// [`Self::wake`], of this and of every other implementation in the program, takes what [`Self::current`] gives, if the
-/// thread that called it is inside the [`Latch::wait_until`] that did so when the closure of `wake` runs. It may leave, and
-/// end, as soon as the closure has.
-pub unsafe trait Park {
-    /// The calling thread: not 0, not 1.
-    fn current(&self) -> usize;
-
-    /// From here on a wake-up of the calling thread makes the next [`Self::sleep_until`] return at once.
-    fn prepare(&self);
-
-    /// Ends what [`Self::prepare`] began without sleeping.
-    fn cancel(&self);
-
-    /// Sleeps until woken or `date`; may return early. True only where `date` has passed.
-    fn sleep_until(&self, date: Instant) -> bool;
-
-    /// The date now.
-    fn now(&self) -> Instant;
-
-    /// Whether the calling thread is one of a core's own that was asked to stop: that ends every wait.
-    fn is_stopped(&self) -> bool {
-        false
-    }
-
-    /// Calls `f`, which gives the thread to wake, if any, and wakes it. Holds off the end of threads meanwhile.
-    ///
-    /// # Safety
-    ///
-    /// What `f` gives was [`Self::current`], of any implementation, to a thread that is inside the wait in which it was asked
-    /// when `f` is called.
-    unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>);
-}
 
 /// The word, and the mark.
 #[derive(Debug)]
@@ -109,8 +75,9 @@ impl Latch {
             let before = self.word.swap(RAISED, Ordering::AcqRel);
             (before > RAISED).then_some(before)
         };
-        // SAFETY: a waiter's `current` is in the word only while the waiter is inside `wait_until`: it leaves with the word
-        // swapped, or having seen that another swap took it out, this one at the earliest.
+        // SAFETY: a waiter's `current` is in the word only while the waiter is inside `wait_until`:
+        // it leaves with the word swapped, or having seen that another swap took it out, this one
+        // at the earliest.
         unsafe { park.wake(waiter) };
     }
 
@@ -134,8 +101,8 @@ impl Latch {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`]; [`WaitError::Interrupted`] where the thread was asked to stop; [`WaitError::Closed`] where
-    /// another one waits.
+    /// [`WaitError::TimedOut`]; [`WaitError::Interrupted`] where the thread was asked to stop;
+    /// [`WaitError::Closed`] where another one waits.
     #[inline]
     pub fn wait_until(&self, park: &impl Park, deadline: Instant) -> Result<(), WaitError> {
         if self.take() {

@@ -12,11 +12,13 @@
 //! ```
 //!
 //! Rules:
-//! 1. A block is free, in the line, or taken; who has taken it has its bytes alone. It moves under the lock only.
-//! 2. `next` of a block belongs to the list that the block is in, so a list has room for all of them.
+//! 1. A block is free, in the line, or taken; who has taken it has its bytes alone. It moves under
+//!    the lock only.
+//! 2. `next` of a block belongs to the list that the block is in, so a list has room for all of
+//!    them.
 //! 3. Where no block is free, taking one is an error: nobody waits, in any context.
 
-use crate::monitor::HardLock;
+use crate::lock::HardLock;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
@@ -25,27 +27,11 @@ use core::ptr::NonNull;
 ///
 /// # Safety
 ///
-/// [`Self::bytes`] gives the same bytes as long as the value lives, wherever it is moved to; they are initialised, and
-/// nobody else touches them.
+/// [`Self::bytes`] gives the same bytes as long as the value lives, wherever it is moved to; they
+/// are initialised, and nobody else touches them.
 pub unsafe trait Memory {
     /// All of it.
     fn bytes(&mut self) -> NonNull<[u8]>;
-}
-
-#[cfg(feature = "host")]
-// SAFETY: a vector's bytes stay where they are until it grows, which its owner could not have it do any more.
-unsafe impl Memory for std::vec::Vec<u8> {
-    fn bytes(&mut self) -> NonNull<[u8]> {
-        NonNull::from(self.as_mut_slice())
-    }
-}
-
-#[cfg(target_os = "none")]
-// SAFETY: the bytes lie in memory of their own, initialised with zeroes.
-unsafe impl Memory for kernel::alloc::VBytes {
-    fn bytes(&mut self) -> NonNull<[u8]> {
-        NonNull::from(self.as_mut())
-    }
 }
 
 /// What precedes a block's bytes.
@@ -86,7 +72,8 @@ impl Lists {
     }
 }
 
-/// The memory does not hold a single block, or more than can be counted; or a block is to have no bytes.
+/// The memory does not hold a single block, or more than can be counted; or a block is to have no
+/// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadSize;
 
@@ -98,8 +85,8 @@ pub struct Exhausted;
 ///
 /// # Invariants
 ///
-/// From `base` on there are `count` blocks of `stride` bytes each, header included. Each number in a list is below `count`,
-/// and in no other list; so is no [`Block`]'s.
+/// From `base` on there are `count` blocks of `stride` bytes each, header included. Each number in
+/// a list is below `count`, and in no other list; so is no [`Block`]'s.
 pub struct Pool<L, M> {
     lists: L,
     base: NonNull<u8>,
@@ -123,7 +110,8 @@ impl<L, M> fmt::Debug for Pool<L, M> {
     }
 }
 
-/// Bytes of memory that `count` blocks of `size` bytes need; none where [`Pool::new`] would not take it.
+/// Bytes of memory that `count` blocks of `size` bytes need; none where [`Pool::new`] would not
+/// take it.
 pub fn memory_for(count: u32, size: usize) -> Option<usize> {
     let is_size = !matches!(count, 0 | NONE) && size > 0;
     let stride = stride(size).filter(|_| is_size)?;
@@ -136,7 +124,8 @@ fn stride(size: usize) -> Option<usize> {
 }
 
 impl<L: HardLock<Lists>, M: Memory> Pool<L, M> {
-    /// As many blocks of `size` bytes as the memory holds, all free; in-band. The lock is round [`Lists::new`].
+    /// As many blocks of `size` bytes as the memory holds, all free; in-band. The lock is round
+    /// [`Lists::new`].
     ///
     /// # Errors
     ///
@@ -177,7 +166,8 @@ impl<L: HardLock<Lists>, M: Memory> Pool<L, M> {
 
     fn at(&self, index: u32) -> NonNull<u8> {
         let offset = (index as usize).wrapping_mul(self.stride);
-        // SAFETY: by the invariants the number is below the count, and so the block inside the memory.
+        // SAFETY: by the invariants the number is below the count, and so the block inside the
+        // memory.
         unsafe { self.base.add(offset) }
     }
 
@@ -263,7 +253,8 @@ impl<L: HardLock<Lists>, M: Memory> fmt::Debug for Block<'_, L, M> {
 }
 
 impl<L: HardLock<Lists>, M: Memory> Block<'_, L, M> {
-    /// Puts the block at the end of the line; its first `len` bytes count, or as many as it has. In any context.
+    /// Puts the block at the end of the line; its first `len` bytes count, or as many as it has. In
+    /// any context.
     pub fn send(self, len: usize) {
         let Self { pool, index } = self;
         core::mem::forget(self);
@@ -275,7 +266,8 @@ impl<L: HardLock<Lists>, M: Memory> Block<'_, L, M> {
                 lists.first = index;
             } else {
                 let last = lists.last;
-                // SAFETY: in the line, under the lock; where the line is not empty, `last` is in it.
+                // SAFETY: in the line, under the lock; where the line is not empty, `last` is in
+                // it.
                 let before = unsafe { pool.header(last) };
                 let linked = Header {
                     next: index,

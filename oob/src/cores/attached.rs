@@ -7,13 +7,16 @@
 //!                  | passed: 2   | passed: 1   | passed: 1| passed: 0   | passed: 0|
 //! ```
 //!
-//! Open addressing over atomics. `oob_shim.ko` owns the one that there is; the other modules look up in it the thread that
-//! calls them, at the cost of a few instructions. Rules:
-//! - a key is inserted, removed and looked up only on behalf of the thread it stands for, never concurrently with itself;
-//! - other keys come and go meanwhile, so an empty place that was passed may fill up, but a key's own place never moves;
-//! - each place counts the keys that are behind it because it was taken when they came. A look-up ends where there are none.
-//!   Its own key has been counted there by the same thread, so it is found whatever others do; and who has gone leaves no
-//!   mark, so a key that is not there is soon known not to be;
+//! Open addressing over atomics. `oob_shim.ko` owns the one that there is; the other modules look
+//! up in it the thread that calls them, at the cost of a few instructions. Rules:
+//! - a key is inserted, removed and looked up only on behalf of the thread it stands for, never
+//!   concurrently with itself;
+//! - other keys come and go meanwhile, so an empty place that was passed may fill up, but a key's
+//!   own place never moves;
+//! - each place counts the keys that are behind it because it was taken when they came. A look-up
+//!   ends where there are none. Its own key has been counted there by the same thread, so it is
+//!   found whatever others do; and who has gone leaves no mark, so a key that is not there is soon
+//!   known not to be;
 //! - a record is as new wherever there is no key.
 
 use crate::record::Record;
@@ -50,19 +53,19 @@ impl Place {
 /// A set of addresses, each with a record. Modules that are built apart share it.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Table {
+pub struct AttachedThreads {
     places: [Place; CAPACITY],
     /// Of each place: the keys that were led past it. Apart, as nearly no look-up needs them.
     passed: [AtomicU32; CAPACITY],
 }
 
-impl Default for Table {
+impl Default for AttachedThreads {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Table {
+impl AttachedThreads {
     /// An empty set.
     pub const fn new() -> Self {
         Self {
@@ -78,8 +81,8 @@ impl Table {
 
     #[inline]
     const fn start(key: usize) -> usize {
-        // Tasks come from a slab: their low bits say nothing, and the others come in steps. Of the product, the highest
-        // bits of 32 depend on all of the key's that differ.
+        // Tasks come from a slab: their low bits say nothing, and the others come in steps. Of the
+        // product, the highest bits of 32 depend on all of the key's that differ.
         (key.wrapping_mul(0x61c8_8647) >> 24) % CAPACITY
     }
 
@@ -155,7 +158,8 @@ impl Table {
         true
     }
 
-    /// All places: what gives the key that is there at the moment, and the record. Keys come and go meanwhile.
+    /// All places: what gives the key that is there at the moment, and the record. Keys come and go
+    /// meanwhile.
     pub fn places(&self) -> impl Iterator<Item = (impl FnOnce() -> Option<usize> + '_, &Record)> {
         self.places.iter().map(|place| {
             let key = || Some(place.key.load(Ordering::Relaxed)).filter(|key| *key != EMPTY);
@@ -174,7 +178,7 @@ mod tests {
     use super::*;
     use crate::record::Wait;
 
-    fn is_there(table: &Table, key: usize) -> bool {
+    fn is_there(table: &AttachedThreads, key: usize) -> bool {
         table.get(key).is_some()
     }
 
@@ -185,7 +189,7 @@ mod tests {
 
     #[test]
     fn who_comes_next_begins_with_a_record_of_its_own() {
-        let table = Table::new();
+        let table = AttachedThreads::new();
         for key in [0x4000, 0x8000] {
             assert_eq!(table.insert(key), Ok(()));
             let record = table.get(key).expect("just inserted");
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn keys_of_one_chain_do_not_hide_each_other() {
-        let table = Table::new();
+        let table = AttachedThreads::new();
         for n in 0..3 {
             assert_eq!(table.insert(same_start(n)), Ok(()));
         }
@@ -216,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_full_set_refuses_and_a_place_given_back_serves_again() {
-        let table = Table::new();
+        let table = AttachedThreads::new();
         let key = |n: usize| 0x4000 + n * 64;
         for n in 0..CAPACITY {
             assert_eq!(table.insert(key(n)), Ok(()));
@@ -234,7 +238,7 @@ mod tests {
 
     #[test]
     fn who_has_gone_costs_later_look_ups_nothing() {
-        let table = Table::new();
+        let table = AttachedThreads::new();
         let key = |n: usize| 0x1000_0000 + n * 0x1480;
         // Some stay, so that others have to make room for them.
         for n in 0..20 {
@@ -252,7 +256,7 @@ mod tests {
 
     #[test]
     fn threads_come_and_go_side_by_side() {
-        let table = Table::new();
+        let table = AttachedThreads::new();
         std::thread::scope(|scope| {
             for n in 1..=4 {
                 let table = &table;

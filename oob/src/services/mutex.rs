@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A lock for threads of the out-of-band stage, with priority inheritance: what the cores' locks have in common.
+//! A lock for threads of the out-of-band stage, with priority inheritance: what the cores' locks
+//! have in common.
 //!
 //! ```text
 //!   lock(&Oob) --- the caller has it already? --yes--> Deadlock
@@ -12,8 +13,8 @@
 //!   MutexGuard: &mut T, until it is dropped, by the thread that locked
 //! ```
 //!
-//! Rules: no hard interrupt takes it; the holder may wait, and then all who want the lock wait with it. That two
-//! threads take two locks in opposite orders is not found out here.
+//! Rules: no hard interrupt takes it; the holder may wait, and then all who want the lock wait with
+//! it. That two threads take two locks in opposite orders is not found out here.
 
 use crate::record::Wait;
 use crate::stage::{MayWait, Oob};
@@ -26,8 +27,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// Why a lock was not had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockError {
-    /// The calling thread holds it. By its source, EVL also finds out that it holds what the holder waits for, which was not
-    /// tried. On the shim and the host core two such threads wait for ever; the host's `finish` reports them as stuck.
+    /// The calling thread holds it. By its source, EVL also finds out that it holds what the holder
+    /// waits for, which was not tried. On the shim and the host core two such threads wait for
+    /// ever; the host's `finish` reports them as stuck.
     Deadlock,
     /// A signal or a forced unblock came first, or the thread was asked to stop.
     Interrupted,
@@ -63,7 +65,8 @@ pub unsafe trait RawMutex {
 /// Over the lock `R` of some core.
 pub struct Mutex<T, R> {
     raw: R,
-    /// 0 while nobody has it. A thread finds its own number here only if it has written that itself.
+    /// 0 while nobody has it. A thread finds its own number here only if it has written that
+    /// itself.
     owner: AtomicUsize,
     value: UnsafeCell<T>,
 }

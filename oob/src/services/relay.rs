@@ -8,10 +8,10 @@
 //!     '-- no block is free: the message is lost, whole, and counted
 //! ```
 //!
-//! Rules: a message is in the file whole or not at all, as far as the file itself takes it whole; messages are there in the
-//! order in which `write` ended; who writes never waits.
+//! Rules: a message is in the file whole or not at all, as far as the file itself takes it whole;
+//! messages are there in the order in which `write` ended; who writes never waits.
 
-use crate::monitor::HardLock;
+use crate::lock::HardLock;
 use crate::pool::{Lists, Memory, Pool};
 use crate::stage::Inband;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -70,8 +70,8 @@ impl<L: HardLock<Lists>, M: Memory> Relay<L, M> {
         Err(error)
     }
 
-    /// Gives `sink` the next message, if there is one; whether there was. What it does not take is lost. One caller at a
-    /// time.
+    /// Gives `sink` the next message, if there is one; whether there was. What it does not take is
+    /// lost. One caller at a time.
     pub fn drain(
         &self,
         inband: &Inband<'_>,

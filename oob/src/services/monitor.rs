@@ -13,102 +13,24 @@
 //! ```
 //!
 //! Rules:
-//! 1. Sleep and look again. Nothing is handed to a waiter: between its wake-up and its next look another thread may come
-//!    first, and then it goes back into the line.
-//! 2. A waiter that leaves, for whatever reason, looks at the value last. So whoever was woken takes what it was woken for,
-//!    even where its deadline or a signal came meanwhile, and no wake-up is lost with it.
-//! 3. A waiter is in the line only while it is inside [`Monitor::wait_until`], and goes out of it under the lock: whoever
-//!    finds it there, holding the lock, may touch it and wake its thread.
+//! 1. Sleep and look again. Nothing is handed to a waiter: between its wake-up and its next look
+//!    another thread may come first, and then it goes back into the line.
+//! 2. A waiter that leaves, for whatever reason, looks at the value last. So whoever was woken
+//!    takes what it was woken for, even where its deadline or a signal came meanwhile, and no
+//!    wake-up is lost with it.
+//! 3. A waiter is in the line only while it is inside [`Monitor::wait_until`], and goes out of it
+//!    under the lock: whoever finds it there, holding the lock, may touch it and wake its thread.
 //! 4. Deadlines are dates, so a wake-up for nothing never gives a thread more time.
 
-use crate::latch::Park;
+use crate::lock::HardLock;
 use crate::record::Wait;
 use crate::stage::MayWait;
+use crate::threads::Threads;
 use crate::time::Instant;
 use crate::wait::WaitError;
 use core::fmt;
 use core::mem;
 use core::ptr;
-
-/// How a thread of some core is told apart from others in a line, and disturbed.
-///
-/// # Safety
-///
-/// [`Self::wake_waiter`], of this and of every other implementation in the program, takes what [`Park::current`] gives, as
-/// long as the thread that called it stands in a line whose lock is held.
-pub unsafe trait Threads: Park {
-    /// The calling thread's priority; the higher one goes first.
-    fn priority(&self) -> i32;
-
-    /// As [`Park::prepare`], and a signal that ends waits counts as a wake-up, too.
-    fn prepare_interruptible(&self);
-
-    /// Whether the calling thread has such a signal.
-    fn is_interrupted(&self) -> bool;
-
-    /// Wakes a thread that stands in a line whose lock is held: so it cannot end meanwhile.
-    ///
-    /// # Safety
-    ///
-    /// That is so, and `thread` is what [`Park::current`], of any implementation, gave that thread for this wait.
-    unsafe fn wake_waiter(&self, thread: usize) {
-        // SAFETY: by contract; it cannot leave its wait.
-        unsafe { self.wake(|| Some(thread)) };
-    }
-}
-
-/// Sleeps until `date`, in no line.
-///
-/// # Errors
-///
-/// [`WaitError::Interrupted`].
-pub fn sleep_until(threads: &impl Threads, date: Instant) -> Result<(), WaitError> {
-    loop {
-        threads.prepare_interruptible();
-        let result = match threads.is_interrupted() {
-            true => Err(WaitError::Interrupted),
-            false if threads.now() >= date => Ok(()),
-            false => {
-                threads.sleep_until(date);
-                continue;
-            }
-        };
-        threads.cancel();
-        return result;
-    }
-}
-
-/// A lock that may be taken in any context, hard interrupts included, and is never held for long. Nothing may sleep under it,
-/// which a token that a closure has from outside would let it.
-///
-/// # Safety
-///
-/// Every call of [`Self::with`] gives access to one value, the same one as long as the lock lives, wherever that is moved; and
-/// exclusively: no other call, no other lock and nothing else reaches the value meanwhile, nor in between once the lock has
-/// been handed to what is built on it.
-pub unsafe trait HardLock<T> {
-    /// Calls `f` with the lock held.
-    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R;
-}
-
-/// A line of threads that wait for something outside of it: a core's monitor with nothing in it.
-pub trait WaitQueue {
-    /// Waits until `ready`, which takes no lock; the thread's record shows `what`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Monitor::wait_until`].
-    fn wait(
-        &self,
-        what: Wait,
-        stage: &impl MayWait,
-        deadline: Instant,
-        ready: impl Fn() -> bool,
-    ) -> Result<(), WaitError>;
-
-    /// Has all who wait look again, in any context.
-    fn wake_all(&self);
-}
 
 struct WaitEntry {
     thread: usize,
@@ -270,7 +192,8 @@ impl<L> Monitor<L> {
             next: ptr::null_mut(),
         };
         let waiter = &raw mut waiter;
-        // A process may outlive a `ready` that panics; in a module nothing does, and nothing is left of this.
+        // A process may outlive a `ready` that panics; in a module nothing does, and nothing is
+        // left of this.
         let leaves = OnPanic(|| {
             // SAFETY: it is in the frame that is being left.
             self.0.with(|state| unsafe { state.leave(waiter) });
@@ -286,7 +209,8 @@ impl<L> Monitor<L> {
                     None if is_interrupted => Err(WaitError::Interrupted),
                     None if is_over => Err(WaitError::TimedOut),
                     None => {
-                        // SAFETY: every way out of this loop goes through `leave`, below or by `leaves`.
+                        // SAFETY: every way out of this loop goes through `leave`, below or by
+                        // `leaves`.
                         unsafe { state.enter(waiter) };
                         return None;
                     }
@@ -323,8 +247,8 @@ impl<L> Monitor<L> {
         self.0.with(|state| f(&mut state.value))
     }
 
-    /// Changes the value and wakes who is first in the line, in any context. For values of which any waiter can take
-    /// what one change brought.
+    /// Changes the value and wakes who is first in the line, in any context. For values of which
+    /// any waiter can take what one change brought.
     pub fn update_and_wake_first<T, R>(
         &self,
         threads: &impl Threads,
@@ -370,7 +294,8 @@ impl<L> Monitor<L> {
             let result = f(state);
             for _ in 0..most {
                 let Some(thread) = state.pop() else { break };
-                // SAFETY: it stood in this line, whose lock is held, so it cannot leave its wait; the line keeps its `current`.
+                // SAFETY: it stood in this line, whose lock is held, so it cannot leave its wait;
+                // the line keeps its `current`.
                 unsafe { threads.wake_waiter(thread) };
             }
             result
@@ -379,28 +304,4 @@ impl<L> Monitor<L> {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use crate::host::Host;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    #[test]
-    fn who_panics_on_looking_at_the_value_is_in_no_line_any_more() {
-        let host = Host::new();
-        let monitor = host.monitor(&host.inband(), ());
-        // The first look is before the line, the second one on the way into it, the third one after the sleep.
-        for last in 1..=3 {
-            let mut looks = 0;
-            let looks_and_panics = |(): &mut ()| {
-                looks += 1;
-                assert!(looks < last, "as wanted");
-                None::<()>
-            };
-            let soon = host.now().after(crate::time::Ns(1_000));
-            let wait = || monitor.wait_until(&host.oob(), &host, soon, looks_and_panics);
-            assert!(catch_unwind(AssertUnwindSafe(wait)).is_err());
-            assert_eq!(looks, last);
-            assert!(monitor.0.with(|state| state.first.is_null()));
-        }
-    }
-}
+mod tests;
