@@ -5,7 +5,8 @@
 //! ```text
 //!   guest-tests --list                        the promises of this board: name | theme | smoke
 //!   guest-tests [--smoke] [--only TEXT]...    each promise in a process of its own:
-//!                                             ok NAME (TIME) | FAIL NAME: WHY | not applicable NAME: WHY
+//!                                             ok NAME (TIME, TIME busy) | FAIL NAME: WHY (TIME, TIME busy)
+//!                                             not applicable NAME: WHY
 //!                                             N passed, N failed           exit status 1 if one failed
 //! ```
 //!
