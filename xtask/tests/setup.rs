@@ -190,7 +190,7 @@ fn a_package_that_cannot_be_had_is_named() {
     machine.write("missing", "rust-web-src\n");
     let said = machine.xtask(&["setup"]);
     assert!(!said.ended_well);
-    assert!(said.text.contains("cannot be had"), "{}", said.text);
+    assert!(said.text.contains("apt cannot find"), "{}", said.text);
     let of_apt = "Unable to locate package rust-web-src";
     assert!(said.text.contains(of_apt), "{}", said.text);
 }
@@ -203,7 +203,7 @@ fn a_set_up_that_was_cut_off_is_taken_up_where_it_stood() {
     machine.write("missing", "busybox-static:arm64\n");
     let said = machine.xtask(&["setup"]);
     assert!(!said.ended_well);
-    let named = "cannot be had: busybox-static:arm64";
+    let named = "apt cannot find: busybox-static:arm64";
     assert!(said.text.contains(named), "{}", said.text);
     assert!(!machine.calls("install").is_empty());
 
