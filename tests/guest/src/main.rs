@@ -30,7 +30,7 @@ struct Arguments {
     /// List the promises of this board and run none
     #[arg(long)]
     list: bool,
-    /// Run one promise of each theme
+    /// Run one promise of each theme, and those that only one machine can keep
     #[arg(long)]
     smoke: bool,
     /// Run promises whose name contains this text; several texts add up
@@ -56,7 +56,8 @@ impl Arguments {
             .only
             .iter()
             .any(|text| test.name.contains(text.as_str()));
-        (self.only.is_empty() || is_named) && (test.is_smoke || !self.smoke)
+        let is_in_list = !self.smoke || test.is_smoke || test.on.is_for_one_machine();
+        (self.only.is_empty() || is_named) && is_in_list
     }
 }
 
