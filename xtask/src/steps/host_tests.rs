@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Unit, property, documentation and simulated-board tests: all that `cargo test` runs.
+//! Everything that `cargo test` runs: unit, property, documentation and simulated-board tests.
 
 use anyhow::{Context, Result};
 
@@ -8,7 +8,7 @@ use super::step::{Log, Mode, Step, Tool};
 use crate::run;
 use crate::setup::cargo;
 
-/// Random cases of each property test, where every count is in full.
+/// Random cases of each property test with `--long`.
 const LONG_CASES: &str = "4096";
 
 pub(super) fn step() -> Step {
@@ -34,7 +34,7 @@ fn tests(mode: &Mode, log: &mut Log) -> Result<Count> {
         log.line(&text);
         log.line(String::from_utf8_lossy(&out.stderr));
         if count.failed == 0 {
-            // It was not a test that failed: something did not build.
+            // No test failed, so something did not build.
             count.add(Count::FAIL);
         }
     }
@@ -50,7 +50,8 @@ fn tests(mode: &Mode, log: &mut Log) -> Result<Count> {
     Ok(count)
 }
 
-/// How much the tests went through, where they tell: how many states the search of the stage lock's protocol visited.
+/// Prints the tallies that tests report, such as the number of states in the search of the stage
+/// lock's protocol.
 fn tallies(text: &str, log: &mut Log) {
     let lines = text.lines().filter(|line| line.contains(" states, "));
     lines.for_each(|line| log.line(line));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What must not compile, with the very error that is named where it is promised.
+//! Checks the code that must not compile, and that each error is the one that the promise names.
 //!
 //! ```text
 //!   documentation tests of oob, stax     in a process; stable Rust takes any error for the one that is named, this does not
-//!   kernel/examples/promises.rs          as a kernel's modules have it, for each core: right as it is; with its mistakes,
+//!   kernel/examples/promises.rs          compiled as for modules, for each core: no error without its mistakes; with them
 //!                                        one error on each line that is marked, the one of the mark, and no other
 //! ```
 
@@ -19,16 +19,16 @@ use crate::kit::lint;
 use crate::setup::{Need, cargo};
 use crate::{paths, run};
 
-/// The crates whose documentation promises it.
+/// The crates whose documentation has such promises.
 const PROMISING: [&str; 2] = ["oob", "stax"];
 
-/// How many mistakes are shown at least.
+/// The least number of mistakes in the example.
 const MISTAKES: usize = 20;
 
 pub(super) fn process_step() -> Step {
     Step::new(
         "what does not compile",
-        "each mistake in the documentation ends in the error that it names",
+        "each mistake in the documentation gives the error that it names",
         in_a_process,
     )
     .uses(Tool::HostBuild)
@@ -46,7 +46,7 @@ pub(super) fn kernel_step() -> Step {
     kernel_lint::after_builds(step)
 }
 
-/// Their documentation tests.
+/// The documentation tests of these crates.
 fn in_a_process(_: &Mode, log: &mut Log) -> Result<Count> {
     let mut cmd = cargo();
     cmd.args(["test", "--doc"]).env("RUSTC_BOOTSTRAP", "1");
@@ -65,10 +65,10 @@ fn in_a_process(_: &Mode, log: &mut Log) -> Result<Count> {
 
 const EXAMPLE: &str = "kernel/examples/promises.rs";
 
-/// A line, and the error on it.
+/// A line number, and the error on that line.
 type Errors = BTreeSet<(usize, String)>;
 
-/// The example, for each build that is linted.
+/// Compiles the example for each build that is linted.
 fn in_a_kernel(_: &Mode, log: &mut Log) -> Result<Count> {
     let wanted = marks(&fs::read_to_string(paths::repo().join(EXAMPLE))?);
     let mut count = Count::default();
@@ -98,19 +98,20 @@ fn in_a_kernel(_: &Mode, log: &mut Log) -> Result<Count> {
     Ok(count)
 }
 
-/// What the marks of a file say.
+/// The marks of a file.
 fn marks(text: &str) -> Errors {
     let lines = text.lines().enumerate();
     let marks = lines.filter_map(|(i, line)| Some((i + 1, line.split_once("//~ ")?.1.to_owned())));
     marks.collect()
 }
 
-/// Whether it only says that there were errors.
+/// Whether the line only says that there were errors.
 fn is_sum(error: &str) -> bool {
     error.starts_with("error: could not compile") || error.starts_with("error: aborting due to")
 }
 
-/// The place and the code of one error of the example: `<file>:<line>:<column>: error[<code>]: ...`.
+/// The place and the code of one error of the example: `<file>:<line>:<column>: error[<code>]:
+/// ...`.
 fn place(error: &str) -> Option<(usize, String)> {
     let (line, rest) = error
         .strip_prefix(EXAMPLE)?
@@ -118,7 +119,7 @@ fn place(error: &str) -> Option<(usize, String)> {
         .split_once(':')?;
     let (_, code) = rest.split_once(": error")?;
     let code = code.strip_prefix('[').and_then(|code| code.split_once(']'));
-    // One without a code is none that is promised.
+    // No promise names an error without a code.
     Some((line.parse().ok()?, code.unwrap_or_default().0.to_owned()))
 }
 
