@@ -46,21 +46,22 @@ enum Task {
     },
     /// Run a command in a virtual machine with the kit's modules loaded
     ///
-    /// Exits with the command's status; with 124 where the guest hung, 125 where its kernel reported anything about itself
-    /// (WARNING, BUG, panic), 126 where the emulator ended too early, and 130 when told to stop.
+    /// Exits with the command's status; with 124 if the guest hung, 125 if its kernel reported
+    /// anything about itself (WARNING, BUG, panic), 126 if the emulator ended before the command,
+    /// 130 if told to stop.
     Vm(VmArgs),
     /// Show the control loop at work, out of band and in-band
     Demo,
-    /// Run every test
+    /// Run every test, or some
     Test(TestArgs),
-    /// Measure, and write target/bench/NAME.json
+    /// Measure, check the bars, and write target/bench/NAME.json
     Bench {
         /// What to measure
         name: String,
     },
-    /// Remove what was built for guests and what they left
+    /// Remove the builds for guests, and the files that guests left
     Clean {
-        /// The cache too: kernels and all else that was downloaded
+        /// The cache too: kernels and all other downloads
         #[arg(long)]
         cache: bool,
     },
@@ -68,53 +69,54 @@ enum Task {
 
 #[derive(Args)]
 struct TestArgs {
-    /// Print the steps' names and what each shows, and run none
+    /// Print the name of each step and what it shows, and run none
     #[arg(long)]
     list: bool,
-    /// Run the steps with this name, or whose names hold this text; several times for several
+    /// Run only the steps whose names contain this text; may be repeated
     #[arg(long, value_name = "STEP")]
     only: Vec<String>,
-    /// Run in guests only the promises whose names hold this text; several times for several
+    /// Run only the promises whose names contain this text, in guests; may be repeated
     #[arg(long, value_name = "TEXT")]
     promise: Vec<String>,
-    /// With every count in full, and the steps that are else left out; hours: take it in parts by --only
+    /// Every count in full, and the steps that otherwise do not run. This takes hours: run it in
+    /// parts by --only
     #[arg(long)]
     long: bool,
 }
 
 #[derive(Args)]
 struct VmArgs {
-    /// The machine
+    /// The machine to emulate
     machine: machines::Name,
     /// The kernel's name in the cache
     #[arg(long)]
     kernel: Option<String>,
-    /// One processor, whose instructions a benchmark counts
+    /// One processor, as benchmarks count its instructions
     #[arg(long, conflicts_with = "side_by_side")]
     icount: bool,
-    /// Processors side by side, in the host's time; otherwise they take turns, and each instruction takes a nanosecond of the
-    /// guest's own time
+    /// Run the processors side by side, in the host's time. By default they take turns, and each
+    /// instruction takes a nanosecond of guest time
     #[arg(long)]
     side_by_side: bool,
-    /// Take modules and programs as they were last built
+    /// Do not build: take modules and programs as they were last built
     #[arg(long)]
     as_built: bool,
-    /// Processors
+    /// The number of processors
     #[arg(long)]
     cpus: Option<u32>,
-    /// A file or folder to be added to the guest's root
+    /// Add this file or folder to the guest's root
     #[arg(long, value_name = "PATH")]
     add: Vec<PathBuf>,
-    /// An argument for the emulator
+    /// Pass this argument to the emulator
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     qemu: Vec<String>,
-    /// Seconds after which the guest counts as hung
+    /// Seconds until the guest counts as hung
     #[arg(long, value_name = "S", default_value_t = 120)]
     timeout: u64,
-    /// An argument for the kernel
+    /// Pass this argument to the kernel
     #[arg(long, value_name = "KERNEL_ARG")]
     append: Vec<String>,
-    /// What to run, with its arguments
+    /// The command to run, with its arguments
     #[arg(last = true, required = true)]
     command: Vec<String>,
 }
@@ -157,7 +159,7 @@ fn status(is_well: bool) -> ExitCode {
     ExitCode::from(u8::from(!is_well))
 }
 
-/// All but the debug kernel, which is built when something asks for it.
+/// Everything except the debug kernel, which is built when a command needs it.
 fn set_up() -> Result<()> {
     let mut needs = vec![Need::Build, Need::Lint, Need::Qemu];
     for arch in [Arch::X86_64, Arch::Arm64] {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Each file of the tree tells its licence in one of its first lines.
+//! Each file names its licence in one of its first lines.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Licences themselves, and what a tool writes.
+/// The licences themselves, and files that tools write.
 const EXEMPT: [&str; 3] = ["LICENSE", "LICENSES/", "Cargo.lock"];
 
-/// What git knows; where there is no git, or the tree was unpacked without its history, every file but what is built.
+/// The files that git knows. Without git or history, every file except built ones.
 fn files(top: &Path) -> Vec<String> {
     let listed = Command::new("git")
         // CI may have cloned the tree as another user.
@@ -38,7 +38,7 @@ fn walk(top: &Path, folder: &str, found: &mut Vec<String>) {
 
 fn without_licence(top: &Path, files: Vec<String>) -> Vec<String> {
     let tells = |name: &String| {
-        // A file that is removed, but not yet for git, has no text.
+        // A file that was removed, but not yet in git, has no text.
         let text = fs::read_to_string(top.join(name));
         text.map_or(true, |text| {
             let mut head = text.lines().take(3);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What the figures are held to.
+//! The bars: limits that the figures must keep.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// What a case is held to: `value <= limit`.
+/// A figure and its limit: `value <= limit`.
 pub(super) struct Bar {
     what: String,
     value: f64,
@@ -45,7 +45,7 @@ fn case(record: &Value) -> Result<&str> {
     record["case"].as_str().context("a record without a case")
 }
 
-/// `machine, kernel, case`, where several guests have the same case.
+/// `machine, kernel, case`, for cases that several guests have.
 fn place(record: &Value) -> String {
     let text = |field: &str| record[field].as_str().unwrap_or("?").to_owned();
     format!("{} {} {}", text("machine"), text("kernel"), text("case"))
@@ -82,7 +82,7 @@ fn spi(record: &Value) -> Result<Vec<Bar>> {
     Ok(vec![bar("median cycle / wire time", ratio, limit)])
 }
 
-/// The most instructions of an uncontended pair on x86_64, stamps not counted.
+/// The most instructions of an uncontended pair on x86_64, stamps excluded.
 const PAIR: f64 = 60.0;
 
 fn stax(record: &Value, records: &[Value]) -> Result<Vec<Bar>> {
@@ -107,21 +107,22 @@ fn stax(record: &Value, records: &[Value]) -> Result<Vec<Bar>> {
             same("machine") && same("kernel") && other["case"] == format!("nothing-{stage}")
         };
         let nothing = records.iter().find(stamps);
-        let nothing = nothing.context("nothing was not measured")?;
+        let nothing = nothing.context("the case `nothing-*` is missing")?;
         let nothing = number(&nothing["kit"], "p50")?;
         bars.push(bar("median less two stamps", kit - nothing, PAIR));
     }
     Ok(bars)
 }
 
-/// What is shown beside the services and is none:
-/// - all services of both sides are made of `wake_up_process`, but it latches nothing, and who uses it sees to it that the
-///   thread is still there;
-/// - /dev/null's ioctl is refused before any driver is called.
+/// Peers that have no bar, because they are no services:
+/// - both sides build all services on `wake_up_process`, but it latches nothing, and its caller
+///   must make sure that the thread still exists;
+/// - the kernel refuses /dev/null's ioctl before it calls any driver.
 const FLOORS: [&str; 2] = ["wake-up-process", "null"];
 
-/// What two medians of the same may differ by where both are spread evenly over a tick of the machine's timer, which is
-/// 16 instructions long, so that chance moves them to the next whole number.
+/// The allowed difference of two equal medians. A tick of the machine's timer is 16 instructions
+/// long, and the figures are spread evenly over it, so chance may move a median to the next whole
+/// number.
 const CHANCE: f64 = 1.0;
 
 /// No service costs more than any of mainline's.

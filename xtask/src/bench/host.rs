@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Instructions in a process of this machine, counted by callgrind.
+//! Counts the instructions of a process on this machine, by callgrind.
 //!
 //! ```text
 //!   (instructions of 20,000 pairs - instructions of 10,000 pairs) / 10,000
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use crate::run;
 use crate::setup::{self, Need};
 
-/// What is subtracted, and what more there is of it.
+/// The pairs of the run that is subtracted. The other run has twice as many.
 const PAIRS: u64 = 10_000;
 
-/// The stage lock's uncontended pair beside that of Rust's mutex.
+/// The stage lock's uncontended pair beside a pair of Rust's mutex.
 pub(super) fn pair() -> Result<Value> {
     setup::ensure(&[Need::Valgrind])?;
     let mut cargo = setup::cargo();
@@ -27,7 +27,7 @@ pub(super) fn pair() -> Result<Value> {
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| Some(message["executable"].as_str()?.to_owned()))
-        .context("cargo named no program")?;
+        .context("cargo printed no program's path")?;
     let column = |way: &str| {
         let n = instructions(&program, way)?;
         Ok::<_, anyhow::Error>(json!({"n": PAIRS, "p50": n, "p999": n, "max": n}))
@@ -43,7 +43,7 @@ pub(super) fn pair() -> Result<Value> {
     }))
 }
 
-/// Of one pair.
+/// The instructions of one pair.
 fn instructions(program: &str, way: &str) -> Result<u64> {
     let [fewer, more] = [PAIRS, 2 * PAIRS].map(|n| total(program, way, n));
     Ok(more?.saturating_sub(fewer?) / PAIRS)
@@ -60,7 +60,7 @@ fn total(program: &str, way: &str, n: u64) -> Result<u64> {
     let (_, errors) = run::both(&mut valgrind)?;
     match collected(&errors) {
         Some(total) => Ok(total),
-        None => bail!("callgrind said no total:\n{errors}"),
+        None => bail!("callgrind printed no total:\n{errors}"),
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `cargo xtask bench NAME`: measures in guests, holds the figures against the bars, writes `target/bench/NAME.json`.
+//! `cargo xtask bench NAME`: measures in guests, compares the figures with the bars, writes
+//! `target/bench/NAME.json`.
 //!
 //! ```text
 //!   the benchmark's guests --- oob-bench --> /out/bench.json      callgrind, on this machine (stax)
@@ -24,13 +25,13 @@ use crate::vm::Job;
 /// One guest of a benchmark.
 struct Guest {
     machine: Name,
-    /// The machine's own where none is named.
+    /// `None`: the machine's default kernel.
     kernel: Option<&'static str>,
     append: &'static str,
     command: &'static str,
 }
 
-/// The raspi3b's loop has a processor of its own; the virtual board's guest has only one.
+/// The loop on raspi3b has a processor of its own. The virtual board's guest has only one.
 const SPI: &[Guest] = &[
     Guest {
         machine: Name::Raspi3b,
@@ -77,10 +78,10 @@ const STAGE: &[Guest] = &[Guest {
 
 const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// The benchmarks there are.
+/// The names of the benchmarks.
 pub(crate) const NAMES: [&str; 3] = ["spi", "stax", "stage"];
 
-/// Runs the benchmark of this name; true when every bar was met.
+/// Runs the benchmark of this name. True if every bar was met.
 pub(crate) fn bench(name: &str) -> Result<bool> {
     let (guests, mut records) = match name {
         "spi" => (SPI, Vec::new()),

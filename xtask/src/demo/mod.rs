@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `cargo xtask demo`: the control loop in a stock kernel, the kit's way beside mainline's.
+//! `cargo xtask demo`: the control loop in a stock kernel, through the kit and through mainline.
 //!
 //! ```text
 //!   10 kHz: guest -- out-of-band, in-band --> target/demo/closed-loop-10kHz.{svg,json}     side by side,
@@ -25,11 +25,12 @@ use watch::Watch;
 
 /// In kHz.
 const RATES: [u32; 2] = [10, 15];
-/// Of the guest's time, for each rate and way.
+/// Guest time for each rate, out-of-band and in-band.
 const SECONDS: u32 = 3;
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// Runs it; false where the kit missed a period or got a wrong frame, or where the load was none.
+/// Runs the demo. False if the kit missed a period or got a wrong frame, or if the load was too
+/// low.
 pub(crate) fn demo() -> Result<bool> {
     println!(
         "A motor's position loop at 10 and 15 kHz, out-of-band and in-band, under load,\n\
@@ -58,7 +59,7 @@ pub(crate) fn demo() -> Result<bool> {
     Ok(kept)
 }
 
-/// Of one way.
+/// The periods of one run.
 fn periods(rate: u32) -> u64 {
     u64::from(rate) * 1_000 * u64::from(SECONDS)
 }
@@ -74,10 +75,10 @@ fn job(rate: u32) -> Result<Job> {
     Ok(job)
 }
 
-/// What a guest came to.
+/// The result of a guest.
 struct Shown {
     text: String,
-    /// No period missed and no wrong frame, under load, and the guest was well.
+    /// Whether no period was missed and no frame was wrong, under load, and the guest was well.
     clean: bool,
     files: Vec<PathBuf>,
 }
@@ -106,7 +107,7 @@ fn show(rate: u32, mut watch: Watch) -> Result<Shown> {
     })
 }
 
-/// Moves what the guest left to where the demo's files lie.
+/// Moves the guest's files to the demo's folder.
 fn keep(out: &Path) -> Result<Vec<PathBuf>> {
     let folder = paths::target().join("demo");
     fs::create_dir_all(&folder)?;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A rate's figures, out-of-band beside in-band.
+//! A table of the figures of one rate, out-of-band beside in-band.
 
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// How a figure is written.
+/// How a figure is formatted.
 type Cell = fn(f64) -> String;
 
-/// What is shown of a record: its case's ending, its field, and how.
+/// The rows: title, suffix of the record's case, field, format.
 const ROWS: [(&str, &str, &str, Cell); 12] = [
     ("rate reached, Hz", "", "reached_hz", whole),
     ("periods", "", "periods", whole),
@@ -42,7 +42,7 @@ fn microseconds(ns: f64) -> String {
     format!("{:.1}", ns / 1e3)
 }
 
-/// The table of a rate, from what `closed-loop --json` wrote.
+/// The table of a rate, from the output of `closed-loop --json`.
 pub(super) fn table(rate: u32, json: &str) -> Result<String> {
     let records: Vec<Value> = serde_json::from_str(json)?;
     let mut text = String::new();

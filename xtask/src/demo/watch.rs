@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! How far a guest of the demo is, by what it prints.
+//! The progress of a guest of the demo, read from its output.
 //!
 //! ```text
 //!   nothing yet                                   boots
-//!   "1234/30000 periods", drawn over and over     how far the run is
+//!   "1234/30000 periods", drawn over and over     the progress of the run
 //!   "..: cycle time, us"                          one run is over: first out-of-band, then in-band
 //! ```
 
@@ -12,21 +12,21 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// What the guest's loop prints once after each run.
+/// The guest's loop prints this once after each run.
 const RUN_IS_OVER: &str = ": cycle time, us";
-/// What follows `done/all` in its own progress bar.
+/// This follows `done/all` in the guest's own progress bar.
 const PERIODS: &str = " periods";
 
-/// A guest's output as it comes, and its progress bar.
+/// A guest's output as it comes, and its progress bar here.
 pub(super) struct Watch {
     bar: ProgressBar,
-    /// Of one run.
+    /// The periods of one run.
     periods: u64,
     output: Vec<u8>,
 }
 
 impl Watch {
-    /// For a guest with two runs of so many periods.
+    /// For a guest with two runs of this many periods.
     pub(super) fn new(bars: &MultiProgress, rate: u32, periods: u64) -> Self {
         let bar = bars.add(ProgressBar::new(2 * periods));
         if let Ok(style) =
@@ -44,7 +44,7 @@ impl Watch {
         }
     }
 
-    /// What it printed, without what was drawn over.
+    /// The output without the text that was drawn over.
     pub(super) fn text(&self) -> String {
         plain(&String::from_utf8_lossy(&self.output))
     }
@@ -75,7 +75,7 @@ impl Drop for Watch {
     }
 }
 
-/// How many runs are over, and how many periods of the one at hand.
+/// The number of finished runs, and the periods done in the current one.
 fn place(output: &str) -> (u64, u64) {
     let runs = u64::try_from(output.matches(RUN_IS_OVER).count()).unwrap_or(0);
     let last = output.rsplit(RUN_IS_OVER).next().unwrap_or_default();
@@ -86,7 +86,7 @@ fn place(output: &str) -> (u64, u64) {
     (runs, periods.unwrap_or(0))
 }
 
-/// Each line as it looked in the end, without the terminal's own codes.
+/// Each line as the terminal showed it last, without control codes.
 fn plain(output: &str) -> String {
     let mut text = String::new();
     for line in output.lines() {

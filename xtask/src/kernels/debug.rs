@@ -5,8 +5,8 @@
 //!   linux-source -> tinyconfig + debug.config, debug_<arch>.config -> image, dtbs, modules, Module.symvers
 //! ```
 //!
-//! The source is built where it lies, so the folder serves as it is to build modules against. It counts
-//! as ready only with the configuration and the compiler that are asked for now.
+//! The source folder itself serves to build modules against. The kernel counts as ready only if it
+//! was built with the present configuration and compiler.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,7 +21,7 @@ use crate::setup::{apt, packages};
 
 const COMMON: &str = include_str!("debug.config");
 
-/// What the result depends on, beside the source's version.
+/// Everything but the source's version that the result depends on.
 fn key(recipe: &Recipe) -> Result<String> {
     let Recipe {
         fragment, prefix, ..
@@ -30,7 +30,7 @@ fn key(recipe: &Recipe) -> Result<String> {
     Ok(format!("{compiler}\n{COMMON}{fragment}"))
 }
 
-/// Downloads, configures and builds it.
+/// Downloads, configures and builds the kernel.
 pub(crate) fn build(kernel: &Kernel, recipe: &Recipe) -> Result<()> {
     let make = |source| make(source, kernel.arch, recipe.prefix);
     let dir = kernel.dir()?;
@@ -38,7 +38,8 @@ pub(crate) fn build(kernel: &Kernel, recipe: &Recipe) -> Result<()> {
         fs::remove_dir_all(&dir)?;
     }
     let package = package(recipe);
-    let version = apt::candidate(&package).with_context(|| format!("{package} cannot be had"))?;
+    let version =
+        apt::candidate(&package).with_context(|| format!("apt does not find {package}"))?;
     let root = dir.join("root");
     apt::unpack(std::slice::from_ref(&package), &root)?;
     let archive = root.join("usr/src").join(format!("{package}.tar.xz"));
@@ -103,27 +104,28 @@ fn make(source: &Path, arch: Arch, prefix: &str) -> Command {
         .arg(format!("CROSS_COMPILE={prefix}"))
         .arg(format!("ARCH={}", arch.linux()))
         .current_dir(source);
-    // Ours may be a job server's, or meant for other sources.
+    // This program's own values may be a job server's, or be meant for other sources.
     for name in ["MAKEFLAGS", "MAKELEVEL", "KBUILD_OUTPUT", "O"] {
         cmd.env_remove(name);
     }
     cmd
 }
 
-/// Kconfig drops silently what it cannot grant; we do not.
+/// Kconfig silently drops options that it cannot set. This fails instead.
 fn check(asked: &str, config: &str) -> Result<()> {
     let refused: Vec<&str> = asked
         .lines()
         .filter(|line| line.starts_with("CONFIG_") && !config.lines().any(|have| have == *line))
         .collect();
     if !refused.is_empty() {
-        bail!("this kernel source does not grant {}", refused.join(", "));
+        bail!("this kernel source does not accept {}", refused.join(", "));
     }
     Ok(())
 }
 
-/// Whether what lies there was built from what would be built now. Without package lists, nothing is known of a newer source;
-/// without its compiler, which may be about to be installed, it is not known to be current.
+/// Whether the kernel in the folder equals the one that would be built now. Without package lists a
+/// newer source is not known. Without its compiler, which may be installed later, the kernel does
+/// not count as current.
 pub(super) fn is_current(dir: &Path, recipe: &Recipe) -> Result<bool> {
     let have = fs::read_to_string(dir.join("key")).unwrap_or_default();
     let Some((version, have)) = have.split_once('\n') else {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What the workshop knows of a kernel.
+//! What the workshop knows about a kernel.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub(crate) enum Arch {
 }
 
 impl Arch {
-    /// As Debian calls it.
+    /// Debian's name for it.
     pub(crate) fn debian(self) -> &'static str {
         match self {
             Self::X86_64 => "amd64",
@@ -24,7 +24,7 @@ impl Arch {
         }
     }
 
-    /// As the kernel's build calls it.
+    /// The kernel build's name for it.
     pub(crate) fn linux(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -32,7 +32,7 @@ impl Arch {
         }
     }
 
-    /// As compilers call it.
+    /// The compilers' name for it.
     pub(crate) fn gnu(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -64,15 +64,16 @@ pub(crate) enum Source {
 /// How a kernel is configured and built.
 #[derive(Debug)]
 pub(crate) struct Recipe {
-    /// Of the source package.
+    /// The series of the source package.
     pub(super) series: &'static str,
-    /// The configuration, beside what all debug kernels have.
+    /// The configuration, in addition to the one that all debug kernels share.
     pub(super) fragment: &'static str,
-    /// Before a compiler's name. Modules are built by the same names: otherwise their build warns of another compiler.
+    /// The prefix of compiler names. Modules must be built by compilers of the same name, or their
+    /// build warns of another compiler.
     pub(super) prefix: &'static str,
     pub(super) goals: &'static [&'static str],
     pub(super) image: &'static str,
-    /// Not unpacked: half of the source's files are for other architectures.
+    /// Paths that are not unpacked: half of the source's files are for other architectures.
     pub(super) unused: &'static [&'static str],
 }
 
@@ -82,7 +83,7 @@ impl Kernel {
         Ok(paths::cache()?.join("kernels").join(self.name))
     }
 
-    /// Its own name, as `uname -r` tells it.
+    /// The kernel's release, as `uname -r` prints it.
     pub(crate) fn release(&self) -> Result<String> {
         let file = self.dir()?.join("release");
         let text = fs::read_to_string(&file).with_context(|| format!("no {}", file.display()))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The kernels that the workshop builds modules for and boots: Debian's ([`stock`]), and those that it builds itself
-//! ([`debug_amd64`], [`debug_arm64`]).
+//! The kernels that the workshop boots and builds modules for: Debian's ([`stock`]), and the ones
+//! that it builds itself ([`debug_amd64`], [`debug_arm64`]).
 
 pub(crate) mod debug;
 mod debug_amd64;
@@ -15,7 +15,7 @@ pub(crate) use kernel::{Arch, Kernel, Recipe, Source};
 static STOCK: [Kernel; 7] = stock::KERNELS;
 static DEBUG: [Kernel; 2] = [debug_amd64::KERNEL, debug_arm64::KERNEL];
 
-/// Every kernel that the workshop knows.
+/// Every kernel of the workshop.
 pub(crate) fn all() -> impl Iterator<Item = &'static Kernel> + Clone {
     STOCK.iter().chain(&DEBUG)
 }
@@ -25,11 +25,11 @@ pub(crate) fn named(name: &str) -> Result<&'static Kernel> {
     let found = all().find(|kernel| kernel.name == name);
     found.with_context(|| {
         let names: Vec<_> = all().map(|kernel| kernel.name).collect();
-        format!("no kernel is called {name}; there are {}", names.join(", "))
+        format!("there is no kernel {name}; there are {}", names.join(", "))
     })
 }
 
-/// Whether the kernel lies complete in the cache, and is what would be built now.
+/// Whether the cache has the whole kernel, as it would be built now.
 pub(crate) fn is_ready(kernel: &Kernel) -> Result<bool> {
     let dir = kernel.dir()?;
     if !dir.join("release").exists() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Debian's own kernels, and how one is unpacked.
+//! Debian's own kernels, and how they are unpacked.
 //!
 //! ```text
 //!   <cache>/kernels/6.12-rt-arm64/
@@ -11,8 +11,9 @@
 //!       root/       the packages, unpacked
 //! ```
 //!
-//! The headers packages find each other by relative links, but for one line of their Makefile, which is
-//! rewritten. The tools in an arm64 headers package are arm64 programs: the same package for this machine replaces them.
+//! The headers packages find each other by relative links, except for one line of their Makefile,
+//! which is rewritten. The tools in an arm64 headers package are arm64 programs, so the same
+//! package for this machine replaces them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -24,7 +25,7 @@ use super::kernel::{Arch, Kernel, Source};
 use crate::setup::{apt, packages};
 use crate::{paths, run};
 
-/// The stock kernels; each line is one.
+/// The stock kernels, one in each line.
 pub(super) const KERNELS: [Kernel; 7] = [
     stock("6.12-rt-amd64", Arch::X86_64, "6.12", "rt-amd64"),
     stock("6.12-amd64", Arch::X86_64, "6.12", "amd64"),
@@ -77,7 +78,8 @@ pub(crate) fn unpack(kernel: &Kernel, series: &str, flavour: &str) -> Result<()>
 
     let modules = root.join("lib/modules").join(&release);
     for link in ["build", "source"] {
-        // Absolute, into this machine's /usr/src: nothing there belongs to this kernel.
+        // The link is absolute and leads into this machine's /usr/src, which has nothing for this
+        // kernel.
         let _ = fs::remove_file(modules.join(link));
     }
     let here = "$(dir $(realpath $(lastword $(MAKEFILE_LIST))))";
@@ -111,7 +113,7 @@ pub(crate) fn unpack(kernel: &Kernel, series: &str, flavour: &str) -> Result<()>
     paths::replace(&dir, &fresh)
 }
 
-/// The newest version of a series whose image and headers can both be had.
+/// The newest version of a series for which Debian has both image and headers.
 fn newest(series: &str, flavour: &str, arch: &str) -> Result<String> {
     let prefix = "linux-headers-";
     let mut versions: Vec<String> = apt::names(&format!("{prefix}{series}."))?
@@ -121,7 +123,7 @@ fn newest(series: &str, flavour: &str, arch: &str) -> Result<String> {
                 .strip_suffix(flavour)?
                 .strip_suffix('-')
         })
-        // "6.12.1+deb12-rt" is what is left of another flavour.
+        // "6.12.1+deb12-rt" is the rest of the name of another flavour.
         .filter(|version| {
             version
                 .split('-')
@@ -136,7 +138,7 @@ fn newest(series: &str, flavour: &str, arch: &str) -> Result<String> {
             .all(|kind| apt::exists(&format!("linux-{kind}-{version}-{flavour}:{arch}")))
     };
     let found = versions.iter().rev().find(available).cloned();
-    found.with_context(|| format!("Debian's kernel {series} {flavour} cannot be had"))
+    found.with_context(|| format!("apt does not find Debian's kernel {series} {flavour}"))
 }
 
 fn numbers(version: &str) -> Vec<u64> {

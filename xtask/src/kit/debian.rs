@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Debian's Rust, which modules and guest programs are built with, whichever Rust built this program.
+//! Debian's Rust. It builds modules and guest programs, even if another Rust built this program.
 
 use std::process::Command;
 
 use crate::setup::packages::{CARGO, RUSTC};
 
-/// Cleared of what the Cargo that runs us has set for itself.
+/// Removes the variables that the Cargo that runs this program has set for itself.
 pub(crate) fn debian_rust(cmd: &mut Command) {
     cmd.env("CARGO", CARGO).env("RUSTC", RUSTC);
     for name in [

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Clippy over what goes into modules.
+//! Runs clippy over the code that goes into modules.
 
 use std::process::Command;
 
@@ -10,7 +10,8 @@ use super::list::{Kind, list};
 use crate::setup::packages::CARGO;
 use crate::{paths, run};
 
-/// What a path that a user, the wire or hardware can reach must not have: it would panic, or go round.
+/// Lints against code that would panic or wrap around. Users, the wire and hardware can reach these
+/// paths.
 const NEVER_IN_A_KERNEL: [&str; 4] = [
     "clippy::arithmetic_side_effects",
     "clippy::expect_used",
@@ -18,17 +19,17 @@ const NEVER_IN_A_KERNEL: [&str; 4] = [
     "clippy::unwrap_used",
 ];
 
-/// A build of the modules that is linted: none compiles all of the tree's code.
+/// A build of the modules to lint. No single build compiles all of the tree's code.
 pub(crate) struct Lint {
     pub(crate) name: &'static str,
-    /// Where it lies, in the folder of all builds; it has been built.
+    /// Its folder, in the folder of all builds. An earlier step has built it.
     pub(crate) built: &'static str,
     target: &'static str,
-    /// For EVL, which needs no shim.
+    /// Whether it is for EVL, which needs no shim.
     pub(crate) evl: bool,
 }
 
-/// The three of them: on each core, and for each architecture.
+/// Three builds: each core, and each architecture.
 pub(crate) const LINTS: [Lint; 3] = [
     Lint {
         name: "x86_64",
@@ -50,7 +51,8 @@ pub(crate) const LINTS: [Lint; 3] = [
     },
 ];
 
-/// Lints all of this tree that goes into the modules of such a build, with its declarations of the kernel.
+/// Lints all code of this tree that goes into the modules of that build, with its declarations of
+/// the kernel.
 pub(crate) fn lint_modules(lint: &Lint) -> Result<()> {
     let mut cargo = clippy(lint);
     cargo.args(["--package", "kernel"]);
@@ -69,8 +71,8 @@ pub(crate) fn lint_modules(lint: &Lint) -> Result<()> {
     run::output(&mut cargo).map(drop)
 }
 
-/// Compiles the example of what out-of-band code cannot call, with its mistakes or without: where it does not compile, and the
-/// errors there, each a line that begins with its place.
+/// Compiles the example of calls that out-of-band code must not make, with its mistakes or without.
+/// Returns the errors, each a line that begins with its place.
 pub(crate) fn promises(lint: &Lint, with_mistakes: bool) -> Result<Vec<String>> {
     let mut cargo = clippy(lint);
     cargo.args(["--package", "kernel", "--example", "promises"]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `modules.list`: which modules there are.
+//! Reads `modules.list`.
 
 use std::fs;
 
@@ -10,13 +10,13 @@ use crate::paths;
 /// The kit's modules, in load order.
 const TEXT: &str = include_str!("../../../modules.list");
 
-/// What a module is, beside a module.
+/// The kind of a module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Driver,
-    /// Stands in for EVL, and is not built for a kernel that has it.
+    /// The shim, which is not built for a kernel with EVL.
     Shim,
-    /// Simulated hardware, for machines that lack it.
+    /// Simulated hardware, for machines without the devices.
     Board,
 }
 
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Module {
     pub(crate) name: &'static str,
-    /// In the repository: a Cargo package.
+    /// The folder in the repository, which is a Cargo package.
     folder: &'static str,
     pub(crate) kind: Kind,
 }

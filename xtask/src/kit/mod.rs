@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The kit itself: its modules and programs, as they are built for guests, and the lint of the kernel builds.
+//! Builds the kit for guests, modules and programs, and lints the kernel builds.
 
 mod debian;
 pub(crate) mod lint;

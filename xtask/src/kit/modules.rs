@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The kit's modules, built for a kernel by make.
+//! Builds the kit's modules for a kernel, by make.
 //!
-//! make decides what must be built again. Builds for one kernel after the other share Cargo's folder, so that what does not
-//! depend on the kernel is compiled once; but what does is compiled again at each change of the kernel. So within one run of this
-//! program modules are built once for each kernel.
+//! make decides what to rebuild. Builds for different kernels share Cargo's folder, so code that
+//! does not depend on the kernel is compiled once. Code that does depend on it is compiled again at
+//! each change of the kernel. One run of this program therefore builds the modules once for each
+//! kernel.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -22,14 +23,14 @@ use crate::{paths, run};
 #[derive(Clone)]
 pub(crate) struct Built {
     pub(crate) modules: Vec<PathBuf>,
-    /// The first warning of this build, which says nothing of what was built before.
+    /// The first warning of this build. Parts that were built before give no warning.
     pub(crate) warning: Option<String>,
 }
 
-/// What this run of the program has built, by the kernel's name.
+/// The builds of this run of the program, by the kernel's name.
 static BUILT: Mutex<BTreeMap<&str, Built>> = Mutex::new(BTreeMap::new());
 
-/// The kit's modules for a kernel, built unless this run of the program has built them already.
+/// The kit's modules for a kernel. Builds them unless this run of the program has done so.
 pub(crate) fn modules(kernel: &'static Kernel) -> Result<Built> {
     let mut done = BUILT.lock().map_err(|_| anyhow!("a build panicked"))?;
     if let Some(built) = done.get(kernel.name) {
@@ -40,7 +41,7 @@ pub(crate) fn modules(kernel: &'static Kernel) -> Result<Built> {
     Ok(built)
 }
 
-/// The kit's modules for a kernel as they were last built, whatever the sources are now.
+/// The kit's modules for a kernel as they were last built, even if the sources have changed since.
 pub(crate) fn as_built(kernel: &'static Kernel) -> Result<Vec<PathBuf>> {
     files(&folder(kernel), &["ko"])
 }
@@ -54,7 +55,8 @@ fn build(kernel: &'static Kernel) -> Result<Built> {
     let kernels = paths::target().join("kernel");
     let out = folder(kernel);
     fs::create_dir_all(&out)?;
-    // One at a time: all kernels share Cargo's folder, in which a library has one place whatever the kernel.
+    // One build at a time: all kernels share Cargo's folder, where each library has one place for
+    // all kernels.
     let lock = File::create(kernels.join("lock"))?;
     lock.lock().context("cannot lock the module folder")?;
     let mut make = make(kernel, &out, &[])?;
@@ -74,21 +76,22 @@ fn build(kernel: &'static Kernel) -> Result<Built> {
     })
 }
 
-/// Holds the modules against the declarations of EVL in `declared`, over a kernel without it: what is wrong, if anything is.
-/// Not beside [`modules`]: they share Cargo's folder.
+/// Compiles the modules against the declarations of EVL in `declared`, over a kernel without EVL.
+/// Returns the error, if there is one. Must not run beside [`modules`], because they share Cargo's
+/// folder.
 pub(crate) fn abi_check(kernel: &'static Kernel, declared: &Path) -> Result<Option<String>> {
     let declared = format!("ABI_DIR={}", declared.display());
     wrong(kernel, "kernel/abi", &["abi-check", &declared])
 }
 
-/// Builds modules whose structures are held against what `layout` says of them: what is wrong, if anything is.
-/// Not beside [`modules`], either.
+/// Builds modules against a changed `layout.c`. Returns the error, if there is one. Must not run
+/// beside [`modules`] either.
 pub(crate) fn layout_check(kernel: &'static Kernel, layout: &Path) -> Result<Option<String>> {
     let layout = format!("LAYOUT={}", layout.display());
     wrong(kernel, "kernel/layout", &["modules", &layout])
 }
 
-/// What a build in a folder of `target` has to say if it fails.
+/// The errors of a build in a folder of `target`, if it fails.
 fn wrong(kernel: &'static Kernel, out: &str, words: &[&str]) -> Result<Option<String>> {
     setup::ensure(&[Need::Build, Need::Kernel(kernel)])?;
     let made = make(kernel, &paths::target().join(out), words)?.output()?;
@@ -96,7 +99,7 @@ fn wrong(kernel: &'static Kernel, out: &str, words: &[&str]) -> Result<Option<St
     Ok((!made.status.success()).then_some(errors))
 }
 
-/// `make` with what is the same for all that is built for a kernel.
+/// `make` with the arguments that all builds for a kernel share.
 fn make(kernel: &'static Kernel, out: &Path, words: &[&str]) -> Result<Command> {
     let mut make = Command::new("make");
     make.arg("-C")
@@ -111,7 +114,8 @@ fn make(kernel: &'static Kernel, out: &Path, words: &[&str]) -> Result<Command> 
     Ok(make)
 }
 
-/// Builds them with all the checks that are made when they are linked, which an earlier run of this program may have seen.
+/// Builds the modules with all checks that the link makes, which a build by an earlier run of this
+/// program would skip.
 pub(crate) fn modules_anew(kernel: &'static Kernel) -> Result<Built> {
     let out = folder(kernel);
     if out.exists() {
@@ -122,7 +126,7 @@ pub(crate) fn modules_anew(kernel: &'static Kernel) -> Result<Built> {
     modules(kernel)
 }
 
-/// The files of a folder with one of these endings.
+/// The files of a folder with one of these suffixes.
 fn files(dir: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {

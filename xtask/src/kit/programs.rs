@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The user programs that guests run, built by Debian's Cargo.
+//! The user programs of the guests, built by Debian's Cargo.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,13 +13,14 @@ use crate::setup::packages::CARGO;
 use crate::setup::{self, Need};
 use crate::{paths, run};
 
-/// The user programs that every guest gets.
+/// The user programs in every guest.
 const PROGRAMS: &[&str] = &["closed-loop", "oob-bench", "guest-tests"];
 
 /// The architectures for which this run of the program has built them.
 static BUILT: Mutex<Vec<Arch>> = Mutex::new(Vec::new());
 
-/// The files of the user programs, linked statically; built unless this run of the program has built them already.
+/// The user programs' files, linked statically. Builds them unless this run of the program has done
+/// so.
 pub(crate) fn programs(arch: Arch) -> Result<Vec<PathBuf>> {
     let mut done = BUILT.lock().map_err(|_| anyhow!("a build panicked"))?;
     if !done.contains(&arch) {
@@ -29,7 +30,7 @@ pub(crate) fn programs(arch: Arch) -> Result<Vec<PathBuf>> {
     Ok(as_built(arch))
 }
 
-/// The files of the user programs as they were last built, whatever the sources are now.
+/// The user programs' files as they were last built, even if the sources have changed since.
 pub(crate) fn as_built(arch: Arch) -> Vec<PathBuf> {
     let release = target().join(triple(arch)).join("release");
     PROGRAMS.iter().map(|name| release.join(name)).collect()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What the workshop knows of an emulated machine.
+//! What the workshop knows about an emulated machine.
 
 use crate::kernels::Arch;
 
@@ -11,7 +11,7 @@ pub(crate) enum Serial {
     Unused,
 }
 
-/// What is to be known of a machine.
+/// An emulated machine.
 pub(crate) struct Machine {
     pub(crate) name: &'static str,
     pub(crate) arch: Arch,
@@ -22,19 +22,20 @@ pub(crate) struct Machine {
     pub(crate) console: &'static str,
     pub(crate) data: &'static str,
     pub(crate) append: &'static str,
-    /// Processors when none are asked for; one when instructions are counted, unless `fixed_cpus`.
+    /// The number of processors if none is given. It is one for counted instructions, unless
+    /// `fixed_cpus` is set.
     pub(crate) cpus: u32,
     pub(crate) fixed_cpus: bool,
-    /// The board's description, in the kernel's folder of them.
+    /// The board's device tree, in the kernel's folder of device trees.
     pub(crate) dtb: Option<&'static str>,
-    /// Nodes of it that are taken out: what holds the data line.
+    /// Nodes that are removed from it, because they use the data line.
     pub(crate) dtb_without: &'static [&'static str],
     /// Overlays for it, in the repository.
     pub(crate) overlays: &'static [&'static str],
-    /// A NOR flash on its SPI bus, as QEMU calls it; the guest finds its content as /flash.img.
+    /// A NOR flash on its SPI bus, by QEMU's name. The guest finds its content as /flash.img.
     pub(crate) flash: Option<&'static str>,
     /// Stock modules that the guest can load.
     pub(crate) stock_modules: &'static [&'static str],
-    /// Whether the virtual board stands for devices that it lacks.
+    /// Whether the virtual board stands in for devices that the machine lacks.
     pub(crate) needs_board: bool,
 }

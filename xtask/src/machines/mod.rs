@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The machines that are emulated.
+//! The emulated machines.
 //!
-//! Each has two serial lines: the console, which carries the kernel's log and nothing else, and the data
-//! line, which carries what the command prints and what it left in /out.
+//! Each has two serial lines. The console carries the kernel's log and nothing else. The data line
+//! carries the command's output and the files that it left in /out.
 //!
 //! ```text
 //!              -serial       1st            2nd               3rd

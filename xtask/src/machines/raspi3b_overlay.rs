@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The Raspberry Pi 3B with the overlay that is meant for silicon.
+//! The Raspberry Pi 3B with the overlay for silicon.
 //!
-//! QEMU's SPI block has no DMA mode, so this machine shows that the driver binds, and what goes through the FIFO. It has no
-//! spi-nor: its flash would stay selected for ever.
+//! QEMU's SPI block has no DMA mode, so this machine only shows that the driver binds, and the
+//! frames that go through the FIFO. It has no spi-nor, because the flash would stay selected
+//! forever.
 
 use super::machine::Machine;
 use super::raspi3b;

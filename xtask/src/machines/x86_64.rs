@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A PC. It has none of the devices that the kit drives: the virtual board stands for them.
+//! A PC. It has none of the devices that the kit drives, so the virtual board stands in for them.
 
 use super::machine::{Machine, Serial};
 use crate::kernels::Arch;
@@ -16,15 +16,15 @@ pub(super) static MACHINE: Machine = Machine {
         "Nehalem",
         "-m",
         "512M",
-        // Its line is one that tests can have raised.
+        // Tests can raise its interrupt line.
         "-parallel",
         "null",
     ],
     serials: &[Serial::Console, Serial::Data],
     console: "ttyS0,115200",
     data: "ttyS1",
-    // Without the first the refined clock jumps by half a second. The others are for a guest that hangs: asked by an
-    // NMI, it shows all processors, locks and tasks that are blocked.
+    // Without the first argument the refined clock jumps by half a second. The others help with a
+    // guest that hangs: on an NMI it prints all processors, locks and blocked tasks.
     append: "tsc=reliable unknown_nmi_panic panic_print=0xc8",
     cpus: 2,
     fixed_cpus: false,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Set-up: what the other subcommands need is installed, downloaded or built when it is missing.
+//! Set-up: installs, downloads or builds what the other subcommands need and do not find.
 //!
 //! ```text
 //!   ensure([Need::Kernel(..), Need::Qemu, ..])
@@ -7,8 +7,8 @@
 //!       lock the cache, look again, do them one by one with a progress bar
 //! ```
 //!
-//! Every job leaves a mark that is made last and in one step, so a set-up that was cut off is taken up
-//! where it stood, and a second one does nothing.
+//! Each job makes its mark last and in one step. An interrupted set-up therefore continues where it
+//! stopped, and a second one does nothing.
 
 pub(crate) mod apt;
 pub(crate) mod packages;
@@ -26,16 +26,16 @@ use crate::{paths, run};
 
 use progress::Progress;
 
-/// Something that a subcommand cannot do without.
+/// Something that a subcommand needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Need {
     /// Compilers for modules and for the guests' programs.
     Build,
-    /// rustfmt and clippy, where no rustup brings them.
+    /// rustfmt and clippy.
     Lint,
     /// The emulators.
     Qemu,
-    /// What counts a process's instructions.
+    /// Valgrind, which counts a process's instructions.
     Valgrind,
     /// A kernel in the cache.
     Kernel(&'static Kernel),
@@ -45,7 +45,7 @@ pub(crate) enum Need {
     RustStd(Arch),
 }
 
-/// Makes sure that all of these are there.
+/// Makes sure that all of these exist.
 pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     let jobs = pending(needs)?;
     if jobs.is_empty() {
@@ -57,7 +57,7 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let lock = File::create(cache.join("lock"))?;
     lock.lock().context("cannot lock the cache")?;
-    // Another set-up may have done it all while we waited.
+    // Another set-up may have done everything while this one waited.
     let jobs = pending(needs)?;
     let mut progress = Progress::new(jobs.iter().map(Job::seconds).sum());
     for job in &jobs {
@@ -66,7 +66,8 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses anyone but root, where something is missing that only root can bring: all of that is named.
+/// Fails for any user but root if something is missing that only root can install. The error names
+/// all of it.
 fn for_root(jobs: &[Job]) -> Result<()> {
     if apt::is_root()? {
         return Ok(());
@@ -83,7 +84,7 @@ fn for_root(jobs: &[Job]) -> Result<()> {
 
 /// One piece of the set-up.
 enum Job {
-    /// Fetched, with those of architectures that apt does not know yet.
+    /// The package lists, including those of architectures that apt does not know yet.
     Lists(Vec<&'static str>),
     Install(Vec<&'static str>),
     Qemu,
@@ -107,7 +108,7 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
     for need in needs {
         match *need {
             Need::Build => wanted.extend(packages::BUILD),
-            // Debian's own, in any case: the kernel build is linted by the Rust that it is built with.
+            // Always Debian's own: the Rust that builds the modules also lints them.
             Need::Lint => wanted.extend(packages::LINT),
             Need::Qemu if !packages::has_qemu() => later.push(Job::Qemu),
             Need::Qemu => {}
@@ -167,7 +168,7 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
 }
 
 impl Job {
-    /// About how long it takes on 2 cores and a good line.
+    /// The approximate time it takes on 2 cores with a fast network.
     fn seconds(&self) -> u64 {
         match self {
             Self::Lists(_) => 5,
@@ -192,7 +193,7 @@ impl Job {
         }
     }
 
-    /// What of it only root can do.
+    /// The part of it that only root can do.
     fn for_root(&self) -> Option<String> {
         match self {
             Self::Lists(unknown) if !unknown.is_empty() => {
@@ -218,7 +219,7 @@ impl Job {
                 series,
                 flavour,
             } => stock::unpack(kernel, series, flavour),
-            // What is there may be current after all, now that its compiler is there, too.
+            // The kernel may turn out to be current now that its compiler is installed.
             Self::Debug { kernel, .. } if kernels::is_ready(kernel)? => Ok(()),
             Self::Debug { kernel, recipe } => debug::build(kernel, recipe),
             Self::Busybox(arch) => unpack_into(
@@ -234,7 +235,7 @@ impl Job {
     }
 }
 
-/// Only root may fetch the lists; for anyone else those that are there must do.
+/// Only root may fetch the lists. Other users take the lists that are there.
 fn update_lists() -> Result<()> {
     if apt::is_root()? {
         apt::update()?;
@@ -270,14 +271,14 @@ fn rust_version() -> Result<String> {
     apt::installed_version("rustc-web").context("rustc-web is not installed")
 }
 
-/// The Cargo that runs us, in the repository.
+/// The Cargo that runs this program, in the repository.
 pub(crate) fn cargo() -> Command {
     let mut cmd = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
     cmd.current_dir(paths::repo());
     cmd
 }
 
-/// The same if it has rustfmt and clippy; else Debian's, whose packages the set-up has installed.
+/// The same Cargo if it has rustfmt and clippy; otherwise Debian's, which the set-up has installed.
 pub(crate) fn lint_cargo() -> Command {
     if has_lints() {
         return cargo();
@@ -290,7 +291,7 @@ pub(crate) fn lint_cargo() -> Command {
     cmd
 }
 
-/// Whether that one has rustfmt and clippy.
+/// Whether that Cargo has rustfmt and clippy.
 fn has_lints() -> bool {
     ["fmt", "clippy"]
         .iter()

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The modules held against EVL's declared interface, and that this would see a change of it.
+//! Compiles and links the modules against the declarations of EVL's interface, and checks that a
+//! change of that interface is noticed.
 //!
 //! ```text
-//!   tests/abi/ --copied--> target/abi-check --make abi-check--> nothing to say
+//!   tests/abi/ --copied--> target/abi-check --make abi-check--> no error
 //!                               |
-//!                               '- one thing spoilt --> one line that names it; put back
+//!                               '- one line changed --> one error that names it; undone
 //! ```
 
 use std::fs;
@@ -19,26 +20,27 @@ use crate::kit::modules::abi_check;
 use crate::paths;
 use crate::setup::Need;
 
-/// Laid under the declarations: not a PREEMPT_RT one, since EVL's are none.
+/// The kernel under the declarations. It is not PREEMPT_RT, because EVL's kernels are not.
 const KERNEL: &str = "6.12-amd64";
 
-/// A file of the declarations, what to replace in it and by what, and what the error must name.
+/// A file of the declarations, the text to replace and its replacement, and the text that the error
+/// must contain.
 const SPOILT: [[&str; 4]; 5] = [
-    // Seen by C.
+    // C finds this fault.
     [
         "include/evl/timer.h",
         "ktime_t first, ktime_t interval);",
         "ktime_t first, ktime_t interval, int flags);",
         "evl_start_timer",
     ],
-    // Seen by Rust.
+    // Rust finds this fault.
     [
         "include/evl/file.h",
         "int evl_open_file(struct evl_file *efilp, struct file *filp);",
         "int evl_open_file(struct evl_file *efilp, struct file *filp, int flags);",
         "E0061",
     ],
-    // Seen at the higher level only.
+    // Only the higher level has this fault.
     [
         "include/linux/interrupt.h",
         "#define IRQF_OOB 0x00200000",
@@ -51,7 +53,7 @@ const SPOILT: [[&str; 4]; 5] = [
         "(*out_of_band_ioctl)",
         "oob_ioctl",
     ],
-    // Seen at the link.
+    // The link finds this fault.
     ["exports", "evl_release_file", "#", "evl_release_file"],
 ];
 
@@ -67,7 +69,7 @@ pub(super) fn step() -> Step {
     .uses(Tool::KernelBuild)
 }
 
-/// Each plant has modules built again, at one level at least.
+/// Each fault makes make rebuild the modules, for at least one level.
 pub(super) fn plants_step() -> Step {
     Step::new(
         "abi check, planted faults",
@@ -120,14 +122,14 @@ fn kernel() -> Result<&'static Kernel> {
     kernels::named(KERNEL)
 }
 
-/// A copy, of which a file can be spoilt.
+/// Copies a folder, so that a file of the copy can be changed.
 fn declared() -> Result<PathBuf> {
     let declared = paths::target().join("abi-check");
     copy(&paths::repo().join("tests/abi"), &declared)?;
     Ok(declared)
 }
 
-/// Leaves alone what is the same, so that it is not built anew.
+/// An unchanged file is not written, so that make does not rebuild for it.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The lint list, as errors, over all that is built for a process.
+//! The lints, as errors, over all code that is built for a process.
 
 use super::count::Count;
 use super::step::{Step, Tool};
@@ -9,7 +9,7 @@ use crate::setup::{Need, lint_cargo};
 pub(super) fn step() -> Step {
     Step::new(
         "clippy",
-        "the lint list over all that is built for a process",
+        "no lint fires in code that runs in a process",
         |_, _| {
             run::output(lint_cargo().args(["clippy", "--all-targets", "--", "-D", "warnings"]))?;
             Ok(Count::PASS)

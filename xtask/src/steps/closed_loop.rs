@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The control loop of the demo in short: a second each way in one guest, and its own figures held against what is promised.
+//! A short version of the demo's control loop: one second on each stage in one guest. Checks its
+//! figures.
 //!
 //! ```text
 //!   guest, instructions counted: closed-loop            --> /out/oob.json     no period missed, no wrong frame
 //!                                closed-loop --inband   --> /out/inband.json  a frame in each period that was not skipped
 //! ```
 //!
-//! How well mainline keeps its dates is its own business: the demo shows it.
+//! The step does not judge how well mainline keeps its dates. The demo shows that.
 
 use std::fs;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const SCRIPT: &str = "closed-loop --rate 10000 --seconds 1 --json /out/oob.json 
 const PERIODS: u64 = 10_000;
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Where a way's column stands, and what must be 0 there.
+/// The column of each stage in the figures, and the fields that must be 0 there.
 const OOB: (&str, &[&str]) = ("/0/kit", &["missed", "crc_errors", "failed"]);
 const INBAND: (&str, &[&str]) = ("/0/peers/spidev", &["crc_errors", "failed"]);
 
@@ -38,7 +39,7 @@ pub(super) fn step() -> Step {
     .after(modules::name("6.12-rt-amd64"))
 }
 
-/// One test for each way.
+/// One test for each stage.
 fn closed_loop(_: &Mode, log: &mut Log) -> Result<Count> {
     let command = ["sh", "-c", SCRIPT].map(str::to_owned).to_vec();
     let mut job = Job::counted(Name::X86_64, None, command, "closed-loop")?;
@@ -63,7 +64,8 @@ fn closed_loop(_: &Mode, log: &mut Log) -> Result<Count> {
     Ok(count)
 }
 
-/// Whether all periods went by, each with its frame unless it was skipped, and nothing was counted that must not be.
+/// Whether all periods passed, each with its frame unless it was skipped, and the fields that must
+/// be 0 are 0.
 fn hold(records: &Value, column: &str, zero: &[&str]) -> Result<()> {
     let number = |field: &str| {
         let value = records.pointer(&format!("{column}/{field}"));
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// A column with one field other than a good run's.
+    /// A good run's column with one field changed.
     fn held(way: (&str, &[&str]), field: &str, value: u64) -> bool {
         let mut side = json!({"n": 10000, "periods": 10000, "missed": 0, "skipped": 0, "crc_errors": 0, "failed": 0});
         side[field] = value.into();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! How many tests passed and failed.
 
-/// What a step found.
+/// A step's result.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Count {
     pub(crate) passed: u32,
@@ -18,7 +18,7 @@ impl Count {
         failed: 1,
     };
 
-    /// Of one test.
+    /// The count of one test.
     pub(crate) fn of(passed: bool) -> Self {
         if passed { Self::PASS } else { Self::FAIL }
     }
@@ -28,7 +28,7 @@ impl Count {
         self.failed = self.failed.saturating_add(other.failed);
     }
 
-    /// Finds a program's own closing line, `N passed, N failed`.
+    /// Finds a program's closing line, `N passed, N failed`.
     pub(crate) fn closing(text: &str) -> Option<Self> {
         let line = text.lines().rev().find(|line| line.ends_with(" failed"))?;
         let (passed, failed) = line.strip_suffix(" failed")?.split_once(" passed, ")?;
@@ -38,7 +38,7 @@ impl Count {
         })
     }
 
-    /// The sum of what `cargo test` says of each of its programs.
+    /// The sum of the result lines of `cargo test`.
     pub(crate) fn of_cargo_test(text: &str) -> Self {
         let mut total = Self::default();
         for line in text

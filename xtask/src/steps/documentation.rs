@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The documentation, as it would be published: no link that leads nowhere, no crate without a word.
+//! Builds the documentation: no dead link, and no crate without documentation.
 
 use super::count::Count;
 use super::step::{Step, Tool};

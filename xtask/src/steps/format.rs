@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The tree's format.
+//! Checks the format of the tree.
 
 use super::count::Count;
 use super::step::Step;

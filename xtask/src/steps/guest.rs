@@ -29,7 +29,7 @@ enum List {
     Smoke,
 }
 
-/// A guest: which promises are kept where.
+/// A guest, and the list of promises that runs in it.
 #[derive(Clone, Copy)]
 struct Guest {
     machine: Name,
@@ -60,14 +60,14 @@ const fn side_by_side(machine: Name, kernel: &'static str) -> Guest {
     }
 }
 
-/// The longest first: the last steps of a run should not wait for one guest.
+/// The longest guests come first, so that the run does not end with a wait for one guest.
 const GUESTS: [Guest; 10] = [
     guest(Name::X86_64, "debug-amd64", List::Full),
     guest(Name::X86_64, "6.12-rt-amd64", List::Full),
     guest(Name::Raspi3b, "6.12-rt-arm64", List::Smoke),
     guest(Name::Imx8mp, "6.12-rt-arm64", List::Smoke),
     Guest {
-        // Debian's kernel without PREEMPT_RT preempts itself everywhere only where it is told to.
+        // Debian's kernel without PREEMPT_RT is fully preemptible only with this argument.
         append: &["preempt=full"],
         ..guest(Name::X86_64, "6.12-amd64", List::Smoke)
     },
@@ -81,19 +81,21 @@ const GUESTS: [Guest; 10] = [
     side_by_side(Name::Raspi3b, "6.12-rt-arm64"),
 ];
 
-/// What modules are also built for with `--long`, since any 6.1 or 6.12 headers package shall do; nothing runs there.
+/// Kernels for which `--long` builds modules, because the kit supports any 6.1 or 6.12 headers
+/// package. Nothing runs on them.
 const LONG_BUILDS: [&str; 3] = ["6.12-arm64", "6.1-rt-arm64", "6.1-amd64"];
 
-/// Of the host's time: only what hangs takes longer, however busy the host is.
+/// In the host's time. Only a guest that hangs takes longer, even on a busy host.
 const TIMEOUT: Duration = Duration::from_secs(3600);
 const LONG_TIMEOUT: Duration = Duration::from_secs(7200);
 
-/// The guests' steps.
+/// The steps that run guests.
 pub(super) fn steps() -> Vec<Step> {
     GUESTS.into_iter().map(Guest::step).collect()
 }
 
-/// The builds of modules for their kernels, in the order in which guests want them; and those for which they are only built.
+/// The steps that build modules: for the kernels of the guests, in the order in which guests need
+/// them, and for the kernels above.
 pub(super) fn module_steps() -> Result<Vec<Step>> {
     let mut steps: Vec<Step> = Vec::new();
     for guest in GUESTS {

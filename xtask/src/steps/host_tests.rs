@@ -18,7 +18,7 @@ use crate::{paths, run};
 /// How many mistakes the documentation shows at least.
 const MISTAKES: usize = 20;
 
-/// Random cases of each property test, where every count is in full.
+/// Random cases of each property test with `--long`.
 const LONG_CASES: &str = "4096";
 
 pub(super) fn step() -> Step {
@@ -45,7 +45,7 @@ fn tests(mode: &Mode, log: &mut Log) -> Result<Count> {
         log.line(&text);
         log.line(String::from_utf8_lossy(&out.stderr));
         if count.failed == 0 {
-            // It was not a test that failed: something did not build.
+            // No test failed, so something did not build.
             count.add(Count::FAIL);
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The lint list, as errors, over the kernel builds.
+//! The lints, as errors, over the kernel builds.
 
 use anyhow::Result;
 
@@ -15,7 +15,7 @@ pub(super) const NAME: &str = "clippy, kernel build";
 pub(super) fn step() -> Step {
     let step = Step::new(
         NAME,
-        "the lint list over what goes into modules, on each core and architecture",
+        "no lint fires in code that goes into modules, on each core and architecture",
         lints,
     )
     .needs(&[Need::Build, Need::Lint])
@@ -23,7 +23,7 @@ pub(super) fn step() -> Step {
     after_builds(step)
 }
 
-/// It reads the declarations that these steps have generated.
+/// The lints read the declarations that these steps have generated.
 pub(super) fn after_builds(step: Step) -> Step {
     let builds = lint::LINTS.iter().filter(|lint| !lint.evl);
     let step = builds.fold(step, |step, lint| step.after(modules::name(lint.built)));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! That no module is built where Rust and the C compiler disagree on a structure.
+//! Checks that no module is built if Rust and the C compiler disagree on a structure.
 //!
 //! ```text
-//!   bindings/layout.c --one fact spoilt--> target/layout.c --make LAYOUT=...--> one error, which names the structure
+//!   bindings/layout.c --one fact changed--> target/layout.c --make LAYOUT=...--> one error, which names the structure
 //! ```
 //!
-//! That all is built where they agree is the step "modules".
+//! The step "modules" shows that everything is built if they agree.
 
 use std::fs;
 
@@ -17,10 +17,11 @@ use crate::kit::modules::layout_check;
 use crate::setup::Need;
 use crate::{kernels, paths};
 
-/// Any would do.
+/// Any kernel would do.
 const KERNEL: &str = "6.12-rt-amd64";
 
-/// A line of `layout.c`, by what it is replaced so that C says something else of that structure, and what the error must say.
+/// A line of `layout.c`, its replacement, which makes the C compiler see another structure, and the
+/// text that the error must contain.
 const SPOILT: [[&str; 3]; 2] = [
     [
         "\tSIZE(miscdevice);\n",
@@ -58,7 +59,7 @@ fn check(_: &Mode, log: &mut Log) -> Result<Count> {
         ensure!(good.contains(from), "layout.c has no line {from}");
         fs::write(&layout, good.replace(from, to))?;
         let said = layout_check(kernel, &layout)?.unwrap_or_default();
-        // What follows each is where it was found; the last is Cargo's own.
+        // Lines that follow an error say where it was found. The last line is Cargo's own.
         let errors: Vec<_> = said
             .lines()
             .filter(|line| line.starts_with("error["))

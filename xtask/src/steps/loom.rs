@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Every interleaving of the lock-free protocols, up to a bound, by loom.
+//! Checks the interleavings of the lock-free protocols by loom, up to a bound.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use super::step::{Log, Mode, Step};
 use crate::setup::cargo;
 use crate::{paths, run};
 
-/// The crates whose protocols no test by example can be trusted with.
+/// The crates whose protocols tests by example cannot cover.
 const MODELLED: [&str; 3] = ["oob", "oob-spi", "stax"];
 
 pub(super) fn step() -> Step {
@@ -29,7 +29,7 @@ fn models(mode: &Mode, log: &mut Log) -> Result<Count> {
         if mode.long {
             cmd.args(["--", "--include-ignored"]);
         }
-        // Flags of its own would have all else built again.
+        // Other flags would make Cargo rebuild everything, so loom has a target folder of its own.
         cmd.env("RUSTFLAGS", "--cfg loom");
         cmd.env("CARGO_TARGET_DIR", paths::target().join("loom"));
         let start = Instant::now();

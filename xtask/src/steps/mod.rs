@@ -37,7 +37,8 @@ use crate::setup;
 use report::Report;
 use step::Step;
 
-/// Every step, in the order in which they begin: what much waits for, and what takes long, comes first.
+/// Every step, in the order in which they begin: steps that others wait for and long steps come
+/// first.
 fn all() -> Result<Vec<Step>> {
     let mut steps = vec![format::step(), clippy::step()];
     steps.extend(guest::module_steps()?);
@@ -62,7 +63,7 @@ fn all() -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// Whether a step runs: `only` are names, or texts that a name holds.
+/// Whether a step runs. `only` holds names, or parts of names.
 fn is_chosen(step: &Step, mode: &Mode, only: &[String]) -> bool {
     if step.is_long && !mode.long {
         return false;
@@ -82,21 +83,21 @@ pub(crate) fn list() -> Result<()> {
     Ok(())
 }
 
-/// Runs the steps that were chosen; true when nothing failed.
+/// Runs the chosen steps. True if nothing failed.
 pub(crate) fn test(mode: &Mode, only: &[String]) -> Result<bool> {
     let (steps, left_out): (Vec<_>, Vec<_>) = all()?
         .into_iter()
         .partition(|step| is_chosen(step, mode, only));
-    ensure!(!steps.is_empty(), "no step is called so; --list names them");
+    ensure!(!steps.is_empty(), "no such step; --list prints the names");
     let needs: Vec<_> = steps.iter().flat_map(|step| step.needs.clone()).collect();
     setup::ensure(&needs)?;
     let report = Mutex::new(Report::new());
     schedule::run(&steps, mode, |ended| {
-        // A poisoned lock means that the other worker panicked, which ends the run with its panic.
+        // A poisoned lock means that the other worker panicked. The run then ends with that panic.
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
         report.enter(ended);
     });
-    // What was not asked for by name is not told to be missing.
+    // With --only, the other steps are not reported as left out.
     let left_out: Vec<_> = left_out.iter().filter(|_| only.is_empty()).collect();
     let report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(report.close(&left_out))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A kernel's modules: built without a word of warning, hardened as that kernel is, and unable to panic.
+//! Builds a kernel's modules and checks them: no warning, hardened as the kernel is, no code that
+//! can panic.
 
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use crate::kernels::Kernel;
 use crate::kit::modules::modules_anew;
 use crate::setup::Need;
 
-/// The step's name for a kernel.
+/// The name of the step for a kernel.
 pub(super) fn name(kernel: &str) -> String {
     format!("modules {kernel}")
 }
@@ -40,7 +41,7 @@ fn modules(kernel: &'static Kernel, log: &mut Log) -> Result<Count> {
     as_hardened(kernel, &built.modules, log)
 }
 
-/// Whether each of a kernel's modules is hardened as that kernel is, and cannot panic.
+/// Checks that each of a kernel's modules is hardened as the kernel is, and cannot panic.
 fn as_hardened(kernel: &Kernel, modules: &[PathBuf], log: &mut Log) -> Result<Count> {
     let mut count = Count::PASS;
     for module in modules {

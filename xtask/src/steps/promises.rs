@@ -32,10 +32,10 @@ pub(super) fn step() -> Step {
 
 const EXAMPLE: &str = "kernel/examples/promises.rs";
 
-/// A line, and the error on it.
+/// A line number, and the error on that line.
 type Errors = BTreeSet<(usize, String)>;
 
-/// The example, for each build that is linted.
+/// Compiles the example for each build that is linted.
 fn in_a_kernel(_: &Mode, log: &mut Log) -> Result<Count> {
     let wanted = marks(&fs::read_to_string(paths::repo().join(EXAMPLE))?);
     let mut count = Count::default();
@@ -65,19 +65,20 @@ fn in_a_kernel(_: &Mode, log: &mut Log) -> Result<Count> {
     Ok(count)
 }
 
-/// What the marks of a file say.
+/// The marks of a file.
 fn marks(text: &str) -> Errors {
     let lines = text.lines().enumerate();
     let marks = lines.filter_map(|(i, line)| Some((i + 1, line.split_once("//~ ")?.1.to_owned())));
     marks.collect()
 }
 
-/// Whether it only says that there were errors.
+/// Whether the line only says that there were errors.
 fn is_sum(error: &str) -> bool {
     error.starts_with("error: could not compile") || error.starts_with("error: aborting due to")
 }
 
-/// The place and the code of one error of the example: `<file>:<line>:<column>: error[<code>]: ...`.
+/// The place and the code of one error of the example: `<file>:<line>:<column>: error[<code>]:
+/// ...`.
 fn place(error: &str) -> Option<(usize, String)> {
     let (line, rest) = error
         .strip_prefix(EXAMPLE)?
@@ -85,7 +86,7 @@ fn place(error: &str) -> Option<(usize, String)> {
         .split_once(':')?;
     let (_, code) = rest.split_once(": error")?;
     let code = code.strip_prefix('[').and_then(|code| code.split_once(']'));
-    // One without a code is none that is promised.
+    // No promise names an error without a code.
     Some((line.parse().ok()?, code.unwrap_or_default().0.to_owned()))
 }
 

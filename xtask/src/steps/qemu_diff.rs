@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Random register sequences, played to the virtual board's models and to QEMU's.
+//! Plays random register sequences to the virtual board's models and to QEMU's.
 
 use anyhow::{Context, Result};
 

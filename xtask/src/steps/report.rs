@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The summary: each step's count and time, what failed and how to repeat it, what was left out.
+//! The summary: the count and time of each step, the failures and how to repeat them, the steps
+//! left out.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ struct Entry {
 pub(super) struct Report {
     begun: Instant,
     entries: Vec<Entry>,
-    /// What failed, with the command that repeats it: shown again at the end, because much text lies between.
+    /// What failed, and the command that repeats it. Shown once more at the end, because much text
+    /// comes in between.
     failures: Vec<String>,
 }
 
@@ -30,7 +32,8 @@ impl Report {
         }
     }
 
-    /// Prints what the step had to say, and takes its count. A step that could not run, or that tested nothing, has failed.
+    /// Prints a step's log and adds its count. A step that could not run, or tested nothing, has
+    /// failed.
     pub(super) fn enter(&mut self, ended: Ended<'_>) {
         let Ended {
             step,
@@ -68,7 +71,7 @@ impl Report {
         });
     }
 
-    /// Prints the summary; true when nothing failed.
+    /// Prints the summary. True if nothing failed.
     pub(super) fn close(&self, left_out: &[&Step]) -> bool {
         let mut total = Count::default();
         println!("=== summary");
@@ -96,7 +99,7 @@ impl Report {
     }
 }
 
-/// What a failed step's text names, each with its command.
+/// The failures that a step's log names, each with its command.
 fn repeats(step: &Step, text: &str) -> Vec<String> {
     let again = format!("cargo xtask test --only '{}'", step.name);
     let failed = text.lines().filter_map(|line| line.strip_prefix("FAIL "));
@@ -116,14 +119,15 @@ fn repeats(step: &Step, text: &str) -> Vec<String> {
     }
 }
 
-/// Of this program and all that it has started and waited for.
+/// The processor time of this program and of all processes that it has started and waited for.
 fn processor_time() -> Duration {
     let of = |whom| {
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
         // SAFETY: the pointer is to a whole `rusage`, which the call fills in.
         let result = unsafe { libc::getrusage(whom, usage.as_mut_ptr()) };
         assert_eq!(result, 0, "getrusage");
-        // SAFETY: zeroed above, which is a valid value of these integers, whatever the call did.
+        // SAFETY: the value was zeroed above, which is valid for these integers even if the call
+        // failed.
         let usage = unsafe { usage.assume_init() };
         let times = [usage.ru_utime, usage.ru_stime];
         times

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Which step runs when: two at a time.
+//! Decides which step runs when, two at a time.
 //!
 //! ```text
 //!   worker 1 -\   the first step of the list that waits for no other and whose tool is free
@@ -15,10 +15,11 @@ use anyhow::Result;
 use super::count::Count;
 use super::step::{Log, Mode, Step, Tool};
 
-/// A guest uses one processor of the host, a build at times both: two steps keep two processors busy.
+/// A guest uses one processor of the host, a build sometimes two. Two steps keep two processors
+/// busy.
 const WORKERS: usize = 2;
 
-/// How a step ended.
+/// The result of a step.
 pub(super) struct Ended<'a> {
     pub(super) step: &'a Step,
     pub(super) count: Result<Count>,
@@ -40,12 +41,12 @@ struct Board<'a> {
 }
 
 impl<'a> Board<'a> {
-    /// A worker that panicked left the states as they were, and ends the scope with its panic.
+    /// A worker that panicked has left valid states, and its panic ends the scope.
     fn states(&self) -> MutexGuard<'_, Vec<State>> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next step for a worker; none when all have begun.
+    /// The next step for a worker. `None` if all have begun.
     fn take(&self) -> Option<(usize, &'a Step)> {
         let mut states = self.states();
         loop {
@@ -95,7 +96,7 @@ fn next(steps: &[Step], states: &[State]) -> Option<usize> {
     both.position(|(step, state)| *state == State::Waits && may_begin(step))
 }
 
-/// Runs them all; `ended` is told of each.
+/// Runs all steps, and calls `ended` after each.
 pub(super) fn run<'a>(steps: &'a [Step], mode: &Mode, ended: impl Fn(Ended<'a>) + Sync) {
     let board = Board {
         steps,

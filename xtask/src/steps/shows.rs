@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The demo and the benchmarks' bars, as steps of a long run.
+//! The demo and the benchmarks' bars, as steps of `--long`.
 
 use super::count::Count;
 use super::modules;
@@ -17,12 +17,12 @@ pub(super) fn demo_step() -> Step {
     .long()
 }
 
-/// One for each benchmark.
+/// One step for each benchmark.
 pub(super) fn bench_steps() -> impl Iterator<Item = Step> {
     bench::NAMES.into_iter().map(|name| {
         Step::new(
             format!("bench {name}"),
-            "every bar of the benchmark is met",
+            "the benchmark meets every bar",
             move |_, _| bench::bench(name).map(Count::of),
         )
         .uses(Tool::Machine)

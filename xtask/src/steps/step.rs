@@ -8,27 +8,29 @@ use anyhow::Result;
 use super::count::Count;
 use crate::setup::Need;
 
-/// What was asked for on the command line.
+/// The options of the command line.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Mode {
     /// Every count in full.
     pub(crate) long: bool,
-    /// Texts: a guest runs the promises whose name holds one of them. None: as the step has it.
+    /// A guest runs the promises whose names contain one of these texts. Empty: the step's own
+    /// list.
     pub(crate) promises: Vec<String>,
 }
 
-/// What no two steps may use at the same time.
+/// A resource that only one step may use at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Tool {
-    /// Cargo's folder of what is built for a process.
+    /// Cargo's folder for code that runs in a process.
     HostBuild,
-    /// Cargo's folder of what is built for kernels.
+    /// Cargo's folder for code that goes into kernels.
     KernelBuild,
-    /// The whole machine: such a step runs alone.
+    /// The whole machine: the step runs alone.
     Machine,
 }
 
-/// What a step prints: shown as one piece when the step has ended, because two steps run at a time.
+/// The output of a step. It is shown in one piece at the end of the step, because two steps run at
+/// a time.
 #[derive(Default, Debug)]
 pub(crate) struct Log(pub(crate) String);
 
@@ -46,12 +48,12 @@ pub(crate) struct Step {
     pub(crate) name: String,
     /// What it shows.
     pub(crate) about: &'static str,
-    /// Left out, but with `--long`.
+    /// Whether the step runs only with `--long`.
     pub(crate) is_long: bool,
-    /// Whether it runs the promises of the guests' tests.
+    /// Whether it runs the promises of the guest tests.
     pub(crate) is_guest: bool,
     pub(crate) needs: Vec<Need>,
-    /// The steps that it waits for, where they run at all.
+    /// The steps that it waits for, if they run at all.
     pub(crate) after: Vec<String>,
     pub(crate) tool: Option<Tool>,
     pub(crate) run: Run,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The tests with real threads under ThreadSanitizer: a data race fails them.
+//! Runs the tests with real threads under ThreadSanitizer. A data race fails them.
 //!
-//! Debian's Rust has no runtime for ThreadSanitizer, but the source of its library: so clang's runtime is linked, and the
-//! library built with it. That build takes most of the step's time, so the step is left out but with `--long`: what the threads do
-//! there, loom checks in every interleaving.
+//! Debian's Rust has the source of its library, but no runtime for ThreadSanitizer. The step
+//! therefore links clang's runtime and builds the library with it. That build takes most of the
+//! step's time, so the step runs only with `--long`; loom checks the same protocols in every
+//! interleaving.
 
 use std::process::Command;
 

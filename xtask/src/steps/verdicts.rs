@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! That a guest which is not well is seen to be so, by `xtask vm` itself: all that the other guests show rests on it.
+//! Checks that `xtask vm` notices a guest that is not well. The results of all other guests depend
+//! on this.
 //!
 //! ```text
 //!   this program --starts itself--> xtask vm x86_64 .. --starts--> QEMU
@@ -27,16 +28,16 @@ use crate::kit::programs::programs;
 use crate::paths;
 use crate::setup::Need;
 
-/// How long one may take to be built and booted, and to end.
+/// How long a guest may take to be built, to boot and to end.
 const PATIENCE: Duration = Duration::from_secs(1200);
-/// How long what was killed may take to be gone.
+/// How long a killed process may take to disappear.
 const GRACE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(50);
 
 const DEFAULT_KERNEL: &str = "6.12-rt-amd64";
 const DEBUG_KERNEL: &str = "debug-amd64";
 
-/// What begins the kernel log's end, which every guest that is not well must show.
+/// The line before the end of the kernel's log, which every failed guest must show.
 const LOG: &str = "--- the kernel log's end ---";
 
 type Case = (&'static str, fn() -> Result<()>);
@@ -76,7 +77,7 @@ const CASES: [Case; 11] = [
 pub(super) fn step() -> Step {
     Step::new(
         "verdicts on guests",
-        "a guest that is not well is seen to be so, and no emulator is left behind",
+        "xtask vm notices a guest that is not well, and leaves no emulator behind",
         |_, log| verdicts(DEFAULT_KERNEL, &CASES, log),
     )
     .needs(&[Need::Build, Need::Qemu])
@@ -86,14 +87,15 @@ pub(super) fn step() -> Step {
 pub(super) fn debug_step() -> Step {
     Step::new(
         "verdicts on the debug kernel",
-        "each check that the debug kernel is there for is alive",
+        "each check of the debug kernel works",
         |_, log| verdicts(DEBUG_KERNEL, &[("what only it sees", debug)], log),
     )
     .needs(&[Need::Build, Need::Qemu])
     .after(modules::name(DEBUG_KERNEL))
 }
 
-/// The guests of these cases take what this program has built, which it does here where no step has done so.
+/// The guests of these cases take what this program has built last, so this builds it if no step
+/// has.
 fn verdicts(kernel: &str, cases: &[Case], log: &mut Log) -> Result<Count> {
     build(kernels::named(kernel)?)?;
     programs(Arch::X86_64)?;
@@ -110,7 +112,7 @@ fn verdicts(kernel: &str, cases: &[Case], log: &mut Log) -> Result<Count> {
     Ok(count)
 }
 
-/// The command's status comes back, and each option takes effect.
+/// The command's status is returned, and each option takes effect.
 fn options() -> Result<()> {
     let added = folder()?.join("added.txt");
     fs::write(&added, "added\n")?;
@@ -124,14 +126,14 @@ fn options() -> Result<()> {
     ended.hold(Some(3), &[" oobkit_probe=1"])
 }
 
-/// The kernel's log holds a report.
+/// The kernel's log has a report.
 fn unwell(options: &[&str], script: &str, texts: &[&str]) -> Result<()> {
     let ended = Running::start(options, script)?.end()?;
     ended.hold(Some(125), &[LOG])?;
     ended.hold(Some(125), texts)
 }
 
-/// Each of the checks that the debug kernel is there for is alive. KASAN comes last: lockdep ends with its report.
+/// Each check of the debug kernel works. KASAN comes last, because lockdep stops after its report.
 fn debug() -> Result<()> {
     let script = "for defect in sleep leak beyond; do echo $defect >/dev/oob/trial || exit 9; done";
     let options = ["--kernel", DEBUG_KERNEL, "--timeout", "1080"];
@@ -149,10 +151,10 @@ fn debug() -> Result<()> {
     let reports: [&[&str]; 5] = [
         &["BUG: sleeping function called from invalid context"],
         &["BUG: Invalid wait context"],
-        // In the module's Rust code, that is.
+        // The report is about the module's Rust code.
         &["BUG: KASAN: slab-out-of-bounds", "_R", "[oob_trial]"],
         &["new suspected memory leaks"],
-        // What was leaked.
+        // The leaked object.
         &["planted by trial"],
     ];
     for words in reports {
@@ -166,20 +168,20 @@ fn emulator_gone() -> Result<()> {
     ended.hold(Some(126), &[LOG, "-no-such-option: invalid option"])
 }
 
-/// The time-out ends a guest that hangs, and what its processors were at is shown.
+/// The timeout ends a guest that hangs, and its processors' state is shown.
 fn hang() -> Result<()> {
     let hanging = |script| Running::start(&["--timeout", "5"], script)?.end();
     let asked = ["NMI: Not continuing", "CPU: 0", "CPU: 1"];
     let ended = hanging("while :; do :; done")?;
     ended.hold(Some(124), &[LOG, "the guest hung"])?;
     ended.hold(Some(124), &asked)?;
-    // What was reported before that is what it failed by.
+    // A report before the timeout is the reason of the failure.
     let ended = hanging("echo '<4>WARNING: planted' >/dev/kmsg; while :; do :; done")?;
     ended.hold(Some(125), &[LOG, "the kernel reported", "WARNING: planted"])?;
     ended.hold(Some(125), &asked)
 }
 
-/// The same, where the emulator answers nothing any more.
+/// The same with an emulator that does not answer.
 fn emulator_hangs() -> Result<()> {
     let script = "echo looping; while :; do :; done";
     let mut running = Running::start(&["--timeout", "10"], script)?;
@@ -193,12 +195,12 @@ fn emulator_hangs() -> Result<()> {
     emulator.gone()
 }
 
-/// Told to stop, it says so and takes the emulator along.
+/// If told to stop, it says so and ends the emulator.
 fn terminated() -> Result<()> {
     let mut running = Running::start(&[], "true")?;
     let emulator = running.emulator()?;
     emulator.send(libc::SIGSTOP)?;
-    // Earlier than that it would die of the signal, as any program does.
+    // Before this, the signal would kill it, as it kills any program.
     running.wait_for("a handler of SIGTERM", |running| {
         running.own().catches(libc::SIGTERM)
     })?;
@@ -207,7 +209,7 @@ fn terminated() -> Result<()> {
     emulator.gone()
 }
 
-/// Killed, it can do nothing; the kernel kills the emulator.
+/// If killed, it can do nothing. The kernel kills the emulator.
 fn killed() -> Result<()> {
     let mut running = Running::start(&[], "true")?;
     let emulator = running.emulator()?;
@@ -215,7 +217,7 @@ fn killed() -> Result<()> {
     let own = running.own();
     own.send(libc::SIGKILL)?;
     running.end()?.hold(None, &[])?;
-    // Nobody is left who would.
+    // No process is left that would remove it.
     let left = paths::target().join(format!("vm/.x86_64-{}", own.pid));
     emulator.gone()?;
     fs::remove_dir_all(&left).with_context(|| format!("no {}", left.display()))
@@ -227,21 +229,22 @@ fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// `xtask vm`, by this very program.
+/// `xtask vm`, run by this very program.
 struct Running {
     child: Child,
     output: PathBuf,
 }
 
 impl Running {
-    /// Has a shell in the guest run `script`.
+    /// Runs `script` by a shell in the guest.
     fn start(options: &[&str], script: &str) -> Result<Self> {
-        // Two steps may have one running each.
+        // Two steps may each have one running.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let output = folder()?.join(format!("output-{number}"));
         let file = File::create(&output)?;
-        // Not by its path: the steps before this one may have built another one there.
+        // The path may lead to another program by now, because steps before this one may have
+        // rebuilt it.
         let child = Command::new("/proc/self/exe")
             .args(["vm", "x86_64", "--as-built"])
             .args(options)
@@ -259,7 +262,7 @@ impl Running {
         }
     }
 
-    /// What it has printed so far.
+    /// The output so far.
     fn said(&self) -> Result<String> {
         Ok(String::from_utf8_lossy(&fs::read(&self.output)?).into_owned())
     }
@@ -300,13 +303,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Fails only when it has ended already.
+        // Fails only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// How it ended, and all that it said.
+/// How it ended, and its output.
 struct Ended {
     status: ExitStatus,
     text: String,
@@ -323,7 +326,7 @@ impl Ended {
     }
 }
 
-/// A process by its number, which is not given to another one so soon.
+/// A process by its number. The kernel does not reuse a number soon.
 #[derive(Clone, Copy)]
 struct Process {
     pid: u32,
@@ -338,7 +341,7 @@ impl Process {
         Ok(())
     }
 
-    /// A field of what the kernel tells of it.
+    /// A field of the process's status in /proc.
     fn field(self, name: &str) -> Option<String> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         let line = text
@@ -370,7 +373,7 @@ impl Process {
         }))
     }
 
-    /// Waits until it runs no more; one that only waits for its parent to ask for its status does not.
+    /// Waits until the process has stopped running. A zombie counts as stopped.
     fn gone(self) -> Result<()> {
         let start = Instant::now();
         while self

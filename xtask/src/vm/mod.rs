@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A command in an emulated machine.
+//! Runs a command in an emulated machine.
 //!
 //! ```text
 //!   build      modules, programs -> initramfs -> emulator
@@ -8,8 +8,8 @@
 //!   verdict    the command's status, unless the guest itself was not well
 //! ```
 //!
-//! A run has a folder of its own while it lasts, so that runs side by side do not meet; what it leaves
-//! (`console.log`, `out/`) then replaces what the machine's last run left.
+//! A run has a folder of its own while it lasts, so that two runs at a time do not interfere. At
+//! its end, its `console.log` and `out/` replace those of the machine's last run.
 
 mod cpio;
 mod initramfs;
@@ -37,33 +37,34 @@ use qemu::Qemu;
 pub(crate) use watch::Outcome;
 use watch::Verdict;
 
-/// What the kernels that are measured are booted with. Without it each system call costs hundreds of instructions more
-/// on every side of a comparison: for the stack's random offset, and for a page-table switch that only processors from
-/// before 2019 need (arm64's that are emulated need none, and take no notice).
+/// Boot arguments of the kernels that are measured. Without them each system call costs hundreds of
+/// instructions more on both sides of a comparison: for the stack's random offset, and for a
+/// page-table switch that only processors from before 2019 need (the emulated arm64 processors need
+/// none and ignore the argument).
 const CALM: [&str; 2] = ["randomize_kstack_offset=off", "pti=off"];
 
-/// The pipe by which the emulator itself is spoken to.
+/// The pipe to the emulator's monitor.
 const MONITOR: &str = "monitor";
 const FLASH_IMAGE: &str = "flash.img";
 
-/// How the emulator runs the guest's processors, and what its time is.
+/// How the emulator runs the guest's processors, and how guest time passes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Clock {
-    /// In turns, and each instruction takes a nanosecond of the guest's time; an idle guest's time jumps to its next timer.
-    /// So guest time does not depend on the host, and a run repeats.
+    /// The processors take turns. Each instruction takes a nanosecond of guest time, and an idle
+    /// guest jumps to its next timer. Guest time does not depend on the host, and a run repeats.
     Turns,
-    /// The same with one processor, whose instructions are what a benchmark counts.
+    /// The same with one processor, whose instructions a benchmark counts.
     Counted,
-    /// Side by side, in the host's time: races are found that turns hide.
+    /// The processors run side by side, in the host's time. This finds races that turns hide.
     SideBySide,
 }
 
-/// What to boot and what to run in it.
+/// What to boot, and what to run in it.
 pub(crate) struct Job {
     pub(crate) machine: &'static Machine,
     pub(crate) kernel: &'static Kernel,
     pub(crate) clock: Clock,
-    /// Modules and programs are taken as they were last built.
+    /// Whether to take modules and programs as they were last built.
     pub(crate) as_built: bool,
     pub(crate) cpus: Option<u32>,
     pub(crate) add: Vec<PathBuf>,
@@ -71,12 +72,12 @@ pub(crate) struct Job {
     pub(crate) append: Vec<String>,
     pub(crate) timeout: Duration,
     pub(crate) command: Vec<String>,
-    /// Where `console.log` and `out/` end up.
+    /// The folder for `console.log` and `out/`.
     pub(crate) results: PathBuf,
 }
 
 impl Job {
-    /// With the machine's defaults.
+    /// A job with the machine's defaults.
     pub(crate) fn new(
         machine: &'static Machine,
         kernel: Option<&str>,
@@ -107,7 +108,7 @@ impl Job {
         })
     }
 
-    /// A guest whose instructions are counted; what it leaves goes to the folder `results` of `target/vm`.
+    /// A guest whose instructions are counted. Its files go to the folder `results` of `target/vm`.
     pub(crate) fn counted(
         machine: Name,
         kernel: Option<&str>,
@@ -121,7 +122,7 @@ impl Job {
         Ok(job)
     }
 
-    /// Builds, boots, runs; what the command prints goes to `output` as it comes.
+    /// Builds, boots and runs. The command's output goes to `output` as it comes.
     pub(crate) fn run(&self, output: &mut dyn Write) -> Result<Outcome> {
         let arch = self.machine.arch;
         setup::ensure(&[
@@ -170,10 +171,10 @@ impl Job {
         let console = folder.path.join("console.log");
         File::create(&console)?;
         let monitor = folder.path.join(MONITOR);
-        // A run that was killed may have left one, and its number come again.
+        // A killed run may have left this file, and its number may come again.
         let _ = fs::remove_file(&monitor);
         run::output(Command::new("mkfifo").arg(&monitor))?;
-        // For both, so that opening waits for nobody.
+        // Opened for reading and writing, so that opening does not wait for a peer.
         let mut monitor = File::options().read(true).write(true).open(monitor)?;
         let errors = folder.path.join("qemu.log");
         let cmd = self.emulator(&folder.path)?;
@@ -190,7 +191,8 @@ impl Job {
         Ok(outcome)
     }
 
-    /// What marks the end of the command's output: no command prints it by chance, and a run that is repeated has the same.
+    /// The mark at the end of the command's output. A command does not print it by chance, and a
+    /// repeated run has the same mark.
     fn nonce(&self) -> String {
         let mut hasher = DefaultHasher::new();
         (self.machine.name, self.kernel.name, &self.command).hash(&mut hasher);
@@ -202,7 +204,7 @@ impl Job {
         let counted = self.clock == Clock::Counted;
         let cpus = match self.cpus {
             Some(cpus) if machine.fixed_cpus && cpus != machine.cpus => {
-                bail!("{} has {} processors, always", machine.name, machine.cpus)
+                bail!("{} always has {} processors", machine.name, machine.cpus)
             }
             Some(cpus) if counted && cpus != 1 && !machine.fixed_cpus => {
                 bail!("--icount counts one processor's instructions")
@@ -270,13 +272,14 @@ impl Job {
         Ok(cmd)
     }
 
-    /// The kernel's description of the board, with the kit's overlays.
+    /// The kernel's device tree of the board, with the kit's overlays.
     fn board_description(&self, dtb: &str, dir: &Path) -> Result<PathBuf> {
         let board = dir.join("board.dtb");
         fs::copy(self.kernel.dir()?.join("dtb").join(dtb), &board)
             .with_context(|| format!("kernel {} has no {dtb}", self.kernel.name))?;
-        // A seed, which the emulator replaces by a random one, as firmware does: a kernel without randomness makes some
-        // for each system call (the stack's offset), at 10,000 instructions.
+        // A seed, which the emulator replaces by a random one, as firmware does. A kernel without
+        // randomness makes some in each system call (for the stack's offset), at 10,000
+        // instructions.
         let mut seed = Command::new("fdtput");
         seed.args(["-t", "x"]).arg(&board);
         seed.args(["/chosen", "rng-seed"]).args(["1"; 8]);
@@ -307,7 +310,8 @@ impl Job {
     }
 }
 
-/// The modules that a machine gets, in load order: a guest without one of them would test less than it says.
+/// The modules of a machine, in load order. A missing module is an error, because the guest would
+/// test less than it claims.
 fn picked(
     built: &[PathBuf],
     wanted: impl IntoIterator<Item = &'static str>,
@@ -320,7 +324,7 @@ fn picked(
     wanted.into_iter().map(find).collect()
 }
 
-/// A run's own folder, gone when the run is.
+/// A run's own folder. Dropping it removes the folder.
 struct Folder {
     path: PathBuf,
 }
@@ -351,12 +355,12 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed now, `clean` removes.
+        // `clean` removes what this cannot remove.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// Unpacks what the guest left in /out.
+/// Unpacks the files that the guest left in /out.
 fn unpack(archive: &[u8], to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let mut tar = Command::new("tar");
@@ -370,12 +374,12 @@ fn unpack(archive: &[u8], to: &Path) -> Result<()> {
         input.write_all(archive)?;
     }
     if !child.wait()?.success() {
-        bail!("the guest's /out cannot be unpacked");
+        bail!("cannot unpack the guest's /out");
     }
     Ok(())
 }
 
-/// A megabyte in which each place looks different, the same in every run: a 32-bit xorshift's output.
+/// A megabyte of pseudo-random words (32-bit xorshift), the same in every run.
 fn flash_content() -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let words = std::iter::repeat_with(|| {
