@@ -37,7 +37,7 @@ use oob::stage::Inband;
 use oob::time::Clock;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::Controller;
-use oob_spi::registration::{Handle, Registration};
+use oob_spi::registration::{BusHandle, Registration};
 
 /// Bus address of SPI0's FIFO (BCM2835 ARM Peripherals, 10.5), and its request lines (4.2.1.3).
 const FIFO: u64 = 0x7e20_4004;
@@ -72,7 +72,7 @@ type SpiOf<H> = Spi<<H as Hw>::Mmio, <H as Hw>::Clock, Channel<<H as Hw>::Mmio>,
 
 /// The completion interrupt: that of the RX channel.
 struct Completion<M> {
-    bus: Handle,
+    bus: BusHandle,
     irq: Irq<M>,
 }
 

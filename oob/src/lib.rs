@@ -27,10 +27,15 @@
 #![cfg_attr(not(feature = "host"), no_std)]
 
 pub mod board;
+pub mod claim;
 pub mod cores;
+pub mod gate;
 pub mod io;
 pub mod irq;
 pub mod latch;
+pub mod long_wait;
+#[cfg(target_os = "none")]
+pub mod mapped;
 pub mod monitor;
 pub mod mutex;
 pub mod pool;

@@ -10,11 +10,12 @@ use kernel::dma::Coherent;
 use kernel::error::{Result, to_result};
 use kernel::platform;
 use oob::board::Table;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
     Controller, FrameKind, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup,
-    TransferError, Wait,
+    TransferError,
 };
 
 /// A control block takes 32 bytes.
@@ -91,7 +92,7 @@ impl<H: Hw> Controller for DmaMappedController<H> {
         &mut self,
         chip_select: u8,
         kind: FrameKind,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> core::result::Result<Pulse, TransferError> {
         self.spi.pulse_may_sleep(chip_select, kind, wait)
     }
@@ -100,7 +101,7 @@ impl<H: Hw> Controller for DmaMappedController<H> {
         &mut self,
         chip_select: u8,
         outcome: Outcome,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> core::result::Result<(), TransferError> {
         self.spi.finish(chip_select, outcome, wait)
     }

@@ -25,11 +25,11 @@ use oob::board::Child;
 use oob::stage::Inband;
 use oob::time::Ns;
 use oob_spi::controller::{Limits, MODE_CS_HIGH};
-use oob_spi::registration::{Handle, Registration};
+use oob_spi::registration::{BusHandle, Registration};
 
 /// What a `spi_controller` carries for its callbacks.
 struct Link<H: Hw> {
-    bus: Handle,
+    bus: BusHandle,
     controller: *mut DmaMappedController<H>,
     in_message: AtomicBool,
 }

@@ -16,12 +16,13 @@ use super::registers::Mode;
 use super::regs::{self, Dlen, FIFO_LEN};
 use super::{CsLine, DMA_FRAME_MAX, Dma, FIFO_FRAME_MAX, FRAME_SPIN_MAX, SPIN_MAX, Spi};
 use oob::io::Mmio;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob::time::{Clock, Instant, Ns};
 use oob_dma::{Channel, Direction, Transfer};
 use oob_spi::controller::{
     Controller, Delays, FrameKind, FrameMemory, Limits, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH,
-    MODE_NO_CS, Outcome, Path, PrepareError, Prepared, Pulse, Setup, TransferError, Wait,
+    MODE_NO_CS, Outcome, Path, PrepareError, Prepared, Pulse, Setup, TransferError,
 };
 
 const MODES: u32 = MODE_CPHA | MODE_CPOL | MODE_CS_HIGH | MODE_NO_CS;
@@ -92,7 +93,7 @@ impl<D: Channel> Dma<D> {
     }
 
     /// Waits until both channels are idle; `false` where that takes longer than `limit`.
-    fn settle(&self, clock: &impl Clock, limit: Ns, wait: &Wait<'_>) -> bool {
+    fn settle(&self, clock: &impl Clock, limit: Ns, wait: &LongWait<'_>) -> bool {
         let idle = || self.rx.residue() == 0 && self.tx.residue() == 0;
         if idle() {
             return true;
@@ -306,7 +307,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         &mut self,
         chip_select: u8,
         kind: FrameKind,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError> {
         self.send(chip_select, kind, wait.sleeps(), |span| wait.pass(span))
     }
@@ -316,7 +317,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         &mut self,
         chip_select: u8,
         outcome: Outcome,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<(), TransferError> {
         let (Some(Some(job)), Some(dma)) = (self.jobs.get_mut(usize::from(chip_select)), &self.dma)
         else {

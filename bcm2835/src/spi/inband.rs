@@ -33,7 +33,7 @@ pub trait Sleep {
 /// How one in-band transfer is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InbandSetup {
-    /// FrameKind chip select.
+    /// The chip select.
     pub chip_select: u8,
     /// `MODE_*` bits.
     pub mode: u32,
