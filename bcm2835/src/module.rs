@@ -14,7 +14,6 @@
 //! Removal: oob mode ends for good, then the in-band controller drains and goes, then the interrupt, then the rest.
 
 mod dma_mapped;
-mod inband;
 
 use crate::dma::{Channel, Irq};
 use crate::spi::{Dma, MAX_CHIP_SELECTS, Parts, Spi};
@@ -24,20 +23,19 @@ use core::ffi::{CStr, c_int, c_void};
 use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use dma_mapped::{Descriptors, DmaMappedController};
-use inband::InbandController;
 use kernel::alloc::KBox;
 use kernel::error::{Result, code, from_result, to_result};
 use kernel::io::IoMem;
 use kernel::platform::{self, Driver, Registration as DriverRegistration};
-use oob::board::{BoardClock, Table, WINDOW_DMA, WINDOW_SPI0, Window};
+use oob::board::{BoardClock, Child, Table, WINDOW_DMA, WINDOW_SPI0, Window};
 use oob::io::Mmio;
 use oob::irq::{Handled, Handler};
 use oob::kernel_core::{Interrupt, Monotonic};
 use oob::stage::Inband;
 use oob::time::Clock;
 use oob_dma::DescriptorMemory;
-use oob_spi::controller::Controller;
 use oob_spi::registration::{BusHandle, Registration};
+use oob_spi::spi_controller::SpiController;
 
 /// Bus address of SPI0's FIFO (BCM2835 ARM Peripherals, 10.5), and its request lines (4.2.1.3).
 const FIFO: u64 = 0x7e20_4004;
@@ -118,7 +116,7 @@ unsafe extern "C" fn simulated_interrupt<M: Mmio + Send + Sync + 'static>(
 
 /// A bound controller. Fields are dropped in this order.
 struct Device<H: Hw> {
-    inband: Option<InbandController>,
+    inband: Option<SpiController>,
     _line: Line<H>,
     oob: Registration<DmaMappedController<H>>,
     _descriptors: Option<Descriptors>,
@@ -131,11 +129,9 @@ impl<H: Hw> Device<H> {
         &mut self,
         token: &Inband<'_>,
         device: &platform::Device<'_>,
-    ) -> Result<&InbandController> {
-        // SAFETY: nothing else uses the controller before it is public.
-        let limits = unsafe { &*self.oob.controller() }.limits();
-        // SAFETY: `oob` is dropped after `inband`.
-        let inband = unsafe { InbandController::new(device, &self.oob, &limits) }?;
+    ) -> Result<&SpiController> {
+        // SAFETY: `oob` is dropped after `inband`, and nobody uses the controller before it is public.
+        let inband = unsafe { SpiController::new(device, &self.oob) }?;
         let bus_num = inband.bus_num();
         let inband = self.inband.insert(inband);
         self.oob.publish(token, bus_num)?;
@@ -317,9 +313,33 @@ fn probe_simulated(
     if let Bound::Simulated(bound) = &mut *bound {
         let public = bound.go_public(inband, device)?;
         // SAFETY: the list ends with a null name, and is static in the board's module.
-        unsafe { public.add_children(board.children) };
+        unsafe { add_children(public, board.children) };
     }
     Ok(bound)
+}
+
+/// Adds the devices that the board has on its bus.
+///
+/// # Safety
+///
+/// `child` points into a list that ends with a null name.
+unsafe fn add_children(controller: &SpiController, mut child: *const Child) {
+    loop {
+        // SAFETY: the loop has not passed the end of the list.
+        let Child {
+            modalias,
+            chip_select,
+            max_speed_hz,
+        } = unsafe { child.read() };
+        if modalias.is_null() {
+            return;
+        }
+        // SAFETY: a name of the list that is not null is a C string.
+        let modalias = unsafe { CStr::from_ptr(modalias) };
+        controller.add_device(modalias, chip_select, max_speed_hz);
+        // SAFETY: this was not the last entry.
+        child = unsafe { child.add(1) };
+    }
 }
 
 static DRIVER: AtomicPtr<DriverRegistration<Bound>> = AtomicPtr::new(core::ptr::null_mut());

@@ -38,6 +38,7 @@ mod events;
 mod exchange;
 mod fail_safe;
 mod frames;
+pub mod inband;
 pub mod layout;
 mod life;
 #[cfg(feature = "module")]
@@ -47,6 +48,8 @@ mod oob_mode;
 pub mod registration;
 pub mod request;
 mod setup;
+#[cfg(target_os = "none")]
+pub mod spi_controller;
 mod sync;
 mod timer_wait;
 pub mod validate;

@@ -17,13 +17,14 @@ use oob_spi::controller::{
     Controller, FrameKind, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup,
     TransferError,
 };
+use oob_spi::inband::{Buffers, InbandController, InbandError, InbandSetup};
 
 /// A control block takes 32 bytes.
 const DESCRIPTORS: usize = SLOTS * 32;
 
 /// The controller, and the simulated board that must be told which memory it may reach.
 pub(super) struct DmaMappedController<H: Hw> {
-    pub(super) spi: SpiOf<H>,
+    spi: SpiOf<H>,
     board: Option<Table>,
     mapped: [Option<u64>; MAX_CHIP_SELECTS],
 }
@@ -113,6 +114,28 @@ impl<H: Hw> Controller for DmaMappedController<H> {
 
     fn stop(&mut self, inband: &Inband<'_>) {
         self.spi.stop(inband);
+    }
+}
+
+impl<H: Hw> InbandController for DmaMappedController<H> {
+    fn set_cs_inband(
+        &mut self,
+        inband: &Inband<'_>,
+        chip_select: u8,
+        mode: u32,
+        active: bool,
+    ) -> core::result::Result<(), InbandError> {
+        self.spi.set_cs_inband(inband, chip_select, mode, active)
+    }
+
+    fn transfer_inband(
+        &mut self,
+        inband: &Inband<'_>,
+        setup: &InbandSetup,
+        buffers: Buffers<'_>,
+        wait: &LongWait<'_>,
+    ) -> core::result::Result<u32, InbandError> {
+        self.spi.transfer_inband(inband, setup, buffers, wait)
     }
 }
 

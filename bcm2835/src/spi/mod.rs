@@ -54,8 +54,6 @@ use oob::time::{Clock, Ns};
 use oob_dma::{Channel, DescriptorMemory};
 use registers::Registers;
 
-pub use inband::{Buffers, InbandError, InbandSetup, Sleep};
-
 /// Longest wait that a thread spins: above it a frame goes by DMA, and a wait is slept.
 pub const SPIN_MAX: Ns = Ns(30_000);
 /// Longest time on the wire of an oob frame that is spun out although it has a longer wait than that: 64 bytes at 10 MHz
