@@ -842,46 +842,46 @@ helper void rust_helper_evl_join_kthread(struct evl_kthread *thread)
 	evl_join_kthread(thread, true);
 }
 
-static void oobkit_seat_called(struct irq_work *work)
+static void oobkit_waiter_called(struct irq_work *work)
 {
-	wake_up_process(container_of(work, struct oobkit_seat, work)->task);
+	wake_up_process(container_of(work, struct oobkit_waiter, work)->task);
 }
 
-/* An EVL thread's seat where it is one and can go out-of-band, else a task's. */
-helper void rust_helper_evl_seat_init(struct oobkit_seat *seat, bool oob)
+/* An EVL thread's waiter where it is one and can go out-of-band, else a task's. */
+helper void rust_helper_evl_waiter_init(struct oobkit_waiter *waiter, bool oob)
 {
-	seat->task = oob && rust_helper_evl_enter_oob() ? NULL : current;
-	if (seat->task)
-		init_irq_work(&seat->work, oobkit_seat_called);
+	waiter->task = oob && rust_helper_evl_enter_oob() ? NULL : current;
+	if (waiter->task)
+		init_irq_work(&waiter->work, oobkit_waiter_called);
 	else
-		evl_init_flag_on_stack(&seat->flag);
+		evl_init_flag_on_stack(&waiter->flag);
 }
 
-helper bool rust_helper_evl_seat_is_oob(const struct oobkit_seat *seat)
+helper bool rust_helper_evl_waiter_is_oob(const struct oobkit_waiter *waiter)
 {
-	return !seat->task;
+	return !waiter->task;
 }
 
-helper int rust_helper_evl_seat_wait_until(struct oobkit_seat *seat, u64 date)
+helper int rust_helper_evl_waiter_wait_until(struct oobkit_waiter *waiter, u64 date)
 {
-	return rust_helper_evl_wait_flag_until(&seat->flag, date);
+	return rust_helper_evl_wait_flag_until(&waiter->flag, date);
 }
 
 /* With a hard lock held, which the thread must take before it leaves. */
-helper void rust_helper_evl_seat_wake(struct oobkit_seat *seat)
+helper void rust_helper_evl_waiter_wake(struct oobkit_waiter *waiter)
 {
-	if (seat->task)
-		irq_work_queue(&seat->work);
+	if (waiter->task)
+		irq_work_queue(&waiter->work);
 	else
-		evl_raise_flag_nosched(&seat->flag);
+		evl_raise_flag_nosched(&waiter->flag);
 }
 
-helper void rust_helper_evl_seat_leave(struct oobkit_seat *seat)
+helper void rust_helper_evl_waiter_leave(struct oobkit_waiter *waiter)
 {
-	if (seat->task)
-		irq_work_sync(&seat->work);
+	if (waiter->task)
+		irq_work_sync(&waiter->work);
 	else
-		evl_destroy_flag(&seat->flag);
+		evl_destroy_flag(&waiter->flag);
 }
 
 helper void rust_helper_evl_init_timer(struct evl_timer *timer, void (*handler)(struct evl_timer *))

@@ -203,18 +203,18 @@ void rust_helper_evl_unblock_kthread(struct evl_kthread *thread);
 void rust_helper_evl_join_kthread(struct evl_kthread *thread);
 
 /* Where a thread of either stage waits, on its own stack. */
-struct oobkit_seat {
+struct oobkit_waiter {
 	struct task_struct *task;	/* NULL: an EVL thread */
 	union {
 		struct evl_flag flag;
 		struct irq_work work;
 	};
 };
-void rust_helper_evl_seat_init(struct oobkit_seat *seat, bool oob);
-bool rust_helper_evl_seat_is_oob(const struct oobkit_seat *seat);
-int rust_helper_evl_seat_wait_until(struct oobkit_seat *seat, u64 date);
-void rust_helper_evl_seat_wake(struct oobkit_seat *seat);
-void rust_helper_evl_seat_leave(struct oobkit_seat *seat);
+void rust_helper_evl_waiter_init(struct oobkit_waiter *waiter, bool oob);
+bool rust_helper_evl_waiter_is_oob(const struct oobkit_waiter *waiter);
+int rust_helper_evl_waiter_wait_until(struct oobkit_waiter *waiter, u64 date);
+void rust_helper_evl_waiter_wake(struct oobkit_waiter *waiter);
+void rust_helper_evl_waiter_leave(struct oobkit_waiter *waiter);
 void rust_helper_evl_init_timer(struct evl_timer *timer, void (*handler)(struct evl_timer *));
 void rust_helper_evl_start_timer(struct evl_timer *timer, u64 first, u64 period);
 void rust_helper_evl_stop_timer(struct evl_timer *timer);

@@ -45,7 +45,7 @@ void oobkit_layout(void)
 #ifdef CONFIG_EVL
 	SIZE(evl_file);
 	SIZE(evl_flag);
-	SIZE(oobkit_seat);
+	SIZE(oobkit_waiter);
 	SIZE(evl_timer);
 	OFFSET(file_operations, oob_ioctl);
 	OFFSET(file_operations, compat_oob_ioctl);

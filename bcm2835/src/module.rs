@@ -27,7 +27,6 @@ use kernel::alloc::KBox;
 use kernel::error::{Result, code, from_result, to_result};
 use kernel::io::IoMem;
 use kernel::platform::{self, Driver, Registration as DriverRegistration};
-use oob::board::{BoardClock, Child, Table, WINDOW_DMA, WINDOW_SPI0, Window};
 use oob::io::Mmio;
 use oob::irq::{Handled, Handler};
 use oob::kernel_core::{Interrupt, Monotonic};
@@ -36,6 +35,7 @@ use oob::time::Clock;
 use oob_dma::DescriptorMemory;
 use oob_spi::registration::{BusHandle, Registration};
 use oob_spi::spi_controller::SpiController;
+use vboard::table::{BoardClock, Child, Table, WINDOW_DMA, WINDOW_SPI0, Window};
 
 /// Bus address of SPI0's FIFO (BCM2835 ARM Peripherals, 10.5), and its request lines (4.2.1.3).
 const FIFO: u64 = 0x7e20_4004;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! C declarations of the kernel that is built for, as bindgen reads them from its headers, and the C helpers that stand
-//! for its inline functions and macros.
+//! C declarations of the target kernel, as bindgen reads them from its headers, and the C helpers that wrap its inline functions
+//! and macros.
 //!
-//! Differences between kernel versions end here: `helpers.c` gives one name and one signature to what changed.
+//! This crate hides the differences between kernel versions: where a function changed, `helpers.c` keeps one name and one
+//! signature. For a process the crate is empty.
+#![cfg(target_os = "none")]
 #![no_std]
 #![allow(
     missing_docs,

@@ -66,9 +66,9 @@ inband_only! {
 
     // What the stage is made of.
     new_flag: |stage| kernel_core::TaskFlag::new(stage); //~ E0308
-    new_monitor: |stage| kernel_core::guarded(stage, 0_u32).map(kernel_core::Monitor::new); //~ E0308
+    new_monitor: |stage| kernel_core::monitor_lock(stage, 0_u32).map(kernel_core::Monitor::new); //~ E0308
     new_pool: |stage| kernel_core::pool(stage, 1, 64); //~ E0308
-    new_semaphore: |stage| kernel_core::guarded(stage, 0_u32).map(kernel_core::Semaphore::new); //~ E0308
+    new_semaphore: |stage| kernel_core::monitor_lock(stage, 0_u32).map(kernel_core::Semaphore::new); //~ E0308
     new_mutex: |stage| kernel_core::Mutex::new(stage, 0_u32, c"", &CLASS); //~ E0308
     new_timer: |stage| time::HardTimer::new(stage, Nothing); //~ E0308
     stop_timer: |stage, timer: &time::HardTimer<Nothing>| timer.stop(stage); //~ E0308

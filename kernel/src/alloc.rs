@@ -4,11 +4,11 @@
 //! too, but nothing can make a drop take one.
 
 use crate::error::{Result, code};
+use crate::inband::Inband;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
-use inband::Inband;
 
 /// One value in memory of its own; its address never changes.
 ///

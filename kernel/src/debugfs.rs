@@ -4,12 +4,12 @@
 
 use crate::alloc::KBox;
 use crate::error::Result;
+use crate::inband::Inband;
 use bindings as b;
 use core::ffi::{CStr, c_void};
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem;
-use inband::Inband;
 
 /// What a folder shows.
 pub trait Numbers: Sync {

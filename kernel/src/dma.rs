@@ -3,9 +3,9 @@
 //! Memory that the processor and a device see alike.
 
 use crate::error::{Result, code, to_result};
+use crate::inband::Inband;
 use crate::mm::Vma;
 use core::ptr::NonNull;
-use inband::Inband;
 
 /// Coherent memory, zeroed.
 ///

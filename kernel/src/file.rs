@@ -3,9 +3,9 @@
 //! Files that a process has open, as the kernel's own code uses them.
 
 use crate::error::{Result, code, to_result};
+use crate::inband::Inband;
 use bindings as b;
 use core::ptr::NonNull;
-use inband::Inband;
 
 /// A file, open for as long as this value lives, whatever the process does with its descriptor.
 ///

@@ -19,6 +19,7 @@
 
 use crate::alloc::KBox;
 use crate::error::{Result, code, from_count, from_result, to_result};
+use crate::inband::Inband;
 use crate::mm::Vma;
 use crate::poll::{self, PollTable};
 use crate::uaccess::{UserPtr, UserSlice};
@@ -30,7 +31,6 @@ use core::marker::PhantomData;
 use core::mem;
 #[cfg(oob_core_evl)]
 use core::mem::MaybeUninit;
-use inband::Inband;
 
 /// One open file of a device.
 pub trait File: Sized + Send + Sync + 'static {

@@ -3,9 +3,9 @@
 //! A process's view of a device's memory.
 
 use crate::alloc::KArc;
+use crate::inband::Inband;
 use core::ffi::c_void;
 use core::marker::PhantomData;
-use inband::Inband;
 
 /// A mapping that its file's `mmap` is setting up; who has one is in that call, in-band.
 #[derive(Debug)]

@@ -4,13 +4,13 @@
 
 use crate::alloc::KBox;
 use crate::error::{Result, code, from_err_ptr, from_result, to_result};
+use crate::inband::Inband;
 use crate::io::IoMem;
 use bindings as b;
 use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::ptr::NonNull;
-use inband::Inband;
 
 /// A platform device that a driver is being bound to; who has one is in its `probe`, in-band.
 #[derive(Debug)]

@@ -12,6 +12,7 @@
 
 use crate::alloc::KBox;
 use crate::error::Result;
+use crate::inband::Inband;
 use crate::sync::LockClass;
 use bindings as b;
 use core::cell::{Cell, UnsafeCell};
@@ -19,7 +20,6 @@ use core::ffi::{CStr, c_void};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
-use inband::Inband;
 
 /// There is something to read.
 pub const IN: u32 = b::POLLIN | b::POLLRDNORM;

@@ -6,13 +6,13 @@
 
 use crate::alloc::KBox;
 use crate::error::Result;
+use crate::inband::Inband;
 use crate::time::monotonic_ns;
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_ulong, c_void};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
-use inband::Inband;
 
 /// Whether this processor has its interrupts off, as in a hard interrupt's handler or under a raw spinlock: a read-side section
 /// of RCU, too. Says no where they are masked by other means than the processor's flag (arm64 with pseudo-NMIs, Xen).

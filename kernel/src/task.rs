@@ -2,9 +2,9 @@
 
 //! The calling thread, and what can be told of others.
 
+use crate::inband::Inband;
 use bindings::task_struct;
 use core::mem::MaybeUninit;
-use inband::Inband;
 
 /// The calling thread's task; valid while that thread runs.
 #[inline(always)]

@@ -7,10 +7,10 @@ mod evl;
 
 use crate::alloc::KBox;
 use crate::error::Result;
+use crate::inband::Inband;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU64, Ordering};
-use inband::Inband;
 
 /// `CLOCK_MONOTONIC`, in nanoseconds.
 #[cfg(not(oob_core_evl))]

@@ -3,10 +3,10 @@
 //! Probes on the kernel's tracepoints.
 
 use crate::error::{Result, code, to_result};
+use crate::inband::Inband;
 use bindings as b;
 use core::ffi::{CStr, c_void};
 use core::ptr;
-use inband::Inband;
 
 /// A probe on a tracepoint, found by name because few of them are exported.
 ///

@@ -12,9 +12,9 @@
 //! once: one to write to that a `fork` has made copy-on-write, one that compaction is just moving.
 
 use crate::error::{Result, code};
+use crate::inband::Inband;
 use core::ffi::c_void;
 use core::marker::PhantomData;
-use inband::Inband;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// One of the kernel's copies: to, from, bytes; what is left.

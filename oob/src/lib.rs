@@ -26,7 +26,6 @@
 //! - nothing that takes [`stage::Oob`] allocates, maps, touches clocks or panics.
 #![cfg_attr(not(feature = "host"), no_std)]
 
-pub mod board;
 pub mod claim;
 pub mod cores;
 pub mod gate;

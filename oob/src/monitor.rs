@@ -92,7 +92,7 @@ pub unsafe trait HardLock<T> {
 }
 
 /// A line of threads that wait for something outside of it: a core's monitor with nothing in it.
-pub trait Line {
+pub trait WaitQueue {
     /// Waits until `ready`, which takes no lock; the thread's record shows `what`.
     ///
     /// # Errors
@@ -110,33 +110,33 @@ pub trait Line {
     fn wake_all(&self);
 }
 
-struct Waiter {
+struct WaitEntry {
     thread: usize,
     priority: i32,
     in_line: bool,
-    next: *mut Waiter,
+    next: *mut WaitEntry,
 }
 
 /// What the hard lock guards.
-pub struct Guarded<T> {
+pub struct MonitorState<T> {
     value: T,
-    first: *mut Waiter,
+    first: *mut WaitEntry,
     is_closed: bool,
 }
 
 // SAFETY: the waiters are touched under the lock only, wherever it is taken; see rule 3.
-unsafe impl<T: Send> Send for Guarded<T> {}
+unsafe impl<T: Send> Send for MonitorState<T> {}
 
-impl<T: fmt::Debug> fmt::Debug for Guarded<T> {
+impl<T: fmt::Debug> fmt::Debug for MonitorState<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guarded")
+        f.debug_struct("MonitorState")
             .field("value", &self.value)
             .field("is_closed", &self.is_closed)
             .finish_non_exhaustive()
     }
 }
 
-impl<T> Guarded<T> {
+impl<T> MonitorState<T> {
     /// A value that nobody waits for yet; for a lock to be made of.
     pub const fn new(value: T) -> Self {
         Self {
@@ -147,7 +147,7 @@ impl<T> Guarded<T> {
     }
 
     /// The first link whose waiter is `wanted`, or the last link, whose waiter is null.
-    fn find(&mut self, wanted: impl Fn(&Waiter) -> bool) -> *mut *mut Waiter {
+    fn find(&mut self, wanted: impl Fn(&WaitEntry) -> bool) -> *mut *mut WaitEntry {
         let mut link = &raw mut self.first;
         loop {
             // SAFETY: a link of the line, under the lock.
@@ -165,7 +165,7 @@ impl<T> Guarded<T> {
     /// # Safety
     ///
     /// The waiter is valid, stays where it is while it is in the line, and leaves before it ends.
-    unsafe fn enter(&mut self, waiter: *mut Waiter) {
+    unsafe fn enter(&mut self, waiter: *mut WaitEntry) {
         // SAFETY: by contract; under the lock nobody else touches it.
         let waiter = unsafe { &mut *waiter };
         if !waiter.in_line {
@@ -182,7 +182,7 @@ impl<T> Guarded<T> {
     /// # Safety
     ///
     /// The waiter is valid.
-    unsafe fn leave(&mut self, waiter: *mut Waiter) {
+    unsafe fn leave(&mut self, waiter: *mut WaitEntry) {
         // SAFETY: by contract; under the lock nobody else touches it.
         if !unsafe { (*waiter).in_line } {
             return;
@@ -220,7 +220,7 @@ impl<F: FnMut()> Drop for OnPanic<F> {
 pub struct Monitor<L>(L);
 
 impl<L> Monitor<L> {
-    /// Of a lock round a [`Guarded`].
+    /// Of a lock round a [`MonitorState`].
     pub const fn new(lock: L) -> Self {
         Self(lock)
     }
@@ -238,7 +238,7 @@ impl<L> Monitor<L> {
         ready: impl FnMut(&mut T) -> Option<R>,
     ) -> Result<R, WaitError>
     where
-        L: HardLock<Guarded<T>>,
+        L: HardLock<MonitorState<T>>,
     {
         self.wait_for(Wait::Monitor, stage, threads, deadline, ready)
     }
@@ -257,13 +257,13 @@ impl<L> Monitor<L> {
         mut ready: impl FnMut(&mut T) -> Option<R>,
     ) -> Result<R, WaitError>
     where
-        L: HardLock<Guarded<T>>,
+        L: HardLock<MonitorState<T>>,
     {
         if let Some(result) = self.update(&mut ready) {
             return Ok(result);
         }
         let _recorded = stage.waits_for(what);
-        let mut waiter = Waiter {
+        let mut waiter = WaitEntry {
             thread: threads.current(),
             priority: threads.priority(),
             in_line: false,
@@ -273,26 +273,26 @@ impl<L> Monitor<L> {
         // A process may outlive a `ready` that panics; in a module nothing does, and nothing is left of this.
         let leaves = OnPanic(|| {
             // SAFETY: it is in the frame that is being left.
-            self.0.with(|guarded| unsafe { guarded.leave(waiter) });
+            self.0.with(|state| unsafe { state.leave(waiter) });
         });
         loop {
             threads.prepare_interruptible();
             let is_over = deadline != Instant::NEVER && threads.now() >= deadline;
             let is_interrupted = threads.is_interrupted();
-            let look = self.0.with(|guarded| {
-                let result = match ready(&mut guarded.value) {
+            let look = self.0.with(|state| {
+                let result = match ready(&mut state.value) {
                     Some(result) => Ok(result),
-                    None if guarded.is_closed => Err(WaitError::Closed),
+                    None if state.is_closed => Err(WaitError::Closed),
                     None if is_interrupted => Err(WaitError::Interrupted),
                     None if is_over => Err(WaitError::TimedOut),
                     None => {
                         // SAFETY: every way out of this loop goes through `leave`, below or by `leaves`.
-                        unsafe { guarded.enter(waiter) };
+                        unsafe { state.enter(waiter) };
                         return None;
                     }
                 };
                 // SAFETY: it is in this very frame.
-                unsafe { guarded.leave(waiter) };
+                unsafe { state.leave(waiter) };
                 Some(result)
             });
             if let Some(result) = look {
@@ -302,10 +302,10 @@ impl<L> Monitor<L> {
             }
             threads.sleep_until(deadline);
             // Most likely woken for what is there now: then no sleep is prepared for nothing.
-            let look = self.0.with(|guarded| {
-                let result = ready(&mut guarded.value)?;
+            let look = self.0.with(|state| {
+                let result = ready(&mut state.value)?;
                 // SAFETY: it is in this very frame.
-                unsafe { guarded.leave(waiter) };
+                unsafe { state.leave(waiter) };
                 Some(result)
             });
             if let Some(result) = look {
@@ -318,9 +318,9 @@ impl<L> Monitor<L> {
     /// Looks at the value and changes it, in any context; `f` does not sleep. Wakes nobody.
     pub fn update<T, R>(&self, f: impl FnOnce(&mut T) -> R) -> R
     where
-        L: HardLock<Guarded<T>>,
+        L: HardLock<MonitorState<T>>,
     {
-        self.0.with(|guarded| f(&mut guarded.value))
+        self.0.with(|state| f(&mut state.value))
     }
 
     /// Changes the value and wakes who is first in the line, in any context. For values of which any waiter can take
@@ -331,9 +331,9 @@ impl<L> Monitor<L> {
         f: impl FnOnce(&mut T) -> R,
     ) -> R
     where
-        L: HardLock<Guarded<T>>,
+        L: HardLock<MonitorState<T>>,
     {
-        self.change(threads, 1, |guarded| f(&mut guarded.value))
+        self.change(threads, 1, |state| f(&mut state.value))
     }
 
     /// Changes the value and wakes all, in any context.
@@ -343,17 +343,17 @@ impl<L> Monitor<L> {
         f: impl FnOnce(&mut T) -> R,
     ) -> R
     where
-        L: HardLock<Guarded<T>>,
+        L: HardLock<MonitorState<T>>,
     {
-        self.change(threads, usize::MAX, |guarded| f(&mut guarded.value))
+        self.change(threads, usize::MAX, |state| f(&mut state.value))
     }
 
     /// Ends all waits, those to come too, with [`WaitError::Closed`] wherever they would sleep.
     pub fn close<T>(&self, threads: &impl Threads)
     where
-        L: HardLock<Guarded<T>>,
+        L: HardLock<MonitorState<T>>,
     {
-        self.change(threads, usize::MAX, |guarded| guarded.is_closed = true);
+        self.change(threads, usize::MAX, |state| state.is_closed = true);
     }
 
     /// Does `f`, then wakes up to `most` threads from the head of the line.
@@ -361,15 +361,15 @@ impl<L> Monitor<L> {
         &self,
         threads: &impl Threads,
         most: usize,
-        f: impl FnOnce(&mut Guarded<T>) -> R,
+        f: impl FnOnce(&mut MonitorState<T>) -> R,
     ) -> R
     where
-        L: HardLock<Guarded<T>>,
+        L: HardLock<MonitorState<T>>,
     {
-        self.0.with(|guarded| {
-            let result = f(guarded);
+        self.0.with(|state| {
+            let result = f(state);
             for _ in 0..most {
-                let Some(thread) = guarded.pop() else { break };
+                let Some(thread) = state.pop() else { break };
                 // SAFETY: it stood in this line, whose lock is held, so it cannot leave its wait; the line keeps its `current`.
                 unsafe { threads.wake_waiter(thread) };
             }
@@ -400,7 +400,7 @@ mod tests {
             let wait = || monitor.wait_until(&host.oob(), &host, soon, looks_and_panics);
             assert!(catch_unwind(AssertUnwindSafe(wait)).is_err());
             assert_eq!(looks, last);
-            assert!(monitor.0.with(|guarded| guarded.first.is_null()));
+            assert!(monitor.0.with(|state| state.first.is_null()));
         }
     }
 }

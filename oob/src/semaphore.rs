@@ -2,7 +2,7 @@
 
 //! A counting semaphore: up from anywhere, down by threads of the out-of-band stage.
 
-use crate::monitor::{Guarded, HardLock, Monitor, Threads};
+use crate::monitor::{HardLock, Monitor, MonitorState, Threads};
 use crate::record::Wait;
 use crate::stage::Oob;
 use crate::time::Instant;
@@ -20,7 +20,7 @@ fn take(count: &mut u32) -> Option<()> {
     Some(())
 }
 
-impl<L: HardLock<Guarded<u32>>> Semaphore<L> {
+impl<L: HardLock<MonitorState<u32>>> Semaphore<L> {
     /// Of a lock round the first count.
     pub const fn new(lock: L) -> Self {
         Self(Monitor::new(lock))

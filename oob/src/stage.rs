@@ -11,7 +11,7 @@
 
 use crate::record::{Record, Wait, Waiting};
 use core::marker::PhantomData;
-pub use inband::Inband;
+pub use kernel::inband::Inband;
 
 /// Proof of running on the out-of-band stage, in a thread that may wait there.
 #[derive(Debug)]

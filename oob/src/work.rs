@@ -20,7 +20,7 @@
 //! 5. A deadline or a signal ends a wait and takes no call back: the run takes place, once. A call before it begins is of that
 //!    same run, and may wait for its result; a result that nobody waits for is dropped.
 
-use crate::monitor::{Guarded, HardLock, Monitor, Threads};
+use crate::monitor::{HardLock, Monitor, MonitorState, Threads};
 use crate::record::Wait;
 use crate::stage::Oob;
 use crate::time::Instant;
@@ -68,7 +68,7 @@ pub struct Call {
 /// The calls and runs of one piece of work, over the hard lock `L` of some core.
 pub struct Calls<L>(Monitor<L>);
 
-impl<L: HardLock<Guarded<Runs>>> Calls<L> {
+impl<L: HardLock<MonitorState<Runs>>> Calls<L> {
     /// Of a lock round the default.
     pub const fn new(lock: L) -> Self {
         Self(Monitor::new(lock))
@@ -136,11 +136,11 @@ mod tests {
     use crate::latch::Park;
     use std::cell::RefCell;
 
-    struct Lock(RefCell<Guarded<Runs>>);
+    struct Lock(RefCell<MonitorState<Runs>>);
 
     // SAFETY: a value of its own, borrowed exclusively.
-    unsafe impl HardLock<Guarded<Runs>> for Lock {
-        fn with<R>(&self, f: impl FnOnce(&mut Guarded<Runs>) -> R) -> R {
+    unsafe impl HardLock<MonitorState<Runs>> for Lock {
+        fn with<R>(&self, f: impl FnOnce(&mut MonitorState<Runs>) -> R) -> R {
             f(&mut self.0.borrow_mut())
         }
     }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     fn calls() -> Calls<Lock> {
-        Calls::new(Lock(RefCell::new(Guarded::new(Runs::default()))))
+        Calls::new(Lock(RefCell::new(MonitorState::new(Runs::default()))))
     }
 
     fn run(calls: &Calls<Lock>, result: i32) {

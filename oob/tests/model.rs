@@ -20,7 +20,7 @@ use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use oob::latch::{Latch, Park};
-use oob::monitor::{Guarded, HardLock, Threads};
+use oob::monitor::{HardLock, MonitorState, Threads};
 use oob::semaphore::Semaphore;
 use oob::stage::Oob;
 use oob::time::Instant;
@@ -281,11 +281,11 @@ unsafe impl<T> HardLock<T> for Lock<T> {
 /// must get it in the end, whoever was woken.
 fn two_waiters(deadline: Instant) {
     struct Shared {
-        semaphore: Semaphore<Lock<Guarded<u32>>>,
+        semaphore: Semaphore<Lock<MonitorState<u32>>>,
         world: World,
     }
     let shared = Arc::new(Shared {
-        semaphore: Semaphore::new(Lock(Mutex::new(Guarded::new(0)))),
+        semaphore: Semaphore::new(Lock(Mutex::new(MonitorState::new(0)))),
         world: World::default(),
     });
     let spawn = |f: fn(&Shared, Instant)| {

@@ -3,7 +3,7 @@
 //! Monitors and semaphores between real threads.
 
 use oob::latch::{Latch, Park};
-use oob::monitor::{Guarded, HardLock, Monitor, Threads};
+use oob::monitor::{HardLock, Monitor, MonitorState, Threads};
 use oob::semaphore::{Overflow, Semaphore};
 use oob::stage::Oob;
 use oob::time::Instant;
@@ -23,8 +23,8 @@ unsafe impl<T> HardLock<T> for Lock<T> {
     }
 }
 
-const fn guarded<T>(value: T) -> Lock<Guarded<T>> {
-    Lock(Mutex::new(Guarded::new(value)))
+const fn monitor_lock<T>(value: T) -> Lock<MonitorState<T>> {
+    Lock(Mutex::new(MonitorState::new(value)))
 }
 
 /// Threads of this process; a thread is its place in the list, from 2 on.
@@ -124,7 +124,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 #[test]
 fn the_highest_priority_goes_first_and_equals_in_the_order_they_came() {
     let _alone = ONE_AT_A_TIME.lock();
-    let semaphore = Semaphore::new(guarded(0));
+    let semaphore = Semaphore::new(monitor_lock(0));
     let order = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for (name, priority) in [('a', 1), ('b', 5), ('c', 5), ('d', 9), ('e', 1)] {
@@ -152,7 +152,7 @@ fn the_highest_priority_goes_first_and_equals_in_the_order_they_came() {
 #[test]
 fn a_wake_up_for_nothing_costs_neither_the_place_nor_the_deadline() {
     let _alone = ONE_AT_A_TIME.lock();
-    let semaphore = Semaphore::new(guarded(0));
+    let semaphore = Semaphore::new(monitor_lock(0));
     let order = Mutex::new(Vec::new());
     thread::scope(|scope| {
         let mut first = 0;
@@ -207,7 +207,7 @@ fn a_wake_up_for_nothing_costs_neither_the_place_nor_the_deadline() {
 #[test]
 fn a_signal_ends_a_wait_but_not_one_that_has_what_it_wants() {
     let _alone = ONE_AT_A_TIME.lock();
-    let semaphore = Semaphore::new(guarded(1));
+    let semaphore = Semaphore::new(monitor_lock(1));
     let me = entry(Process.current());
     me.is_interrupted.store(true, Ordering::SeqCst);
     assert_eq!(
@@ -293,7 +293,7 @@ fn who_was_woken_takes_what_it_was_woken_for_however_late_it_is() {
         |thread| thread.is_interrupted.set(true),
     ];
     for meanwhile in cases {
-        let semaphore = Semaphore::new(guarded(0));
+        let semaphore = Semaphore::new(monitor_lock(0));
         let thread = Scripted {
             sleep: &|thread| {
                 semaphore.up(thread).unwrap();
@@ -311,7 +311,7 @@ fn who_was_woken_takes_what_it_was_woken_for_however_late_it_is() {
 #[test]
 fn closing_sends_all_waiters_away_and_keeps_the_count() {
     let _alone = ONE_AT_A_TIME.lock();
-    let semaphore = Semaphore::new(guarded(0));
+    let semaphore = Semaphore::new(monitor_lock(0));
     let before = SLEEPS.load(Ordering::Relaxed);
     thread::scope(|scope| {
         let waiters: Vec<_> = (0..3)
@@ -336,11 +336,11 @@ fn closing_sends_all_waiters_away_and_keeps_the_count() {
 
 #[test]
 fn the_count_does_not_wrap() {
-    let semaphore = Semaphore::new(guarded(u32::MAX));
+    let semaphore = Semaphore::new(monitor_lock(u32::MAX));
     assert_eq!(semaphore.up(&Process), Err(Overflow));
     assert!(semaphore.try_down());
     assert_eq!(semaphore.up(&Process), Ok(()));
-    let empty = Semaphore::new(guarded(0));
+    let empty = Semaphore::new(monitor_lock(0));
     assert!(!empty.try_down());
 }
 
@@ -348,7 +348,7 @@ fn the_count_does_not_wrap() {
 fn everything_counted_up_is_counted_down() {
     let _alone = ONE_AT_A_TIME.lock();
     const EACH: usize = 3_000;
-    let semaphore = Semaphore::new(guarded(0));
+    let semaphore = Semaphore::new(monitor_lock(0));
     let taken = AtomicUsize::new(0);
     thread::scope(|scope| {
         for n in 0..4_usize {
@@ -385,7 +385,7 @@ fn everything_counted_up_is_counted_down() {
 #[test]
 fn each_waiter_of_a_monitor_may_wait_for_something_else() {
     let _alone = ONE_AT_A_TIME.lock();
-    let monitor = Monitor::new(guarded(0_u32));
+    let monitor = Monitor::new(monitor_lock(0_u32));
     let before = SLEEPS.load(Ordering::Relaxed);
     thread::scope(|scope| {
         let waiters: Vec<_> = (1..=3)

@@ -13,7 +13,7 @@
 //!                |
 //!            backend.rs                how a stage sleeps and is woken
 //!                |
-//!             lines.rs                 both sleep in lines of whichever core
+//!             sleeping.rs                 both sleep in lines of whichever core
 //! ```
 //!
 //! Rules:
@@ -150,13 +150,13 @@
 
 pub mod backend;
 pub mod gate;
-mod lines;
 mod lock;
 pub mod queue;
+mod sleeping;
 pub mod stage;
 mod sync;
 
 pub use backend::{Backend, End, Sleep, spin};
-pub use lines::Lines;
 pub use lock::{Guard, LockError, NestError, Stax, TryLockError};
+pub use sleeping::SleepingBackend;
 pub use stage::{Atomic, Side, Stage};

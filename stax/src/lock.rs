@@ -18,7 +18,7 @@
 
 use crate::backend::{Backend, End, Sleep};
 use crate::gate::{Gate, Refusal};
-use crate::queue::{Epoch, Fate, Outcome, Region, Task, Words};
+use crate::queue::{Epoch, Fate, Outcome, QueueOp, SharedWords, Task};
 use crate::stage::{Side, Stage};
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 use core::fmt;
@@ -198,9 +198,9 @@ impl<T, B: Backend> Stax<T, B> {
     /// One stay under the queue lock.
     fn run(&self, task: Task) -> Outcome {
         self.backend.with_queue(|queue| {
-            let mut region = Region::new(task);
-            while region.step(queue, &mut &*self) {}
-            region.outcome
+            let mut op = QueueOp::new(task);
+            while op.step(queue, &mut &*self) {}
+            op.outcome
         })
     }
 
@@ -253,7 +253,7 @@ fn entered(outcome: Outcome) -> Result<(), LockError> {
     }
 }
 
-impl<T, B: Backend> Words for &Stax<T, B> {
+impl<T, B: Backend> SharedWords for &Stax<T, B> {
     fn load(&mut self) -> Gate {
         Stax::load(self)
     }

@@ -10,7 +10,7 @@
 //!   Close: DEAD, waiting = 0 --> both epochs are closed and both sides woken --> Done
 //! ```
 //!
-//! A [`Region`] is one stay under the queue lock as a machine that makes one access to shared memory per step, because
+//! A [`QueueOp`] is one stay under the queue lock as a machine that makes one access to shared memory per step, because
 //! threads enter and leave by the gate alone meanwhile. The lock runs its steps one after the other; the search in
 //! `tests/search` runs the same steps and puts every other thread's steps in between.
 //!
@@ -122,7 +122,7 @@ impl Epoch {
 }
 
 /// The shared memory beside the queue. Each call is one access.
-pub trait Words {
+pub trait SharedWords {
     /// Reads the gate.
     fn load(&mut self) -> Gate;
 
@@ -181,7 +181,7 @@ pub enum Outcome {
 
 /// One stay under the queue lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Region {
+pub struct QueueOp {
     /// What is next.
     pub task: Task,
     /// The gate as last seen, or as last written.
@@ -190,7 +190,7 @@ pub struct Region {
     pub outcome: Outcome,
 }
 
-impl Region {
+impl QueueOp {
     /// The beginning of a stay.
     pub const fn new(task: Task) -> Self {
         Self {
@@ -202,7 +202,7 @@ impl Region {
 
     /// Makes one access; `false` once there is nothing more to do.
     #[inline]
-    pub fn step(&mut self, queue: &mut Queue, words: &mut impl Words) -> bool {
+    pub fn step(&mut self, queue: &mut Queue, words: &mut impl SharedWords) -> bool {
         match self.task {
             Task::Done => {}
             Task::Move(side, closing) => {
@@ -244,7 +244,7 @@ impl Region {
     }
 
     /// Writes `new` in place of `seen`; `false` where another was faster, and the decision is to be made again.
-    fn write(&mut self, seen: Gate, new: Gate, words: &mut impl Words) -> bool {
+    fn write(&mut self, seen: Gate, new: Gate, words: &mut impl SharedWords) -> bool {
         if new == seen {
             return true;
         }
@@ -260,7 +260,7 @@ impl Region {
         }
     }
 
-    fn decide(&mut self, seen: Gate, queue: &mut Queue, words: &mut impl Words) {
+    fn decide(&mut self, seen: Gate, queue: &mut Queue, words: &mut impl SharedWords) {
         match self.task {
             Task::Arrive(side) => match seen.enter(side) {
                 Ok(new) => {

@@ -5,7 +5,7 @@
 #![cfg(not(loom))]
 
 use oob::host::{Host, HostLock, Interference, Monitor, Running, Task, Thread, explore};
-use oob::monitor::Line;
+use oob::monitor::WaitQueue;
 use oob::record::Wait;
 use oob::stage::{MayWait, Oob};
 use oob::time::{Clock, Instant, Ns};
@@ -16,14 +16,14 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 /// A line of the host core's.
-struct HostLine {
+struct HostWaitQueue {
     host: Host,
     monitor: Monitor<()>,
     /// Or a thread goes to sleep on a look that it had before it was in line.
     looks_in_line: bool,
 }
 
-impl Line for HostLine {
+impl WaitQueue for HostWaitQueue {
     fn wait(
         &self,
         what: Wait,
@@ -48,16 +48,16 @@ impl Line for HostLine {
 }
 
 /// As in a kernel.
-type Lines = stax::Lines<HostLock<Queue>, HostLine, Host>;
+type SleepingBackend = stax::SleepingBackend<HostLock<Queue>, HostWaitQueue, Host>;
 
-fn lines(host: &Host, looks_in_line: bool) -> Lines {
-    let line = || HostLine {
+fn lines(host: &Host, looks_in_line: bool) -> SleepingBackend {
+    let line = || HostWaitQueue {
         host: host.clone(),
         monitor: host.monitor(&host.inband(), ()),
         looks_in_line,
     };
     let queue = HostLock::new(host, Queue::new());
-    Lines::new(queue, line(), line(), host.clone())
+    SleepingBackend::new(queue, line(), line(), host.clone())
 }
 
 const END: Instant = Instant(1_000_000_000);
@@ -104,7 +104,7 @@ impl Inside {
 
 /// The lock, and the same counts beside it: for those who did not get in.
 struct Rig {
-    stax: Stax<Rc<Inside>, Lines>,
+    stax: Stax<Rc<Inside>, SleepingBackend>,
     inside: Rc<Inside>,
 }
 
@@ -139,7 +139,7 @@ fn turns<S: Stage + MayWait>(host: &Host, rig: &Rig, stage: &S, me: &Running<'_>
 }
 
 /// Three threads of each stage, and as many signals at any date.
-fn storm(host: &Host, backend: Lines, inside: &Rc<Inside>) -> Rc<Rig> {
+fn storm(host: &Host, backend: SleepingBackend, inside: &Rc<Inside>) -> Rc<Rig> {
     let inside = Rc::clone(inside);
     let stax = Stax::new(inside.clone(), backend);
     let rig = Rc::new(Rig { stax, inside });

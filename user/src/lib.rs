@@ -45,6 +45,7 @@
 //! }
 //! ```
 
+mod call_path;
 mod error;
 mod evl;
 mod hal;

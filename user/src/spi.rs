@@ -20,8 +20,9 @@ pub use errors::{
     RunError, StopError, TriggerError,
 };
 
+use crate::call_path::CallPath;
 use crate::mapping::Mapping;
-use crate::sys::{self, Way};
+use crate::sys;
 use crate::time::{Instant, nanos};
 use oobkit_abi::spi as abi;
 pub use oobkit_abi::spi::{Info, Stats};
@@ -161,7 +162,7 @@ impl Device {
         Ok(Session {
             mapping,
             layout,
-            way: Way::here(),
+            path: CallPath::of_this_kernel(),
             file: self.file,
         })
     }
@@ -204,7 +205,7 @@ impl Layout {
 pub struct Session {
     mapping: Mapping,
     layout: Layout,
-    way: Way,
+    path: CallPath,
     // And no `Drop` that calls DISABLE: the close alone has the stop frame sent.
     file: File,
 }
@@ -254,7 +255,7 @@ impl Session {
     ///
     /// [`RunError`]; the received frame is not to be used then.
     pub fn run(&mut self) -> Result<(), RunError> {
-        self.way
+        self.path
             .command::<{ abi::RUN_OOB_XFER }>(&self.file)
             .map_err(RunError::from_errno)
     }
@@ -269,7 +270,7 @@ impl Session {
             deadline_ns: deadline.as_nanos(),
             reserved: 0,
         };
-        self.way
+        self.path
             .exchange::<{ abi::RUN_UNTIL }, _>(&self.file, &mut request)
             .map_err(RunError::from_errno)
     }
@@ -281,7 +282,7 @@ impl Session {
     /// [`RunError`] of the first failure; [`List::results`] tells each entry's own.
     pub fn run_list(&mut self, list: &mut List, deadline: Option<Instant>) -> Result<(), RunError> {
         list.0.deadline_ns = deadline.map_or(0, Instant::as_nanos);
-        self.way
+        self.path
             .exchange::<{ abi::RUN_LIST }, _>(&self.file, &mut list.0)
             .map_err(RunError::from_errno)
     }

@@ -144,7 +144,7 @@ pub enum Core {
 impl Core {
     /// That of the running kernel, which [`attach`] attaches to: EVL where it has that.
     pub fn here() -> Self {
-        if evl::is_there() {
+        if evl::is_present() {
             Self::Evl
         } else {
             Self::Shim

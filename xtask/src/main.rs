@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The workshop: set-up, virtual machines, demo, tests, benchmarks.
 
+mod bench;
+mod demo;
+mod kernels;
 mod kit;
+mod machines;
 mod paths;
 mod run;
 mod setup;
@@ -17,8 +21,11 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use kernels::{Arch, Source};
+use kit::modules;
 use setup::Need;
-use setup::kernel::{self, Arch, KERNELS, Source};
+use steps::Mode;
+use vm::Clock;
 
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", about = "The workshop of oobkit")]
@@ -45,11 +52,7 @@ enum Task {
     /// Show the control loop at work, out of band and in-band
     Demo,
     /// Run every test
-    Test {
-        /// With every count in full
-        #[arg(long)]
-        long: bool,
-    },
+    Test(TestArgs),
     /// Measure, and write target/bench/NAME.json
     Bench {
         /// What to measure
@@ -64,15 +67,38 @@ enum Task {
 }
 
 #[derive(Args)]
+struct TestArgs {
+    /// Print the steps' names and what each shows, and run none
+    #[arg(long)]
+    list: bool,
+    /// Run the steps with this name, or whose names hold this text; several times for several
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+    /// Run in guests only the promises whose names hold this text; several times for several
+    #[arg(long, value_name = "TEXT")]
+    promise: Vec<String>,
+    /// With every count in full, and the steps that are else left out; hours: take it in parts by --only
+    #[arg(long)]
+    long: bool,
+}
+
+#[derive(Args)]
 struct VmArgs {
     /// The machine
-    machine: vm::machine::Name,
+    machine: machines::Name,
     /// The kernel's name in the cache
     #[arg(long)]
     kernel: Option<String>,
-    /// Count instructions: each is a nanosecond of guest time
-    #[arg(long)]
+    /// One processor, whose instructions a benchmark counts
+    #[arg(long, conflicts_with = "side_by_side")]
     icount: bool,
+    /// Processors side by side, in the host's time; otherwise they take turns, and each instruction takes a nanosecond of the
+    /// guest's own time
+    #[arg(long)]
+    side_by_side: bool,
+    /// Take modules and programs as they were last built
+    #[arg(long)]
+    as_built: bool,
     /// Processors
     #[arg(long)]
     cpus: Option<u32>,
@@ -107,14 +133,21 @@ fn task(task: Task) -> Result<ExitCode> {
     match task {
         Task::Setup => set_up()?,
         Task::Modules { kernel } => {
-            for module in kit::modules(kernel::named(&kernel)?)?.modules {
+            for module in modules::modules(kernels::named(&kernel)?)?.modules {
                 println!("{}", module.display());
             }
         }
         Task::Vm(args) => return vm(args),
-        Task::Demo => return Ok(status(steps::demo::demo()?)),
-        Task::Test { long } => return Ok(status(steps::test(long))),
-        Task::Bench { name } => return Ok(status(steps::bench::bench(&name)?)),
+        Task::Demo => return Ok(status(demo::demo()?)),
+        Task::Test(args) if args.list => steps::list()?,
+        Task::Test(args) => {
+            let mode = Mode {
+                long: args.long,
+                promises: args.promise,
+            };
+            return Ok(status(steps::test(&mode, &args.only)?));
+        }
+        Task::Bench { name } => return Ok(status(bench::bench(&name)?)),
         Task::Clean { cache } => clean(cache)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -130,9 +163,7 @@ fn set_up() -> Result<()> {
     for arch in [Arch::X86_64, Arch::Arm64] {
         needs.extend([Need::Busybox(arch), Need::RustStd(arch)]);
     }
-    let stock = KERNELS
-        .iter()
-        .filter(|kernel| matches!(kernel.source, Source::Stock { .. }));
+    let stock = kernels::all().filter(|kernel| matches!(kernel.source, Source::Stock { .. }));
     needs.extend(stock.map(Need::Kernel));
     setup::ensure(&needs)
 }
@@ -140,7 +171,12 @@ fn set_up() -> Result<()> {
 fn vm(args: VmArgs) -> Result<ExitCode> {
     let machine = args.machine.machine();
     let mut job = vm::Job::new(machine, args.kernel.as_deref(), args.command)?;
-    job.icount = args.icount;
+    job.clock = match (args.icount, args.side_by_side) {
+        (true, _) => Clock::Counted,
+        (_, true) => Clock::SideBySide,
+        _ => Clock::Turns,
+    };
+    job.as_built = args.as_built;
     job.cpus = args.cpus;
     job.add = args.add;
     job.qemu = args.qemu;

@@ -13,6 +13,7 @@
 //! `git clean` and is shared by all work trees.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -38,4 +39,12 @@ pub(crate) fn cache() -> Result<PathBuf> {
     }
     let home = env::var_os("HOME").context("neither OOBKIT_CACHE nor HOME is set")?;
     Ok(PathBuf::from(home).join(".cache/oobkit"))
+}
+
+/// Puts a finished folder in the place of whatever was there.
+pub(crate) fn replace(dir: &Path, fresh: &Path) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir)?;
+    }
+    fs::rename(fresh, dir).with_context(|| format!("cannot make {}", dir.display()))
 }

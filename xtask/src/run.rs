@@ -39,18 +39,6 @@ pub(crate) fn both(cmd: &mut Command) -> Result<(String, String)> {
     Ok((text, errors))
 }
 
-/// Runs to the end with its output going where ours goes.
-pub(crate) fn visible(cmd: &mut Command) -> Result<()> {
-    let status = cmd
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot run {}", shown(cmd)))?;
-    if !status.success() {
-        bail!("{}: {status}", shown(cmd));
-    }
-    Ok(())
-}
-
 /// Whether it could be run and was content.
 pub(crate) fn succeeds(cmd: &mut Command) -> bool {
     cmd.stdin(Stdio::null())

@@ -116,9 +116,9 @@ fn each_fault_is_one_line_that_names_it() {
         (
             "no folder",
             |f| fs::remove_dir_all(&***f).unwrap(),
-            "is no folder",
+            "is not a folder",
         ),
-        ("no kernel", |f| f.remove("Makefile"), "holds no Makefile"),
+        ("no kernel", |f| f.remove("Makefile"), "has no Makefile"),
         (
             "not configured",
             |f| f.remove("include/config/auto.conf"),
@@ -172,12 +172,12 @@ fn each_fault_is_one_line_that_names_it() {
             "fake-gcc-12'",
         ),
         ("no cargo", |f| f.remove("cargo"), "no cargo"),
-        ("old compiler", |f| f.rustc("1.90.0"), "1.91 is the oldest"),
+        ("old compiler", |f| f.rustc("1.90.0"), "needs 1.91 or newer"),
         ("no compiler", |f| f.remove("rustc"), "no Rust compiler"),
         (
             "no library source",
             |f| f.remove("root/lib/rustlib/src/rust/library/core/src/lib.rs"),
-            "without its library source",
+            "lacks its library source",
         ),
     ];
     for (name, spoil, named) in cases {

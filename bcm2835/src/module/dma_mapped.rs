@@ -9,7 +9,6 @@ use crate::spi::{MAX_CHIP_SELECTS, SLOTS};
 use kernel::dma::Coherent;
 use kernel::error::{Result, to_result};
 use kernel::platform;
-use oob::board::Table;
 use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob_dma::DescriptorMemory;
@@ -18,6 +17,7 @@ use oob_spi::controller::{
     TransferError,
 };
 use oob_spi::inband::{Buffers, InbandController, InbandError, InbandSetup};
+use vboard::table::Table;
 
 /// A control block takes 32 bytes.
 const DESCRIPTORS: usize = SLOTS * 32;

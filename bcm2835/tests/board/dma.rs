@@ -11,8 +11,8 @@ use oob_spi::controller::{
     PrepareError, Pulse, Setup, TransferError,
 };
 use oob_spi::validate::MAX_SPIN;
-use vboard::faults::{Faults, Noise};
-use vboard::irq::IrqLine;
+use vboard::bcm2835::faults::{Faults, Noise};
+use vboard::bcm2835::irq::IrqLine;
 
 #[test]
 fn every_length_arrives_both_ways_on_full_and_lite_channels() {

@@ -23,10 +23,10 @@ use oob_spi::controller::{
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
 use std::rc::Rc;
-use vboard::board::Block;
-use vboard::host::{DmaMemory, HostBoard, HostMmio};
-use vboard::irq::IrqLine;
-use vboard::slave::SpiSlave;
+use vboard::bcm2835::board::Block;
+use vboard::bcm2835::host::{DmaMemory, HostBoard, HostMmio};
+use vboard::bcm2835::irq::IrqLine;
+use vboard::slaves::SpiSlave;
 
 pub(crate) const CORE_HZ: u32 = 250_000_000;
 /// Bus address of SPI0's FIFO register.

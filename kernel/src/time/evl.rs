@@ -9,10 +9,10 @@
 use super::{TimerHandler, monotonic_ns};
 use crate::alloc::KBox;
 use crate::error::Result;
+use crate::inband::Inband;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use inband::Inband;
 
 #[repr(C)]
 struct Inner<H> {

@@ -12,7 +12,7 @@
 //! | 5 | a mapping outlives the memory that DISABLE frees | `guest-tests`, theme `life`: "a mapping outlives DISABLE" | a mapping that does not own the buffer |
 //! | 6 | mmap ignores its offset | `defect_6_*` | no look at the offset |
 //! | 7 | a second open starts the shared state anew | `defect_7_*`; `life`: "a second open changes nothing" | every caller taken for the owner |
-//! | 8 | what copying user memory left over is the errno, or is ignored | `guest-tests`, theme `refused`: "arguments at bad addresses", "ENABLE whose answer cannot be written", "RUN_LIST whose statuses cannot be written" | what is left over ignored, in-band and out-of-band; given back as the errno |
+//! | 8 | what copying user memory left over is the errno, or is ignored | `guest-tests`, theme `refused`: "calls return EFAULT for arguments at bad addresses", "ENABLE returns EFAULT and leaves oob mode off when its result cannot be written", "RUN_LIST sends nothing when its statuses cannot be written" | what is left over ignored, in-band and out-of-band; given back as the errno |
 //! | 9 | an in-band call blocks with a lock held that DISABLE needs | `defect_9_*` | the gate's opening told to nobody |
 //! | 10 | nobody drives the chip select | `defect_10_*`; `bcm2835`: `a_line_of_its_own_takes_the_native_ones_place`, `modes_and_polarities_reach_the_register` | the delays dropped; the line never driven; the native one never selected |
 //! | 11 | RX stays armed where TX cannot be started | `defect_11_*`; `bcm2835`: `a_tx_request_that_never_comes_is_survived` | the claim kept after a failure; the RX channel not aborted |

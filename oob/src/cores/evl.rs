@@ -22,7 +22,7 @@ mod waiting;
 
 pub use mutex::{Mutex, MutexGuard};
 pub use thread::{Running, Thread};
-pub(crate) use waiting::Seat;
+pub(crate) use waiting::Waiter;
 pub use waiting::{Monitor, Semaphore, Tasks};
 
 use crate::kernel_core::Monotonic;

@@ -3,7 +3,7 @@
 //! The host core: a machine of two stages in a plain process, under virtual time.
 //!
 //! ```text
-//!   oob threads, priorities 1..=98  \                          seed --> tape.rs: every choice, and the trace
+//!   oob threads, priorities 1..=98  \                          seed --> trace.rs: every choice, and the trace
 //!   in-band threads                  }--- each a coroutine ---> engine.rs: who runs, what falls due, in order of date
 //!   the test itself, from outside   /                            |       |          |
 //!                                             Device::advance <--'    timers,    interference.rs: bursts, delays,
@@ -31,10 +31,10 @@ mod mutex;
 mod park;
 mod poll;
 mod relay;
-mod tape;
 mod thread;
 mod threads;
 mod timer;
+mod trace;
 mod work;
 
 pub use crate::mutex::LockError;
@@ -116,7 +116,7 @@ impl Host {
 
     /// A number from 0 to `most`, chosen by the seed: for what a test wants to be any.
     pub fn random(&self, most: u64) -> u64 {
-        self.0.stages.tape.borrow_mut().up_to(most)
+        self.0.stages.trace.borrow_mut().up_to(most)
     }
 
     /// Sets how many processors there are; at least 1. Exact dates are promised of one alone: with several, interrupts

@@ -18,19 +18,19 @@ mod work;
 pub use interrupt::Interrupt;
 
 #[cfg(oob_core_evl)]
-use crate::cores::evl::Seat;
+use crate::cores::evl::Waiter;
 #[cfg(oob_core_evl)]
 pub use crate::cores::evl::{
     Monitor, Mutex, MutexGuard, Running, Semaphore, TaskFlag, Tasks, Thread, with_oob,
 };
 #[cfg(not(oob_core_evl))]
-use crate::cores::shim::Tasks as Seat;
+use crate::cores::shim::Tasks as Waiter;
 #[cfg(not(oob_core_evl))]
 pub use crate::cores::shim::{
     Monitor, Mutex, MutexGuard, Running, Semaphore, TaskFlag, Tasks, Thread, with_oob,
 };
 use crate::io::Mmio;
-use crate::monitor::{Guarded, Line};
+use crate::monitor::{MonitorState, WaitQueue};
 use crate::record::Wait;
 use crate::stage::{Inband, MayWait};
 use crate::time::{Clock, Instant, Ns, Timer};
@@ -53,11 +53,11 @@ static NAME: &CStr = c"oob monitor";
 /// # Errors
 ///
 /// `ENOMEM`.
-pub fn guarded<T>(inband: &Inband<'_>, value: T) -> Result<RawSpinLock<Guarded<T>>> {
-    RawSpinLock::new(inband, Guarded::new(value), NAME, &CLASS)
+pub fn monitor_lock<T>(inband: &Inband<'_>, value: T) -> Result<RawSpinLock<MonitorState<T>>> {
+    RawSpinLock::new(inband, MonitorState::new(value), NAME, &CLASS)
 }
 
-impl Line for Monitor<()> {
+impl WaitQueue for Monitor<()> {
     fn wait(
         &self,
         what: Wait,

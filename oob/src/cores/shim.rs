@@ -182,10 +182,10 @@ impl TaskFlag {
 }
 
 /// A task that waits for a flag.
-struct Waiter<'a>(&'a HrTimer<Sleeper>);
+struct FlagWaiter<'a>(&'a HrTimer<Sleeper>);
 
 // SAFETY: as for `Tasks`, which does it.
-unsafe impl Park for Waiter<'_> {
+unsafe impl Park for FlagWaiter<'_> {
     #[inline]
     fn current(&self) -> usize {
         Tasks.current()
@@ -254,6 +254,6 @@ impl Flag for TaskFlag {
     #[inline]
     fn wait_until(&self, oob: &Oob<'_>, deadline: Instant) -> core::result::Result<(), WaitError> {
         let _recorded = oob.waits_for(Wait::Flag);
-        self.latch.wait_until(&Waiter(&self.timer), deadline)
+        self.latch.wait_until(&FlagWaiter(&self.timer), deadline)
     }
 }

@@ -89,7 +89,7 @@ fn sees<F: Flagged>(seed: u64) -> bool {
     let host = Host::seeded(seed);
     let flag = Rc::new(F::default());
     let line = Interrupt::new(&host, &host.inband(), Raiser(flag.clone(), host.clone()));
-    line.anywhere(1);
+    line.raise_at_random(1);
     let host_ = host.clone();
     oob(&host, 50, move |_, _| flag.wait(&host_));
     host.finish(END).is_ok()

@@ -30,7 +30,7 @@ fn run(seed: u64, processors: usize) -> (u64, Instant) {
     });
     let ups = Rc::new(host.semaphore(&host.inband(), 0));
     let line = Interrupt::new(&host, &host.inband(), Up(ups.clone(), host.clone()));
-    line.anywhere(6);
+    line.raise_at_random(6);
     for priority in [10, 10, 40] {
         let (host_, ups) = (host.clone(), ups.clone());
         oob(&host, priority, move |oob, _| {
@@ -42,7 +42,7 @@ fn run(seed: u64, processors: usize) -> (u64, Instant) {
     }
     (0..3).for_each(|_| hog(&host, 5, Ns(300)));
     assert_eq!(host.finish(END), Ok(()));
-    (host.trace(), oob::time::Clock::now(&host))
+    (host.trace_digest(), oob::time::Clock::now(&host))
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn a_semaphore_counts_what_interrupts_and_both_stages_do_to_it() {
                 ups: ups.clone(),
             };
             let line = Interrupt::new(host, &host.inband(), up);
-            line.anywhere(9);
+            line.raise_at_random(9);
             for priority in [10, 20, 20] {
                 let (host_, sem, downs) = (host.clone(), sem.clone(), downs.clone());
                 oob(host, priority, move |oob, me| {

@@ -23,7 +23,7 @@
 use crate::engine::{Model, Step};
 use crate::world::{At, MOST, SIDES, World, index};
 use stax::gate::{Gate, Refusal};
-use stax::queue::{Fate, Outcome, Region, Task};
+use stax::queue::{Fate, Outcome, QueueOp, Task};
 use stax::stage::Side;
 
 /// A fault put into the protocol, which the search must find.
@@ -106,7 +106,7 @@ impl Ours {
         let waits = |ticket| epoch.fate(ticket) == Fate::Waiting;
         match world.threads[thread] {
             At::Holding => {
-                matches!(world.region, Some(Region { outcome: Outcome::Wait(ticket), .. }) if waits(ticket))
+                matches!(world.op, Some(QueueOp { outcome: Outcome::Wait(ticket), .. }) if waits(ticket))
             }
             at => at.ticket().is_some_and(waits),
         }
@@ -179,34 +179,34 @@ impl Ours {
     }
 
     /// One step under the queue lock.
-    fn hold(&self, world: &mut World, mut region: Region) -> Result<At, String> {
-        let first = region.seen.is_none();
-        self.hold_once(world, &mut region)?;
-        if self.merge && first && region.seen.is_some() && region.task != Task::Done {
-            self.hold_once(world, &mut region)?;
+    fn hold(&self, world: &mut World, mut op: QueueOp) -> Result<At, String> {
+        let first = op.seen.is_none();
+        self.hold_once(world, &mut op)?;
+        if self.merge && first && op.seen.is_some() && op.task != Task::Done {
+            self.hold_once(world, &mut op)?;
         }
-        if region.task != Task::Done {
-            world.region = Some(region);
+        if op.task != Task::Done {
+            world.op = Some(op);
             return Ok(At::Holding);
         }
-        world.region = None;
-        match region.outcome {
+        world.op = None;
+        match op.outcome {
             Outcome::Entered => Ok(At::Inside(1)),
             Outcome::Wait(ticket) => Ok(At::Checking(ticket)),
             Outcome::Done | Outcome::Dead | Outcome::Full | Outcome::Withdrawn => Ok(At::Idle),
         }
     }
 
-    fn hold_once(&self, world: &mut World, region: &mut Region) -> Result<(), String> {
-        let before = *region;
+    fn hold_once(&self, world: &mut World, op: &mut QueueOp) -> Result<(), String> {
+        let before = *op;
         let mut queue = world.queue;
         world.woken = None;
-        if let (Task::Withdraw(side, _), Fault::WithdrawForgetsGrant) = (region.task, self.fault) {
-            region.task = Task::Withdraw(side, world.epochs[index(side)]);
+        if let (Task::Withdraw(side, _), Fault::WithdrawForgetsGrant) = (op.task, self.fault) {
+            op.task = Task::Withdraw(side, world.epochs[index(side)]);
         }
-        region.step(&mut queue, world);
+        op.step(&mut queue, world);
         let waiting = std::mem::replace(&mut world.queue, queue);
-        match (before.task, region.task) {
+        match (before.task, op.task) {
             (Task::Settle, Task::Move(side, _)) => {
                 let other = side.other();
                 if waiting.waiting(other) != 0 {
@@ -217,11 +217,11 @@ impl Ours {
                 }
                 self.begin(world, side, waiting.waiting(side))?;
             }
-            (Task::Arrive(side), Task::Done) if region.outcome == Outcome::Entered => {
+            (Task::Arrive(side), Task::Done) if op.outcome == Outcome::Entered => {
                 self.enters(world, side)?;
             }
             (Task::Withdraw(..), Task::Settle) if self.fault == Fault::WithdrawForgetsToSettle => {
-                region.task = Task::Done;
+                op.task = Task::Done;
             }
             _ => {}
         }
@@ -248,9 +248,9 @@ impl Ours {
             At::Idle | At::Asleep(_) => return None,
             At::Entering(seen) => self.swap_in(world, side, seen),
             At::Nesting(seen) => Ok(Self::swap_nested(world, seen)),
-            At::Want(_) if world.region.is_some() => return None,
-            At::Want(task) => self.hold(world, Region::new(task)),
-            At::Holding => self.hold(world, world.region?),
+            At::Want(_) if world.op.is_some() => return None,
+            At::Want(task) => self.hold(world, QueueOp::new(task)),
+            At::Holding => self.hold(world, world.op?),
             At::Checking(ticket) if self.spins(side) && epoch.fate(ticket) == Fate::Waiting => {
                 return None;
             }
@@ -313,7 +313,7 @@ impl Ours {
         if inside[0] > 0 && inside[1] > 0 {
             return Err("both stages are inside".into());
         }
-        if world.region.is_some() {
+        if world.op.is_some() {
             return Ok(());
         }
         if world.gate.count() != entries {

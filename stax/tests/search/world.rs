@@ -3,14 +3,14 @@
 //! A state of the lock and of up to six threads, and how it is packed into 128 bits.
 //!
 //! ```text
-//!   gate | waiting oob, in-band | closed oob, in-band | history | region of whoever holds the queue lock | 6 threads
+//!   gate | waiting oob, in-band | closed oob, in-band | history | op of whoever holds the queue lock | 6 threads
 //! ```
 //!
 //! Two things are forgotten, neither of which any step can see: which of two threads of one stage is which (they are
 //! sorted), and how often an epoch has moved (a ticket is from before the last move or it is not).
 
 use stax::gate::Gate;
-use stax::queue::{Epoch, Fate, Outcome, Queue, Region, Task, Words};
+use stax::queue::{Epoch, Fate, Outcome, Queue, QueueOp, SharedWords, Task};
 use stax::stage::Side;
 
 pub(crate) const MOST: usize = 6;
@@ -54,7 +54,7 @@ pub(crate) struct World {
     pub(crate) queue: Queue,
     pub(crate) epochs: [Epoch; 2],
     /// What the holder of the queue lock does.
-    pub(crate) region: Option<Region>,
+    pub(crate) op: Option<QueueOp>,
     /// Of each side: the other one has been let in since a thread of this one began to wait.
     pub(crate) passed: [bool; 2],
     /// Sections that the other stage has begun since the measured thread began to wait.
@@ -68,7 +68,7 @@ pub(crate) const fn index(side: Side) -> usize {
     side as usize
 }
 
-impl Words for World {
+impl SharedWords for World {
     fn load(&mut self) -> Gate {
         self.gate
     }
@@ -174,8 +174,8 @@ fn thread_of(code: u32, side: Side) -> At {
     }
 }
 
-fn put_region(bits: &mut Bits, region: &Region, epochs: [Epoch; 2]) {
-    let (task, side, flag) = match region.task {
+fn put_op(bits: &mut Bits, op: &QueueOp, epochs: [Epoch; 2]) {
+    let (task, side, flag) = match op.task {
         Task::Arrive(side) => (0, side, 0),
         Task::Withdraw(side, ticket) => (1, side, is_old(ticket, epochs[index(side)])),
         Task::Settle => (2, Side::Oob, 0),
@@ -187,7 +187,7 @@ fn put_region(bits: &mut Bits, region: &Region, epochs: [Epoch; 2]) {
     bits.put(3, task);
     bits.put(1, index(side) as u32);
     bits.put(1, flag);
-    match region.seen {
+    match op.seen {
         None => bits.put(9, 0),
         Some(seen) => {
             bits.put(1, 1);
@@ -195,7 +195,7 @@ fn put_region(bits: &mut Bits, region: &Region, epochs: [Epoch; 2]) {
         }
     }
     // A ticket is that of the holder's side; which one that is, its place tells.
-    let (outcome, flag) = match region.outcome {
+    let (outcome, flag) = match op.outcome {
         Outcome::Done => (0, 0),
         Outcome::Withdrawn => (1, 0),
         // Whether it is from before the last move of either side's epoch: the holder's side picks.
@@ -209,7 +209,7 @@ fn put_region(bits: &mut Bits, region: &Region, epochs: [Epoch; 2]) {
     bits.put(2, flag);
 }
 
-fn take_region(bits: &mut Bits, holder: Side) -> Region {
+fn take_op(bits: &mut Bits, holder: Side) -> QueueOp {
     let flag = bits.take(2);
     let outcome = match bits.take(2) {
         0 => Outcome::Done,
@@ -228,7 +228,7 @@ fn take_region(bits: &mut Bits, holder: Side) -> Region {
         4 => Task::Move(side, flag == 1),
         _ => Task::Wake(side, flag == 1),
     };
-    Region {
+    QueueOp {
         task,
         seen,
         outcome,
@@ -241,7 +241,7 @@ impl World {
             gate: Gate::FREE,
             queue: Queue::new(),
             epochs: [NOW; 2],
-            region: None,
+            op: None,
             passed: [false; 2],
             begun: 0,
             threads: [At::Idle; MOST],
@@ -269,9 +269,9 @@ impl World {
             bits.put(1, u32::from(self.passed[index(side)]));
         }
         bits.put(2, self.begun.into());
-        match &self.region {
+        match &self.op {
             None => bits.put(18, 0),
-            Some(region) => put_region(&mut bits, region, self.epochs),
+            Some(op) => put_op(&mut bits, op, self.epochs),
         }
         for code in codes {
             bits.put(12, code.into());
@@ -288,7 +288,7 @@ impl World {
         match world.threads.iter().position(|at| *at == At::Holding) {
             None => _ = bits.take(18),
             Some(thread) => {
-                world.region = Some(take_region(&mut bits, SIDES[usize::from(thread >= oob)]));
+                world.op = Some(take_op(&mut bits, SIDES[usize::from(thread >= oob)]));
             }
         }
         world.begun = bits.take(2) as u8;

@@ -7,7 +7,7 @@
 //! channel is not paused, and RESET with INT set.
 
 use std::fmt;
-use vboard::board::Block;
+use vboard::bcm2835::board::Block;
 
 /// What the comparer knows of the sequence so far.
 #[derive(Clone, Copy, Debug, Default)]

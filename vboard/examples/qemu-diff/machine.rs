@@ -3,9 +3,9 @@
 //! What is played to, and the model as one of it.
 
 use oob::time::{Instant, Ns};
-use vboard::board::{Block, Board};
-use vboard::bus::{BusError, BusMemory};
-use vboard::slave::Slaves;
+use vboard::bcm2835::board::{Block, Board};
+use vboard::memory::{BusError, BusMemory};
+use vboard::slaves::Slaves;
 
 /// Bus address of the memory that both have.
 pub(crate) const MEMORY_BUS: u32 = 0xc010_0000;

@@ -108,7 +108,7 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vboard::board::Block;
+    use vboard::bcm2835::board::Block;
 
     const OPTIONS: Options = Options {
         sequences: 40,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use vboard::board::Block;
+use vboard::bcm2835::board::Block;
 
 /// SPI0, the DMA controller and memory, as the processor sees them.
 const SPI0: u32 = 0x3f20_4000;

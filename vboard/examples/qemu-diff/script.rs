@@ -4,7 +4,7 @@
 
 use crate::differences::{Context, compared};
 use crate::machine::{MEMORY_BUS, MEMORY_LEN, Machine};
-use vboard::board::Block;
+use vboard::bcm2835::board::Block;
 
 const CS: u32 = 0x00;
 const FIFO: u32 = 0x04;

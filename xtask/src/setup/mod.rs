@@ -11,8 +11,6 @@
 //! where it stood, and a second one does nothing.
 
 pub(crate) mod apt;
-mod debug;
-pub(crate) mod kernel;
 pub(crate) mod packages;
 mod progress;
 
@@ -23,8 +21,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::kernels::{self, Arch, Kernel, Recipe, Source, debug, stock};
 use crate::{paths, run};
-use kernel::{Arch, Kernel, Source};
+
 use progress::Progress;
 
 /// Something that a subcommand cannot do without.
@@ -95,7 +94,7 @@ enum Job {
     },
     Debug {
         kernel: &'static Kernel,
-        series: &'static str,
+        recipe: &'static Recipe,
     },
     Busybox(Arch),
     RustStd(Arch),
@@ -113,7 +112,7 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
             Need::Qemu if !packages::has_qemu() => later.push(Job::Qemu),
             Need::Qemu => {}
             Need::Valgrind => wanted.extend(packages::VALGRIND),
-            Need::Kernel(kernel) if kernel.is_ready()? => {}
+            Need::Kernel(kernel) if kernels::is_ready(kernel)? => {}
             Need::Kernel(kernel) => {
                 wanted.extend(packages::UNPACK);
                 if kernel.arch != Arch::X86_64 {
@@ -125,9 +124,9 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
                         series,
                         flavour,
                     },
-                    Source::Built { series } => {
+                    Source::Built(recipe) => {
                         wanted.extend(packages::BUILD.iter().chain(packages::KERNEL_BUILD));
-                        Job::Debug { kernel, series }
+                        Job::Debug { kernel, recipe }
                     }
                 });
             }
@@ -218,10 +217,10 @@ impl Job {
                 kernel,
                 series,
                 flavour,
-            } => kernel::unpack_stock(kernel, series, flavour),
+            } => stock::unpack(kernel, series, flavour),
             // What is there may be current after all, now that its compiler is there, too.
-            Self::Debug { kernel, .. } if kernel.is_ready()? => Ok(()),
-            Self::Debug { kernel, series } => debug::build(kernel, series),
+            Self::Debug { kernel, .. } if kernels::is_ready(kernel)? => Ok(()),
+            Self::Debug { kernel, recipe } => debug::build(kernel, recipe),
             Self::Busybox(arch) => unpack_into(
                 &format!("busybox-static:{}", arch.debian()),
                 busybox_dir(*arch)?,
@@ -249,7 +248,7 @@ fn unpack_into(package: &str, dir: PathBuf) -> Result<()> {
         fs::remove_dir_all(&fresh)?;
     }
     apt::unpack(&[package.to_owned()], &fresh)?;
-    kernel::replace(&dir, &fresh)
+    paths::replace(&dir, &fresh)
 }
 
 fn busybox_dir(arch: Arch) -> Result<PathBuf> {
@@ -271,13 +270,28 @@ fn rust_version() -> Result<String> {
     apt::installed_version("rustc-web").context("rustc-web is not installed")
 }
 
-/// The Cargo that runs us.
+/// The Cargo that runs us, in the repository.
 pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
+    let mut cmd = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    cmd.current_dir(paths::repo());
+    cmd
+}
+
+/// The same if it has rustfmt and clippy; else Debian's, whose packages the set-up has installed.
+pub(crate) fn lint_cargo() -> Command {
+    if has_lints() {
+        return cargo();
+    }
+    let mut cmd = Command::new(packages::CARGO);
+    let path = env::var("PATH").unwrap_or_default();
+    cmd.env("PATH", format!("/usr/bin:{path}"))
+        .env("RUSTC", packages::RUSTC);
+    cmd.current_dir(paths::repo());
+    cmd
 }
 
 /// Whether that one has rustfmt and clippy.
-pub(crate) fn has_lints() -> bool {
+fn has_lints() -> bool {
     ["fmt", "clippy"]
         .iter()
         .all(|tool| run::succeeds(cargo().args([tool, "--version"])))

@@ -8,13 +8,16 @@
 //! ```
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::Count;
-use crate::setup::kernel::KERNELS;
-use crate::{kit, paths};
+use super::count::Count;
+use super::step::{Log, Mode, Step, Tool};
+use crate::kernels::{self, Kernel};
+use crate::kit::modules::abi_check;
+use crate::paths;
+use crate::setup::Need;
 
 /// Laid under the declarations: not a PREEMPT_RT one, since EVL's are none.
 const KERNEL: &str = "6.12-amd64";
@@ -52,23 +55,47 @@ const SPOILT: [[&str; 4]; 5] = [
     ["exports", "evl_release_file", "#", "evl_release_file"],
 ];
 
-pub(super) fn check() -> Result<Count> {
-    let kernel = KERNELS.iter().find(|kernel| kernel.name == KERNEL);
-    let kernel = kernel.context("no such kernel")?;
-    let declared = paths::target().join("abi-check");
-    copy(&paths::repo().join("tests/abi"), &declared)?;
-    let mut count = match kit::abi_check(kernel, &declared)? {
-        None => Count::PASS,
-        Some(error) => {
-            println!("{error}");
-            return Ok(Count::FAIL);
-        }
-    };
+pub(super) const NAME: &str = "abi check";
+
+pub(super) fn step() -> Step {
+    Step::new(
+        NAME,
+        "the modules against EVL's declared interface, at two ABI levels",
+        check,
+    )
+    .needs(&[Need::Build])
+    .uses(Tool::KernelBuild)
+}
+
+/// Each plant has modules built again, at one level at least.
+pub(super) fn plants_step() -> Step {
+    Step::new(
+        "abi check, planted faults",
+        "each spoilt declaration or export is named",
+        plants,
+    )
+    .needs(&[Need::Build])
+    .uses(Tool::KernelBuild)
+    .after(NAME)
+    .long()
+}
+
+fn check(_: &Mode, log: &mut Log) -> Result<Count> {
+    let said = abi_check(kernel()?, &declared()?)?;
+    if let Some(error) = &said {
+        log.line(error);
+    }
+    Ok(Count::of(said.is_none()))
+}
+
+fn plants(_: &Mode, log: &mut Log) -> Result<Count> {
+    let (kernel, declared) = (kernel()?, declared()?);
+    let mut count = Count::default();
     for [file, from, to, named] in SPOILT {
         let path = declared.join(file);
         let good = fs::read_to_string(&path)?;
         fs::write(&path, good.replace(from, to))?;
-        let said = kit::abi_check(kernel, &declared);
+        let said = abi_check(kernel, &declared);
         fs::write(&path, good)?;
         let said = said?.unwrap_or_default();
         // The other line is make's own.
@@ -79,12 +106,25 @@ pub(super) fn check() -> Result<Count> {
         match lines[..] {
             [line] if line.contains(named) => count.add(Count::PASS),
             _ => {
-                println!("{file}, spoilt: {named} was not named: {said}");
+                log.line(format_args!(
+                    "{file}, spoilt: {named} was not named: {said}"
+                ));
                 count.add(Count::FAIL);
             }
         }
     }
     Ok(count)
+}
+
+fn kernel() -> Result<&'static Kernel> {
+    kernels::named(KERNEL)
+}
+
+/// A copy, of which a file can be spoilt.
+fn declared() -> Result<PathBuf> {
+    let declared = paths::target().join("abi-check");
+    copy(&paths::repo().join("tests/abi"), &declared)?;
+    Ok(declared)
 }
 
 /// Leaves alone what is the same, so that it is not built anew.

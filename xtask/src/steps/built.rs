@@ -17,8 +17,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::setup::kernel::{Arch, Kernel};
-use crate::{kit, run};
+use crate::kernels::{Arch, Kernel};
+use crate::kit::list::{Kind, Module, list};
+use crate::run;
 
 /// As it stands in every mangled name of that module of Rust's library.
 const PANICKING: &str = "4core9panicking";
@@ -36,8 +37,8 @@ pub(super) fn faults(kernel: &Kernel, module: &Path) -> Result<Vec<String>> {
     let name = module.file_stem().unwrap_or_default().to_string_lossy();
     // The virtual board is the machine: it panics when a test asks for that, and its memory is not checked, or it would be
     // slower than the program that runs on it.
-    let is_board = |known: kit::Module| known.name == name && known.kind == kit::Kind::Board;
-    if !kit::list().any(is_board) {
+    let is_board = |known: Module| known.name == name && known.kind == Kind::Board;
+    if !list().any(is_board) {
         faults.extend(panicking(&symbols));
         if is_set("CONFIG_KASAN") {
             // The module as a whole has C code, too, which always is.

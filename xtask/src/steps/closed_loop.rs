@@ -9,14 +9,16 @@
 //! How well mainline keeps its dates is its own business: the demo shows it.
 
 use std::fs;
-use std::io::stdout;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::Count;
-use crate::vm::machine::Name;
+use super::count::Count;
+use super::modules;
+use super::step::{Log, Mode, Step};
+use crate::machines::Name;
+use crate::vm::Job;
 
 const SCRIPT: &str = "closed-loop --rate 10000 --seconds 1 --json /out/oob.json && \
                       closed-loop --rate 10000 --seconds 1 --inband --json /out/inband.json";
@@ -27,14 +29,23 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 const OOB: (&str, &[&str]) = ("/0/kit", &["missed", "crc_errors", "failed"]);
 const INBAND: (&str, &[&str]) = ("/0/peers/spidev", &["crc_errors", "failed"]);
 
+pub(super) fn step() -> Step {
+    Step::new(
+        "closed loop",
+        "10 kHz for a second out-of-band, then in-band",
+        closed_loop,
+    )
+    .after(modules::name("6.12-rt-amd64"))
+}
+
 /// One test for each way.
-pub(super) fn closed_loop() -> Result<Count> {
+fn closed_loop(_: &Mode, log: &mut Log) -> Result<Count> {
     let command = ["sh", "-c", SCRIPT].map(str::to_owned).to_vec();
-    let mut job = super::counted(Name::X86_64, None, command, "closed-loop")?;
+    let mut job = Job::counted(Name::X86_64, None, command, "closed-loop")?;
     job.timeout = TIMEOUT;
-    let outcome = job.run(&mut stdout())?;
+    let outcome = job.run(&mut Vec::new())?;
     if let Some(trouble) = outcome.trouble() {
-        println!("{}\n{trouble}", outcome.log);
+        log.line(format_args!("{}\n{trouble}", outcome.log));
         return Ok(Count::FAIL);
     }
     let status = outcome.exit_status();
@@ -45,7 +56,7 @@ pub(super) fn closed_loop() -> Result<Count> {
         let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
         let held = hold(&serde_json::from_str(&text)?, column, zero);
         if let Err(error) = &held {
-            println!("{file}: {error:#}");
+            log.line(format_args!("{file}: {error:#}"));
         }
         count.add(Count::of(held.is_ok()));
     }

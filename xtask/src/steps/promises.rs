@@ -2,7 +2,7 @@
 //! What must not compile, with the very error that is named where it is promised.
 //!
 //! ```text
-//!   documentation tests of evl, stax     in a process; stable Rust takes any error for the one that is named, this does not
+//!   documentation tests of oob, stax     in a process; stable Rust takes any error for the one that is named, this does not
 //!   kernel/examples/promises.rs          as a kernel's modules have it, for each core: right as it is; with its mistakes,
 //!                                        one error on each line that is marked, the one of the mark, and no other
 //! ```
@@ -12,9 +12,12 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::Count;
-use super::host::{cargo, results};
-use crate::{kit, paths, run};
+use super::count::Count;
+use super::kernel_lint;
+use super::step::{Log, Mode, Step, Tool};
+use crate::kit::lint;
+use crate::setup::{Need, cargo};
+use crate::{paths, run};
 
 /// The crates whose documentation promises it.
 const PROMISING: [&str; 2] = ["oob", "stax"];
@@ -22,16 +25,39 @@ const PROMISING: [&str; 2] = ["oob", "stax"];
 /// How many mistakes are shown at least.
 const MISTAKES: usize = 20;
 
+pub(super) fn process_step() -> Step {
+    Step::new(
+        "what does not compile",
+        "each mistake in the documentation ends in the error that it names",
+        in_a_process,
+    )
+    .uses(Tool::HostBuild)
+}
+
+pub(super) fn kernel_step() -> Step {
+    let step = Step::new(
+        "what does not compile, kernel build",
+        "each in-band service refuses the out-of-band token",
+        in_a_kernel,
+    );
+    let step = step
+        .needs(&[Need::Build, Need::Lint])
+        .uses(Tool::KernelBuild);
+    kernel_lint::after_builds(step)
+}
+
 /// Their documentation tests.
-pub(super) fn in_a_process() -> Result<Count> {
+fn in_a_process(_: &Mode, log: &mut Log) -> Result<Count> {
     let mut cmd = cargo();
     cmd.args(["test", "--doc"]).env("RUSTC_BOOTSTRAP", "1");
     cmd.args(PROMISING.map(|package| ["--package", package]).concat());
     let text = run::output(&mut cmd)?;
-    let mut count = results(&text);
+    let mut count = Count::of_cargo_test(&text);
     let mistakes = text.matches(" - compile fail").count();
     if mistakes < MISTAKES {
-        println!("{mistakes} mistakes are shown, of {MISTAKES} at least");
+        log.line(format_args!(
+            "{mistakes} mistakes are shown, of {MISTAKES} at least"
+        ));
         count.add(Count::FAIL);
     }
     Ok(count)
@@ -43,28 +69,28 @@ const EXAMPLE: &str = "kernel/examples/promises.rs";
 type Errors = BTreeSet<(usize, String)>;
 
 /// The example, for each build that is linted.
-pub(super) fn in_a_kernel() -> Result<Count> {
+fn in_a_kernel(_: &Mode, log: &mut Log) -> Result<Count> {
     let wanted = marks(&fs::read_to_string(paths::repo().join(EXAMPLE))?);
     let mut count = Count::default();
-    for lint in &kit::LINTS {
-        let right = kit::promises(lint, false)?;
-        right.iter().for_each(|error| println!("{error}"));
-        let mut elsewhere = kit::promises(lint, true)?;
+    for build in &lint::LINTS {
+        let right = lint::promises(build, false)?;
+        right.iter().for_each(|error| log.line(error));
+        let mut elsewhere = lint::promises(build, true)?;
         let seen: Errors = elsewhere.iter().filter_map(|error| place(error)).collect();
         elsewhere.retain(|error| place(error).is_none() && !is_sum(error));
-        elsewhere.iter().for_each(|error| println!("{error}"));
+        elsewhere.iter().for_each(|error| log.line(error));
         for (line, code) in wanted.symmetric_difference(&seen) {
-            println!(
+            log.line(format_args!(
                 "{}: {EXAMPLE}:{line}: {code} is promised or seen, not both",
-                lint.name
-            );
+                build.name
+            ));
         }
-        println!(
+        log.line(format_args!(
             "{}: {} mistakes, {} seen",
-            lint.name,
+            build.name,
             wanted.len(),
             seen.len()
-        );
+        ));
         count.add(Count::of(
             right.is_empty() && elsewhere.is_empty() && !wanted.is_empty() && wanted == seen,
         ));

@@ -18,7 +18,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::cpio::Archive;
-use crate::setup::kernel::Kernel;
+use crate::kernels::Kernel;
 
 /// What a guest is made of.
 pub(crate) struct Contents<'a> {

@@ -14,37 +14,57 @@
 mod cpio;
 mod initramfs;
 mod log;
-pub(crate) mod machine;
 mod qemu;
 mod stream;
 mod watch;
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::setup::kernel::{self, Kernel};
+use crate::kernels::{self, Kernel};
+use crate::kit::list::{Kind, list};
+use crate::kit::{modules, programs};
+use crate::machines::{Machine, Name, Serial};
 use crate::setup::{self, Need};
-use crate::{kit, paths, run};
-use machine::{Machine, Serial};
+use crate::{paths, run};
 use qemu::Qemu;
 pub(crate) use watch::Outcome;
 use watch::Verdict;
+
+/// What the kernels that are measured are booted with. Without it each system call costs hundreds of instructions more
+/// on every side of a comparison: for the stack's random offset, and for a page-table switch that only processors from
+/// before 2019 need (arm64's that are emulated need none, and take no notice).
+const CALM: [&str; 2] = ["randomize_kstack_offset=off", "pti=off"];
 
 /// The pipe by which the emulator itself is spoken to.
 const MONITOR: &str = "monitor";
 const FLASH_IMAGE: &str = "flash.img";
 
+/// How the emulator runs the guest's processors, and what its time is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Clock {
+    /// In turns, and each instruction takes a nanosecond of the guest's time; an idle guest's time jumps to its next timer.
+    /// So guest time does not depend on the host, and a run repeats.
+    Turns,
+    /// The same with one processor, whose instructions are what a benchmark counts.
+    Counted,
+    /// Side by side, in the host's time: races are found that turns hide.
+    SideBySide,
+}
+
 /// What to boot and what to run in it.
 pub(crate) struct Job {
     pub(crate) machine: &'static Machine,
     pub(crate) kernel: &'static Kernel,
-    /// One guest instruction is one nanosecond of guest time.
-    pub(crate) icount: bool,
+    pub(crate) clock: Clock,
+    /// Modules and programs are taken as they were last built.
+    pub(crate) as_built: bool,
     pub(crate) cpus: Option<u32>,
     pub(crate) add: Vec<PathBuf>,
     pub(crate) qemu: Vec<String>,
@@ -62,22 +82,43 @@ impl Job {
         kernel: Option<&str>,
         command: Vec<String>,
     ) -> Result<Self> {
-        let kernel = kernel::named(kernel.unwrap_or(machine.default_kernel))?;
+        let folder = match kernel {
+            Some(kernel) if kernel != machine.default_kernel => {
+                format!("{}-{kernel}", machine.name)
+            }
+            _ => machine.name.to_owned(),
+        };
+        let kernel = kernels::named(kernel.unwrap_or(machine.default_kernel))?;
         if kernel.arch != machine.arch {
             bail!("kernel {} does not run on {}", kernel.name, machine.name);
         }
         Ok(Self {
             machine,
             kernel,
-            icount: false,
+            clock: Clock::Turns,
+            as_built: false,
             cpus: None,
             add: Vec::new(),
             qemu: Vec::new(),
             append: Vec::new(),
             timeout: Duration::from_secs(120),
             command,
-            results: paths::target().join("vm").join(machine.name),
+            results: paths::target().join("vm").join(folder),
         })
+    }
+
+    /// A guest whose instructions are counted; what it leaves goes to the folder `results` of `target/vm`.
+    pub(crate) fn counted(
+        machine: Name,
+        kernel: Option<&str>,
+        command: Vec<String>,
+        results: &str,
+    ) -> Result<Self> {
+        let mut job = Self::new(machine.machine(), kernel, command)?;
+        job.clock = Clock::Counted;
+        job.append = CALM.map(str::to_owned).to_vec();
+        job.results = paths::target().join("vm").join(results);
+        Ok(job)
     }
 
     /// Builds, boots, runs; what the command prints goes to `output` as it comes.
@@ -89,11 +130,17 @@ impl Job {
             Need::Kernel(self.kernel),
             Need::Busybox(arch),
         ])?;
-        let wanted = kit::list()
-            .filter(|module| self.machine.needs_board || module.kind != kit::Kind::Board)
+        let wanted = list()
+            .filter(|module| self.machine.needs_board || module.kind != Kind::Board)
             .map(|module| module.name);
-        let kit = picked(&kit::modules(self.kernel)?.modules, wanted)?;
-        let programs = kit::programs(arch)?;
+        let (built, programs) = match self.as_built {
+            true => (modules::as_built(self.kernel)?, programs::as_built(arch)),
+            false => (
+                modules::modules(self.kernel)?.modules,
+                programs::programs(arch)?,
+            ),
+        };
+        let kit = picked(&built, wanted)?;
         let folder = Folder::new(&self.results)?;
         let mut added = self.add.clone();
         if self.machine.flash.is_some() {
@@ -101,7 +148,7 @@ impl Job {
             fs::write(&image, flash_content())?;
             added.push(image);
         }
-        let nonce = nonce();
+        let nonce = self.nonce();
         let initramfs = initramfs::build(&initramfs::Contents {
             init: &paths::repo().join("xtask/guest/init"),
             busybox: &setup::busybox(arch)?,
@@ -143,19 +190,26 @@ impl Job {
         Ok(outcome)
     }
 
+    /// What marks the end of the command's output: no command prints it by chance, and a run that is repeated has the same.
+    fn nonce(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        (self.machine.name, self.kernel.name, &self.command).hash(&mut hasher);
+        format!("oobkit-{:016x}", hasher.finish())
+    }
+
     fn emulator(&self, dir: &Path) -> Result<Command> {
         let machine = self.machine;
-        let cpus = match (machine.fixed_cpus, self.cpus, self.icount) {
-            (true, None, _) => machine.cpus,
-            (true, Some(cpus), _) if cpus != machine.cpus => {
+        let counted = self.clock == Clock::Counted;
+        let cpus = match self.cpus {
+            Some(cpus) if machine.fixed_cpus && cpus != machine.cpus => {
                 bail!("{} has {} processors, always", machine.name, machine.cpus)
             }
-            (_, Some(cpus), true) if cpus != 1 && !machine.fixed_cpus => {
+            Some(cpus) if counted && cpus != 1 && !machine.fixed_cpus => {
                 bail!("--icount counts one processor's instructions")
             }
-            (_, Some(cpus), _) => cpus,
-            (false, None, true) => 1,
-            (false, None, false) => machine.cpus,
+            Some(cpus) => cpus,
+            None if counted && !machine.fixed_cpus => 1,
+            None => machine.cpus,
         };
         let mut cmd = Command::new(machine.qemu);
         cmd.args(machine.args);
@@ -208,8 +262,9 @@ impl Job {
             append.push_str(word);
         }
         cmd.arg("-append").arg(append.trim_end());
-        if self.icount {
-            cmd.args(["-icount", "shift=0,sleep=off"]);
+        if self.clock != Clock::SideBySide {
+            cmd.args(["-icount", "shift=0,sleep=off", "-rtc", "clock=vm"]);
+            cmd.args(["-seed", "1"]);
         }
         cmd.args(&self.qemu);
         Ok(cmd)
@@ -330,14 +385,6 @@ fn flash_content() -> Vec<u8> {
         state.to_le_bytes()
     });
     words.take(1 << 18).flatten().collect()
-}
-
-/// Something that no guest's program can know.
-fn nonce() -> String {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    format!("{:x}-{:x}", since.as_nanos(), process::id())
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //!   output of the command ...  RS nonce " exit 0" NL   base64 of /out ...   RS nonce " end" NL
 //! ```
 //!
-//! RS is the byte 0x1e. The nonce is drawn anew for each boot, so that nothing the command prints can be
-//! taken for the end. Output is passed on at once, all but a tail that may be the mark's beginning.
+//! RS is the byte 0x1e. The nonce depends on the machine, the kernel and the command, so that nothing the command prints is
+//! taken for the end by chance. Output is passed on at once, all but a tail that may be the mark's beginning.
 
 use anyhow::{Context, Result};
 use base64::Engine;

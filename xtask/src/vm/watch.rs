@@ -22,6 +22,10 @@ use super::log::Log;
 use super::qemu::Qemu;
 use super::stream::Stream;
 
+/// How long a guest may take to begin the command, on a host that has much else to do.
+const BOOT: Duration = Duration::from_secs(900);
+/// What `/init` notes when the command begins, and the time-out with it.
+const BEGIN: &str = "oobkit: the command begins";
 /// How often the console's file is looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// How long the console may lag behind the data line, and a guest's answer behind the question.
@@ -102,7 +106,7 @@ pub(crate) fn watch(
     let mut log = Log::default();
     let mut stream = Stream::new(nonce);
     let end = format!("oobkit: end {nonce}");
-    let start = Instant::now();
+    let (mut start, mut limit, mut has_begun) = (Instant::now(), BOOT, false);
     let mut last_word: Option<Instant> = None;
     // What the guest had reported when its time was over.
     let mut hung: Option<Option<String>> = None;
@@ -130,13 +134,16 @@ pub(crate) fn watch(
         if last_word.is_none() && (stream.ended || log.panicked()) {
             last_word = Some(Instant::now());
         }
-        if last_word.is_none() && start.elapsed() > timeout {
+        if !has_begun && log.has(BEGIN) {
+            (start, limit, has_begun) = (Instant::now(), timeout, true);
+        }
+        if last_word.is_none() && start.elapsed() > limit {
             hung = Some(log.report().map(str::to_owned));
             ask(monitor);
             last_word = Some(Instant::now());
         }
-        let limit = if log.panicked() { TEXT } else { GRACE };
-        if last_word.is_some_and(|since| since.elapsed() > limit) {
+        let grace = if log.panicked() { TEXT } else { GRACE };
+        if last_word.is_some_and(|since| since.elapsed() > grace) {
             break (!stream.ended).then_some(Verdict::Gone);
         }
     };
@@ -150,7 +157,7 @@ pub(crate) fn watch(
     let report = hung.unwrap_or_else(|| log.report().map(str::to_owned));
     let verdict = match (ended, report, stream.status) {
         (Some(Verdict::Interrupted), _, _) => Verdict::Interrupted,
-        (_, None, _) if is_hung => Verdict::Hung(timeout),
+        (_, None, _) if is_hung => Verdict::Hung(limit),
         (_, Some(report), _) => Verdict::Reported(report),
         (Some(verdict), None, _) => verdict,
         (None, None, Some(status)) => Verdict::Exited(status),

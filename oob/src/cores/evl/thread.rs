@@ -13,7 +13,7 @@
 //! is the kit's, and a wait is ended by EVL's forced unblock, which reaches who waits at that moment: it is repeated until
 //! the body has returned.
 
-use super::waiting::Seat;
+use super::waiting::Waiter;
 use crate::monitor;
 use crate::stage::{Inband, MayWait, Oob};
 use crate::time::Instant;
@@ -71,7 +71,7 @@ impl Running {
     ) -> core::result::Result<(), WaitError> {
         match self.should_stop() {
             true => Err(WaitError::Interrupted),
-            false => Seat::with(stage, |seat| monitor::sleep_until(seat, date)),
+            false => Waiter::with(stage, |waiter| monitor::sleep_until(waiter, date)),
         }
     }
 }

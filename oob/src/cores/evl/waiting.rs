@@ -15,7 +15,7 @@
 
 use crate::kernel_core::Monotonic;
 use crate::latch::Park;
-use crate::monitor::{self, Guarded, HardLock, Threads};
+use crate::monitor::{self, HardLock, MonitorState, Threads};
 use crate::record::Wait;
 use crate::semaphore::{self, Overflow};
 use crate::stage::{MayWait, Oob};
@@ -48,46 +48,46 @@ const ABOVE_TASKS: i32 = 100;
 ///
 /// # Invariants
 ///
-/// The seat is initialised, and stays where it is until it is left in [`Seat::with`]; or it is of [`Seat::none`].
-pub(crate) struct Seat {
-    seat: UnsafeCell<MaybeUninit<b::oobkit_seat>>,
+/// The waiter is initialised, and stays where it is until it is left in [`Waiter::with`]; or it is of [`Waiter::none`].
+pub(crate) struct Waiter {
+    waiter: UnsafeCell<MaybeUninit<b::oobkit_waiter>>,
     was_unblocked: Cell<bool>,
 }
 
-impl Seat {
+impl Waiter {
     /// For who only wakes others: that touches their seats alone.
     pub(crate) const fn none() -> Self {
         Self {
-            seat: UnsafeCell::new(MaybeUninit::uninit()),
+            waiter: UnsafeCell::new(MaybeUninit::uninit()),
             was_unblocked: Cell::new(false),
         }
     }
 
-    /// Calls `f` with a seat for the calling thread, whose token `_stage` is.
+    /// Calls `f` with a waiter for the calling thread, whose token `_stage` is.
     pub(crate) fn with<S: MayWait, R>(_stage: &S, f: impl FnOnce(&Self) -> R) -> R {
-        let seat = Self::none();
-        // SAFETY: the calling thread may wait on the stage of its token; the seat is left below.
-        unsafe { b::evl_seat_init(seat.as_ptr(), S::IS_OOB) };
-        let result = f(&seat);
+        let waiter = Self::none();
+        // SAFETY: the calling thread may wait on the stage of its token; the waiter is left below.
+        unsafe { b::evl_waiter_init(waiter.as_ptr(), S::IS_OOB) };
+        let result = f(&waiter);
         // SAFETY: initialised above; the thread is in no line any more, so nobody wakes it.
-        unsafe { b::evl_seat_leave(seat.as_ptr()) };
+        unsafe { b::evl_waiter_leave(waiter.as_ptr()) };
         result
     }
 
-    const fn as_ptr(&self) -> *mut b::oobkit_seat {
-        self.seat.get().cast()
+    const fn as_ptr(&self) -> *mut b::oobkit_waiter {
+        self.waiter.get().cast()
     }
 
     fn is_oob(&self) -> bool {
         // SAFETY: initialised by the invariants; nobody waits on one of `none`.
-        unsafe { b::evl_seat_is_oob(self.as_ptr()) }
+        unsafe { b::evl_waiter_is_oob(self.as_ptr()) }
     }
 }
 
-// SAFETY: `current` is the seat itself, on which a thread sits until it has left its wait. There is no other implementation in
-// a module, and nobody waits for a latch on a seat, which is this crate's own: a flag here is EVL's. So whoever leaves, leaves a
+// SAFETY: `current` is the waiter itself, on which a thread sits until it has left its wait. There is no other implementation in
+// a module, and nobody waits for a latch on a waiter, which is this crate's own: a flag here is EVL's. So whoever leaves, leaves a
 // line, and only after its lock was released.
-unsafe impl Park for Seat {
+unsafe impl Park for Waiter {
     fn current(&self) -> usize {
         self.as_ptr().expose_provenance()
     }
@@ -105,8 +105,8 @@ unsafe impl Park for Seat {
 
     fn sleep_until(&self, date: Instant) -> bool {
         if self.is_oob() {
-            // SAFETY: the seat's own thread, out-of-band.
-            let ended = unsafe { b::evl_seat_wait_until(self.as_ptr(), super::evl_date(date)) };
+            // SAFETY: the waiter's own thread, out-of-band.
+            let ended = unsafe { b::evl_waiter_wait_until(self.as_ptr(), super::evl_date(date)) };
             self.was_unblocked
                 .set(ended == super::UNBLOCKED || ended == super::STOPPED);
             // EVL may be early by what it takes for its own latency.
@@ -124,20 +124,20 @@ unsafe impl Park for Seat {
     }
 
     unsafe fn wake(&self, f: impl FnOnce() -> Option<usize>) {
-        if let Some(seat) = f() {
-            // SAFETY: a thread in a line sits on its seat until it has left the line, which takes the lock held here.
-            unsafe { b::evl_seat_wake(core::ptr::with_exposed_provenance_mut(seat)) };
+        if let Some(waiter) = f() {
+            // SAFETY: a thread in a line sits on its waiter until it has left the line, which takes the lock held here.
+            unsafe { b::evl_waiter_wake(core::ptr::with_exposed_provenance_mut(waiter)) };
         }
     }
 }
 
 // SAFETY: as above; this `wake_waiter` is `wake`.
-unsafe impl Threads for Seat {
+unsafe impl Threads for Waiter {
     fn priority(&self) -> i32 {
         if !self.is_oob() {
             return task::current_effective_priority();
         }
-        // SAFETY: the seat's own thread, an EVL thread.
+        // SAFETY: the waiter's own thread, an EVL thread.
         unsafe { b::evl_current_priority() }.saturating_add(ABOVE_TASKS)
     }
 
@@ -155,11 +155,11 @@ unsafe impl Threads for Seat {
 }
 
 /// A value under a hard lock, and the threads of either stage that wait until it suits them.
-pub struct Monitor<T>(monitor::Monitor<RawSpinLock<Guarded<T>>>);
+pub struct Monitor<T>(monitor::Monitor<RawSpinLock<MonitorState<T>>>);
 
 impl<T> Monitor<T> {
-    /// Of a lock that [`crate::kernel_core::guarded`] made.
-    pub const fn new(lock: RawSpinLock<Guarded<T>>) -> Self {
+    /// Of a lock that [`crate::kernel_core::monitor_lock`] made.
+    pub const fn new(lock: RawSpinLock<MonitorState<T>>) -> Self {
         Self(monitor::Monitor::new(lock))
     }
 
@@ -191,8 +191,8 @@ impl<T> Monitor<T> {
         deadline: Instant,
         ready: impl FnMut(&mut T) -> Option<R>,
     ) -> core::result::Result<R, WaitError> {
-        Seat::with(stage, |seat| {
-            self.0.wait_for(what, stage, seat, deadline, ready)
+        Waiter::with(stage, |waiter| {
+            self.0.wait_for(what, stage, waiter, deadline, ready)
         })
     }
 
@@ -203,26 +203,26 @@ impl<T> Monitor<T> {
 
     /// See [`monitor::Monitor::update_and_wake_first`].
     pub fn update_and_wake_first<R>(&self, _: &Tasks, f: impl FnOnce(&mut T) -> R) -> R {
-        self.0.update_and_wake_first(&Seat::none(), f)
+        self.0.update_and_wake_first(&Waiter::none(), f)
     }
 
     /// See [`monitor::Monitor::update_and_wake_all`].
     pub fn update_and_wake_all<R>(&self, _: &Tasks, f: impl FnOnce(&mut T) -> R) -> R {
-        self.0.update_and_wake_all(&Seat::none(), f)
+        self.0.update_and_wake_all(&Waiter::none(), f)
     }
 
     /// See [`monitor::Monitor::close`].
     pub fn close(&self, _: &Tasks) {
-        self.0.close(&Seat::none());
+        self.0.close(&Waiter::none());
     }
 }
 
 /// A counting semaphore.
-pub struct Semaphore(semaphore::Semaphore<RawSpinLock<Guarded<u32>>>);
+pub struct Semaphore(semaphore::Semaphore<RawSpinLock<MonitorState<u32>>>);
 
 impl Semaphore {
-    /// Of a lock that [`crate::kernel_core::guarded`] made round the first count.
-    pub const fn new(lock: RawSpinLock<Guarded<u32>>) -> Self {
+    /// Of a lock that [`crate::kernel_core::monitor_lock`] made round the first count.
+    pub const fn new(lock: RawSpinLock<MonitorState<u32>>) -> Self {
         Self(semaphore::Semaphore::new(lock))
     }
 
@@ -237,7 +237,7 @@ impl Semaphore {
         _: &Tasks,
         deadline: Instant,
     ) -> core::result::Result<(), WaitError> {
-        Seat::with(oob, |seat| self.0.down_until(oob, seat, deadline))
+        Waiter::with(oob, |waiter| self.0.down_until(oob, waiter, deadline))
     }
 
     /// See [`semaphore::Semaphore::try_down`].
@@ -251,11 +251,11 @@ impl Semaphore {
     ///
     /// [`Overflow`]; nothing was counted.
     pub fn up(&self, _: &Tasks) -> core::result::Result<(), Overflow> {
-        self.0.up(&Seat::none())
+        self.0.up(&Waiter::none())
     }
 
     /// See [`semaphore::Semaphore::close`].
     pub fn close(&self, _: &Tasks) {
-        self.0.close(&Seat::none());
+        self.0.close(&Waiter::none());
     }
 }

@@ -11,8 +11,8 @@
 //! ```
 
 use super::Host;
-use super::tape::Entry;
 use super::threads::{Class, Context, Slot, State};
+use super::trace::Entry;
 use crate::time::{Clock, Instant, Ns};
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -64,9 +64,9 @@ pub fn explore(seeds: Range<u64>, run: impl Fn(&Host)) {
     impl Drop for Told<'_> {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                let tape = self.0.0.stages.tape.borrow();
-                let seed = tape.seed();
-                std::eprintln!("{}seed {seed}: failed, see above", tape.last_lines());
+                let trace = self.0.0.stages.trace.borrow();
+                let seed = trace.seed();
+                std::eprintln!("{}seed {seed}: failed, see above", trace.last_lines());
             }
         }
     }
@@ -109,8 +109,8 @@ impl Host {
     }
 
     /// A number that stands for the whole trace so far: who ran, who woke, which handlers were called, and when.
-    pub fn trace(&self) -> u64 {
-        self.0.stages.tape.borrow().digest()
+    pub fn trace_digest(&self) -> u64 {
+        self.0.stages.trace.borrow().digest()
     }
 
     /// Does the next thing that happens up to `limit`. Where nothing does, time moves there (but not to
@@ -158,7 +158,7 @@ impl Host {
         let is_something = next.is_some_and(|next| next <= limit && next != Instant::NEVER);
         let date = match next {
             Some(next) if is_something => next,
-            None | Some(Instant::NEVER) if self.fire_last() => return true,
+            None | Some(Instant::NEVER) if self.fire_last_random_irq() => return true,
             _ if limit == Instant::NEVER => return false,
             _ => limit,
         };

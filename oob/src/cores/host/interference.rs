@@ -7,11 +7,11 @@
 //! | burst: interrupts and soft interrupts of in-band, other processes | all in-band threads |
 //! | stall: a page fault, a thread that waits for a disk | the in-band thread that it happens to |
 //! | hard off: in-band code under a hard lock, as the kit's own | everybody, for the span that is stated |
-//! | interrupts at any point, [`super::Interrupt::anywhere`] | whatever the handler does |
+//! | interrupts at any point, [`super::Interrupt::raise_at_random`] | whatever the handler does |
 
 use super::Host;
-use super::tape::Entry;
 use super::threads::{Class, Slot, State};
+use super::trace::Entry;
 use crate::time::{Clock, Ns};
 use std::rc::Rc;
 
@@ -39,7 +39,7 @@ impl Interference {
 }
 
 /// An interrupt that comes at any point, so many times.
-pub(super) struct Wild {
+pub(super) struct RandomIrq {
     pub(super) left: u32,
     pub(super) raise: Rc<dyn Fn()>,
 }
@@ -56,14 +56,14 @@ impl Host {
     /// A thread has come to a point, and is ready to go on.
     pub(super) fn interfere(&self, slot: &Slot) {
         let stages = &self.0.stages;
-        if !stages.wild.borrow().is_empty() && stages.tape.borrow_mut().one_in(ODDS) {
-            self.fire();
+        if !stages.random_irqs.borrow().is_empty() && stages.trace.borrow_mut().one_in(ODDS) {
+            self.fire_random_irq();
         }
-        if slot.class == Class::Inband && stages.tape.borrow_mut().one_in(ODDS) {
+        if slot.class == Class::Inband && stages.trace.borrow_mut().one_in(ODDS) {
             slot.order.set(self.order_of(Class::Inband));
         }
         let interference = stages.interference.get();
-        if stages.tape.borrow_mut().one_in(interference.odds) {
+        if stages.trace.borrow_mut().one_in(interference.odds) {
             let kind = match slot.class {
                 Class::Inband => self.random(2),
                 // The other two are things that in-band code does.
@@ -96,36 +96,37 @@ impl Host {
     }
 
     /// `raise` is called `times` times, at points that the seed chooses.
-    pub(super) fn let_loose(&self, times: u32, raise: Rc<dyn Fn()>) {
+    pub(super) fn add_random_irq(&self, times: u32, raise: Rc<dyn Fn()>) {
         if times > 0 {
-            let wild = Wild { left: times, raise };
-            self.0.stages.wild.borrow_mut().push(wild);
+            let random_irqs = RandomIrq { left: times, raise };
+            self.0.stages.random_irqs.borrow_mut().push(random_irqs);
         }
     }
 
     /// One of the interrupts that come at any point.
-    fn fire(&self) {
+    fn fire_random_irq(&self) {
         let raise = {
             let stages = &self.0.stages;
-            let mut wild = stages.wild.borrow_mut();
-            let Some(last) = wild.len().checked_sub(1) else {
+            let mut random_irqs = stages.random_irqs.borrow_mut();
+            let Some(last) = random_irqs.len().checked_sub(1) else {
                 return;
             };
             let chosen = self.random(last as u64) as usize;
-            wild[chosen].left -= 1;
-            match wild[chosen].left {
-                0 => wild.swap_remove(chosen).raise,
-                _ => Rc::clone(&wild[chosen].raise),
+            random_irqs[chosen].left -= 1;
+            match random_irqs[chosen].left {
+                0 => random_irqs.swap_remove(chosen).raise,
+                _ => Rc::clone(&random_irqs[chosen].raise),
             }
         };
         raise();
     }
 
     /// The same where nothing else is left to happen; whether there was one.
-    pub(super) fn fire_last(&self) -> bool {
-        let is_one = self.0.stages.handlers.get() == 0 && !self.0.stages.wild.borrow().is_empty();
+    pub(super) fn fire_last_random_irq(&self) -> bool {
+        let is_one =
+            self.0.stages.handlers.get() == 0 && !self.0.stages.random_irqs.borrow().is_empty();
         if is_one {
-            self.fire();
+            self.fire_random_irq();
         }
         is_one
     }

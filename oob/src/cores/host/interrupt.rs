@@ -3,7 +3,7 @@
 //! Interrupts: a handler out-of-band, and what it forwards in-band.
 //!
 //! ```text
-//!   raise, raise_at, anywhere --> handle(), interrupts off
+//!   raise, raise_at, raise_at_random --> handle(), interrupts off
 //!                                   | Forward
 //!                                   '--> inband(), once no oob thread wants the processor
 //! ```
@@ -63,10 +63,10 @@ impl<H: Handler> Interrupt<H> {
     }
 
     /// Interrupts `times` times, at points that the seed chooses.
-    pub fn anywhere(&self, times: u32) {
+    pub fn raise_at_random(&self, times: u32) {
         let inner = Rc::clone(&self.0);
         let raise = Rc::new(move || Inner::raise_at(&inner, inner.host.now()));
-        self.0.host.let_loose(times, raise);
+        self.0.host.add_random_irq(times, raise);
     }
 
     /// What the line calls.

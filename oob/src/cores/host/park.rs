@@ -5,7 +5,7 @@
 use super::Host;
 use super::threads::Prepared;
 use crate::latch::Park;
-use crate::monitor::{self, Guarded, HardLock, Threads};
+use crate::monitor::{self, HardLock, MonitorState, Threads};
 use crate::semaphore;
 use crate::stage::{Inband, MayWait};
 use crate::time::{Clock, Instant};
@@ -119,20 +119,20 @@ impl Host {
 
     /// A value under a hard lock, and the threads that wait until it suits them.
     pub fn monitor<T>(&self, _inband: &Inband<'_>, value: T) -> Monitor<T> {
-        monitor::Monitor::new(HostLock::new(self, Guarded::new(value)))
+        monitor::Monitor::new(HostLock::new(self, MonitorState::new(value)))
     }
 
     /// A counting semaphore.
     pub fn semaphore(&self, _inband: &Inband<'_>, count: u32) -> Semaphore {
-        semaphore::Semaphore::new(HostLock::new(self, Guarded::new(count)))
+        semaphore::Semaphore::new(HostLock::new(self, MonitorState::new(count)))
     }
 }
 
 /// A value and its waiting threads.
-pub type Monitor<T> = monitor::Monitor<HostLock<Guarded<T>>>;
+pub type Monitor<T> = monitor::Monitor<HostLock<MonitorState<T>>>;
 
 /// A counting semaphore.
-pub type Semaphore = semaphore::Semaphore<HostLock<Guarded<u32>>>;
+pub type Semaphore = semaphore::Semaphore<HostLock<MonitorState<u32>>>;
 
 /// A lock that is held with interrupts off. Taking it again while holding it panics: on a processor that hangs.
 pub struct HostLock<T> {

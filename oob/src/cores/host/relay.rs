@@ -41,7 +41,7 @@ const IN: u32 = 1;
 const OUT: u32 = 2;
 
 struct Inner {
-    lines: relay::Relay<HostLock<Lists>, Vec<u8>>,
+    messages: relay::Relay<HostLock<Lists>, Vec<u8>>,
     head: PollHead,
 }
 
@@ -55,7 +55,7 @@ pub struct Relay {
 
 impl fmt::Debug for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.lines.fmt(f)
+        self.inner.messages.fmt(f)
     }
 }
 
@@ -74,22 +74,22 @@ impl Relay {
         mut file: impl FnMut(&Inband<'_>, &[u8]) -> bool + 'static,
     ) -> Result<Self, BadSize> {
         let inner = Rc::new(Inner {
-            lines: relay::Relay::new(host.pool(inband, count, longest)?),
+            messages: relay::Relay::new(host.pool(inband, count, longest)?),
             head: PollHead::new(host, inband),
         });
         let (of_task, host_) = (inner.clone(), host.clone());
         let body = move |inband: &Inband<'_>, me: &Running<'_>| {
-            let Inner { lines, head } = &*of_task;
+            let Inner { messages, head } = &*of_task;
             loop {
                 // Looked at first: what was taken before the relay's end is drained after it.
                 let is_over = me.should_stop();
-                while lines.drain(inband, &mut file) {
+                while messages.drain(inband, &mut file) {
                     head.signal(OUT);
                 }
                 if is_over {
                     return;
                 }
-                let ready = || if lines.is_empty() { 0 } else { IN };
+                let ready = || if messages.is_empty() { 0 } else { IN };
                 // A stop ends it, and is seen above.
                 _ = poll(&host_, inband, &[head], IN, Instant::NEVER, ready);
             }
@@ -108,14 +108,14 @@ impl Relay {
     ///
     /// See [`RelayError`]; it is counted as lost.
     pub fn write(&self, _oob: &Oob<'_>, message: &[u8]) -> Result<(), RelayError> {
-        self.inner.lines.write(message)?;
+        self.inner.messages.write(message)?;
         self.inner.head.signal(IN);
         Ok(())
     }
 
     /// Messages that were not taken, and those that the file did not take.
     pub fn lost(&self) -> u64 {
-        self.inner.lines.lost()
+        self.inner.messages.lost()
     }
 
     /// Waits until what was taken before has been written, or lost.
@@ -124,9 +124,9 @@ impl Relay {
     ///
     /// [`WaitError::Interrupted`].
     pub fn flush(&self, inband: &Inband<'_>) -> Result<(), WaitError> {
-        let Inner { lines, head } = &*self.inner;
-        let goal = lines.written();
-        let ready = || if lines.drained() >= goal { OUT } else { 0 };
+        let Inner { messages, head } = &*self.inner;
+        let goal = messages.written();
+        let ready = || if messages.drained() >= goal { OUT } else { 0 };
         poll(&self.host, inband, &[head], OUT, Instant::NEVER, ready).map(drop)
     }
 }

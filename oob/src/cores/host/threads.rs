@@ -18,9 +18,9 @@
 //! into its stack, as [`crate::monitor`] does.
 
 use super::Host;
-use super::interference::{Interference, Wild};
+use super::interference::{Interference, RandomIrq};
 use super::mutex::Lock;
-use super::tape::{Entry, Tape};
+use super::trace::{Entry, Trace};
 use crate::latch::Latch;
 use crate::stage::Inband;
 use crate::time::{Clock, Instant, Ns};
@@ -196,7 +196,7 @@ pub(super) type Job = Rc<dyn Fn(&Inband<'_>)>;
 /// The scheduler's state.
 pub(super) struct Stages {
     pub(super) processors: Cell<usize>,
-    pub(super) tape: RefCell<Tape>,
+    pub(super) trace: RefCell<Trace>,
     pub(super) slots: RefCell<Vec<Rc<Slot>>>,
     pub(super) current: Cell<Option<usize>>,
     /// Handlers that run, one inside the other.
@@ -206,7 +206,7 @@ pub(super) struct Stages {
     pub(super) interference: Cell<Interference>,
     /// In-band work that comes before all in-band threads.
     pub(super) burst: Cell<Ns>,
-    pub(super) wild: RefCell<Vec<Wild>>,
+    pub(super) random_irqs: RefCell<Vec<RandomIrq>>,
     /// What is to be done in-band: forwarded by interrupts, and called by anybody.
     pub(super) jobs: [RefCell<VecDeque<Job>>; 2],
     /// The threads that do it.
@@ -220,14 +220,14 @@ impl Stages {
         let outside = Slot::new(FIRST, "the test", Class::Outside, 0, true);
         Self {
             processors: Cell::new(1),
-            tape: RefCell::new(Tape::new(seed)),
+            trace: RefCell::new(Trace::new(seed)),
             slots: RefCell::new(std::vec![Rc::new(outside)]),
             current: Cell::new(None),
             handlers: Cell::new(0),
             hard_locks: Cell::new(0),
             interference: Cell::default(),
             burst: Cell::new(Ns(0)),
-            wild: RefCell::default(),
+            random_irqs: RefCell::default(),
             jobs: Default::default(),
             workers: Default::default(),
             still: Cell::new(0),
@@ -375,6 +375,6 @@ impl Host {
     }
 
     pub(super) fn note(&self, entry: Entry) {
-        self.0.stages.tape.borrow_mut().note(self.now(), entry);
+        self.0.stages.trace.borrow_mut().note(self.now(), entry);
     }
 }

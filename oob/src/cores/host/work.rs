@@ -12,7 +12,7 @@ use super::park::{HostLock, Monitor};
 use super::threads::{Class, Job, Prepared};
 use super::{Context, Host};
 use crate::latch::Park;
-use crate::monitor::{Guarded, Threads};
+use crate::monitor::{MonitorState, Threads};
 use crate::stage::{Inband, Oob};
 use crate::time::Instant;
 use crate::wait::WaitError;
@@ -45,7 +45,7 @@ type Function = Box<dyn FnMut(&Inband<'_>) -> i32>;
 
 struct Inner {
     host: Host,
-    calls: Calls<HostLock<Guarded<Runs>>>,
+    calls: Calls<HostLock<MonitorState<Runs>>>,
     state: Monitor<State>,
     f: RefCell<Function>,
 }
@@ -68,7 +68,7 @@ impl Work {
     ) -> Self {
         Self(Rc::new(Inner {
             host: host.clone(),
-            calls: Calls::new(HostLock::new(host, Guarded::new(Runs::default()))),
+            calls: Calls::new(HostLock::new(host, MonitorState::new(Runs::default()))),
             state: host.monitor(inband, State::default()),
             f: RefCell::new(Box::new(f)),
         }))

@@ -25,10 +25,10 @@ use kernel::poll::{self, PollHead};
 use kernel::sync::RawSpinLock;
 use kernel::task::is_stopped;
 
-type Lines = relay::Relay<RawSpinLock<Lists>, VBytes>;
+type Messages = relay::Relay<RawSpinLock<Lists>, VBytes>;
 
 struct Inner {
-    lines: Lines,
+    messages: Messages,
     file: OpenFile,
     /// On which the thread waits for messages, and who flushes for the thread.
     head: PollHead,
@@ -58,9 +58,16 @@ impl Relay {
     ///
     /// Those of [`pool`], and those of creating a kthread.
     pub fn new(inband: &Inband<'_>, file: OpenFile, count: u32, longest: usize) -> Result<Self> {
-        let lines = Lines::new(pool(inband, count, longest)?);
+        let messages = Messages::new(pool(inband, count, longest)?);
         let head = PollHead::new(inband)?;
-        let inner = KBox::new(inband, Inner { lines, file, head })?;
+        let inner = KBox::new(
+            inband,
+            Inner {
+                messages,
+                file,
+                head,
+            },
+        )?;
         let argument = (&raw const *inner).cast_mut().cast::<c_void>();
         // SAFETY: in-band; `run` gets what stays until the thread has been stopped.
         let thread = from_err_ptr(unsafe { b::kthread_create(Some(run), argument, NAME.as_ptr()) });
@@ -78,14 +85,14 @@ impl Relay {
     ///
     /// See [`RelayError`]; it is counted as lost.
     pub fn write(&self, _oob: &Oob<'_>, message: &[u8]) -> core::result::Result<(), RelayError> {
-        self.inner.lines.write(message)?;
+        self.inner.messages.write(message)?;
         self.inner.head.signal(poll::IN);
         Ok(())
     }
 
     /// Messages that were not taken, and those that the file did not take.
     pub fn lost(&self) -> u64 {
-        self.inner.lines.lost()
+        self.inner.messages.lost()
     }
 
     /// Waits until what was taken before has been written, or lost.
@@ -94,9 +101,9 @@ impl Relay {
     ///
     /// [`WaitError::Interrupted`].
     pub fn flush(&self, inband: &Inband<'_>) -> core::result::Result<(), WaitError> {
-        let Inner { lines, head, .. } = &*self.inner;
-        let goal = lines.written();
-        match head.wait(inband, || lines.drained() >= goal) {
+        let Inner { messages, head, .. } = &*self.inner;
+        let goal = messages.written();
+        match head.wait(inband, || messages.drained() >= goal) {
             true => Ok(()),
             false => Err(WaitError::Interrupted),
         }
@@ -115,14 +122,18 @@ impl Drop for Relay {
 
 unsafe extern "C" fn run(argument: *mut c_void) -> c_int {
     // SAFETY: what `new` gave, which stays until this thread is gone.
-    let Inner { lines, file, head } = unsafe { &*argument.cast_const().cast::<Inner>() };
+    let Inner {
+        messages,
+        file,
+        head,
+    } = unsafe { &*argument.cast_const().cast::<Inner>() };
     // SAFETY: a thread of the kernel's, in task context, nothing held.
     let inband = unsafe { Inband::assume() };
     let mut position = file.position();
     loop {
         // Looked at first: what was taken before the relay's end is drained after it.
         let is_over = is_stopped();
-        while lines.drain(&inband, |inband, message| {
+        while messages.drain(&inband, |inband, message| {
             file.write_all(inband, message, &mut position).is_ok()
         }) {
             head.signal(poll::OUT);
@@ -130,6 +141,6 @@ unsafe extern "C" fn run(argument: *mut c_void) -> c_int {
         if is_over {
             return 0;
         }
-        head.wait(&inband, || !lines.is_empty() || is_stopped());
+        head.wait(&inband, || !messages.is_empty() || is_stopped());
     }
 }

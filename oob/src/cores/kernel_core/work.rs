@@ -10,8 +10,8 @@
 //! Unbound, so that what an oob thread hands over need not wait for that thread's processor. Which way it goes is chosen
 //! in `bindings/helpers.c`.
 
-use super::Seat;
-use crate::monitor::Guarded;
+use super::Waiter;
+use crate::monitor::MonitorState;
 use crate::stage::{Inband, Oob};
 use crate::time::Instant;
 use crate::wait::WaitError;
@@ -29,7 +29,7 @@ use kernel::sync::RawSpinLock;
 #[repr(C)]
 struct Head {
     work: UnsafeCell<MaybeUninit<b::oobkit_work_t>>,
-    calls: Calls<RawSpinLock<Guarded<Runs>>>,
+    calls: Calls<RawSpinLock<MonitorState<Runs>>>,
     run: unsafe fn(NonNull<Head>, &Inband<'_>) -> i32,
     free: unsafe fn(NonNull<Head>),
 }
@@ -70,7 +70,7 @@ impl Work {
     where
         F: FnMut(&Inband<'_>) -> i32 + Send + 'static,
     {
-        let runs = crate::kernel_core::guarded(inband, Runs::default())?;
+        let runs = crate::kernel_core::monitor_lock(inband, Runs::default())?;
         let head = Head {
             work: UnsafeCell::new(MaybeUninit::zeroed()),
             calls: Calls::new(runs),
@@ -122,7 +122,9 @@ impl Work {
         deadline: Instant,
     ) -> core::result::Result<i32, WaitError> {
         let run = self.ask().run;
-        Seat::with(oob, |seat| self.head().calls.wait(oob, seat, run, deadline))
+        Waiter::with(oob, |waiter| {
+            self.head().calls.wait(oob, waiter, run, deadline)
+        })
     }
 
     /// Waits until what was called for before has run. Not from the function itself.
@@ -136,7 +138,7 @@ impl Work {
     pub fn cancel(&self, _inband: &Inband<'_>) {
         // SAFETY: as above.
         unsafe { b::work_cancel(self.as_ptr()) };
-        self.head().calls.cancel(&Seat::none());
+        self.head().calls.cancel(&Waiter::none());
     }
 }
 
@@ -163,7 +165,7 @@ unsafe extern "C" fn execute(work: *mut b::oobkit_work_t) {
     let inband = unsafe { Inband::assume() };
     // SAFETY: the function that belongs to this head; the workqueue does not run one work twice at a time.
     let result = unsafe { run(head, &inband) };
-    calls.end(&Seat::none(), result);
+    calls.end(&Waiter::none(), result);
 }
 
 /// # Safety

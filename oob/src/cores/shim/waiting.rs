@@ -3,7 +3,7 @@
 //! Lines of waiting tasks: [`crate::monitor`] over raw spinlocks.
 
 use super::Tasks;
-use crate::monitor::{self, Guarded, HardLock, Threads};
+use crate::monitor::{self, HardLock, MonitorState, Threads};
 use kernel::bindings as b;
 use kernel::sync::RawSpinLock;
 use kernel::task;
@@ -43,7 +43,7 @@ unsafe impl<T> HardLock<T> for RawSpinLock<T> {
 }
 
 /// A value under a raw spinlock, and the tasks that wait until it suits them.
-pub type Monitor<T> = monitor::Monitor<RawSpinLock<Guarded<T>>>;
+pub type Monitor<T> = monitor::Monitor<RawSpinLock<MonitorState<T>>>;
 
 /// A counting semaphore.
-pub type Semaphore = crate::semaphore::Semaphore<RawSpinLock<Guarded<u32>>>;
+pub type Semaphore = crate::semaphore::Semaphore<RawSpinLock<MonitorState<u32>>>;

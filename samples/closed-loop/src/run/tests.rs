@@ -5,8 +5,8 @@ use crate::testing::allocations;
 use motor_frame::FRAME_LEN;
 use std::cell::Cell;
 use std::rc::Rc;
-use vboard::motor::Motor;
-use vboard::slave::SpiSlave;
+use vboard::slaves::SpiSlave;
+use vboard::slaves::motor::Motor;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Virtual time, in ns.

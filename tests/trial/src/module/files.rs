@@ -17,7 +17,7 @@ use kernel::miscdevice::{File, Registration};
 use kernel::poll::{self, PollHead, PollTable};
 use kernel::time::{HardTimer, TimerHandler};
 use kernel::uaccess::{UserPtr, UserSlice};
-use oob::kernel_core::{Monitor, Semaphore, TaskFlag, Tasks, guarded};
+use oob::kernel_core::{Monitor, Semaphore, TaskFlag, Tasks, monitor_lock};
 use oob::stage::{Inband, Oob};
 use oob::time::Instant;
 use oob::wait::{Flag, WaitError};
@@ -107,7 +107,7 @@ impl File for Files {
 
     fn open(inband: &Inband<'_>, _device: &()) -> Result<Self> {
         let letter_box = LetterBox {
-            letter: Monitor::new(guarded(inband, None)?),
+            letter: Monitor::new(monitor_lock(inband, None)?),
             head: PollHead::new(inband)?,
         };
         let letter_box = KArc::new(inband, letter_box)?;
@@ -115,8 +115,8 @@ impl File for Files {
             timer: HardTimer::new(inband, Postman(letter_box.clone()))?,
             letter_box,
             flag: TaskFlag::new(inband)?,
-            monitor: Monitor::new(guarded(inband, ())?),
-            semaphore: Semaphore::new(guarded(inband, 0)?),
+            monitor: Monitor::new(monitor_lock(inband, ())?),
+            semaphore: Semaphore::new(monitor_lock(inband, 0)?),
             relay: Slot::new(),
         })
     }

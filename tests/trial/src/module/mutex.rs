@@ -19,7 +19,7 @@ use kernel::alloc::KArc;
 use kernel::error::{Result, code};
 use kernel::sync::LockClass;
 use kernel::uaccess::UserPtr;
-use oob::kernel_core::{Monotonic, Mutex, Semaphore, Tasks, Thread, guarded};
+use oob::kernel_core::{Monotonic, Mutex, Semaphore, Tasks, Thread, monitor_lock};
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
 
@@ -111,7 +111,7 @@ struct Scene {
 
 impl Scene {
     fn new(inband: &Inband<'_>) -> Result<Self> {
-        let semaphore = |count| guarded(inband, count).map(Semaphore::new);
+        let semaphore = |count| monitor_lock(inband, count).map(Semaphore::new);
         Ok(Self {
             mutex: new(inband, ())?,
             semaphore: semaphore(1)?,
@@ -214,7 +214,7 @@ impl Line {
 /// The one that gives is the lowest: it runs when all others wait.
 fn places(inband: &Inband<'_>, args: Places) -> Result<Places> {
     let cpu = Some(args.cpu);
-    let semaphore = || guarded(inband, 0).map(Semaphore::new);
+    let semaphore = || monitor_lock(inband, 0).map(Semaphore::new);
     let line = Line {
         mutex: new(inband, ())?,
         line: semaphore()?,

@@ -10,7 +10,7 @@ use kernel::error::{Result, code};
 use kernel::sync::{LockClass, RawSpinLock};
 use kernel::task;
 use kernel::uaccess::UserPtr;
-use oob::kernel_core::{Monitor, Monotonic, Tasks, guarded};
+use oob::kernel_core::{Monitor, Monotonic, Tasks, monitor_lock};
 use oob::stage::{Inband, MayWait};
 use oob::time::{Clock, Instant, Ns};
 use stax::queue::Queue;
@@ -131,7 +131,7 @@ impl Trial {
                 },
             ),
             inside,
-            idle: Monitor::new(guarded(inband, ())?),
+            idle: Monitor::new(monitor_lock(inband, ())?),
             awake: RawSpinLock::new(inband, (), c"trial awake", &AWAKE)?,
         })
     }

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::error::{Error, Result, code};
 use kernel::sync::{LockClass, RawSpinLock};
 use kernel::time::sleep_us;
-use oob::kernel_core::{Monitor, Monotonic, Tasks, guarded};
+use oob::kernel_core::{Monitor, Monotonic, Tasks, monitor_lock};
 use oob::mutex::LockError;
 use oob::stage::{Inband, MayWait, Oob};
 use oob::time::{Clock, Instant, Ns};
@@ -70,15 +70,15 @@ impl Cell {
 }
 
 /// What a stage lock is made of in a kernel.
-pub(super) type Lines = stax::Lines<RawSpinLock<Queue>, Monitor<()>, Monotonic>;
+pub(super) type Lines = stax::SleepingBackend<RawSpinLock<Queue>, Monitor<()>, Monotonic>;
 
 static QUEUE: LockClass = LockClass::new();
 
 /// Allocates.
 pub(super) fn lines(inband: &Inband<'_>) -> Result<Lines> {
     let queue = RawSpinLock::new(inband, Queue::new(), c"stax queue", &QUEUE)?;
-    let oob = Monitor::new(guarded(inband, ())?);
-    let inband = Monitor::new(guarded(inband, ())?);
+    let oob = Monitor::new(monitor_lock(inband, ())?);
+    let inband = Monitor::new(monitor_lock(inband, ())?);
     Ok(Lines::new(queue, oob, inband, Monotonic))
 }
 
@@ -122,7 +122,7 @@ pub(super) struct Idle(Monitor<()>);
 
 impl Idle {
     pub(super) fn new(inband: &Inband<'_>) -> Result<Self> {
-        Ok(Self(Monitor::new(guarded(inband, ())?)))
+        Ok(Self(Monitor::new(monitor_lock(inband, ())?)))
     }
 
     pub(super) fn sleep(&self, stage: &impl MayWait, span: Ns) -> End {

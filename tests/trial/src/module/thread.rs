@@ -10,7 +10,7 @@ use kernel::error::{Result, code};
 use kernel::sync::{LockClass, Mutex};
 use kernel::time::sleep_us;
 use kernel::uaccess::UserPtr;
-use oob::kernel_core::{Monotonic, Running, Semaphore, TaskFlag, Tasks, Thread, guarded};
+use oob::kernel_core::{Monotonic, Running, Semaphore, TaskFlag, Tasks, Thread, monitor_lock};
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
 use oob::wait::Flag;
@@ -32,7 +32,7 @@ impl Scene {
         let kept = (place == Place::Mutex as u32).then(|| Kept::new(inband));
         Ok(Self {
             idle: Idle::new(inband)?,
-            semaphore: Semaphore::new(guarded(inband, 0)?),
+            semaphore: Semaphore::new(monitor_lock(inband, 0)?),
             flag: TaskFlag::new(inband)?,
             kept: kept.transpose()?,
             waits: Cell::default(),

@@ -10,7 +10,7 @@ use kernel::error::{Result, code};
 use kernel::task;
 use kernel::time::{HardTimer, TimerHandler};
 use kernel::uaccess::UserPtr;
-use oob::kernel_core::{Monotonic, Semaphore, Tasks, Thread, Work, guarded};
+use oob::kernel_core::{Monotonic, Semaphore, Tasks, Thread, Work, monitor_lock};
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
 
@@ -167,7 +167,7 @@ fn cancel(inband: &Inband<'_>) -> Result<abi::Work> {
     let let_go = HardTimer::new(inband, LetGo(scene.seen.clone()))?;
     let cell = || KArc::new(inband, Cell::default());
     let (about, end) = (cell()?, cell()?);
-    let may = KArc::new(inband, Semaphore::new(guarded(inband, 0)?))?;
+    let may = KArc::new(inband, Semaphore::new(monitor_lock(inband, 0)?))?;
     let shared = (scene.clone(), may.clone(), about.clone(), end.clone());
     let waiter = Thread::run(
         inband,

@@ -18,7 +18,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::bindings;
 use kernel::error::{Result, code};
 use kernel::time::cycles;
-use oob::kernel_core::{Monitor, Tasks, guarded};
+use oob::kernel_core::{Monitor, Tasks, monitor_lock};
 use oob::stage::{Inband, MayWait};
 use oob::time::Instant;
 use stax::{LockError, Sleep, Stage, Stax};
@@ -33,7 +33,7 @@ impl Locks {
     pub(super) fn new(inband: &Inband<'_>) -> Result<Self> {
         Ok(Self {
             stax: Stax::new(0, lines(inband)?),
-            is_turn: Monitor::new(guarded(inband, false)?),
+            is_turn: Monitor::new(monitor_lock(inband, false)?),
             stamp: AtomicU64::new(0),
         })
     }

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kernel::error::{Result, code};
 use kernel::time::{HardTimer, TimerHandler, cycles};
 use oob::cores::shim::{Semaphore, TaskFlag, Tasks};
-use oob::kernel_core::{Monotonic, guarded};
+use oob::kernel_core::{Monotonic, monitor_lock};
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
 use oob::wait::{Flag, WaitError};
@@ -72,7 +72,7 @@ impl Services {
             does: AtomicU32::new(RAISES),
             stamp: AtomicU64::new(0),
             flag: TaskFlag::new(inband)?,
-            semaphore: Semaphore::new(guarded(inband, 0)?),
+            semaphore: Semaphore::new(monitor_lock(inband, 0)?),
         };
         let stamper = Stamper {
             date: AtomicU64::new(0),
@@ -81,7 +81,7 @@ impl Services {
         Ok(Self {
             timer: HardTimer::new(inband, alarm)?,
             stamper: HardTimer::new(inband, stamper)?,
-            semaphore: Semaphore::new(guarded(inband, 0)?),
+            semaphore: Semaphore::new(monitor_lock(inband, 0)?),
         })
     }
 

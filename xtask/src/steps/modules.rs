@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A kernel's modules: built without a word of warning, hardened as that kernel is, and unable to panic.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::built;
+use super::count::Count;
+use super::step::{Log, Step, Tool};
+use crate::kernels::Kernel;
+use crate::kit::modules::modules_anew;
+use crate::setup::Need;
+
+/// The step's name for a kernel.
+pub(super) fn name(kernel: &str) -> String {
+    format!("modules {kernel}")
+}
+
+pub(super) fn step(kernel: &'static Kernel) -> Step {
+    Step::new(
+        name(kernel.name),
+        "they build without a warning, hardened as the kernel is, and cannot panic",
+        move |_, log| modules(kernel, log),
+    )
+    .needs(&[Need::Build, Need::Kernel(kernel)])
+    .uses(Tool::KernelBuild)
+}
+
+fn modules(kernel: &'static Kernel, log: &mut Log) -> Result<Count> {
+    let built = modules_anew(kernel)?;
+    if built.modules.is_empty() {
+        log.line("no module was built");
+        return Ok(Count::FAIL);
+    }
+    if let Some(warning) = built.warning {
+        log.line(warning);
+        return Ok(Count::FAIL);
+    }
+    as_hardened(kernel, &built.modules, log)
+}
+
+/// Whether each of a kernel's modules is hardened as that kernel is, and cannot panic.
+fn as_hardened(kernel: &Kernel, modules: &[PathBuf], log: &mut Log) -> Result<Count> {
+    let mut count = Count::PASS;
+    for module in modules {
+        let faults = built::faults(kernel, module)?;
+        for fault in &faults {
+            log.line(format_args!("{}: {fault}", module.display()));
+        }
+        if !faults.is_empty() {
+            count = Count::FAIL;
+        }
+    }
+    Ok(count)
+}
