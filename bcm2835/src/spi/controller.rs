@@ -12,9 +12,10 @@
 
 use super::fifo::{End, exchange, exchange_short};
 use super::job::{self, Area, Descriptors, Divider, Job};
+use super::parts::{CsLine, DMA_FRAME_MAX, Dma, FIFO_FRAME_MAX, FRAME_SPIN_MAX, SPIN_MAX};
 use super::registers::Mode;
 use super::regs::{self, Dlen, FIFO_LEN};
-use super::{CsLine, DMA_FRAME_MAX, Dma, FIFO_FRAME_MAX, FRAME_SPIN_MAX, SPIN_MAX, Spi};
+use super::state::Spi;
 use oob::io::Mmio;
 use oob::long_wait::LongWait;
 use oob::stage::Inband;

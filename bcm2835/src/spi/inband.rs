@@ -14,9 +14,10 @@
 
 use super::fifo::{End, exchange};
 use super::job::{Divider, idle_word};
+use super::parts::CsLine;
 use super::registers::{Mode, Stuck};
 use super::regs::Cs;
-use super::{CsLine, Spi};
+use super::state::Spi;
 use oob::io::Mmio;
 use oob::long_wait::LongWait;
 use oob::stage::Inband;
