@@ -20,7 +20,7 @@ use oob::io::Mmio;
 use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob::time::{Clock, Instant, Ns};
-use oob_dma::{Channel, Direction, Transfer};
+use oob_dma::{Direction, PulseChannel, Transfer};
 use oob_spi::controller::{
     Controller, Delays, FrameKind, FrameMemory, Limits, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH,
     MODE_NO_CS, Outcome, Path, PrepareError, Prepared, Pulse, Setup, TransferError,
@@ -54,7 +54,7 @@ impl Areas {
     }
 }
 
-impl<D: Channel> Dma<D> {
+impl<D: PulseChannel> Dma<D> {
     /// Writes the three descriptors of a chip select.
     ///
     /// # Safety
@@ -119,7 +119,7 @@ const fn spin(_: Ns) -> bool {
     true
 }
 
-impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
     /// How frames of `len` bytes that take `time` go.
     fn path(&self, len: u32, time: Ns, delays: &Delays) -> Path {
         let short = usize::try_from(len).is_ok_and(|len| len <= FIFO_LEN) && time <= SPIN_MAX;
@@ -198,7 +198,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
     }
 }
 
-impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, L> {
     fn limits(&self) -> Limits {
         let (min_speed_hz, max_speed_hz) = Divider::range(self.core_hz);
         Limits {

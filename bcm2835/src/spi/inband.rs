@@ -22,11 +22,11 @@ use oob::io::Mmio;
 use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob::time::{Clock, Instant};
-use oob_dma::Channel;
+use oob_dma::PulseChannel;
 use oob_spi::controller::{MODE_CS_HIGH, MODE_NO_CS};
 use oob_spi::inband::{Buffers, InbandController, InbandError, InbandSetup};
 
-impl<M: Mmio, C: Clock, D: Channel, L: CsLine> InbandController for Spi<M, C, D, L> {
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> InbandController for Spi<M, C, D, L> {
     fn set_cs_inband(
         &mut self,
         _inband: &Inband<'_>,
@@ -96,7 +96,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> InbandController for Spi<M, C, D,
     }
 }
 
-impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
     /// The chip select's word at rest, and whether a line serves it. What oob programmed is lost, which entering oob
     /// mode reckons with.
     fn claim_inband(&mut self, chip_select: u8, mode: u32) -> Result<(Cs, bool), InbandError> {

@@ -10,10 +10,10 @@ use core::fmt;
 use core::num::NonZeroU32;
 use oob::io::Mmio;
 use oob::time::Clock;
-use oob_dma::Channel;
+use oob_dma::PulseChannel;
 
 /// The controller.
-pub struct Spi<M, C, D: Channel, L> {
+pub struct Spi<M, C, D: PulseChannel, L> {
     pub(super) registers: Registers<M, C, L>,
     pub(super) core_hz: NonZeroU32,
     pub(super) chip_selects: u8,
@@ -25,7 +25,7 @@ pub struct Spi<M, C, D: Channel, L> {
     pub(super) held: Option<u8>,
 }
 
-impl<M, C, D: Channel, L> fmt::Debug for Spi<M, C, D, L> {
+impl<M, C, D: PulseChannel, L> fmt::Debug for Spi<M, C, D, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spi")
             .field("core_hz", &self.core_hz)
@@ -36,7 +36,7 @@ impl<M, C, D: Channel, L> fmt::Debug for Spi<M, C, D, L> {
     }
 }
 
-impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
     /// Takes the block over and puts it to rest. Chip selects that are neither native nor have a line are left out,
     /// with all behind them.
     pub fn new(parts: Parts<M, C, D, L>) -> Self {
