@@ -6,7 +6,8 @@ use oobkit::{spi, thread};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Set-up. From `enable` on, the bus is reserved for this session's frames: 16 bytes each, at 10 MHz.
+    // Set-up. From `enable` on, the bus is reserved for this session's frames: 16 bytes each, at 10
+    // MHz.
     let mut device = spi::Device::open(0, 0)?; // /dev/oob/spidev0.0
     device.set_mode(0)?.set_bits_per_word(8)?;
     let mut session = device.enable(16, 10_000_000)?;

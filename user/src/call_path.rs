@@ -4,10 +4,10 @@
 //!
 //! ```text
 //!   mainline kernel with the kit's shim    ioctl(2)
-//!   kernel with EVL                        EVL's oob_ioctl: an ioctl(2) would bring the thread in-band
+//!   kernel with EVL                        EVL's oob_ioctl, which EVL serves out-of-band
 //! ```
 //!
-//! A session looks once which of the two the kernel needs, when it is opened.
+//! A session finds out which of the two the kernel needs when it enters oob mode.
 
 use crate::evl;
 use crate::sys::{self, argument_size};
@@ -39,7 +39,8 @@ impl CallPath {
         const { assert!(argument_size(OPCODE) == 0) };
         match self {
             Self::Shim => sys::command::<OPCODE>(fd),
-            // SAFETY: the opcode encodes an argument of size 0, as asserted above, so the kernel reads no memory.
+            // SAFETY: the opcode encodes an argument of size 0, as asserted above, so the kernel
+            // reads no memory.
             Self::Evl => unsafe { evl::oob_ioctl(fd, OPCODE, 0) },
         }
     }
@@ -56,8 +57,9 @@ impl CallPath {
             Self::Shim => sys::exchange::<OPCODE, T>(fd, value),
             Self::Evl => {
                 let argument = (&raw mut *value).expose_provenance();
-                // SAFETY: `argument` is the address of a `T`, borrowed until the call returns, and the opcode encodes the
-                // size of `T`. Any bytes form a valid `T` (`FromBytes`); all of them are initialised (`IntoBytes`).
+                // SAFETY: `argument` is the address of a `T`, borrowed until the call returns, and
+                // the opcode encodes the size of `T`. Any bytes form a valid `T` (`FromBytes`); all
+                // of them are initialised (`IntoBytes`).
                 unsafe { evl::oob_ioctl(fd, OPCODE, argument) }
             }
         }

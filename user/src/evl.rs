@@ -3,8 +3,8 @@
 //! What this crate needs of a kernel with EVL: attaching, out-of-band calls, sleeping.
 //!
 //! ```text
-//!   /dev/evl/control          exists on such a kernel; tells its ABI level
-//!   /dev/evl/thread/clone     makes the calling thread an EVL thread, and returns that thread's descriptor
+//!   /dev/evl/control          exists on such a kernel, and returns its ABI level
+//!   /dev/evl/thread/clone     makes the calling thread an EVL thread, and returns its descriptor
 //!   /dev/evl/clock/monotonic  sleeps out-of-band until a date
 //! ```
 //!
@@ -63,12 +63,13 @@ pub(crate) fn is_present() -> bool {
 ///
 /// # Safety
 ///
-/// `argument` is what `opcode` takes: a number, or the address of memory that the kernel may read and write.
+/// `argument` is what `opcode` takes: a number, or the address of memory that the kernel may read
+/// and write.
 #[inline]
 pub(crate) unsafe fn oob_ioctl(fd: impl AsFd, opcode: u32, argument: usize) -> Result<(), Errno> {
     let fd = fd.as_fd().as_raw_fd();
-    // SAFETY: the kernel checks opcode and descriptor. If it uses `argument` as an address, the caller has promised memory
-    // there that may be read and written.
+    // SAFETY: the kernel checks opcode and descriptor. If it uses `argument` as an address, the
+    // caller has promised memory there that may be read and written.
     let result = unsafe { libc::syscall(OOB_IOCTL, fd, opcode, argument) };
     match result {
         -1 => Err(last_errno()),
@@ -137,7 +138,8 @@ fn thread_name() -> std::ffi::CString {
     rustix::thread::name().unwrap_or_default()
 }
 
-/// The calling thread's priority. Like the shim, this accepts `SCHED_FIFO` and priorities 1 to 98 only.
+/// The calling thread's priority. Like the shim, this accepts `SCHED_FIFO` and priorities 1 to 98
+/// only.
 fn fifo_priority() -> Result<i32, Errno> {
     // SAFETY: the call reads no memory; 0 names the calling thread.
     let policy = unsafe { libc::sched_getscheduler(0) };
@@ -153,7 +155,8 @@ fn fifo_priority() -> Result<i32, Errno> {
     }
 }
 
-/// Sleeps out-of-band until a date on `CLOCK_MONOTONIC`. Returns `false` at once if the calling thread cannot.
+/// Sleeps out-of-band until a date on `CLOCK_MONOTONIC`. Returns `false` at once if the calling
+/// thread cannot.
 pub(crate) fn sleep_until(date_ns: u64) -> bool {
     let Some(clock) = MONOTONIC.get() else {
         return false;
@@ -165,7 +168,8 @@ pub(crate) fn sleep_until(date_ns: u64) -> bool {
     };
     loop {
         let argument = (&raw const date).expose_provenance();
-        // SAFETY: SLEEP only reads a `Timespec`, and `argument` is the address of one that outlives the call.
+        // SAFETY: SLEEP only reads a `Timespec`, and `argument` is the address of one that outlives
+        // the call.
         match unsafe { oob_ioctl(clock, SLEEP, argument) } {
             Ok(()) => return true,
             Err(Errno::INTR) => {}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The plain `ioctl` calls of the kit's devices and spidev. The exchange calls are in `call_path.rs`.
+//! The plain `ioctl` calls of the kit's devices and spidev. The exchange calls are in
+//! `call_path.rs`.
 
 use rustix::io::Errno;
 use rustix::ioctl::{NoArg, Updater, ioctl};
@@ -18,11 +19,11 @@ pub(crate) fn exchange<const OPCODE: u32, T: FromBytes + IntoBytes>(
     value: &mut T,
 ) -> Result<(), Errno> {
     const { assert!(argument_size(OPCODE) == size_of::<T>()) };
-    // SAFETY: the argument has the size of `T`, as asserted above. Any bytes that the kernel writes form a valid `T`
-    // (`FromBytes`), and every byte that it reads is initialised (`IntoBytes`).
+    // SAFETY: the argument has the size of `T`, as asserted above. Any bytes that the kernel writes
+    // form a valid `T` (`FromBytes`), and every byte that it reads is initialised (`IntoBytes`).
     let request = unsafe { Updater::<OPCODE, T>::new(value) };
-    // SAFETY: the kit's devices and spidev access no user memory in this call but its argument, which is borrowed until the
-    // call returns.
+    // SAFETY: the kit's devices and spidev access no user memory in this call but its argument,
+    // which is borrowed until the call returns.
     unsafe { ioctl(fd, request) }
 }
 

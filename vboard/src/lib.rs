@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The virtual board: register-level models of controllers, with time in them, and the devices on their buses.
+//! The virtual board: register-level models of controllers, with time in them, and the devices on
+//! their buses.
 //!
 //! ```text
 //!   driver under test, in a process                 driver, in a kernel module
@@ -16,10 +17,12 @@
 //! A driver depends on this crate without the feature `models`: it gets [`table`] and nothing else.
 //!
 //! Rules for the models:
-//! - They do no input or output and read no clock. Each call passes the date, and the board computes what happened since
-//!   the previous call. `Board::next_event` returns the date at which the board must be called again.
+//! - They do no input or output and read no clock. Each call passes the date, and the board
+//!   computes what happened since the previous call. `Board::next_event` returns the date at which
+//!   the board must be called again.
 //! - They never allocate or panic and use no floating point. The host core and the tests may.
-//! - Where the vendor's document is silent or known to be wrong, the comment at the register states what the model does.
+//! - Where the vendor's document is silent or known to be wrong, the comment at the register states
+//!   what the model does.
 //!
 //! In a driver's tests (feature `host`):
 //!

@@ -2,8 +2,8 @@
 
 //! Memory as a DMA controller on the board reaches it: by bus address.
 //!
-//! The models are generic over [`BusMemory`]. In a process it is an arena; in `vboard.ko` it is the memory that drivers
-//! have registered through [`crate::table::Table::map`].
+//! The models are generic over [`BusMemory`]. In a process it is an arena; in `vboard.ko` it is the
+//! memory that drivers have registered through [`crate::table::Table::map`].
 
 /// No memory answers at this bus address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `vboard.ko`: gives any machine a board with an SPI bus, and on it a motor (chip select 0) and a NOR flash (1).
+//! `vboard.ko`: gives any machine a board with an SPI bus, and on it a motor (chip select 0) and a
+//! NOR flash (1).
 //!
 //! ```text
-//!   driver --Table--> access: lock, stamp, model, stamp --> arm --> hrtimer --> deliver: handlers of the lines
+//!   driver --Table--> access: lock, stamp, model, stamp --> arm --> hrtimer --> deliver: handlers
 //!                                   |
-//!                                 cost: what the model took; the board's date is the machine's less the cost
+//!                                 cost of the model: board's date = machine's date - cost
 //! ```
 //!
-//! - The model computes on the processor whose driver accesses the board. The module takes the time at the model's entry and
-//!   exit and subtracts the difference from the board's time. So a frame takes the time on the wire that the registers
-//!   imply, whatever the model costs. `cost_ns` in debugfs is the sum of these costs.
+//! - The model computes on the processor whose driver accesses the board. The module takes the time
+//!   at the model's entry and exit and subtracts the difference from the board's time. So a frame
+//!   takes the time on the wire that the registers imply, whatever the model costs. `cost_ns` in
+//!   debugfs is the sum of these costs.
 //! - Interrupts are delivered only from the timer's hard interrupt, one handler at a time.
 
 mod memory;
@@ -35,18 +37,21 @@ use oob::time::Instant;
 
 /// The core clock of BCM2835 to 2837 (250 MHz nominal).
 const CORE_MHZ: u32 = 250;
-/// The SPI driver's DMA channels, TX and RX: two full channels that the family's firmware leaves to the system.
+/// The SPI driver's DMA channels, TX and RX: two full channels that the family's firmware leaves to
+/// the system.
 const DMA_CHANNELS: [u32; 2] = [4, 5];
 const LINES: usize = 15;
-/// How long a register read takes in the board's time; a real processor waits for its bus so. No document gives the figure.
-/// It is high enough that a polling loop does not call the model so often that the model costs more time than the frame
-/// takes. `docs/benchmarks.md` has measurements from silicon and the figures that depend on this value.
+/// How long a register read takes in the board's time; a real processor waits for its bus so. No
+/// document gives the figure. It is high enough that a polling loop does not call the model so
+/// often that the model costs more time than the frame takes. `docs/benchmarks.md` has measurements
+/// from silicon and the figures that depend on this value.
 const READ_NS: u64 = 160;
-/// The most time that one entry into the model may subtract from the board's time. An entry that takes longer means that
-/// the emulated processor was held up. The board's time continues then; otherwise the frame would end after the driver's
-/// time limit.
+/// The most time that one entry into the model may subtract from the board's time. An entry that
+/// takes longer means that the emulated processor was held up. The board's time continues then;
+/// otherwise the frame would end after the driver's time limit.
 const COST_MAX_NS: u64 = 5_000_000;
-/// After so many handler calls in a row that leave a line high, delivery stops until the next access.
+/// After so many handler calls in a row that leave a line high, delivery stops until the next
+/// access.
 const STORM: u32 = 64;
 
 type Model = Board<Sockets<Motor, Flash<VBytes>, Unconnected>, Regions>;
@@ -67,12 +72,13 @@ struct State {
     delivering: bool,
     cost_ns: u64,
     accesses: u64,
-    /// How long a reading of the clock takes. An entry takes two readings, and their difference covers only one of them.
+    /// How long a reading of the clock takes. An entry takes two readings, and their difference
+    /// covers only one of them.
     stamp_ns: u64,
 }
 
-// SAFETY: the fields other than the connections and the memory regions are plain values. A connection's argument and a
-// region's memory may be used from any thread, since `Table::connect` and `Table::map` promise the driver no particular one.
+// SAFETY: the only pointers in the state are those of connections and memory regions. The driver
+// has promised that any thread may use them (see `Table::connect` and `Table::map`).
 unsafe impl Send for State {}
 
 impl State {
@@ -125,8 +131,9 @@ static BOARD: AtomicPtr<Vboard> = AtomicPtr::new(core::ptr::null_mut());
 static MODULE: AtomicPtr<Module> = AtomicPtr::new(core::ptr::null_mut());
 
 fn board() -> Option<&'static Vboard> {
-    // SAFETY: `init` stores a pointer to a live board before it creates the device and arms no timer before that.
-    // `free_board` stores null after it has cancelled the timer, and frees the board then.
+    // SAFETY: `init` stores a pointer to a live board before it creates the device and arms no
+    // timer before that. `free_board` stores null after it has cancelled the timer, and frees the
+    // board then.
     unsafe { BOARD.load(Ordering::Acquire).as_ref() }
 }
 
@@ -140,7 +147,8 @@ fn stamp_ns() -> u64 {
 }
 
 impl Vboard {
-    /// Not inlined: the state is built on the stack, which is small in a kernel, and this frees it before `init` continues.
+    /// Not inlined: the state is built on the stack, which is small in a kernel, and this frees it
+    /// before `init` continues.
     #[inline(never)]
     fn new(inband: &Inband<'_>) -> Result<KBox<Self>> {
         static CLASS: LockClass = LockClass::new();
@@ -161,8 +169,9 @@ impl Vboard {
         KBox::new(inband, Self { state, timer })
     }
 
-    /// Runs `f` on the model at the board's present date, then arms the timer for the next interrupt. `bus` is the part of
-    /// the cost that a real access would take, too; the board's time includes it.
+    /// Runs `f` on the model at the board's present date, then arms the timer for the next
+    /// interrupt. `bus` is the part of the cost that a real access would take, too; the board's
+    /// time includes it.
     fn with<R>(&self, bus: u64, f: impl FnOnce(&mut Model, Instant) -> R) -> R {
         let entry = monotonic_ns();
         let mut state = self.state.lock();
@@ -206,8 +215,9 @@ impl Vboard {
             state.charge(entry, 0);
             drop(state);
             match pending {
-                // SAFETY: the driver passed handler and argument together to `connect`, and keeps the argument alive until
-                // `disconnect` has returned, which waits for this timer handler.
+                // SAFETY: the driver passed handler and argument together to `connect`, and keeps
+                // the argument alive until `disconnect` has returned, which waits for this timer
+                // handler.
                 Some(connection) => unsafe { (connection.handler)(connection.argument) },
                 None => return,
             }
@@ -221,10 +231,11 @@ impl Vboard {
 ///
 /// # Safety
 ///
-/// `context` is that of the table which [`new_module`] made, and the board's platform device exists while the result is
-/// used.
+/// `context` is that of the table which [`new_module`] made, and the board's platform device exists
+/// while the result is used.
 unsafe fn of<'a>(context: *const c_void) -> &'a Vboard {
-    // SAFETY: `new_module` put the board's address into the table. The module frees the board after its device.
+    // SAFETY: `new_module` put the board's address into the table. The module frees the board after
+    // its device.
     unsafe { &*context.cast::<Vboard>() }
 }
 
@@ -294,7 +305,8 @@ unsafe extern "C" fn disconnect(context: *const c_void, line: u32) {
 unsafe extern "C" fn map(context: *const c_void, bus: u64, cpu: *mut u8, len: usize) -> i32 {
     // SAFETY: a driver calls this with the table's own context while its platform device exists.
     let board = unsafe { of(context) };
-    // SAFETY: the driver keeps `len` bytes at `cpu` readable and writable until it calls `unmap`.
+    // SAFETY: the driver has promised that the `len` bytes at `cpu` may be read and written until
+    // it calls `unmap`, which removes the region.
     let added = board.with(0, |model, _| unsafe { model.memory().add(bus, cpu, len) });
     from_result(added.map(|()| 0).ok_or(code::ENOSPC))
 }
@@ -309,8 +321,8 @@ struct Children([Child; 3]);
 // SAFETY: the pointers lead to string literals, which are static and never written to.
 unsafe impl Sync for Children {}
 
-/// The names are those that mainline's drivers match: spidev accepts `dh2228fv`, one of the few names that it takes without
-/// a device tree; spi-nor accepts `spi-nor`.
+/// The names are those that mainline's drivers match: spidev accepts `dh2228fv`, one of the few
+/// names that it takes without a device tree; spi-nor accepts `spi-nor`.
 static CHILDREN: Children = Children([
     Child {
         modalias: c"dh2228fv".as_ptr(),
@@ -340,7 +352,8 @@ fn init(inband: &Inband<'_>) -> Result {
 }
 
 fn new_module(inband: &Inband<'_>, board: *const Vboard) -> Result<Module> {
-    // SAFETY: the board outlives the debugfs folder: `oobkit_vboard_exit` drops the `Module`, then frees the board.
+    // SAFETY: the board outlives the debugfs folder: `oobkit_vboard_exit` drops the `Module`, then
+    // frees the board.
     let numbers = unsafe { Dir::new(inband, c"vboard", board) }?;
     let table = Table {
         context: board.cast(),
@@ -362,14 +375,15 @@ fn new_module(inband: &Inband<'_>, board: *const Vboard) -> Result<Module> {
     })
 }
 
-/// Frees the board. Its device and its debugfs folder are gone, so only its own timer can still call it.
+/// Frees the board. Its device and its debugfs folder are gone, so only its own timer can still
+/// call it.
 fn free_board(inband: &Inband<'_>) {
     if let Some(board) = board() {
         board.timer.cancel(inband);
     }
     let board = BOARD.swap(core::ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: `init` stored the pointer of a box. The device and the debugfs folder are gone and the timer is cancelled, so
-    // nothing else uses it.
+    // SAFETY: `init` stored the pointer of a box. The device and the debugfs folder are gone and
+    // the timer is cancelled, so nothing else uses it.
     drop(unsafe { KBox::from_raw(board) });
 }
 
@@ -383,7 +397,8 @@ extern "C" fn oobkit_vboard_init() -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_vboard_exit() {
     let module = MODULE.swap(core::ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: `init` stored the pointer of a box. The kernel calls exit once, after a successful init.
+    // SAFETY: `init` stored the pointer of a box. The kernel calls exit once, after a successful
+    // init.
     drop(unsafe { KBox::from_raw(module) });
     // SAFETY: the kernel calls a module's exit function in task context, with no lock held.
     free_board(&unsafe { Inband::assume() });

@@ -15,8 +15,8 @@ pub trait SpiSlave {
     /// Called when chip select becomes active.
     fn select(&mut self, now: Instant);
 
-    /// Exchanges one byte in each direction, most significant bit first. `now` is the end of the byte. Called only while
-    /// chip select is active.
+    /// Exchanges one byte in each direction, most significant bit first. `now` is the end of the
+    /// byte. Called only while chip select is active.
     fn exchange(&mut self, now: Instant, mosi: u8) -> u8;
 
     /// Called when chip select becomes inactive.
@@ -84,12 +84,14 @@ impl<A: SpiSlave, B: SpiSlave, C: SpiSlave> Slaves for Sockets<A, B, C> {
 pub struct ChipSelect {
     /// How often the line became active.
     pub selections: u32,
-    /// The bytes of the last selection.
+    /// The number of bytes in the last selection.
     pub bytes: u32,
     /// Last selection: from chip select active to the first clock edge.
     pub setup: Ns,
-    /// Last selection: from the last clock edge to chip select inactive. Zero while the line is active.
+    /// Last selection: from the last clock edge to chip select inactive. Zero while the line is
+    /// active.
     pub hold: Ns,
-    /// From chip select inactive to the last selection. [`Ns`]`(u64::MAX)` before the second selection.
+    /// From chip select inactive to the last selection. [`Ns`]`(u64::MAX)` before the second
+    /// selection.
     pub inactive: Ns,
 }

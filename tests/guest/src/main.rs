@@ -5,7 +5,8 @@
 //! ```text
 //!   guest-tests --list                        the promises of this board: name | theme | smoke
 //!   guest-tests [--smoke] [--only TEXT]...    each promise in a process of its own:
-//!                                             ok NAME (TIME) | FAIL NAME: WHY | not applicable NAME: WHY
+//!                                             ok NAME (TIME, TIME busy) | FAIL NAME: WHY (TIME, TIME busy)
+//!                                             not applicable NAME: WHY
 //!                                             N passed, N failed           exit status 1 if one failed
 //! ```
 //!
@@ -29,7 +30,7 @@ struct Arguments {
     /// List the promises of this board and run none
     #[arg(long)]
     list: bool,
-    /// Run one promise of each theme
+    /// Run one promise of each theme, and those that only one machine can keep
     #[arg(long)]
     smoke: bool,
     /// Run promises whose name contains this text; several texts add up
@@ -55,7 +56,8 @@ impl Arguments {
             .only
             .iter()
             .any(|text| test.name.contains(text.as_str()));
-        (self.only.is_empty() || is_named) && (test.is_smoke || !self.smoke)
+        let is_in_list = !self.smoke || test.is_smoke || test.on.is_for_one_machine();
+        (self.only.is_empty() || is_named) && is_in_list
     }
 }
 

@@ -73,7 +73,8 @@ struct Took {
     busy: Duration,
 }
 
-/// How long the processors have been busy since boot, summed over them.
+/// How long the processors have been busy since boot, summed over them. A processor that is offline
+/// counts as busy.
 fn busy() -> Duration {
     // "SECONDS IDLE", where the idle time is summed over the processors (proc(5)).
     let text = fs::read_to_string("/proc/uptime").unwrap_or_default();

@@ -96,6 +96,11 @@ impl On {
         }
     }
 
+    /// Whether only one machine can run tests of this kind.
+    pub(crate) fn is_for_one_machine(self) -> bool {
+        matches!(self, Self::Overlay | Self::Raspi3b)
+    }
+
     /// Why this kernel cannot run tests of this kind, if it cannot.
     pub(crate) fn obstacle(self) -> Option<&'static str> {
         match self {

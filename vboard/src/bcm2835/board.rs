@@ -11,12 +11,12 @@
 //!        +--> wake the channels whose DREQ rose -> note the interrupt lines+
 //! ```
 //!
-//! The board computes only when it is called. Each call first processes all events up to its date, in the order of their
-//! dates. If two dates are equal, the shifter comes first, then the lowest channel. Where the result is the same, many
-//! bytes are processed in one step: see `batch.rs`.
+//! The board computes only when it is called. Each call first processes all events up to its date,
+//! in the order of their dates. If two dates are equal, the shifter comes first, then the lowest
+//! channel. Where the result is the same, many bytes are processed in one step: see `batch.rs`.
 
 mod batch;
-mod horizon;
+mod next_interrupt;
 mod transfer;
 
 use crate::bcm2835::dma::{Channel, ControlBlock, Dma, Phase};
@@ -39,7 +39,8 @@ const DREQ_SPI_RX: u8 = 7;
 pub enum Block {
     /// SPI0.
     Spi0,
-    /// The DMA controller. Channel n is at offset `n * 0x100`, INT_STATUS at 0xfe0, ENABLE at 0xff0.
+    /// The DMA controller. Channel n is at offset `n * 0x100`, INT_STATUS at 0xfe0, ENABLE at
+    /// 0xff0.
     Dma,
 }
 
@@ -63,7 +64,8 @@ pub struct Board<S, M> {
 }
 
 impl<S: Slaves, M: BusMemory> Board<S, M> {
-    /// A board that comes out of reset at `now`. Its core clock is `core_mhz` (250 on BCM2835..2837, 500 on BCM2711).
+    /// A board that comes out of reset at `now`. Its core clock is `core_mhz` (250 on
+    /// BCM2835..2837, 500 on BCM2711).
     pub fn new(slaves: S, memory: M, core_mhz: u32, now: Instant) -> Self {
         Self {
             clock: CoreClock::new(core_mhz, now),
@@ -180,12 +182,13 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         }
     }
 
-    /// Ends bytes in the shifter, up to `to` and up to `access`, the end of a channel's next access. Stops earlier if a
-    /// parked channel's DREQ may have risen. Returns the date of the last byte.
+    /// Ends bytes in the shifter, up to `to` and up to `access`, the end of a channel's next
+    /// access. Stops earlier if a parked channel's DREQ may have risen. Returns the date of the
+    /// last byte.
     fn shift(&mut self, to: Tick, access: Tick) -> Tick {
         let mut done = self.spi.end;
-        if let Some(batch) = self.steady(to, access) {
-            return self.skip(batch);
+        if let Some(batch) = self.next_batch(to, access) {
+            return self.move_batch(batch);
         }
         let watched = !self.dma.parked().is_empty();
         while self.spi.end <= to.min(access) {
@@ -203,7 +206,8 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         done
     }
 
-    /// Ends the fetch or access that channel `n` has in flight, at `t`. Returns the date of the last access.
+    /// Ends the fetch or access that channel `n` has in flight, at `t`. Returns the date of the
+    /// last access.
     fn step(&mut self, n: u8, t: Tick, until: Tick) -> Tick {
         let hung = self.faults.hung_channels & 1u16.wrapping_shl(n.into()) != 0;
         let Some(channel) = self.dma.channel(n).filter(|_| !hung) else {
@@ -249,7 +253,8 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         self.spi.write(t, offset, value, &mut wires);
     }
 
-    /// Called after a change at `t`: resumes the parked channels whose DREQ is high, and computes the next event's date.
+    /// Called after a change at `t`: resumes the parked channels whose DREQ is high, and computes
+    /// the next event's date.
     fn settle(&mut self, t: Tick) {
         for n in self.dma.parked() {
             let ready = self

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The DMA controller's channels 0 to 14. Channel 15 lies in a block of its own and belongs to the firmware.
+//! The DMA controller's channels 0 to 14. Channel 15 lies in a block of its own and belongs to the
+//! firmware.
 //!
 //! ```text
-//!            ACTIVE, CONBLK_AD != 0          loaded            DREQ, or unpaced
-//!    Empty -------------------------> Fetch --------> Parked <=================> Move --+ one word, or a batch
-//!      ^                                ^                \                      /  ^    |
-//!      |  NEXTCONBK = 0                 | NEXTCONBK       +--> Paused (ACTIVE=0)   +----+
-//!      +--------------------------------+------------- end of the control block
-//!                                                      bus error: Failed, until RESET or ABORT
+//!       ACTIVE, CONBLK_AD != 0       loaded           DREQ, or unpaced
+//!   Empty ------------------> Fetch -------> Parked <================> Move --+ a word or batch
+//!     ^                         ^               \                     /  ^    |
+//!     |  NEXTCONBK = 0          | NEXTCONBK      +-> Paused (ACTIVE=0)   +----+
+//!     +-------------------------+------------ end of the control block
+//!                                             bus error: Failed, until RESET or ABORT
 //! ```
 //!
-//! This file keeps the channels' state. The board moves the data, because it knows source and destination. Source:
-//! "BCM2835 ARM Peripherals", chapter 4. Where it is silent:
-//! - Times in core clocks: 40 to fetch a control block; 24 for a word of a peripheral (48 on a lite channel); 8 for a word
-//!   from memory to memory (16 on a lite channel), which is 125 MB/s at 250 MHz. WAITS adds to each word. Channels do not
-//!   slow each other down.
-//! - A bus error at either end sets READ_ERROR, because there is no bit for write errors. The channel stops without INT.
+//! This file keeps the channels' state. The board moves the data, because it knows source and
+//! destination. Source: "BCM2835 ARM Peripherals", chapter 4. Where it is silent:
+//! - Times in core clocks: 40 to fetch a control block; 24 for a word of a peripheral (48 on a lite
+//!   channel); 8 for a word from memory to memory (16 on a lite channel), which is 125 MB/s at 250
+//!   MHz. WAITS adds to each word. Channels do not slow each other down.
+//! - A bus error at either end sets READ_ERROR, because there is no bit for write errors. The
+//!   channel stops without INT.
 //! - Access width and burst length have no effect.
-//! - Without WAIT_RESP, a channel writes [`channel::POSTED`] more words after a peripheral has withdrawn its DREQ.
+//! - Without WAIT_RESP, a channel writes `POSTED` more words after a peripheral has
+//!   withdrawn its DREQ.
 
 mod channel;
 mod regs;

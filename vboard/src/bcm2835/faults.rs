@@ -13,11 +13,13 @@ pub struct Faults {
     pub spi_rx_dreq_stuck: bool,
     /// Every DMA access that touches this bus address ends in a bus error.
     pub bus_error_at: Option<u32>,
-    /// The next `.1` assertions of line `.0` do not reach the processor. The status bits in the registers are set as usual.
+    /// The next `.1` assertions of line `.0` do not reach the processor. The status bits in the
+    /// registers are set as usual.
     pub lost_irqs: Option<(IrqLine, u32)>,
     /// Bit errors on MISO.
     pub miso_noise: Option<Noise>,
-    /// One bit for each DMA channel: its fetch or access in flight never ends, until the channel is reset.
+    /// One bit for each DMA channel: its fetch or access in flight never ends, until the channel is
+    /// reset.
     pub hung_channels: u16,
 }
 

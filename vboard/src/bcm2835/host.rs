@@ -3,15 +3,17 @@
 //! The board in a process, on the stage's host core.
 //!
 //! ```text
-//!   driver under test --- HostMmio::read, write ---> Board         each access takes access_cost of virtual time,
-//!        ^      |                                      |           during which no interrupt is taken
+//!   driver under test --- HostMmio::read, write ---> Board
+//!        ^      |                                      |
 //!        |      +-- DmaMemory (cpu pointer, bus) <-----+  DMA
 //!        +--------- interrupt handlers <-- Host: relax, wait_until, run_until
 //! ```
 //!
-//! While virtual time moves, the board calls the handler of a line that is high, and calls it again as long as the line
-//! stays high. A line that never goes low fails the test. Handlers do not nest: a register access inside a handler moves
-//! time but delivers no interrupt.
+//! Each access takes `access_cost` of virtual time, during which no interrupt is delivered.
+//!
+//! While virtual time moves, the board calls the handler of a line that is high, and calls it again
+//! as long as the line stays high. A line that never goes low fails the test. Handlers do not nest:
+//! a register access inside a handler moves time but delivers no interrupt.
 
 mod memory;
 
@@ -118,8 +120,8 @@ impl HostBoard {
         self.0.access_cost.set(cost);
     }
 
-    /// Allocates zeroed coherent memory, `len` bytes at a multiple of `align` (a power of two, at most 4096). The memory is
-    /// never reused.
+    /// Allocates zeroed coherent memory, `len` bytes at a multiple of `align` (a power of two, at
+    /// most 4096). The memory is never reused.
     ///
     /// # Panics
     ///
@@ -128,7 +130,8 @@ impl HostBoard {
         self.0.arena.alloc(len, align)
     }
 
-    /// Sets the handler of a line, in place of the one before. A line without a handler does nothing.
+    /// Sets the handler of a line, in place of the one before. A line without a handler does
+    /// nothing.
     pub fn on_irq(&self, line: IrqLine, handler: impl Fn() + 'static) {
         let mut handlers = self.0.handlers.borrow_mut();
         handlers.retain(|(taken, _)| *taken != line);
@@ -249,7 +252,8 @@ impl Mmio for HostMmio {
             .write(now, self.block, offset, value);
     }
 
-    // The process has one thread, and the model reads memory through the same pointers: there is nothing to order.
+    // The process has one thread, and the model reads memory through the same pointers: there is
+    // nothing to order.
     fn publish(&self) {}
 
     fn observe(&self) {}

@@ -3,17 +3,19 @@
 //! SPI0: two FIFOs with a shifter between them.
 //!
 //! ```text
-//!   FIFO write -> [ TX 64 bytes ] -> shifter -> MOSI          tick:   begin        end = begin + (8 or 9) * CDIV
-//!                  | level <= TDREQ: TX DREQ    | CDIV                 |  first edge  | last edge [idle clock] |
-//!   FIFO read  <- [ RX 64 bytes ] <- shifter <- MISO                                                  RX push
-//!                  | level > RDREQ: RX DREQ
+//!   FIFO write -> [ TX 64 bytes ] -> shifter -> MOSI       TX DREQ: level <= TDREQ
+//!   FIFO read  <- [ RX 64 bytes ] <- shifter <- MISO       RX DREQ: level > RDREQ
+//!
+//!   a byte:  begin                                 end = begin + (8 or 9) * CDIV
+//!              | first edge ... last edge | [idle clock] | push to RX
 //! ```
 //!
 //! Source: "BCM2835 ARM Peripherals", chapter 10, and its published errata. Where they are silent:
 //! - A byte that is being shifted when TA falls is lost.
 //! - DLEN counts down at the end of each byte, and only while DMAEN is set.
 //! - In DMA mode DONE is set when DLEN has reached 0, even if bytes are left in the FIFO.
-//! - CSPOL inverts all lines, CSPOL0..2 invert one each. A line that both bits select is inverted once.
+//! - CSPOL inverts all lines, CSPOL0..2 invert one each. A line that both bits select is inverted
+//!   once.
 
 mod line;
 mod regs;
@@ -60,8 +62,8 @@ pub(crate) struct Spi {
     pub(crate) end: Tick,
     /// The last clock edge of that byte. An idle clock may follow.
     last_edge: Tick,
-    /// A DMA transfer has ended and DONE was not written back. The next transfer does not start (mainline's driver works
-    /// around this).
+    /// A DMA transfer has ended and DONE was not written back. The next transfer does not start
+    /// (mainline's driver works around this).
     stale_done: bool,
     /// ADCS has deactivated chip select.
     auto_off: bool,
@@ -129,7 +131,8 @@ impl Spi {
         self.cs.ta()
     }
 
-    /// The core clocks of one SCLK period. CDIV is even: an odd value is rounded down, and 0 means 65536.
+    /// The core clocks of one SCLK period. CDIV is even: an odd value is rounded down, and 0 means
+    /// 65536.
     fn divider(&self) -> u64 {
         match u64::from(self.clk & 0xfffe) {
             0 => 0x1_0000,
@@ -137,8 +140,8 @@ impl Spi {
         }
     }
 
-    /// The core clocks from the start of one byte to the start of the next. In polled mode a ninth, idle clock follows each
-    /// byte, unless DLEN is 2 or more.
+    /// The core clocks from the start of one byte to the start of the next. In polled mode a ninth,
+    /// idle clock follows each byte, unless DLEN is 2 or more.
     pub(crate) fn byte_ticks(&self) -> u64 {
         let bits = if self.cs.dmaen() || self.dlen >= 2 {
             8
@@ -152,7 +155,8 @@ impl Spi {
         self.cs.dmaen()
     }
 
-    /// Whether a transfer in DMA mode is active that only a lack of data, a full FIFO or DLEN can stop.
+    /// Whether a transfer in DMA mode is active that only a lack of data, a full FIFO or DLEN can
+    /// stop.
     pub(crate) fn free_running(&self) -> bool {
         self.cs.dmaen() && self.cs.ta() && !self.stale_done
     }
@@ -199,7 +203,8 @@ impl Spi {
         self.cs.dmaen() && self.tx.len() <= self.tdreq()
     }
 
-    /// Whether the RX DREQ is high: the level is above the threshold, or the transfer is over and bytes are left.
+    /// Whether the RX DREQ is high: the level is above the threshold, or the transfer is over and
+    /// bytes are left.
     pub(crate) fn rx_dreq(&self) -> bool {
         let over = self.dlen == 0 && self.idle() && !self.rx.is_empty();
         self.cs.dmaen() && (self.rx.len() > self.rdreq() || over)
@@ -295,7 +300,8 @@ impl Spi {
         self.drive_lines(t, wires);
     }
 
-    /// Takes a FIFO write while TA is 0 as a control word (10.6.3): DLEN, CS[7:0] and the line polarities.
+    /// Takes a FIFO write while TA is 0 as a control word (10.6.3): DLEN, CS[7:0] and the line
+    /// polarities.
     fn control<S: Slaves>(&mut self, t: Tick, word: u32, wires: &mut Wires<'_, S>) {
         self.counts.control_words = self.counts.control_words.saturating_add(1);
         self.dlen = word >> 16;
@@ -315,8 +321,8 @@ impl Spi {
         }
     }
 
-    /// How many bytes of the next word are data. The last word of a transfer may have fewer than four. A word that is
-    /// written after DLEN is reached goes into the FIFO whole.
+    /// How many bytes of the next word are data. The last word of a transfer may have fewer than
+    /// four. A word that is written after DLEN is reached goes into the FIFO whole.
     fn data_bytes(&self) -> usize {
         let taken = self.tx.len().wrapping_add(usize::from(!self.idle()));
         let dlen = usize::try_from(self.dlen).unwrap_or(usize::MAX);

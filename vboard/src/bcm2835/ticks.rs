@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Dates in core clocks. Every duration in SPI0 and the DMA controller is a whole number of core clocks.
+//! Dates in core clocks. Every duration in SPI0 and the DMA controller is a whole number of core
+//! clocks.
 
 use oob::time::{Instant, Ns};
 

@@ -55,7 +55,8 @@ impl Regions {
             };
             let offset = offset as usize;
             if offset.saturating_add(len) <= region.len {
-                // SAFETY: `offset` is at most `region.len`, as just checked, and the region's bytes are one range of memory.
+                // SAFETY: `offset` is at most `region.len`, as just checked, and the region's bytes
+                // are one range of memory.
                 return Ok(unsafe { region.cpu.add(offset) });
             }
         }
@@ -67,10 +68,11 @@ impl BusMemory for Regions {
     fn read(&self, bus: u32, out: &mut [u8]) -> Result<(), BusError> {
         let from = self.find(bus, out.len())?;
         for (i, byte) in out.iter_mut().enumerate() {
-            // SAFETY: `find` checked that `out.len()` bytes lie in the region, and `i` is below that.
+            // SAFETY: `find` checked that `out.len()` bytes lie in the region, and `i` is below
+            // that.
             let from = unsafe { from.add(i) };
-            // SAFETY: the byte lies in a region, which may be read by the invariant. The read is volatile because user space
-            // may write the byte at the same time.
+            // SAFETY: the byte lies in a region, which may be read by the invariant. The read is
+            // volatile because user space may write the byte at the same time.
             *byte = unsafe { from.read_volatile() };
         }
         Ok(())
@@ -79,10 +81,11 @@ impl BusMemory for Regions {
     fn write(&mut self, bus: u32, data: &[u8]) -> Result<(), BusError> {
         let to = self.find(bus, data.len())?;
         for (i, byte) in data.iter().enumerate() {
-            // SAFETY: `find` checked that `data.len()` bytes lie in the region, and `i` is below that.
+            // SAFETY: `find` checked that `data.len()` bytes lie in the region, and `i` is below
+            // that.
             let to = unsafe { to.add(i) };
-            // SAFETY: the byte lies in a region, which may be written by the invariant. The write is volatile because user
-            // space may read the byte at the same time.
+            // SAFETY: the byte lies in a region, which may be written by the invariant. The write
+            // is volatile because user space may read the byte at the same time.
             unsafe { to.write_volatile(*byte) };
         }
         Ok(())

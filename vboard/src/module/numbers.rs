@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The files in `/sys/kernel/debug/vboard`: counters, the model's cost, and the faults that a test can inject.
+//! The files in `/sys/kernel/debug/vboard`: counters, the model's cost, and the faults that a test
+//! can inject.
 
 use super::{DMA_CHANNELS, Vboard};
 use crate::bcm2835::faults::Noise;
@@ -32,7 +33,8 @@ impl Numbers for Vboard {
         (c"fault_miso_noise", WRITE),
         // A DMA access to this bus address ends in a bus error. 0: none.
         (c"fault_bus_error_at", WRITE),
-        // A write makes Rust code panic with the written number, to test what a panic does to the kernel.
+        // A write makes Rust code panic with the written number, to test what a panic does to the
+        // kernel.
         (c"panic", WRITE),
     ];
 

@@ -4,13 +4,13 @@
 //!
 //! ```text
 //!   select  command  [address 3 bytes]  [dummy]  data ...  deselect
-//!                                                          program, erase and WRSR begin here: WIP for their time
+//!                                                              '--> program, erase, WRSR: WIP set
 //! ```
 //!
-//! The model answers RDID as Winbond W25Q80BL (ef 40 14). Mainline's spi-nor of 6.1 and 6.12 has this part in its table,
-//! so it needs no SFDP and uses sectors of 4 KiB. The times are the part's typical ones ("W25Q80BL", AC characteristics).
-//! Not modelled: block protection (the bits are stored but protect nothing), the second status register, dual and quad
-//! reads, power down.
+//! The model answers RDID as Winbond W25Q80BL (ef 40 14). Mainline's spi-nor of 6.1 and 6.12 has
+//! this part in its table, so it needs no SFDP and uses sectors of 4 KiB. The times are the part's
+//! typical ones ("W25Q80BL", AC characteristics). Not modelled: block protection (the bits are
+//! stored but protect nothing), the second status register, dual and quad reads, power down.
 
 use crate::slaves::SpiSlave;
 use oob::time::{Instant, Ns};
@@ -55,8 +55,9 @@ const STATUS_STORED: u8 = 0xfc;
 
 const PAGE: usize = 256;
 
-/// The flash, over storage that the caller supplies. The storage's length is a power of two and at least a page;
-/// [`FLASH_LEN`] is the size that belongs to the ID. The content is taken as it is: an erased flash is all 0xff.
+/// The flash, over storage that the caller supplies. The storage's length is a power of two and at
+/// least a page; [`FLASH_LEN`] is the size that belongs to the ID. The content is taken as it is:
+/// an erased flash is all 0xff.
 #[derive(Debug)]
 pub struct Flash<M> {
     storage: M,
@@ -64,10 +65,11 @@ pub struct Flash<M> {
     busy_until: Instant,
     reset_enabled: bool,
     command: u8,
-    /// The bytes of this selection so far.
+    /// The number of bytes in this selection so far.
     bytes: usize,
     address: usize,
-    /// The data of a page program, by offset in the page. A byte that was not sent stays 0xff and programs nothing.
+    /// The data of a page program, by offset in the page. A byte that was not sent stays 0xff and
+    /// programs nothing.
     page: [u8; PAGE],
     new_status: u8,
     ignored: bool,
@@ -123,7 +125,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Flash<M> {
     fn begin(&mut self, now: Instant, command: u8) -> u8 {
         self.command = command;
         self.address = 0;
-        // While the flash is busy, it answers RDSR and accepts a reset, and ignores all other commands.
+        // While the flash is busy, it answers RDSR and accepts a reset, and ignores all other
+        // commands.
         self.ignored = self.busy(now) && !matches!(command, RDSR | RESET_ENABLE | RESET);
         match command {
             PP => self.page.fill(0xff),
@@ -165,7 +168,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Flash<M> {
         byte
     }
 
-    /// Called when chip select becomes inactive: starts the command, if it is complete and changes anything.
+    /// Called when chip select becomes inactive: starts the command, if it is complete and changes
+    /// anything.
     fn finish(&mut self, now: Instant) {
         let (command, bytes) = (self.command, self.bytes);
         match (command, bytes) {

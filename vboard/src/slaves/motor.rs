@@ -3,19 +3,20 @@
 //! A DC motor with an encoder, in fixed point, behind a chip select.
 //!
 //! ```text
-//!     command --> drive u --> di/dt = (Is * (u - w / W0) - i) / TAU_E          i  winding current, mA
-//!                             dw/dt = W0 / (Is * TAU_M) * i - w / TAU_F        w  velocity, counts/s
-//!     status <-- i, w, x      dx/dt = w                                        x  position, counts
+//!   command --> drive u --> di/dt = (Is * (u - w / W0) - i) / TAU_E       i  winding current, mA
+//!                           dw/dt = W0 / (Is * TAU_M) * i - w / TAU_F     w  velocity, counts/s
+//!   status <-- i, w, x      dx/dt = w                                     x  position, counts
 //! ```
 //!
-//! It is a 3000 rpm motor: stall current Is 12 A, no-load velocity W0 50 turns/s at full drive, electrical time constant
-//! TAU_E 0.5 ms, mechanical TAU_M 20 ms, viscous friction TAU_F 1 s. The state moves in steps of 10 us (explicit
-//! Euler). The equations are linear, so 2, 4, 8... steps equal one step with another matrix. With a table of these
-//! matrices, a call costs at most [`MAX_APPLIES`] matrix applications, however much time has passed. Time beyond the table
-//! is dropped: see [`Motor::advance`].
+//! It is a 3000 rpm motor: stall current Is 12 A, no-load velocity W0 50 turns/s at full drive,
+//! electrical time constant TAU_E 0.5 ms, mechanical TAU_M 20 ms, viscous friction TAU_F 1 s. The
+//! state moves in steps of 10 us (explicit Euler). The equations are linear, so 2, 4, 8... steps
+//! equal one step with another matrix. With a table of these matrices, a call costs at most
+//! [`MAX_APPLIES`] matrix applications, however much time has passed. Time beyond the table is
+//! dropped: see [`Motor::advance`].
 //!
-//! Braking shorts the windings (drive 0). Without [`FLAG_ENABLE`] the windings are open, so no current flows and the motor
-//! coasts. The frames are those of crate `motor-frame`.
+//! Braking shorts the windings (drive 0). Without [`FLAG_ENABLE`] the windings are open, so no
+//! current flows and the motor coasts. The frames are those of crate `motor-frame`.
 
 mod steps;
 
@@ -74,8 +75,8 @@ impl Motor {
         self.counts
     }
 
-    /// The flags of the last accepted command (`FLAG_ENABLE`, `FLAG_BRAKE`), and [`FLAG_BAD_COMMAND`] if a command has been
-    /// refused since.
+    /// The flags of the last accepted command (`FLAG_ENABLE`, `FLAG_BRAKE`), and
+    /// [`FLAG_BAD_COMMAND`] if a command has been refused since.
     pub const fn flags(&self) -> u8 {
         self.flags
     }
@@ -97,8 +98,8 @@ impl Motor {
         .sealed()
     }
 
-    /// Moves the state to `now`, in whole steps. If more than about 170 s have passed since the last call, the state moves by
-    /// that much only.
+    /// Moves the state to `now`, in whole steps. If more than about 170 s have passed since the
+    /// last call, the state moves by that much only.
     pub fn advance(&mut self, now: Instant) {
         let steps = now.since(self.date).0 / STEP.0;
         self.date = self.date.after(Ns(steps.wrapping_mul(STEP.0)));

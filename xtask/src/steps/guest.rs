@@ -149,9 +149,6 @@ impl Guest {
         if mode.long {
             command.push("--long".to_owned());
         }
-        if self.clock == Clock::SideBySide {
-            command.push("--side-by-side".to_owned());
-        }
         if !mode.promises.is_empty() {
             let options = mode.promises.iter().cloned();
             command.extend(options.flat_map(|text| ["--only".to_owned(), text]));

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What must not compile, with the very error that is named where it is promised.
+//! What must not compile in a kernel's modules, with the very error that is marked.
 //!
 //! ```text
-//!   documentation tests of oob, stax     in a process; stable Rust takes any error for the one that is named, this does not
-//!   kernel/examples/promises.rs          as a kernel's modules have it, for each core: right as it is; with its mistakes,
-//!                                        one error on each line that is marked, the one of the mark, and no other
+//!   kernel/examples/promises.rs   for each core: compiles as it is; with its mistakes, each marked line has the error of its mark,
+//!                                 and no other line has one
 //! ```
 
 use std::collections::BTreeSet;
@@ -16,25 +15,10 @@ use super::count::Count;
 use super::kernel_lint;
 use super::step::{Log, Mode, Step, Tool};
 use crate::kit::lint;
-use crate::setup::{Need, cargo};
-use crate::{paths, run};
+use crate::paths;
+use crate::setup::Need;
 
-/// The crates whose documentation promises it.
-const PROMISING: [&str; 2] = ["oob", "stax"];
-
-/// How many mistakes are shown at least.
-const MISTAKES: usize = 20;
-
-pub(super) fn process_step() -> Step {
-    Step::new(
-        "what does not compile",
-        "each mistake in the documentation ends in the error that it names",
-        in_a_process,
-    )
-    .uses(Tool::HostBuild)
-}
-
-pub(super) fn kernel_step() -> Step {
+pub(super) fn step() -> Step {
     let step = Step::new(
         "what does not compile, kernel build",
         "each in-band service refuses the out-of-band token",
@@ -44,23 +28,6 @@ pub(super) fn kernel_step() -> Step {
         .needs(&[Need::Build, Need::Lint])
         .uses(Tool::KernelBuild);
     kernel_lint::after_builds(step)
-}
-
-/// Their documentation tests.
-fn in_a_process(_: &Mode, log: &mut Log) -> Result<Count> {
-    let mut cmd = cargo();
-    cmd.args(["test", "--doc"]).env("RUSTC_BOOTSTRAP", "1");
-    cmd.args(PROMISING.map(|package| ["--package", package]).concat());
-    let text = run::output(&mut cmd)?;
-    let mut count = Count::of_cargo_test(&text);
-    let mistakes = text.matches(" - compile fail").count();
-    if mistakes < MISTAKES {
-        log.line(format_args!(
-            "{mistakes} mistakes are shown, of {MISTAKES} at least"
-        ));
-        count.add(Count::FAIL);
-    }
-    Ok(count)
 }
 
 const EXAMPLE: &str = "kernel/examples/promises.rs";

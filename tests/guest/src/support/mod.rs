@@ -16,6 +16,7 @@
 //! | `program32.rs` | 32-bit programs |
 //! | `evl_poll.rs` | the interface of EVL's poll |
 //! | `fail_nth.rs` | allocations that fail on demand |
+//! | `stage_lock.rs` | threads that use the stage lock |
 //! | `tracefs.rs` | what the kernel did on behalf of one thread |
 //! | `random.rs` | random numbers that are the same in every run |
 
@@ -31,5 +32,6 @@ pub(crate) mod modules;
 pub(crate) mod motor;
 pub(crate) mod program32;
 pub(crate) mod random;
+pub(crate) mod stage_lock;
 pub(crate) mod task;
 pub(crate) mod tracefs;

@@ -52,7 +52,14 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// First address of a part of the flash that no other test uses.
 const START: u32 = 0x2_0000;
-const LEN: u32 = 0x1_0000;
+
+/// Length of that part: one sector, or 64 KiB with full counts.
+fn len(guest: &Guest) -> Result<u32> {
+    const SIZE: &str = "/sys/class/mtd/mtd0/erasesize";
+    let text = fs::read_to_string(SIZE).with_context(|| format!("cannot read {SIZE}"))?;
+    let sector = text.trim().parse()?;
+    Ok(guest.count(sector, 0x1_0000).max(sector))
+}
 
 /// `MEMERASE`'s argument (mtd/mtd-abi.h).
 #[repr(C)]
@@ -68,10 +75,10 @@ fn open() -> Result<File> {
     file.context("cannot open /dev/mtd0: is spi-nor bound to the flash?")
 }
 
-fn erase(mtd: &File) -> Result<()> {
+fn erase(mtd: &File, length: u32) -> Result<()> {
     let mut range = Erase {
         start: START,
-        length: LEN,
+        length,
     };
     let argument = std::ptr::from_mut(&mut range).expose_provenance();
     accepted(
@@ -80,29 +87,29 @@ fn erase(mtd: &File) -> Result<()> {
     )
 }
 
-fn pattern() -> Vec<u8> {
+fn pattern(len: u32) -> Vec<u8> {
     let mut random = crate::support::random::Random::new(5);
-    (0..LEN).map(|_| random.next() as u8).collect()
+    (0..len).map(|_| random.next() as u8).collect()
 }
 
-fn read(mtd: &File) -> Result<Vec<u8>> {
-    let mut seen = vec![0; LEN as usize];
+fn read(mtd: &File, len: u32) -> Result<Vec<u8>> {
+    let mut seen = vec![0; len as usize];
     mtd.read_exact_at(&mut seen, START.into())?;
     Ok(seen)
 }
 
 /// Erases the part and writes the pattern to it.
-fn write(mtd: &File) -> Result<()> {
-    erase(mtd)?;
+fn write(mtd: &File, len: u32) -> Result<()> {
+    erase(mtd, len)?;
     ensure!(
-        read(mtd)?.iter().all(|byte| *byte == 0xff),
+        read(mtd, len)?.iter().all(|byte| *byte == 0xff),
         "the erased part does not read 0xff"
     );
-    mtd.write_all_at(&pattern(), START.into())?;
+    mtd.write_all_at(&pattern(len), START.into())?;
     Ok(())
 }
 
-fn spi_nor(_: &Guest) -> Result<()> {
+fn spi_nor(guest: &Guest) -> Result<()> {
     let device = Path::new("/sys/bus/spi/devices/spi0.1");
     let driver = fs::read_link(device.join("driver")).context("nothing is bound to the flash")?;
     ensure!(driver.ends_with("spi-nor"), "{driver:?} is bound");
@@ -111,23 +118,24 @@ fn spi_nor(_: &Guest) -> Result<()> {
         let id = fs::read_to_string(device.join("spi-nor/jedec_id"))?;
         ensure!(id.trim() == "ef4014", "spi-nor has read the ID {id}");
     }
-    let mtd = open()?;
-    write(&mtd)?;
+    let (mtd, len) = (open()?, len(guest)?);
+    write(&mtd, len)?;
     ensure!(
-        read(&mtd)? == pattern(),
+        read(&mtd, len)? == pattern(len),
         "reading does not return what was written"
     );
-    erase(&mtd)
+    erase(&mtd, len)
 }
 
-fn by_oob(_: &Guest) -> Result<()> {
+fn by_oob(guest: &Guest) -> Result<()> {
     const CHUNK: u32 = 4096;
-    write(&open()?)?;
+    let len = len(guest)?;
+    write(&open()?, len)?;
     let frames = Frames::on(1, 4 + CHUNK, 25_000_000)?;
     frames.must_be_dma()?;
-    let pattern = pattern();
+    let pattern = pattern(len);
     task::oob(|| {
-        for offset in (0..LEN).step_by(CHUNK as usize) {
+        for offset in (0..len).step_by(CHUNK as usize) {
             let [_, address @ ..] = (START + offset).to_be_bytes();
             frames.fill(&[0x03]);
             frames
@@ -144,19 +152,19 @@ fn by_oob(_: &Guest) -> Result<()> {
     })
 }
 
-fn waits(_: &Guest) -> Result<()> {
+fn waits(guest: &Guest) -> Result<()> {
     crate::support::board::set_parameter("inband_wait_ms", 200_000)?;
-    let mtd = open()?;
-    write(&mtd)?;
+    let (mtd, len) = (open()?, len(guest)?);
+    write(&mtd, len)?;
     let motor = Frames::on(0, 16, 0)?;
     let done = AtomicBool::new(false);
     let spot = task::Spot::default();
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
             spot.here();
-            let seen = read(&mtd);
+            let seen = read(&mtd, len);
             done.store(true, Ordering::Release);
-            ensure!(seen? == pattern(), "other bytes");
+            ensure!(seen? == pattern(len), "other bytes");
             Ok(())
         });
         let sleeps = spot.waits();

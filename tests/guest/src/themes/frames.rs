@@ -254,7 +254,7 @@ fn too_late(_: &Guest) -> Result<()> {
         let stats = motor.frames.device.stats()?;
         ensure!((stats.frames, stats.missed) == (0, 3), "{stats:?}");
         task::oob(|| {
-            let deadline = date(Duration::from_secs(1));
+            let deadline = date(HANG);
             accepted("a deadline ahead", motor.frames.device.run_until(deadline))?;
             accepted("no deadline", motor.frames.device.run_until(u64::MAX))
         })?;
@@ -263,13 +263,13 @@ fn too_late(_: &Guest) -> Result<()> {
 }
 
 fn late(_: &Guest) -> Result<()> {
-    // The frame takes 51 ms on the wire.
-    let frames = Frames::on(0, 640, 100_000)?;
+    // The frame takes 1.02 s on the wire. The deadline is near its end, so that a delayed thread
+    // still starts the frame before it.
+    let frames = Frames::on(0, 12_800, 100_000)?;
+    let wire_ns = accepted("GET_INFO", frames.device.info())?.wire_ns;
     frames.spoil(0);
     task::oob(|| {
-        // The deadline is near the frame's end, so that a delayed thread still starts the frame
-        // before it.
-        let deadline = date(Duration::from_millis(45));
+        let deadline = date(Duration::from_nanos(wire_ns / 10 * 9));
         refused(
             "a deadline during the frame",
             frames.device.run_until(deadline),
@@ -283,8 +283,8 @@ fn late(_: &Guest) -> Result<()> {
         "{stats:?}"
     );
     ensure!(
-        stats.worst_ns > 51_000_000,
-        "a frame of 51 ms took {} ns",
+        stats.worst_ns >= wire_ns,
+        "a frame of {wire_ns} ns took {} ns",
         stats.worst_ns
     );
     Ok(())

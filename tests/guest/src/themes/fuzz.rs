@@ -170,7 +170,7 @@ fn all_hammer(seed: u64, span: Duration) -> Result<()> {
 }
 
 fn span(guest: &Guest) -> Duration {
-    Duration::from_secs(guest.count(2, 60).into())
+    Duration::from_millis(guest.count(500, 60_000).into())
 }
 
 /// Restores the settings, and fails unless frames work on both paths.
@@ -207,18 +207,18 @@ fn calls(guest: &Guest) -> Result<()> {
 }
 
 fn calls_and_endings(guest: &Guest) -> Result<()> {
-    for round in 0..guest.count(6, 60) {
+    for round in 0..guest.count(3, 60) {
         let seed = u64::from(round) * THREADS;
         let mut first = task::fork(|_| all_hammer(seed, Duration::from_secs(60)))?;
         let mut second = task::fork(|_| all_hammer(seed ^ 0xffff, Duration::from_secs(60)))?;
-        thread::sleep(Duration::from_millis(400));
+        thread::sleep(Duration::from_millis(guest.count(100, 400).into()));
         first.kill()?;
         if round % 2 == 0 {
             let device = crate::support::modules::unbind()?;
             thread::sleep(Duration::from_millis(50));
             crate::support::modules::bind_to(&device)?;
         }
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(50));
         second.kill()?;
         crate::support::modules::load_all(guest.board)?;
     }

@@ -255,7 +255,7 @@ fn set_up(guest: &Guest) -> Result<()> {
             // Repeats until spidev was set up during the frames.
             let works = eventually("setup calls during frames", || {
                 let before = count.load(Ordering::Relaxed);
-                task::oob(|| motor.works(guest.count(300, 10_000)))?;
+                task::oob(|| motor.works(guest.count(100, 10_000)))?;
                 Ok(count.load(Ordering::Relaxed) > before.saturating_add(1))
             });
             over.store(true, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 //! RUN_LIST: frames of several chip selects in one call.
 
 use crate::support::board::{self, Fault};
-use crate::support::check::{accepted, refused};
+use crate::support::check::{HANG, accepted, refused};
 use crate::support::device::Device;
 use crate::support::frames::Frames;
 use crate::support::motor::{DMA_HZ, FIFO_HZ, status};
@@ -220,13 +220,13 @@ fn cancelled(_: &Guest) -> Result<()> {
 
 fn deadline(_: &Guest) -> Result<()> {
     let quick = Frames::on(0, 16, FIFO_HZ)?;
-    // The slow frame takes 82 ms on the wire.
-    let _slow = Frames::on(2, 1024, 100_000)?;
+    // The slow frame takes 1.02 s on the wire.
+    let _slow = Frames::on(2, 12_800, 100_000)?;
     task::oob(|| {
         let mut list = list(&[0, 2, 0]);
         // The deadline is near the slow frame's end, so that a delayed thread still starts that
         // frame before it.
-        list.deadline_ns = date(Duration::from_millis(75));
+        list.deadline_ns = date(Duration::from_millis(900));
         refused(
             "a deadline within the second frame",
             quick.device.run_list(&mut list),
@@ -255,7 +255,7 @@ fn deadline(_: &Guest) -> Result<()> {
             board::number("cs_selections")? == before,
             "the chip select moved"
         );
-        list.deadline_ns = date(Duration::from_secs(5));
+        list.deadline_ns = date(HANG);
         accepted("a deadline ahead", quick.device.run_list(&mut list))
     })
 }

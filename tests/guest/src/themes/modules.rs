@@ -8,7 +8,7 @@ use crate::support::frames::Frames;
 use crate::support::modules::{is_loaded, load_all, names, try_unload, unload};
 use crate::support::task::{self, become_fifo, try_attach};
 use crate::test::{Guest, On, Test};
-use crate::themes::unbind::{on_the_wire, traffic};
+use crate::themes::unbind::{Traffic, on_the_wire};
 use anyhow::{Result, bail, ensure};
 use oobkit_abi::ctl;
 use rustix::io::Errno;
@@ -113,17 +113,17 @@ fn again(guest: &Guest) -> Result<()> {
 }
 
 fn again_in_traffic(guest: &Guest) -> Result<()> {
-    let over = AtomicBool::new(false);
+    let traffic = Traffic::default();
     thread::scope(|scope| {
-        let thread = scope.spawn(|| traffic(&over));
-        let result = (0..guest.count(5, 50)).try_for_each(|_| {
-            thread::sleep(Duration::from_millis(50));
+        let thread = scope.spawn(|| traffic.send());
+        let result = (0..guest.count(2, 50)).try_for_each(|_| {
+            traffic.flows()?;
             unload_all()?;
             load_all(guest.board)
         });
-        thread::sleep(Duration::from_millis(100));
-        over.store(true, Ordering::Relaxed);
-        ensure!(task::join(thread)? > 0, "no message was sent");
+        let result = result.and_then(|()| traffic.flows());
+        traffic.end();
+        task::join(thread)?;
         result
     })?;
     works()

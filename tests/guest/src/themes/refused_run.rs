@@ -117,7 +117,7 @@ fn list_into_read_only(_: &Guest) -> Result<()> {
 }
 
 fn beside_set_up(guest: &Guest) -> Result<()> {
-    let frames = Frames::on(0, 4096, 0)?;
+    let frames = Frames::on(0, 1024, 0)?;
     let over = AtomicBool::new(false);
     let start = Instant::now();
     thread::scope(|scope| {

@@ -297,7 +297,7 @@ fn polls_thread(guest: &Guest) -> Result<()> {
 }
 
 fn polled_and_closed(guest: &Guest) -> Result<()> {
-    for round in 0..guest.count(1_000, 20_000) {
+    for round in 0..guest.count(100, 20_000) {
         let trial = open()?;
         let epoll = Epoll::new(&trial)?;
         // The interrupt comes about when the file is closed.

@@ -3,23 +3,20 @@
 //! The stage lock in a kernel: threads of both stages with random sections, deadlines, signals and
 //! kills.
 
-use crate::support::check::{HANG, accepted, eventually};
+use crate::support::check::{accepted, eventually};
 use crate::support::device::Device;
 use crate::support::random::Random;
-use crate::support::task::{self, PRIORITY, Spot};
+use crate::support::stage_lock::{
+    EACH, FOR_EVER, GRACE, Outcome, hammer_all, hold, hold_as, interrupt_until_over, is_held, open,
+    total,
+};
+use crate::support::task::{self, Spot, date};
 use crate::test::{Guest, On, Test};
 use anyhow::{Result, ensure};
-use oob_trial::{Hammer, PATH, STAX_DESTROY, STAX_HAMMER, STAX_LOSE, STAX_SPIN, STAX_TOTAL, Total};
-use oobkit::thread::Realtime;
-use oobkit::time::Instant;
-use rustix::thread::gettid;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Barrier, Mutex};
-use std::thread::{self, ScopedJoinHandle};
+use oob_trial::{Hammer, STAX_DESTROY, STAX_LOSE, STAX_SPIN, Total};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
-
-/// How many threads of each stage use the lock.
-const EACH: usize = 4;
 
 pub(crate) const TESTS: &[Test] = &[
     Test::smoke(
@@ -50,128 +47,35 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-fn open() -> Result<Device> {
-    Device::open_path(PATH)
-}
-
-fn total(trial: &Device) -> Result<Total> {
-    accepted("STAX_TOTAL", trial.get(STAX_TOTAL))
-}
-
-fn date(after: Duration) -> u64 {
-    Instant::now().after(after).as_nanos()
-}
-
-/// Enters and leaves at random until `until_ns` or until the lock is destroyed; signals do not stop
-/// it. Returns the sums.
-fn hammer(trial: &Device, seed: u64, until_ns: u64) -> Result<Hammer> {
-    let mut sum = Hammer::default();
-    let mut round = 0;
-    while Instant::now().as_nanos() < until_ns && sum.dead == 0 {
-        round += 1;
-        let mut args = Hammer {
-            seed: seed.wrapping_mul(0x9e37_79b9).wrapping_add(round << 32),
-            until_ns,
-            ..Hammer::default()
-        };
-        let made = trial.ioctl(STAX_HAMMER, &mut args);
-        accepted("STAX_HAMMER", made)?;
-        sum.entered += args.entered;
-        sum.nested += args.nested;
-        sum.busy += args.busy;
-        sum.timed_out += args.timed_out;
-        sum.interrupted += args.interrupted;
-        sum.dead += args.dead;
-    }
-    Ok(sum)
-}
-
-/// What [`EACH`] threads of each stage did.
-struct Outcome {
-    /// The sums of each thread, out-of-band threads first.
-    sums: [Vec<Hammer>; 2],
-    /// Whether all threads ended without a signal.
-    has_ended: bool,
-}
-
-/// How long the threads may take to end after their time: each one finishes a few sections at most.
-const GRACE: Duration = HANG;
-
-/// Lets all threads use the lock at random for `span`, and calls `meanwhile` with their numbers.
-/// Threads that have not ended within `limit` are then ended by signals.
-fn hammer_all(
-    trial: &Device,
-    seed: u64,
-    span: Duration,
-    limit: Duration,
-    meanwhile: impl FnOnce(&[i32]) -> Result<()>,
-) -> Result<Outcome> {
-    task::take_interrupts();
-    let numbers = Mutex::new(Vec::new());
-    let start = Barrier::new(2 * EACH + 1);
-    let over = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let spawn = |is_oob: bool, n: usize| {
-            let (numbers, start, over) = (&numbers, &start, &over);
-            scope.spawn(move || {
-                let attached = match is_oob {
-                    true => {
-                        let realtime = Realtime {
-                            priority: PRIORITY,
-                            cpu: None,
-                        };
-                        realtime.apply()?;
-                        Some(oobkit::thread::attach()?)
-                    }
-                    false => None,
-                };
-                let number = gettid().as_raw_nonzero().get();
-                numbers.lock().expect("no thread panics here").push(number);
-                start.wait();
-                let sum = hammer(trial, seed + n as u64, date(span));
-                over.fetch_add(1, Ordering::Release);
-                drop(attached);
-                sum
-            })
-        };
-        let [oob, inband] = [true, false].map(|is_oob| {
-            (0..EACH)
-                .map(|n| spawn(is_oob, n + usize::from(is_oob) * EACH))
-                .collect::<Vec<_>>()
-        });
-        start.wait();
-        let limit = date(limit);
-        let numbers = numbers.lock().expect("no thread panics here").clone();
-        let done = meanwhile(&numbers);
-        let all_over = || over.load(Ordering::Acquire) == 2 * EACH;
-        while !all_over() && Instant::now().as_nanos() < limit {
-            thread::sleep(Duration::from_millis(10));
-        }
-        let has_ended = all_over();
-        while !all_over() {
-            numbers.iter().copied().for_each(task::interrupt);
-            thread::sleep(Duration::from_millis(10));
-        }
-        let join = |threads: Vec<_>| threads.into_iter().map(task::join).collect::<Result<_>>();
-        let sums = [join(oob)?, join(inband)?];
-        done.map(|()| Outcome { sums, has_ended })
-    })
-}
-
-/// Counts of what must happen to threads of each stage: nested entries, a `try_lock` that finds the
-/// lock busy, and waits that a deadline ends. Signals that end a wait are not among them: few
-/// signals meet a wait.
-type Happened = [[u64; 3]; 2];
-
 /// How many rounds the threads get at most until all of it has happened.
 const ROUNDS: u64 = 40;
 
+/// What has happened in all rounds. Signals that end a wait are not among it: few signals meet a
+/// wait.
+#[derive(Debug, Default)]
+struct Happened {
+    /// For each stage: nested entries, a `try_lock` that found the lock busy, waits that a deadline
+    /// ended.
+    times: [[u64; 3]; 2],
+    /// How often each thread of each stage entered.
+    entered: [[u64; EACH]; 2],
+    /// The most sections of the other stage that began while a thread waited.
+    most_passed: u64,
+}
+
+impl Happened {
+    fn is_all(&self) -> bool {
+        let (times, entered) = (self.times.as_flattened(), self.entered.as_flattened());
+        self.most_passed > 0 && times.iter().chain(entered).all(|count| *count > 0)
+    }
+}
+
 fn both_stages(guest: &Guest) -> Result<()> {
-    let span = Duration::from_secs(guest.count(2, 60).into());
+    let span = Duration::from_secs(guest.count(1, 60).into());
     let mut happened = Happened::default();
     for round in 0..ROUNDS {
         counted(round, span, &mut happened)?;
-        if happened.as_flattened().iter().all(|times| *times > 0) {
+        if happened.is_all() {
             return Ok(());
         }
     }
@@ -187,7 +91,7 @@ fn counted(round: u64, span: Duration, happened: &mut Happened) -> Result<()> {
     let seed = 1 + round * 2 * EACH as u64;
     let Outcome { sums, has_ended } = hammer_all(&trial, seed, span, span + GRACE, |numbers| {
         let mut random = Random::new(7 + round);
-        while Instant::now().as_nanos() < signals {
+        while date(Duration::ZERO) < signals {
             task::interrupt(numbers[random.below(numbers.len() as u64) as usize]);
             thread::sleep(Duration::from_millis(1 + random.below(5)));
         }
@@ -201,67 +105,24 @@ fn counted(round: u64, span: Duration, happened: &mut Happened) -> Result<()> {
     );
     ensure!(total.inside == 0, "a thread is still inside: {total:?}");
     // While a thread waits, each thread of the other stage begins one section at most
-    // (docs/stax.md). If none ever did, the count would be broken.
+    // (docs/stax.md).
     ensure!(
-        (1..=EACH as u64).contains(&total.most_passed),
-        "waiters were passed too often or never: {total:?}"
+        total.most_passed <= EACH as u64,
+        "a waiter was passed too often: {total:?}"
     );
-    let [oob, inband] = &sums;
-    let sides = [(oob, total.oob), (inband, total.inband)];
-    for ((side, counted), happened) in sides.into_iter().zip(happened) {
-        let sum: u64 = side.iter().map(|hammer| hammer.entered).sum();
+    happened.most_passed = happened.most_passed.max(total.most_passed);
+    for (stage, counted) in [total.oob, total.inband].into_iter().enumerate() {
+        let sum: u64 = sums[stage].iter().map(|hammer| hammer.entered).sum();
         ensure!(sum == counted, "entered {sum} times, counted {counted}");
-        for hammer in side {
-            ensure!(hammer.entered > 0, "a thread never entered: {side:?}");
+        for (n, hammer) in sums[stage].iter().enumerate() {
+            happened.entered[stage][n] += hammer.entered;
             let times = [hammer.nested, hammer.busy, hammer.timed_out];
-            for (all, times) in happened.iter_mut().zip(times) {
+            for (all, times) in happened.times[stage].iter_mut().zip(times) {
                 *all += times;
             }
         }
     }
     Ok(())
-}
-
-/// Enters once and stays inside for `span`. Returns the counts.
-fn hold(trial: &Device, span: Duration) -> Result<Hammer> {
-    let mut args = Hammer {
-        hold_ns: span.as_nanos() as u64,
-        ..Hammer::default()
-    };
-    accepted("STAX_HAMMER", trial.ioctl(STAX_HAMMER, &mut args))?;
-    Ok(args)
-}
-
-/// Calls [`hold`] as a thread of one stage, which leaves its number in `spot`.
-fn hold_as(trial: &Device, is_oob: bool, spot: &Spot, span: Duration) -> Result<Hammer> {
-    let _attached = match is_oob {
-        true => Some(task::become_oob(task::home()?)?),
-        false => None,
-    };
-    spot.here();
-    hold(trial, span)
-}
-
-/// Longer than any test: a signal ends the section.
-const FOR_EVER: Duration = Duration::from_secs(3600);
-
-/// Waits until one thread is inside.
-fn is_held(trial: &Device) -> Result<()> {
-    eventually(
-        "one thread holds the lock",
-        || Ok(total(trial)?.inside == 1),
-    )
-}
-
-/// Sends signals until the thread has ended. One signal is not enough: it is lost if it comes
-/// before the wait.
-fn interrupt_until_over<T>(thread: &ScopedJoinHandle<'_, T>, spot: &Spot) {
-    while !thread.is_finished() {
-        if let Some(number) = spot.number_so_far() {
-            task::interrupt(number);
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn signalled(_: &Guest) -> Result<()> {
@@ -399,7 +260,7 @@ fn lost(_: &Guest) -> Result<()> {
 fn is_free(trial: &Device) -> Result<()> {
     let before = total(trial)?;
     ensure!(before.inside == 0, "a thread is still inside: {before:?}");
-    let span = Duration::from_millis(300);
+    let span = Duration::from_millis(60);
     let outcome = hammer_all(trial, 3, span, span + GRACE, |_| Ok(()))?;
     ensure!(outcome.has_ended, "a thread waited for ever");
     let after = total(trial)?;
@@ -413,7 +274,7 @@ fn is_free(trial: &Device) -> Result<()> {
 fn killed(guest: &Guest) -> Result<()> {
     let trial = open()?;
     let mut random = Random::new(11);
-    for round in 0..guest.count(5, 50) {
+    for round in 0..guest.count(2, 50) {
         let seed = 100 + u64::from(round);
         let before = total(&trial)?;
         let mut victim = task::fork(|_| {
@@ -424,7 +285,7 @@ fn killed(guest: &Guest) -> Result<()> {
             let now = total(&trial)?;
             Ok(now.oob > before.oob && now.inband > before.inband)
         });
-        thread::sleep(Duration::from_millis(random.below(200)));
+        thread::sleep(Duration::from_millis(random.below(50)));
         let inside = eventually("a thread is inside", || Ok(total(&trial)?.inside > 0));
         victim.kill()?;
         both.and(inside)?;

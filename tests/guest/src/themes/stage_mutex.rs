@@ -40,8 +40,8 @@ fn inversion(is_mutex: bool) -> Result<Inversion> {
     let mut args = Inversion {
         cpu: u32::try_from(task::home()?.unwrap_or(0))?,
         is_mutex: is_mutex.into(),
-        hold_ns: 20_000_000,
-        middle_ns: 200_000_000,
+        hold_ns: 10_000_000,
+        middle_ns: 100_000_000,
         ..Inversion::default()
     };
     accepted("MUTEX_INVERSION", trial.ioctl(MUTEX_INVERSION, &mut args))?;
@@ -49,7 +49,7 @@ fn inversion(is_mutex: bool) -> Result<Inversion> {
 }
 
 fn inheritance(guest: &Guest) -> Result<()> {
-    for _ in 0..guest.count(3, 30) {
+    for _ in 0..guest.count(1, 30) {
         let seen = inversion(true)?;
         ensure!(
             seen.middle_was_first == 0 && seen.waited_ns >= seen.hold_ns / 2,

@@ -218,8 +218,8 @@ fn path(guest: &Guest, speed: u32, call: Call) -> Result<()> {
         ensure!(is_dma == is_slow, "{speed} Hz: the wrong path");
     }
     let count = match is_slow {
-        true => guest.count(100, 1000) as usize,
-        false => guest.count(300, 3000) as usize,
+        true => guest.count(30, 1000) as usize,
+        false => guest.count(100, 3000) as usize,
     };
     let device = &frames.device;
     if is_evl() {
@@ -331,7 +331,7 @@ fn by_timer(guest: &Guest) -> Result<()> {
             frames.must_be_dma()?;
         }
         let device = &frames.device;
-        let periods = guest.count(100, 1000);
+        let periods = guest.count(25, 1000);
         task::oob(|| {
             let tracing = Tracing::new()?.with_timers()?;
             accepted("SET_TRIGGER", device.set_timer(0, PERIOD_NS))?;

@@ -2,7 +2,7 @@
 
 //! Unbinding the driver while its devices are in use.
 
-use crate::support::check::{HANG, accepted, refused};
+use crate::support::check::{HANG, accepted, eventually, refused};
 use crate::support::device::Device;
 use crate::support::frames::Frames;
 use crate::support::modules::{bind_to, load_all, unbind};
@@ -272,39 +272,56 @@ pub(crate) fn on_the_wire<T>(
     })
 }
 
-/// Sends messages through spidev until `over`, and opens spidev again when it is gone. Returns the
-/// number of messages.
-pub(crate) fn traffic(over: &AtomicBool) -> Result<u32> {
-    let mut count = 0;
-    while !over.load(Ordering::Relaxed) {
-        let Ok(mut spidev) = Spidev::open_path("/dev/spidev0.0") else {
-            thread::sleep(Duration::from_millis(1));
-            continue;
-        };
-        let mut rx = [0; 64];
-        while !over.load(Ordering::Relaxed) && spidev.transfer(&[0; 64], &mut rx).is_ok() {
-            count += 1;
+/// Messages that threads send through spidev.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    count: AtomicU32,
+    over: AtomicBool,
+}
+
+impl Traffic {
+    /// Sends messages until the end, and opens spidev again when it is gone.
+    pub(crate) fn send(&self) -> Result<()> {
+        while !self.over.load(Ordering::Relaxed) {
+            let Ok(mut spidev) = Spidev::open_path("/dev/spidev0.0") else {
+                thread::sleep(Duration::from_millis(1));
+                continue;
+            };
+            let mut rx = [0; 64];
+            while !self.over.load(Ordering::Relaxed) && spidev.transfer(&[0; 64], &mut rx).is_ok() {
+                self.count.fetch_add(1, Ordering::Relaxed);
+            }
         }
+        Ok(())
     }
-    Ok(count)
+
+    /// Waits until messages are sent.
+    pub(crate) fn flows(&self) -> Result<()> {
+        let before = self.count.load(Ordering::Relaxed);
+        eventually("in-band messages are sent", || {
+            Ok(self.count.load(Ordering::Relaxed) > before + 2)
+        })
+    }
+
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
 }
 
 fn in_traffic(guest: &Guest) -> Result<()> {
-    let over = AtomicBool::new(false);
+    let traffic = Traffic::default();
     thread::scope(|scope| {
         let threads = [
-            scope.spawn(|| traffic(&over)),
-            scope.spawn(|| traffic(&over)),
+            scope.spawn(|| traffic.send()),
+            scope.spawn(|| traffic.send()),
         ];
         let result = (0..guest.count(10, 100)).try_for_each(|_| {
-            thread::sleep(Duration::from_millis(30));
+            traffic.flows()?;
             unbound(guest, || Ok(()))
         });
-        thread::sleep(Duration::from_millis(100));
-        over.store(true, Ordering::Relaxed);
-        for thread in threads {
-            ensure!(task::join(thread)? > 0, "no message was sent");
-        }
+        let result = result.and_then(|()| traffic.flows());
+        traffic.end();
+        threads.into_iter().try_for_each(task::join)?;
         result
     })?;
     works()

@@ -4,16 +4,18 @@
 //!
 //! ```text
 //!   bytes end      |   |   |   |   |   |   |   |   |
-//!   TX level    36  35  34  33  32  35  34  33  32 ...        one word in, one word out, four bytes shifted: the same
-//!   feeder                      +w              +w            state again, four byte times later
+//!   TX level    36  35  34  33  32  35  34  33  32 ...
+//!   feeder                      +w              +w       +w, -w: a word (4 bytes) in or out
 //!   RX level    29  30  31  32  33  30  31  32  33 ...
 //!   drainer                     -w              -w
+//!                               '---------------'  four byte times later the state is the same
 //! ```
 //!
-//! In this state the FIFO levels repeat, so a batch moves the data and leaves all other state unchanged. The picture is
-//! exact under these conditions, and a batch is formed only if they hold: the DMA access of a word takes less time than a
-//! byte on the wire, no control block and no DLEN ends within the batch, the batch has whole words only, source and
-//! destination do not overlap, and no injected fault can take effect within it.
+//! In this state the FIFO levels repeat, so a batch moves the data and leaves all other state
+//! unchanged. The picture is exact under these conditions, and a batch is formed only if they hold:
+//! the DMA access of a word takes less time than a byte on the wire, no control block and no DLEN
+//! ends within the batch, the batch has whole words only, source and destination do not overlap,
+//! and no injected fault can take effect within it.
 
 use super::{Board, DREQ_SPI_RX, DREQ_SPI_TX};
 use crate::bcm2835::bus::{SPI0_BUS, Target, target};
@@ -39,13 +41,14 @@ pub(super) struct Batch {
 }
 
 impl<S: Slaves, M: BusMemory> Board<S, M> {
-    /// The batch that begins with the byte in the shifter and ends by `to` and by `access`, the end of a channel's next
-    /// access. `None` if the conditions above do not hold.
-    pub(super) fn steady(&self, to: Tick, access: Tick) -> Option<Batch> {
+    /// The batch that begins with the byte in the shifter and ends by `to` and by `access`, the end
+    /// of a channel's next access. `None` if the conditions above do not hold.
+    pub(super) fn next_batch(&self, to: Tick, access: Tick) -> Option<Batch> {
         let spi = &self.spi;
         let byte = spi.byte_ticks();
         let time = to.min(access).checked_sub(spi.end)?;
-        // Most calls end here, because the board is usually called more often than every four bytes.
+        // Most calls end here, because the board is usually called more often than every four
+        // bytes.
         if !spi.free_running() || time < byte.wrapping_mul(4) || self.faults.may_stop_dma() {
             return None;
         }
@@ -68,7 +71,8 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
             if !fits(channel) || level > 56 || tx <= level || tx > level.wrapping_add(WORD) {
                 return None;
             }
-            // After the batch the transfer still needs whole words, so that every word inside the batch is whole.
+            // After the batch the transfer still needs whole words, so that every word inside the
+            // batch is whole.
             bytes = bytes
                 .min(room(channel)?)
                 .min(dlen.checked_sub(level.wrapping_add(12))?);
@@ -112,8 +116,8 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
             drainer: drained.map(|(n, _)| n),
             data: [0; MOST],
         };
-        // Both reads check that the memory exists, because nothing may fail after this point. The second read overwrites
-        // the result of the first.
+        // Both reads check that the memory exists, because nothing may fail after this point. The
+        // second read overwrites the result of the first.
         let data = batch.data.get_mut(..bytes)?;
         if let Some((_, channel)) = drained {
             self.memory.read(channel.dest, data).ok()?;
@@ -125,7 +129,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
     }
 
     /// Moves a batch, and returns the date of its last byte.
-    pub(super) fn skip(&mut self, batch: Batch) -> Tick {
+    pub(super) fn move_batch(&mut self, batch: Batch) -> Tick {
         let Batch {
             bytes,
             feeder,
@@ -146,15 +150,15 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         };
         let moved = u32::try_from(bytes).unwrap_or(0);
         if let Some(n) = feeder {
-            self.dma.change(n, |channel| channel.skip(moved));
+            self.dma.change(n, |channel| channel.advance(moved));
         }
         if let Some(n) = drainer {
             let dest = self.dma.channel(n).map_or(0, |channel| channel.dest);
             if let Some(data) = data.get(..bytes) {
-                // `steady` has read the same range, so the memory exists and this cannot fail.
+                // `next_batch` has read the same range, so the memory exists and this cannot fail.
                 let _ = self.memory.write(dest, data);
             }
-            self.dma.change(n, |channel| channel.skip(moved));
+            self.dma.change(n, |channel| channel.advance(moved));
         }
         done
     }
@@ -177,7 +181,8 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
     }
 }
 
-/// Whether the channel copies from memory to SPI0's FIFO, with no option that the batch does not model.
+/// Whether the channel copies from memory to SPI0's FIFO, with no option that the batch does not
+/// model.
 pub(super) fn feeds(channel: &Channel) -> bool {
     let ti = channel.ti;
     ti.permap() == DREQ_SPI_TX
@@ -188,7 +193,8 @@ pub(super) fn feeds(channel: &Channel) -> bool {
         && !(ti.dest_inc() || ti.src_ignore() || ti.dest_ignore() || ti.tdmode())
 }
 
-/// Whether the channel copies from SPI0's FIFO to memory, with no option that the batch does not model.
+/// Whether the channel copies from SPI0's FIFO to memory, with no option that the batch does not
+/// model.
 pub(super) fn drains(channel: &Channel) -> bool {
     let ti = channel.ti;
     ti.permap() == DREQ_SPI_RX
@@ -200,7 +206,8 @@ pub(super) fn drains(channel: &Channel) -> bool {
 }
 
 impl Spi {
-    /// The earliest date at which `bytes` more bytes (at least one) can have ended, if no event comes before `soonest`.
+    /// The earliest date at which `bytes` more bytes (at least one) can have ended, if no event
+    /// comes before `soonest`.
     pub(super) fn after_bytes(&self, bytes: u64, soonest: Tick) -> Tick {
         let byte = self.byte_ticks();
         if self.shifting() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Tests of the board by itself: registers in, registers out, dates chosen by hand.
+//! Tests of the board alone, through its registers, with dates that the test chooses.
 
 mod dma;
 mod dma_frames;
@@ -73,7 +73,7 @@ const BLOCKS: u32 = BASE;
 const SENT: u32 = BASE + 0x1_0000;
 const RECEIVED: u32 = BASE + 0x3_0000;
 
-/// A slave on every line, which answers each byte with its complement and remembers everything.
+/// A slave on every line. It answers each byte with the complement and records all bytes.
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Recorder {
     seen: Vec<u8>,
@@ -183,7 +183,7 @@ impl Rig {
         out
     }
 
-    /// Writes control block number `slot`; gives its address.
+    /// Writes control block number `slot` and returns its address.
     fn block(&mut self, slot: u32, words: [u32; 6]) -> u32 {
         let at = BLOCKS + slot * 32;
         for (index, word) in (0..).zip(words) {
@@ -197,7 +197,8 @@ impl Rig {
         self.set_channel(n, 0, ACTIVE);
     }
 
-    /// A full-duplex frame from `SENT` to `RECEIVED`, by channels `tx` and `rx`; DLEN is set, chip select 0 active.
+    /// Starts a full-duplex frame from `SENT` to `RECEIVED` by channels `tx` and `rx`, with DLEN
+    /// set and chip select 0 active.
     fn frame(&mut self, tx: u32, rx: u32, len: u32) {
         let words = len.next_multiple_of(4);
         let out = self.block(
@@ -228,7 +229,7 @@ impl Rig {
         self.start(tx, out);
     }
 
-    /// Lets everything happen; gives the date at which a line changed last.
+    /// Processes all pending events, and returns the date at which a line changed last.
     fn drain(&mut self) -> Instant {
         for _ in 0..100_000 {
             let Some(next) = self.board.next_event() else {
@@ -244,7 +245,7 @@ impl Rig {
     }
 }
 
-/// `len` bytes, none like its neighbours.
+/// `len` bytes, each different from its neighbours.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 + i / 256 + 3) as u8).collect()
 }

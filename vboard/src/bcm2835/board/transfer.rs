@@ -2,10 +2,11 @@
 
 //! One access of a DMA channel: the read at its source, the write at its destination.
 //!
-//! A peripheral is accessed in words. Memory is accessed with at most the bytes that are left, so a length that is no
-//! multiple of four touches no byte after its end. From memory to memory, up to [`BATCH`] bytes are copied at once if the
-//! result is the same as word by word: both addresses advance (or are not used), source and destination do not overlap, no
-//! access ends in a bus error, and no other event of the board comes before the last of these words.
+//! A peripheral is accessed in words. Memory is accessed with at most the bytes that are left, so a
+//! length that is no multiple of four touches no byte after its end. From memory to memory, up to
+//! [`BATCH`] bytes are copied at once if the result is the same as word by word: both addresses
+//! advance (or are not used), source and destination do not overlap, no access ends in a bus error,
+//! and no other event of the board comes before the last of these words.
 
 use super::Board;
 use crate::bcm2835::bus::{Target, target};
@@ -26,8 +27,8 @@ struct Ends {
 }
 
 impl<S: Slaves, M: BusMemory> Board<S, M> {
-    /// Ends the access of channel `n` at `t` and, if they can be batched, those that follow up to `until`. Returns the date
-    /// of the last one.
+    /// Ends the access of channel `n` at `t` and, if they can be batched, those that follow up to
+    /// `until`. Returns the date of the last one.
     pub(super) fn transfer(&mut self, n: u8, t: Tick, until: Tick) -> Tick {
         let Some(channel) = self.dma.channel(n).copied() else {
             return t;
@@ -53,7 +54,7 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
             let wanted = usize::try_from(words).unwrap_or(BATCH).saturating_mul(WORD);
             let batch = left.min(wanted).min(BATCH);
             if batch > WORD {
-                result = self.carry(t, ends, batch);
+                result = self.copy(t, ends, batch);
                 if result.is_some() {
                     bytes = batch;
                     let more = Tick::try_from(batch.div_ceil(WORD))
@@ -63,8 +64,9 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
                 }
             }
         }
-        // After a bus error in a batch the access is repeated with one word, because the error belongs to one word.
-        if result.or_else(|| self.carry(t, ends, bytes)).is_none() {
+        // After a bus error in a batch the access is repeated with one word, because the error
+        // belongs to one word.
+        if result.or_else(|| self.copy(t, ends, bytes)).is_none() {
             self.dma.change(n, Channel::fail);
             return t;
         }
@@ -78,8 +80,9 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         last
     }
 
-    /// Copies `bytes` bytes: at most a word, or up to [`BATCH`] from memory to memory. `None` is a bus error.
-    fn carry(&mut self, t: Tick, ends: Ends, bytes: usize) -> Option<()> {
+    /// Copies `bytes` bytes: at most a word, or up to [`BATCH`] from memory to memory. `None` is a
+    /// bus error.
+    fn copy(&mut self, t: Tick, ends: Ends, bytes: usize) -> Option<()> {
         let mut data = [0; BATCH];
         match ends.source.map(|source| (source, target(source))) {
             None => {}

@@ -12,7 +12,7 @@ pub(crate) const PERIPHERAL_WORD: Tick = 24;
 /// Core clocks for a word from memory to memory, on a full channel.
 const MEMORY_WORD: Tick = 8;
 /// Without WAIT_RESP, a channel writes so many words before it sees that DREQ has been withdrawn.
-pub(crate) const POSTED: u8 = 8;
+const POSTED: u8 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -99,7 +99,8 @@ impl Channel {
         self.ti.src_dreq() || self.ti.dest_dreq()
     }
 
-    /// Whether the end of this control block raises INT or starts another block, which may raise it.
+    /// Whether the end of this control block raises INT or starts another block, which may raise
+    /// it.
     pub(crate) fn may_interrupt(&self) -> bool {
         self.ti.inten() || self.next != 0
     }
@@ -165,7 +166,8 @@ impl Channel {
     pub(super) fn write(&mut self, t: Tick, offset: u32, value: u32, enabled: bool, dreq: bool) {
         match offset {
             regs::CS => self.write_cs(t, Cs(value), enabled, dreq),
-            // While the channel runs, a write is ignored. Otherwise the new address replaces the block that is loaded.
+            // While the channel runs, a write is ignored. Otherwise the new address replaces the
+            // block that is loaded.
             regs::CONBLK_AD if !self.active() && self.at == NEVER => {
                 self.conblk = value;
                 if self.phase == Phase::Paused {
@@ -195,7 +197,7 @@ impl Channel {
         self.cs.set_active(was_active);
         if value.abort() && self.phase != Phase::Empty && !self.hung() {
             self.debug = Debug(0);
-            self.follow(t);
+            self.next_block(t);
         }
         if value.active() && enabled {
             self.resume(t, dreq);
@@ -280,9 +282,10 @@ impl Channel {
         self.at = t.saturating_add(self.word_ticks(self.peripheral()));
     }
 
-    /// Accounts for `bytes` of this row, moved by `t`. Returns whether the control block has more to move.
+    /// Accounts for `bytes` of this row, moved by `t`. Returns whether the control block has more
+    /// to move.
     pub(crate) fn moved(&mut self, t: Tick, bytes: u32) -> bool {
-        self.skip(bytes);
+        self.advance(bytes);
         if self.left == 0 {
             if self.rows == 0 {
                 self.complete(t);
@@ -296,8 +299,9 @@ impl Channel {
         true
     }
 
-    /// Accounts for `bytes` that end neither the row nor the control block. The phase stays as it is.
-    pub(crate) fn skip(&mut self, bytes: u32) {
+    /// Accounts for `bytes` that end neither the row nor the control block. The phase stays as it
+    /// is.
+    pub(crate) fn advance(&mut self, bytes: u32) {
         if self.ti.src_inc() {
             self.source = self.source.wrapping_add(bytes);
         }
@@ -312,11 +316,11 @@ impl Channel {
         if self.ti.inten() {
             self.cs.set_int(true);
         }
-        self.follow(t);
+        self.next_block(t);
     }
 
     /// Starts the next control block, if there is one.
-    fn follow(&mut self, t: Tick) {
+    fn next_block(&mut self, t: Tick) {
         self.conblk = self.next;
         self.phase = Phase::Empty;
         self.at = NEVER;

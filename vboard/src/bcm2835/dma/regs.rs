@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Registers of the DMA controller ("BCM2835 ARM Peripherals", chapter 4.2.1) and its control block (4.2.1.1).
+//! Registers of the DMA controller ("BCM2835 ARM Peripherals", chapter 4.2.1) and its control block
+//! (4.2.1.1).
 
 use bitfield::bitfield;
 
@@ -56,7 +57,8 @@ bitfield! {
 }
 
 impl Cs {
-    /// PRIORITY, PANIC_PRIORITY, WAIT_FOR_OUTSTANDING_WRITES, DISDEBUG: stored, without effect in the model.
+    /// PRIORITY, PANIC_PRIORITY, WAIT_FOR_OUTSTANDING_WRITES, DISDEBUG: stored, without effect in
+    /// the model.
     pub(crate) const STORED: u32 = 0x30ff_0000;
 }
 

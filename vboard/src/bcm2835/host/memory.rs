@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The board's memory in a process: one arena, reached by the processor's pointer and by bus address.
+//! The board's memory in a process: one arena, reached by the processor's pointer and by bus
+//! address.
 
 use crate::memory::{BusError, BusMemory};
 use core::cell::Cell;
@@ -19,8 +20,8 @@ pub(super) struct Arena(Rc<Pages>);
 
 /// # Invariants
 ///
-/// `base` points to [`ARENA_LEN`] bytes that this value alone owns and frees. One thread reaches them, through raw pointers
-/// only.
+/// `base` points to [`ARENA_LEN`] bytes that this value alone owns and frees. One thread reaches
+/// them, through raw pointers only.
 #[derive(Debug)]
 struct Pages {
     base: NonNull<u8>,
@@ -37,7 +38,8 @@ impl Arena {
         // SAFETY: the layout's size is `ARENA_LEN`, which is not zero.
         let raw = unsafe { std::alloc::alloc_zeroed(layout) };
         let base = NonNull::new(raw).unwrap_or_else(|| std::alloc::handle_alloc_error(layout));
-        // INVARIANT: the allocation above has `ARENA_LEN` bytes, and no other value has its pointer.
+        // INVARIANT: the allocation above has `ARENA_LEN` bytes, and no other value has its
+        // pointer.
         Self(Rc::new(Pages {
             base,
             used: Cell::new(0),
@@ -63,7 +65,8 @@ impl Arena {
         if offset > ARENA_LEN || ARENA_LEN - offset < len {
             return Err(BusError);
         }
-        // SAFETY: `offset` is at most `ARENA_LEN`, the size of the allocation that `base` points to.
+        // SAFETY: `offset` is at most `ARENA_LEN`, the size of the allocation that `base` points
+        // to.
         Ok(unsafe { self.0.base.add(offset) })
     }
 }
@@ -78,22 +81,23 @@ impl Drop for Pages {
 impl BusMemory for Arena {
     fn read(&self, bus: u32, out: &mut [u8]) -> Result<(), BusError> {
         let from = self.at(bus, out.len())?;
-        // SAFETY: `at` checked that so many bytes lie in the arena. `out` does not overlap them, since no reference is ever
-        // made to the arena's bytes.
+        // SAFETY: `at` checked that so many bytes lie in the arena. `out` does not overlap them,
+        // since no reference is ever made to the arena's bytes.
         unsafe { from.copy_to_nonoverlapping(NonNull::from(&mut *out).cast(), out.len()) };
         Ok(())
     }
 
     fn write(&mut self, bus: u32, data: &[u8]) -> Result<(), BusError> {
         let to = self.at(bus, data.len())?;
-        // SAFETY: `at` checked that so many bytes lie in the arena. `data` does not overlap them, since no reference is
-        // ever made to the arena's bytes.
+        // SAFETY: `at` checked that so many bytes lie in the arena. `data` does not overlap them,
+        // since no reference is ever made to the arena's bytes.
         unsafe { to.copy_from_nonoverlapping(NonNull::from(data).cast(), data.len()) };
         Ok(())
     }
 }
 
-/// Coherent memory: the processor's pointer and the bus address of the same bytes. It may outlive its board.
+/// Coherent memory: the processor's pointer and the bus address of the same bytes. It may outlive
+/// its board.
 #[derive(Debug)]
 pub struct DmaMemory {
     arena: Arena,
@@ -102,9 +106,11 @@ pub struct DmaMemory {
 }
 
 impl DmaMemory {
-    /// The first byte, as the processor sees it. The pointer is valid while this value or its board lives.
+    /// The first byte, as the processor sees it. The pointer is valid while this value or its board
+    /// lives.
     pub fn cpu(&self) -> NonNull<u8> {
-        // SAFETY: `Arena::alloc` checked that `offset` is at most `ARENA_LEN`, the size of the allocation.
+        // SAFETY: `Arena::alloc` checked that `offset` is at most `ARENA_LEN`, the size of the
+        // allocation.
         unsafe { self.arena.0.base.add(self.offset) }
     }
 

@@ -18,7 +18,7 @@ const INT: u32 = 1 << 2;
 const RX: usize = 0x500;
 const TX: usize = 0x400;
 
-/// As small a DMA driver as can be: one frame to the motor on line 0.
+/// A minimal DMA driver: it exchanges one frame with the motor on line 0.
 struct Rig {
     host: Host,
     board: HostBoard,
@@ -166,7 +166,7 @@ fn a_line_raised_by_a_register_write_interrupts_at_the_next_wait() {
 }
 
 #[test]
-fn a_handler_is_called_again_while_its_line_is_high_and_never_inside_itself() {
+fn a_handler_is_called_again_while_its_line_is_high_and_never_nests() {
     let rig = Rig::new();
     let spi = rig.board.mmio(Block::Spi0);
     let (window, host) = (spi.clone(), rig.host.clone());
@@ -204,10 +204,11 @@ fn memory_is_aligned_zeroed_and_shared() {
     assert_eq!(b.cpu().addr().get() % 4096, 0);
     assert!(b.bus() >= a.bus() + 3);
     assert_eq!(b.to_vec(), [0; 64]);
-    // SAFETY: inside the allocation, which nothing else touches.
+    // SAFETY: `b` has 64 bytes, so its first one may be written, and nothing accesses it at the
+    // same time.
     unsafe { b.cpu().write(9) };
     assert_eq!(b.to_vec()[0], 9);
     b.fill(0, &[7]);
-    // SAFETY: as above.
+    // SAFETY: `b` has 64 bytes, all initialised, and nothing accesses them at the same time.
     assert_eq!(unsafe { b.cpu().read() }, 7);
 }

@@ -63,7 +63,8 @@ impl Cs {
     /// The bits that a control word sets: CS bits 7 to 0 and the three line polarities.
     const CONTROL: u32 = 0x00e0_00ff;
 
-    /// The value after a control word ("10.6.3 DMA"): bits 7:0 go to CS[7:0], bits 10:8 to the line polarities.
+    /// The value after a control word ("10.6.3 DMA"): bits 7:0 go to CS[7:0], bits 10:8 to the line
+    /// polarities.
     pub(crate) const fn controlled_by(self, word: u32) -> Self {
         Self(self.0 & !Self::CONTROL | word & 0xff | (word & 0x700) << 13)
     }

@@ -42,8 +42,8 @@ impl Spi {
         }
     }
 
-    /// Moves the next byte into the shifter, if the shifter is idle and the transfer may continue. A full receive FIFO
-    /// stalls it.
+    /// Moves the next byte into the shifter, if the shifter is idle and the transfer may continue.
+    /// A full receive FIFO stalls it.
     pub(super) fn begin(&mut self, t: Tick) {
         if !self.idle() || !self.cs.ta() || self.rx.is_full() {
             return;
@@ -120,9 +120,9 @@ impl Spi {
         }
     }
 
-    /// Shifts as many bytes as `data` has, in a DMA-mode transfer that nothing stops meanwhile. With `feed`, the bytes of
-    /// `data` enter the transmit FIFO; with `drain`, `data` is replaced by bytes from the receive FIFO. Returns the date of
-    /// the last byte.
+    /// Shifts as many bytes as `data` has, in a DMA-mode transfer that nothing stops meanwhile.
+    /// With `feed`, the bytes of `data` enter the transmit FIFO; with `drain`, `data` is replaced
+    /// by bytes from the receive FIFO. Returns the date of the last byte.
     pub(crate) fn stream<S: Slaves>(
         &mut self,
         data: &mut [u8],

@@ -60,7 +60,7 @@ fn with_address(command: u8, address: usize) -> Vec<u8> {
 }
 
 #[test]
-fn it_says_what_it_is() {
+fn rdid_answers_the_jedec_id() {
     let mut bench = Bench::new();
     assert_eq!(bench.run(&[RDID, 0, 0, 0, 0])[1..], [0xef, 0x40, 0x14, 0]);
     let mut sfdp = with_address(RDSFDP, 0);
@@ -93,7 +93,7 @@ fn a_program_needs_write_enable_and_takes_its_time() {
     bench.run(&[WREN]);
     bench.run(&program);
     assert_eq!(bench.status(), WIP);
-    // Busy: it answers nothing else.
+    // While it is busy, the flash ignores other commands.
     assert_eq!(bench.read(0, 1), [0xff]);
     assert_eq!(bench.run(&[RDID, 0])[1], 0xff);
     bench.wait(PAGE_PROGRAM_TIME);
@@ -129,7 +129,7 @@ fn erases_reach_exactly_their_area() {
 }
 
 #[test]
-fn reset_ends_what_is_under_way_but_only_when_enabled() {
+fn reset_ends_an_operation_but_only_when_enabled() {
     let mut bench = Bench::new();
     bench.run(&[WREN]);
     bench.run(&[CE]);
@@ -150,9 +150,9 @@ fn the_status_register_can_be_written() {
     assert_eq!(bench.status(), 0x1c);
 }
 
-/// Polled through SPI0's registers, on the line it sits on and on the others.
+/// Reads the ID through SPI0's registers, on the flash's own line and on the others.
 #[test]
-fn it_answers_on_its_own_line_alone() {
+fn the_flash_answers_only_on_its_own_line() {
     let sockets = Sockets(Unconnected, Flash::new(vec![0xff; FLASH_LEN]), Motor::new());
     let mut board = Board::new(sockets, Nothing, 250, Instant(0));
     let mut now = Instant(0);
@@ -195,7 +195,7 @@ proptest! {
         for (address, data) in writes {
             bench.program(address, &data);
             let page = address / PAGE * PAGE;
-            // Only the last byte sent to a place counts.
+            // Only the last byte that is sent to an address counts.
             let mut sent = [0xff; PAGE];
             for (index, byte) in data.iter().enumerate() {
                 sent[(address + index) % PAGE] = *byte;

@@ -20,8 +20,8 @@ pub(super) const TAU_M: i128 = 2_000;
 pub(super) const TAU_F: i128 = 100_000;
 pub(super) const SECOND: i128 = 100_000;
 
-/// The effect of a number of steps on (i, w, x) under a constant drive u. A field's first letter is the row, its second the
-/// column.
+/// The effect of a number of steps on (i, w, x) under a constant drive u. A field's first letter is
+/// the row, its second the column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Steps {
     pub(super) ii: i64,

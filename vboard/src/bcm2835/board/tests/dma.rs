@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A DMA channel by itself: control blocks, addresses, pausing, ending.
+//! A DMA channel alone: control blocks, addresses, pausing, ending.
 
 use super::*;
 use crate::bcm2835::irq::IrqLine;
 
 #[test]
-fn a_lite_channel_says_so_and_lacks_what_it_lacks() {
+fn a_lite_channel_sets_its_bit_and_lacks_the_full_channels_features() {
     let mut rig = Rig::new();
     for n in 0..15 {
         assert_eq!(rig.channel(n, DEBUG) & (1 << 28) != 0, n >= 7, "{n}");
@@ -39,13 +39,13 @@ fn source_ignore_supplies_zeroes_and_dest_ignore_drops() {
 }
 
 #[test]
-fn memory_to_memory_runs_at_its_rate_and_shows_its_progress() {
+fn memory_to_memory_runs_at_the_documented_rate_and_shows_its_progress() {
     for (n, word) in [(0, 32), (8, 64)] {
         let mut rig = Rig::new();
         let data = sent(&mut rig, 1000);
         let block = rig.block(0, [S_INC | D_INC | INTEN, SENT, RECEIVED, 1000, 0, 0]);
         rig.start(n, block);
-        // 40 core clocks to fetch, then 8 (16) a word.
+        // 40 core clocks for the fetch, then 8 for each word (16 on a lite channel).
         let fetched = 160;
         for words in [0, 1, 2, 50, 249] {
             rig.now = Instant(fetched + words * word);
@@ -76,7 +76,8 @@ fn memory_to_memory_runs_at_its_rate_and_shows_its_progress() {
 fn rows_and_strides() {
     let mut rig = Rig::new();
     let data = sent(&mut rig, 64);
-    // Three rows of 8 bytes: 4 bytes skipped in the source, 16 in the destination's rows backwards.
+    // Three rows of 8 bytes. The source skips 4 bytes after each row, the destination goes back by
+    // 16.
     let stride = 0xfff0 << 16 | 4;
     let block = rig.block(
         0,
@@ -113,7 +114,7 @@ fn control_blocks_chain_and_each_may_interrupt() {
             rig.set_channel(2, 0, INT | ACTIVE);
         }
     }
-    // Fetch and word: 192 ns each.
+    // Each block takes 192 ns: the fetch and one word.
     assert_eq!(dates, [192, 3 * 192]);
     assert_eq!(rig.at(RECEIVED, 12), data);
     assert_eq!(rig.channel(2, 0) & (ACTIVE | END | INT), END);
@@ -124,7 +125,8 @@ fn a_cyclic_chain_goes_round_until_reset() {
     let mut rig = Rig::new();
     rig.set(CLK, 20);
     let data = sent(&mut rig, 32);
-    // Transmit: two periods of 16 bytes, round and round; receive: dropped into 16 bytes, round and round.
+    // The transmit channel repeats two periods of 16 bytes. The receive channel overwrites the same
+    // 16 bytes.
     let tx = S_INC | D_DREQ | WAIT_RESP | SPI_TX;
     let a = rig.block(0, [tx, SENT, FIFO_BUS, 16, 0, BLOCKS + 32]);
     rig.block(1, [tx, SENT + 16, FIFO_BUS, 16, 0, a]);
@@ -188,7 +190,7 @@ fn a_paused_channel_finishes_its_access_and_can_be_patched_and_resumed() {
 }
 
 #[test]
-fn abort_goes_on_with_the_next_control_block() {
+fn abort_starts_the_next_control_block() {
     let mut rig = Rig::new();
     let data = sent(&mut rig, 64);
     let last = rig.block(1, [S_INC | D_INC, SENT + 32, RECEIVED + 32, 32, 0, 0]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! SPI frames by DMA: what the request lines and the FIFOs make of them.
+//! SPI frames by DMA, paced by DREQ and the FIFOs.
 
 use super::*;
 use crate::bcm2835::irq::IrqLine;
@@ -59,7 +59,7 @@ fn a_frame_takes_little_more_than_its_wire_time() {
 }
 
 #[test]
-fn a_long_frame_costs_few_steps_and_few_looks() {
+fn a_long_frame_costs_few_steps_and_few_timer_calls() {
     let mut rig = Rig::new();
     rig.set(CLK, 26);
     rig.frame(4, 5, 1024);
@@ -70,7 +70,7 @@ fn a_long_frame_costs_few_steps_and_few_looks() {
         rig.board.advance(next);
     }
     assert!(rig.board.irq_lines().contains(IrqLine::Dma(5)));
-    // Two fetches, then one or two looks for the end.
+    // Two calls for the fetches, then one or two for the end of the frame.
     assert!(looks <= 6, "{looks} looks");
     assert!(rig.board.steps() <= 80, "{} steps", rig.board.steps());
 }
@@ -92,16 +92,17 @@ fn the_same_descriptors_serve_frame_after_frame() {
 }
 
 #[test]
-fn dreq_holds_the_channel_and_the_status_says_so() {
+fn dreq_holds_the_channel_and_its_status_shows_it() {
     let mut rig = Rig::new();
     rig.set(CLK, 1000);
     rig.frame(4, 5, 64);
     rig.wait(4_000);
     assert_eq!(rig.channel(4, 0), ACTIVE | HELD);
-    // Nine words go in until the level is above TDREQ; one byte is already in the shifter.
+    // The channel writes nine words until the level is above TDREQ. One byte is already in the
+    // shifter.
     assert_eq!(rig.channel(4, TXFR_LEN), 64 - 36);
     assert_eq!(rig.channel(5, 0), ACTIVE | HELD);
-    // Below RDREQ = 32 nothing is offered.
+    // Up to a level of 32, RDREQ, the RX DREQ stays low.
     rig.wait(31 * 32_000);
     assert_eq!(rig.channel(5, TXFR_LEN), 64);
     rig.wait(2 * 32_000);
@@ -134,7 +135,8 @@ fn a_filler_overfills_the_transmit_fifo_after_the_end() {
     rig.wait(100_000);
     assert_eq!(rig.get(CS) & DONE, DONE);
     assert_eq!(rig.board.slaves().seen.len(), 8);
-    // DREQ stays up until the level is above 32: these bytes would open the next transfer.
+    // The TX DREQ stays high until the level is above 32. The next transfer would begin with these
+    // bytes.
     rig.set_channel(4, 0, RESET);
     rig.set(CS, DONE);
     rig.set(CS, TA);
@@ -198,7 +200,7 @@ fn the_control_word_starts_a_transfer_by_dma_alone() {
 
 #[test]
 fn mainlines_transmit_only_trick_works() {
-    // The receive channel writes CLEAR_RX into CS whenever receive data is offered.
+    // The receive channel writes CLEAR_RX into CS each time the RX DREQ is high.
     let mut rig = Rig::new();
     rig.set(CLK, 8);
     let data = sent(&mut rig, 400);

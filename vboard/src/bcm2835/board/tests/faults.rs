@@ -31,7 +31,7 @@ fn a_stuck_receive_dreq_fills_the_fifo_and_stalls_the_shifter() {
     let mut rig = running(|faults| faults.spi_rx_dreq_stuck = true);
     assert_eq!(rig.get(CS) & RXF, RXF);
     assert_eq!(rig.board.spi_counts().shifted, 64);
-    // Recovery as mainline does it.
+    // Mainline's driver recovers like this.
     rig.set_channel(4, 0, RESET);
     rig.set_channel(5, 0, RESET);
     rig.set(CS, DONE | CLEAR);
@@ -54,14 +54,14 @@ fn a_bus_error_stops_the_channel_at_its_word_without_an_interrupt() {
         rig.set_channel(5, DEBUG, 7);
         assert_eq!(rig.channel(5, 0) & ERROR, 0);
     }
-    // The same address from the other side.
+    // The same address as the destination.
     let mut rig = running(|faults| faults.bus_error_at = Some(FIFO_BUS));
     assert_eq!(rig.channel(4, 0) & (ACTIVE | ERROR), ERROR);
     assert_eq!(rig.channel(5, 0) & (ACTIVE | ERROR | HELD), ACTIVE | HELD);
 }
 
 #[test]
-fn an_address_where_nothing_is_is_a_bus_error_in_the_middle_of_a_batch_too() {
+fn an_unmapped_address_is_a_bus_error_even_within_a_batch() {
     for (source, dest) in [
         (SENT, BASE + (256 << 10) - 20),
         (BASE + (256 << 10) - 20, SENT),
@@ -83,7 +83,7 @@ fn an_address_where_nothing_is_is_a_bus_error_in_the_middle_of_a_batch_too() {
 }
 
 #[test]
-fn a_lost_interrupt_is_lost_so_many_times_and_the_status_bits_stay() {
+fn the_given_number_of_interrupts_is_lost_and_the_status_bits_stay() {
     let mut rig = Rig::new();
     let line = IrqLine::Dma(1);
     rig.board
@@ -100,7 +100,7 @@ fn a_lost_interrupt_is_lost_so_many_times_and_the_status_bits_stay() {
 }
 
 #[test]
-fn noise_flips_single_bits_the_same_way_for_one_seed() {
+fn noise_flips_the_same_single_bits_for_the_same_seed() {
     let run = |seed| {
         let mut rig = running(|faults| faults.miso_noise = Some(Noise::new(seed, 4)));
         rig.at(RECEIVED, 128)

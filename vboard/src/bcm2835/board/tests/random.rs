@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What holds for every sequence of accesses.
+//! Properties of every sequence of accesses.
 
 use super::*;
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ enum Op {
     Wait(u64),
 }
 
-/// Registers that matter, values that do something.
+/// An access to a register that has a function, with a value that has an effect.
 fn op() -> impl Strategy<Value = Op> {
     let cs = (any::<u32>(), any::<bool>()).prop_map(|(value, ta)| {
         Op::Write(
@@ -38,7 +38,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Control blocks: SPI in both directions, memory to memory, nonsense, chained at will.
+/// A control block: SPI in either direction, memory to memory, or random words, chained to any
+/// other.
 fn block() -> impl Strategy<Value = [u32; 6]> {
     let address = || {
         prop_oneof![
@@ -100,7 +101,8 @@ fn play(rig: &mut Rig, ops: &[Op], mut wait: impl FnMut(&mut Rig, u64)) -> Vec<u
     seen
 }
 
-/// Every register but the FIFO with its address, the slaves, the memory, the lines.
+/// The final state: every register except the FIFO with its address, the slaves, the memory, the
+/// interrupt lines.
 fn end(
     rig: &mut Rig,
 ) -> (
@@ -119,7 +121,7 @@ fn end(
     (regs, slaves, memory, rig.board.irq_lines())
 }
 
-/// 400 cases, or as many as are asked for by `PROPTEST_CASES` where that is more.
+/// 400 cases, or `PROPTEST_CASES` if that is more.
 fn config() -> ProptestConfig {
     let asked = ProptestConfig::default();
     ProptestConfig {
@@ -131,10 +133,10 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// Whether the board is looked at often or never makes no difference; and no line changes between the dates that
-    /// `next_event` gives.
+    /// The result does not depend on how often the board is called, and no line changes between the
+    /// dates that `next_event` returns.
     #[test]
-    fn catching_up_late_is_the_same_as_watching(
+    fn frequent_calls_and_late_calls_give_the_same_result(
         blocks in prop::collection::vec(block(), 12), ops in prop::collection::vec(op(), 1..120),
     ) {
         let (mut lazy, mut eager) = (rig(&blocks), rig(&blocks));
@@ -168,7 +170,7 @@ proptest! {
         prop_assert_eq!(a.3, b.3);
     }
 
-    /// Polled bytes come back complemented and in order, whatever the pace; none is made up, none is lost.
+    /// At any pace, polled bytes come back complemented and in order. None is added or lost.
     #[test]
     fn polled_bytes_are_conserved(
         data in prop::collection::vec(any::<u8>(), 1..300), clk in 0..60u32, pace in 0..2_000u64, burst in 1..80usize,
@@ -194,7 +196,7 @@ proptest! {
         prop_assert_eq!(rig.get(CS) & (DONE | RXD), DONE);
     }
 
-    /// Memory to memory moves exactly the bytes asked for, whatever the addresses, in one chain.
+    /// A chain from memory to memory copies exactly the requested bytes, at any address.
     #[test]
     fn dma_moves_exactly_the_bytes(
         moves in prop::collection::vec((0..600u32, 0..600u32, 1..400u32), 1..6), n in 0..15u32,
@@ -206,7 +208,7 @@ proptest! {
         for (slot, (from, to, len)) in (0..).zip(moves) {
             let next = if slot == last { 0 } else { BLOCKS + (slot + 1) * 32 };
             rig.block(slot, [S_INC | D_INC, SENT + from, SENT + to, len, 0, next]);
-            // Word by word, as the engine does where the ranges overlap.
+            // Word by word, as the DMA controller does if the ranges overlap.
             for at in (0..len).step_by(4) {
                 let bytes = (len - at).min(4) as usize;
                 let (from, to) = ((from + at) as usize, (to + at) as usize);

@@ -3,13 +3,13 @@
 use super::*;
 use crate::bcm2835::irq::IrqLine;
 
-/// Core clocks to nanoseconds at 250 MHz.
+/// Converts core clocks to nanoseconds at 250 MHz.
 const fn ticks(n: u64) -> u64 {
     n * 4
 }
 
 #[test]
-fn it_comes_out_of_reset_as_the_manual_says() {
+fn registers_have_the_manuals_reset_values() {
     let mut rig = Rig::new();
     let regs: Vec<u32> = (0..8).map(|n| rig.get(n * 4)).collect();
     assert_eq!(regs, [0x0004_1000, 0, 0, 0, 1, 0x3020_1020, 0, 0]);
@@ -87,7 +87,7 @@ fn flags_follow_the_levels() {
         assert_ne!(rig.get(CS) & TXD, 0);
         rig.set(FIFO, 0);
     }
-    // Nothing moves, so the transmit FIFO is full, and one byte more is lost.
+    // The shifter is stalled, so the transmit FIFO is full and one more byte is lost.
     assert_eq!(rig.get(CS) & TXD, 0);
     rig.set(FIFO, 0);
     assert_eq!(rig.board.spi_counts().overruns, 1);
@@ -158,7 +158,7 @@ fn a_fifo_write_without_ta_is_a_control_word() {
     rig.set(FIFO, 7 << 16 | 0x5 << 8 | 0x42);
     assert_eq!(rig.get(DLEN), 7);
     assert_eq!(rig.get(CS), TXD | DMAEN | 0x42 | 0x5 << 21);
-    // Not TA, so the next is one too; it starts.
+    // TA is still 0, so the next write is a control word, too. It starts the transfer.
     rig.set(FIFO, 5 << 16 | TA);
     assert_eq!(rig.board.spi_counts().control_words, 2);
     rig.set(FIFO, 0x4433_2211);
@@ -204,7 +204,7 @@ fn changing_dmaen_over_bytes_garbles_them() {
     rig.set(CS, DMAEN);
     assert_eq!(rig.board.spi_counts().garbled, 1);
     assert_eq!(rig.get(FIFO), 0x0f, "not the 0xf0 that was received");
-    // With the FIFOs cleared in the same write nothing is lost.
+    // If the same write clears the FIFOs, nothing is garbled.
     rig.set(CS, CLEAR);
     assert_eq!(rig.board.spi_counts().garbled, 1);
 }
@@ -225,7 +225,7 @@ fn a_dma_transfer_after_an_unanswered_done_does_not_start() {
     rig.set(CS, TA | DMAEN | DONE);
     rig.wait(100_000);
     assert_eq!(rig.get(DLEN), 0);
-    // Polled transfers do not care.
+    // A polled transfer starts all the same.
     rig.set(CS, CLEAR);
     rig.set(CS, TA);
     rig.set(FIFO, 1);
@@ -234,14 +234,14 @@ fn a_dma_transfer_after_an_unanswered_done_does_not_start() {
 }
 
 #[test]
-fn chip_select_and_its_times_are_seen() {
+fn chip_select_and_its_times_are_recorded() {
     let mut rig = Rig::new();
     rig.set(CLK, 100);
     rig.set(CS, TA | 1);
     rig.wait(500);
     rig.set(FIFO, 1);
     rig.set(FIFO, 2);
-    // The ninth clock of the last byte counts to the hold time.
+    // The ninth clock of the last byte is part of the hold time.
     rig.wait(2 * ticks(900) + 300);
     rig.set(CS, 1);
     let seen = rig.board.chip_select(1);
@@ -297,7 +297,7 @@ fn an_inverted_line_rests_active() {
 }
 
 #[test]
-fn adcs_takes_chip_select_away_at_the_end() {
+fn adcs_deactivates_chip_select_at_the_end() {
     let mut rig = Rig::new();
     rig.set(CLK, 2);
     rig.set(DLEN, 4);

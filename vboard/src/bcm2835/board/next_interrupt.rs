@@ -2,10 +2,11 @@
 
 //! The date at which an interrupt line may change next, if no register is accessed before.
 //!
-//! The date may be too early, but never too late: a caller that comes too early asks again and gets a later date. It is
-//! nearly exact for frames by DMA and for polled transfers with an interrupt at their end, so one or two calls of the
-//! timer are enough for a frame. If two channels use the same FIFO, or DMA writes SPI0's other registers, the result is the
-//! date of the next event of any kind.
+//! The date may be too early, but never too late: a caller that comes too early asks again and gets
+//! a later date. It is nearly exact for frames by DMA and for polled transfers with an interrupt at
+//! their end, so one or two calls of the timer are enough for a frame. If two channels use the same
+//! FIFO, or DMA writes SPI0's other registers, the result is the date of the next event of any
+//! kind.
 
 use super::Board;
 use super::batch::{drains, feeds};
@@ -109,9 +110,9 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
         // The word in flight may find fewer than four bytes in the FIFO.
         let in_flight = if channel.phase == Phase::Move { 4 } else { 0 };
         let by_data = if feeds(channel) && self.spi.tdreq() <= 60 {
-            // The channel fills the FIFO to just above the threshold, and then writes as fast as bytes leave the FIFO. The
-            // allowance covers a word in flight, up to three bytes less in the last word of DLEN, and the last byte,
-            // which need not end.
+            // The channel fills the FIFO to just above the threshold, and then writes as fast as
+            // bytes leave the FIFO. The allowance covers a word in flight, up to three bytes less
+            // in the last word of DLEN, and the last byte, which need not end.
             let level = u64::try_from(self.spi.tx.len()).unwrap_or(0);
             let threshold = u64::try_from(self.spi.tdreq()).unwrap_or(0);
             let shifted = left
@@ -131,7 +132,8 @@ impl<S: Slaves, M: BusMemory> Board<S, M> {
             if missing == 0 {
                 soonest
             } else {
-                // The channel reads the bytes below the threshold only after the last byte has ended.
+                // The channel reads the bytes below the threshold only after the last byte has
+                // ended.
                 let kept = left
                     .saturating_sub(in_flight)
                     .min(threshold.saturating_sub(3));
