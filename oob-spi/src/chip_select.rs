@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! One chip select: its state, what was settled on for its frames, its fail-safe and its counters.
+//! One chip select: its state, the parameters of its frames, its fail-safe and its counters.
 //!
 //! ```text
 //!          ENABLE             fail-safe trips
@@ -9,15 +9,16 @@
 //!    +---- Closing <---+---------------------------+        any --- controller unbound ---> Gone
 //! ```
 //!
-//! All fields are atomics, since threads, timers and in-band calls read them at any time; what belongs to the frames is
-//! written only by the claim's holder while the state is not On. `On -> Stopped` is a compare-and-swap (anyone may
-//! trip), the other moves are in-band calls, which exclude one another.
+//! All fields are atomics, because threads, timers and in-band calls read them at any time. Only the claim's holder writes the
+//! parameters of the frames, and only while the state is not On. `On -> Stopped` is a compare-and-swap that any context may do.
+//! The other moves are in-band calls, which exclude one another.
 
 use crate::controller::{FrameMemory, Path, Prepared};
+use crate::counters::Counters;
 use crate::errno::Refusal;
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crate::validate::{Plan, time_limit};
-use oob::time::{Clock, Instant, Ns};
+use oob::time::{Instant, Ns};
 use oobkit_abi::spi as abi;
 
 /// State of a chip select.
@@ -29,63 +30,6 @@ pub(crate) enum State {
     Stopped,
     Closing,
     Gone,
-}
-
-/// Whether there is a stop frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum StopFrame {
-    None,
-    Armed,
-    Sent,
-}
-
-/// Counters; those with one writer at a time (the holder) are added to without an atomic read-modify-write.
-#[derive(Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    #[inline]
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    /// Adds `n`; from any context.
-    pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// Adds one; for the claim's holder only.
-    #[inline]
-    pub(crate) fn bump(&self) {
-        self.set(self.get().wrapping_add(1));
-    }
-
-    /// Keeps the higher; for the claim's holder only.
-    #[inline]
-    pub(crate) fn raise_to(&self, value: u64) {
-        if value > self.get() {
-            self.set(value);
-        }
-    }
-}
-
-#[derive(Default)]
-pub(crate) struct Counters {
-    pub(crate) frames: Counter,
-    pub(crate) timeouts: Counter,
-    pub(crate) bus_errors: Counter,
-    pub(crate) missed: Counter,
-    pub(crate) overruns: Counter,
-    pub(crate) stops: Counter,
-    pub(crate) rejected: Counter,
-    /// In ticks.
-    pub(crate) worst: Counter,
 }
 
 impl From<u8> for State {
@@ -100,7 +44,17 @@ impl From<u8> for State {
     }
 }
 
+/// Whether there is a stop frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum StopFrame {
+    None,
+    Armed,
+    Sent,
+}
+
 pub(crate) struct ChipSelect {
+    index: u8,
     state: AtomicU8,
     stop: AtomicU8,
     path: AtomicU8,
@@ -112,27 +66,28 @@ pub(crate) struct ChipSelect {
     wire: AtomicU64,
     spin: AtomicU64,
     limit: AtomicU64,
-    /// Of the timer that starts frames; 0 where the exchange call does.
+    /// Period of the timer that starts frames; 0 where the exchange call starts them.
     pub(crate) trigger_period: AtomicU64,
     pub(crate) miss_limit: AtomicU32,
     /// Deadlines missed in a row.
-    pub(crate) streak: AtomicU32,
-    pub(crate) watch_period: AtomicU64,
+    pub(crate) misses_in_a_row: AtomicU32,
+    pub(crate) watchdog_period: AtomicU64,
     /// Entry date of the latest exchange call that had a deadline or was watched.
     pub(crate) last_call: AtomicU64,
-    /// The watch-dog's own: the `last_call` it saw, and how many misses it counted since then.
-    pub(crate) watch_seen: AtomicU64,
-    pub(crate) watch_counted: AtomicU64,
-    /// Frames that a timer started and that have ended, times four, plus how the last one ended.
+    /// The watch-dog's own: the `last_call` that it saw, and how many misses it has counted since then.
+    pub(crate) watchdog_seen: AtomicU64,
+    pub(crate) watchdog_counted: AtomicU64,
+    /// Timer-driven frames that have ended, times four, plus how the last one ended.
     pub(crate) ended: AtomicU64,
     pub(crate) counters: Counters,
-    /// The holder's.
+    /// For the claim's holder only.
     pub(crate) memory: UnsafeCell<Option<FrameMemory>>,
 }
 
 impl ChipSelect {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(index: u8) -> Self {
         Self {
+            index,
             state: AtomicU8::new(State::Off as u8),
             stop: AtomicU8::new(StopFrame::None as u8),
             path: AtomicU8::new(0),
@@ -145,15 +100,21 @@ impl ChipSelect {
             limit: AtomicU64::new(0),
             trigger_period: AtomicU64::new(0),
             miss_limit: AtomicU32::new(0),
-            streak: AtomicU32::new(0),
-            watch_period: AtomicU64::new(0),
+            misses_in_a_row: AtomicU32::new(0),
+            watchdog_period: AtomicU64::new(0),
             last_call: AtomicU64::new(0),
-            watch_seen: AtomicU64::new(0),
-            watch_counted: AtomicU64::new(0),
+            watchdog_seen: AtomicU64::new(0),
+            watchdog_counted: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             counters: Counters::default(),
             memory: UnsafeCell::new(None),
         }
+    }
+
+    /// The chip select's number on its bus.
+    #[inline]
+    pub(crate) const fn index(&self) -> u8 {
+        self.index
     }
 
     pub(crate) fn state(&self) -> State {
@@ -164,12 +125,12 @@ impl ChipSelect {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// Sets the state; what it was.
+    /// Sets the state and returns the former one.
     pub(crate) fn replace_state(&self, state: State) -> State {
         State::from(self.state.swap(state as u8, Ordering::AcqRel))
     }
 
-    /// On -> Stopped; whether this call did it.
+    /// On -> Stopped; returns whether this call did it.
     pub(crate) fn trip(&self) -> bool {
         self.state
             .compare_exchange(
@@ -181,10 +142,10 @@ impl ChipSelect {
             .is_ok()
     }
 
-    /// Whether the watch-dog wants to know of calls.
+    /// Whether the watch-dog needs the dates of exchange calls.
     #[inline]
     pub(crate) fn is_watched(&self) -> bool {
-        self.watch_period.load(Ordering::Relaxed) != 0
+        self.watchdog_period.load(Ordering::Relaxed) != 0
     }
 
     #[inline]
@@ -192,8 +153,8 @@ impl ChipSelect {
         self.state.load(Ordering::Acquire) == State::On as u8
     }
 
-    /// Whether frames may be asked for.
-    pub(crate) fn admit(&self) -> Result<(), Refusal> {
+    /// Whether frames may be sent.
+    pub(crate) fn check_on(&self) -> Result<(), Refusal> {
         match self.state() {
             State::On => Ok(()),
             State::Stopped => Err(Refusal::Stopped),
@@ -201,7 +162,7 @@ impl ChipSelect {
         }
     }
 
-    /// Whether oob mode is on, if stopped.
+    /// Whether oob mode is on; the fail-safe may have stopped it.
     pub(crate) fn check_enabled(&self) -> Result<(), Refusal> {
         match self.state() {
             State::On | State::Stopped => Ok(()),
@@ -211,11 +172,12 @@ impl ChipSelect {
         }
     }
 
-    /// A thread begins to wait for a timer's frame; `false` where one does already. It then looks at the state and the
-    /// trigger.
+    /// A thread begins to wait for a timer's frame. Returns `false` where another thread waits already. The thread then looks
+    /// at the state and at the trigger.
     ///
-    /// Who wants it to leave changes those first and asks [`Self::has_waiter`] then. All are read-modify-writes of one
-    /// word, so one comes second and sees what the other did before: the thread leaves, or is waited for.
+    /// An in-band call that wants the thread to leave changes those first, and calls [`Self::has_waiter`] then. All three
+    /// functions are read-modify-writes of one word, so one of the two sides comes second and sees what the other did before:
+    /// the thread leaves, or the in-band call waits for it.
     pub(crate) fn begin_wait(&self) -> bool {
         self.waiting.swap(1, Ordering::AcqRel) == 0
     }
@@ -228,7 +190,7 @@ impl ChipSelect {
         self.waiting.fetch_or(0, Ordering::AcqRel) != 0
     }
 
-    pub(crate) fn stop(&self) -> StopFrame {
+    pub(crate) fn stop_frame(&self) -> StopFrame {
         match self.stop.load(Ordering::Relaxed) {
             0 => StopFrame::None,
             1 => StopFrame::Armed,
@@ -236,8 +198,8 @@ impl ChipSelect {
         }
     }
 
-    /// For the holder.
-    pub(crate) fn set_stop(&self, stop: StopFrame) {
+    /// For the claim's holder.
+    pub(crate) fn set_stop_frame(&self, stop: StopFrame) {
         self.stop.store(stop as u8, Ordering::Relaxed);
     }
 
@@ -250,6 +212,7 @@ impl ChipSelect {
         }
     }
 
+    /// Time of one frame on the wire.
     pub(crate) fn wire(&self) -> Ns {
         Ns(self.wire.load(Ordering::Relaxed))
     }
@@ -259,6 +222,7 @@ impl ChipSelect {
         Ns(self.spin.load(Ordering::Relaxed))
     }
 
+    /// After this time a frame counts as stuck.
     #[inline]
     pub(crate) fn limit(&self) -> Ns {
         Ns(self.limit.load(Ordering::Relaxed))
@@ -272,13 +236,20 @@ impl ChipSelect {
         self.frame_len.load(Ordering::Relaxed)
     }
 
+    /// Whether a timer starts the frames.
     #[inline]
     pub(crate) fn is_timer_driven(&self) -> bool {
         self.trigger_period.load(Ordering::Acquire) != 0
     }
 
-    /// Starts anew with what the controller settled on; for the holder, before On.
-    pub(crate) fn settle(&self, prepared: &Prepared, plan: &Plan, now: Instant) {
+    /// Ends the misses in a row: a frame has ended in time.
+    #[inline]
+    pub(crate) fn forget_misses(&self) {
+        self.misses_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    /// Starts a new session with the parameters that the controller chose; for the claim's holder, before On.
+    pub(crate) fn begin_session(&self, prepared: &Prepared, plan: &Plan, now: Instant) {
         let path = match prepared.path {
             Path::Fifo => 0,
             Path::SlowFifo => 1,
@@ -295,36 +266,27 @@ impl ChipSelect {
         self.limit
             .store(time_limit(prepared.wire).0, Ordering::Relaxed);
         self.trigger_period.store(0, Ordering::Relaxed);
-        self.streak.store(0, Ordering::Relaxed);
+        self.forget_misses();
         self.miss_limit.store(0, Ordering::Relaxed);
-        self.watch_period.store(0, Ordering::Relaxed);
+        self.watchdog_period.store(0, Ordering::Relaxed);
         self.last_call.store(now.0, Ordering::Relaxed);
-        self.set_stop(StopFrame::None);
-        let counters = &self.counters;
-        for counter in [
-            &counters.frames,
-            &counters.timeouts,
-            &counters.bus_errors,
-            &counters.missed,
-            &counters.overruns,
-            &counters.stops,
-            &counters.worst,
-        ] {
-            counter.set(0);
-        }
+        self.set_stop_frame(StopFrame::None);
+        self.counters.reset();
     }
 
-    /// Starts the fail-safe anew; for the holder.
-    pub(crate) fn watch(&self, args: &abi::Stop, now: Instant) {
-        self.set_stop(StopFrame::Armed);
-        self.streak.store(0, Ordering::Relaxed);
+    /// Arms the fail-safe; for the claim's holder.
+    pub(crate) fn arm(&self, args: &abi::Stop, now: Instant) {
+        self.set_stop_frame(StopFrame::Armed);
+        self.forget_misses();
         self.miss_limit.store(args.miss_limit, Ordering::Relaxed);
-        self.watch_period.store(args.period_ns, Ordering::Relaxed);
+        self.watchdog_period
+            .store(args.period_ns, Ordering::Relaxed);
         self.last_call.store(now.0, Ordering::Relaxed);
-        self.watch_seen.store(now.0, Ordering::Relaxed);
-        self.watch_counted.store(0, Ordering::Relaxed);
+        self.watchdog_seen.store(now.0, Ordering::Relaxed);
+        self.watchdog_counted.store(0, Ordering::Relaxed);
     }
 
+    /// What GET_INFO shows.
     pub(crate) fn info(&self) -> abi::Info {
         abi::Info {
             effective_hz: self.effective_hz.load(Ordering::Relaxed),
@@ -334,20 +296,6 @@ impl ChipSelect {
             },
             wire_ns: self.wire().0,
             limit_ns: self.limit().0,
-        }
-    }
-
-    pub(crate) fn stats(&self, clock: &impl Clock) -> abi::Stats {
-        let counters = &self.counters;
-        abi::Stats {
-            frames: counters.frames.get(),
-            timeouts: counters.timeouts.get(),
-            bus_errors: counters.bus_errors.get(),
-            missed: counters.missed.get(),
-            overruns: counters.overruns.get(),
-            stops: counters.stops.get(),
-            rejected: counters.rejected.get(),
-            worst_ns: clock.span(counters.worst.get()).0,
         }
     }
 }

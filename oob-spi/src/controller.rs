@@ -13,14 +13,13 @@
 //! - A pulse either moves the frame itself (`Pulse::Done`), or starts DMA and returns (`Pulse::InFlight`); in that case
 //!   the controller's interrupt raises the bus's flag, and the framework calls `finish`.
 //! - All three run in any context: a thread of either stage, a timer's or the completion's hard interrupt. They wait by
-//!   spinning; where they are given a [`Wait`] that sleeps, which only a thread has, they tell it of each wait that is too
+//!   spinning; where they are given a [`LongWait`] that sleeps, which only a thread has, they tell it of each wait that is too
 //!   long to be spun. What they spin in a handler is bounded by [`Prepared::spin`].
 //! - When `finish` has returned, nothing of its frame is left in the hardware: no DMA runs, and no completion status is
 //!   set that the interrupt could take for the next frame's.
 
-use core::ffi::c_void;
-use core::marker::PhantomData;
 use core::ptr::NonNull;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob::time::Ns;
 
@@ -79,7 +78,7 @@ impl Delays {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Setup {
-    /// FrameKind chip select, below [`Limits::chip_selects`].
+    /// The chip select, below [`Limits::chip_selects`].
     pub chip_select: u8,
     /// `MODE_*` bits.
     pub mode: u32,
@@ -112,7 +111,7 @@ pub struct FrameMemory {
     pub stop_offset: usize,
 }
 
-/// FrameKind frame of a chip select is sent. What is received goes to the same place for both.
+/// The kind of a frame. Both kinds receive into the same area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum FrameKind {
@@ -193,50 +192,6 @@ pub enum Outcome {
     TimedOut,
 }
 
-/// How long waits are passed.
-#[derive(Debug)]
-#[repr(C)]
-pub struct Wait<'a> {
-    sleep: Option<unsafe extern "C" fn(*const c_void, u64) -> bool>,
-    sleeper: *const c_void,
-    lives: PhantomData<&'a ()>,
-}
-
-impl<'a> Wait<'a> {
-    /// A handler's: what is waited for is spun for.
-    pub const SPIN: Wait<'static> = Wait {
-        sleep: None,
-        sleeper: core::ptr::null(),
-        lives: PhantomData,
-    };
-
-    /// A thread's: `sleep` sleeps for a span, possibly less, and says whether the frame is to go on.
-    pub const fn new<F: Fn(Ns) -> bool>(sleep: &'a F) -> Self {
-        unsafe extern "C" fn call<F: Fn(Ns) -> bool>(sleeper: *const c_void, span: u64) -> bool {
-            // SAFETY: the `F` that `new` was given, which is borrowed for as long as the `Wait` lives.
-            (unsafe { &*sleeper.cast::<F>() })(Ns(span))
-        }
-        Self {
-            sleep: Some(call::<F>),
-            sleeper: core::ptr::from_ref(sleep).cast(),
-            lives: PhantomData,
-        }
-    }
-
-    /// Whether this sleeps.
-    pub const fn sleeps(&self) -> bool {
-        self.sleep.is_some()
-    }
-
-    /// Sleeps for `span`, possibly less; does nothing where this is a handler's. `false` once nobody waits for the frame
-    /// any more: it is to be given up.
-    pub fn pass(&self, span: Ns) -> bool {
-        // SAFETY: function and sleeper belong together, by `new`.
-        self.sleep
-            .is_none_or(|sleep| unsafe { sleep(self.sleeper, span.0) })
-    }
-}
-
 /// An SPI controller. All calls are exclusive: the framework holds the bus.
 pub trait Controller {
     /// What the controller can do.
@@ -279,7 +234,7 @@ pub trait Controller {
         &mut self,
         chip_select: u8,
         kind: FrameKind,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError>;
 
     /// Ends a frame that was in flight: chip select inactive, registers as `pulse` expects them.
@@ -292,7 +247,7 @@ pub trait Controller {
         &mut self,
         chip_select: u8,
         outcome: Outcome,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<(), TransferError>;
 
     /// Forgets the frames of one chip select.

@@ -28,19 +28,29 @@
 
 pub mod bus;
 mod chip_select;
-mod claim;
+mod claiming;
 pub mod controller;
+mod counters;
+mod engine;
+pub mod env;
 pub mod errno;
 mod events;
 mod exchange;
+mod fail_safe;
 mod frames;
-pub mod gate;
+pub mod inband;
 pub mod layout;
 mod life;
 #[cfg(feature = "module")]
 mod module;
+mod oob_mode;
 #[cfg(target_os = "none")]
 pub mod registration;
+pub mod request;
+mod setup;
+#[cfg(target_os = "none")]
+pub mod spi_controller;
 mod sync;
+mod timer_wait;
 pub mod validate;
 pub mod vtable;

@@ -34,14 +34,14 @@ unsafe extern "C" {
 
 /// A bus as the controller's interrupt and its in-band side see it.
 #[derive(Clone, Copy, Debug)]
-pub struct Handle(NonNull<c_void>);
+pub struct BusHandle(NonNull<c_void>);
 
 // SAFETY: the functions behind it may be called from any thread.
-unsafe impl Send for Handle {}
+unsafe impl Send for BusHandle {}
 // SAFETY: as above.
-unsafe impl Sync for Handle {}
+unsafe impl Sync for BusHandle {}
 
-impl Handle {
+impl BusHandle {
     /// The controller's completion interrupt has fired; see [`crate::bus::Bus::interrupt`].
     ///
     /// # Safety
@@ -100,7 +100,7 @@ impl Handle {
 /// The bus is registered. Its controller lies in the box, and is used by the bus's claim holder while oob mode is on, by
 /// the sender of an in-band message while it has entered the gate, and by nobody else.
 pub struct Registration<C> {
-    bus: Handle,
+    bus: BusHandle,
     controller: KBox<UnsafeCell<C>>,
     owns: PhantomData<C>,
 }
@@ -135,7 +135,7 @@ impl<C: Controller + Send> Registration<C> {
         let bus = from_err_ptr(unsafe {
             oobkit_spi_register(device, Table::<C>::OPS, controller.get().cast())
         })?;
-        let bus = Handle(NonNull::new(bus).ok_or(kernel::error::code::ENOMEM)?);
+        let bus = BusHandle(NonNull::new(bus).ok_or(kernel::error::code::ENOMEM)?);
         Ok(Self {
             bus,
             controller,
@@ -160,7 +160,7 @@ impl<C: Controller + Send> Registration<C> {
     }
 
     /// The bus.
-    pub const fn bus(&self) -> Handle {
+    pub const fn bus(&self) -> BusHandle {
         self.bus
     }
 

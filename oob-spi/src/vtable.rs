@@ -11,10 +11,11 @@
 
 use crate::controller::{
     Controller, FrameKind, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup,
-    TransferError, Wait,
+    TransferError,
 };
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
 
 /// The functions of a [`Controller`], each with the controller as first argument.
@@ -30,8 +31,8 @@ pub struct Ops {
         unsafe extern "C" fn(*mut c_void, *const Setup, *const FrameMemory, *mut Prepared) -> u32,
     start: unsafe extern "C" fn(*mut c_void),
     pulse: unsafe extern "C" fn(*mut c_void, u8, u32) -> u32,
-    pulse_may_sleep: unsafe extern "C" fn(*mut c_void, u8, u32, *const Wait<'_>) -> u32,
-    finish: unsafe extern "C" fn(*mut c_void, u8, u32, *const Wait<'_>) -> u32,
+    pulse_may_sleep: unsafe extern "C" fn(*mut c_void, u8, u32, *const LongWait<'_>) -> u32,
+    finish: unsafe extern "C" fn(*mut c_void, u8, u32, *const LongWait<'_>) -> u32,
     terminate: unsafe extern "C" fn(*mut c_void, u8),
     stop: unsafe extern "C" fn(*mut c_void),
 }
@@ -174,7 +175,7 @@ unsafe extern "C" fn pulse_may_sleep<C: Controller>(
     controller: *mut c_void,
     chip_select: u8,
     kind: u32,
-    wait: *const Wait<'_>,
+    wait: *const LongWait<'_>,
 ) -> u32 {
     // SAFETY: the table's contract.
     let controller = unsafe { borrow::<C>(controller) };
@@ -186,7 +187,7 @@ unsafe extern "C" fn finish<C: Controller>(
     controller: *mut c_void,
     chip_select: u8,
     outcome: u32,
-    wait: *const Wait<'_>,
+    wait: *const LongWait<'_>,
 ) -> u32 {
     let outcome = if outcome == Outcome::TimedOut as u32 {
         Outcome::TimedOut
@@ -279,7 +280,7 @@ impl Controller for Remote {
         &mut self,
         chip_select: u8,
         kind: FrameKind,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError> {
         let pulse = self.ops.pulse_may_sleep;
         // SAFETY: by the invariants.
@@ -290,7 +291,7 @@ impl Controller for Remote {
         &mut self,
         chip_select: u8,
         outcome: Outcome,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<(), TransferError> {
         // SAFETY: by the invariants.
         match unsafe { (self.ops.finish)(self.controller, chip_select, outcome as u32, wait) } {

@@ -44,7 +44,9 @@ pub mod wait;
 pub use cores::host;
 #[cfg(target_os = "none")]
 pub use cores::kernel_core;
-pub use services::{latch, monitor, mutex, pool, relay, semaphore, work};
+#[cfg(target_os = "none")]
+pub use services::mapped;
+pub use services::{claim, gate, latch, long_wait, monitor, mutex, pool, relay, semaphore, work};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/stage.md")]

@@ -26,7 +26,7 @@ use core::fmt;
 use core::num::NonZeroU32;
 use oob::io::Mmio;
 use oob::time::{Clock, Ns};
-use oob_dma::{DescriptorMemory, Direction, Fault, PrepareError, Transfer};
+use oob_dma::{DescriptorMemory, Direction, Fault, PrepareError, PulseChannel, Transfer};
 use regs::{ControlBlock, Cs, Debug, Ti};
 
 /// How long [`Channel::abort`](oob_dma::Channel::abort) waits for writes that are on their way. They take well under a
@@ -116,12 +116,8 @@ fn control_block(transfer: &Transfer) -> Result<ControlBlock, PrepareError> {
     })
 }
 
-impl<M: Mmio> oob_dma::Channel for Channel<M> {
+impl<M: Mmio> PulseChannel for Channel<M> {
     type Descriptor = Block;
-
-    const SLOT: usize = size_of::<ControlBlock>();
-
-    const ABORT_MAX: Ns = ABORT_WAIT;
 
     unsafe fn prepare(
         &self,
@@ -133,7 +129,9 @@ impl<M: Mmio> oob_dma::Channel for Channel<M> {
             return Err(PrepareError::Length);
         }
         let block = control_block(transfer)?;
-        let (cpu, bus) = memory.slot(slot, Self::SLOT).ok_or(PrepareError::Slot)?;
+        let (cpu, bus) = memory
+            .slot(slot, <Self as oob_dma::Channel>::SLOT)
+            .ok_or(PrepareError::Slot)?;
         let bus = u32::try_from(bus).map_err(|_| PrepareError::Slot)?;
         let descriptor = Block(NonZeroU32::new(bus).ok_or(PrepareError::Slot)?);
         // SAFETY: `slot` gave a place of 32 bytes, 32-byte aligned, in memory that is ours to write; no transfer from
@@ -159,6 +157,12 @@ impl<M: Mmio> oob_dma::Channel for Channel<M> {
         }
         self.mmio.read(regs::TXFR_LEN).max(1)
     }
+}
+
+impl<M: Mmio> oob_dma::Channel for Channel<M> {
+    const SLOT: usize = size_of::<ControlBlock>();
+
+    const ABORT_MAX: Ns = ABORT_WAIT;
 
     fn abort(&self, clock: &impl Clock) {
         self.mmio.write(regs::CS, 0);

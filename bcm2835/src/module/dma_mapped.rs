@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory that the controller's DMA must reach: frames and descriptors.
+//! Memory that the controller's DMA reaches: frames and descriptors.
 //!
-//! Silicon reaches all of it. A simulated board is told of each piece, and of its end.
+//! Silicon reaches all memory. A simulated board reaches only what the driver has mapped to it, so the driver maps each piece before its first
+//! use and unmaps it after the last.
 
-use super::{Hw, SpiOf};
+use super::hw::{Hw, SpiOf};
 use crate::spi::{MAX_CHIP_SELECTS, SLOTS};
 use kernel::dma::Coherent;
 use kernel::error::{Result, to_result};
 use kernel::platform;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
     Controller, FrameKind, FrameMemory, Limits, Outcome, PrepareError, Prepared, Pulse, Setup,
-    TransferError, Wait,
+    TransferError,
 };
+use oob_spi::inband::{Buffers, InbandController, InbandError, InbandSetup};
 use vboard::table::Table;
 
 /// A control block takes 32 bytes.
 const DESCRIPTORS: usize = SLOTS * 32;
 
-/// The controller, and the simulated board that must be told which memory it may reach.
+/// A controller that maps its frames' memory to the simulated board, where there is one.
 pub(super) struct DmaMappedController<H: Hw> {
-    pub(super) spi: SpiOf<H>,
+    spi: SpiOf<H>,
     board: Option<Table>,
     mapped: [Option<u64>; MAX_CHIP_SELECTS],
 }
@@ -42,7 +45,7 @@ impl<H: Hw> DmaMappedController<H> {
             .get_mut(usize::from(chip_select))
             .and_then(Option::take);
         if let (Some(board), Some(bus)) = (&self.board, bus) {
-            // SAFETY: the board outlives its device, and this runs in-band.
+            // SAFETY: the board outlives its device. `prepare` mapped this address. Both callers are in-band.
             unsafe { (board.unmap)(board.context, bus) };
         }
     }
@@ -60,7 +63,8 @@ impl<H: Hw> Controller for DmaMappedController<H> {
         memory: &FrameMemory,
     ) -> core::result::Result<Prepared, PrepareError> {
         if let Some(board) = &self.board {
-            // SAFETY: the board outlives its device, the memory is there until `terminate`, and this runs in-band.
+            // SAFETY: the board outlives its device. By `prepare`'s contract the memory is valid until `terminate`, which unmaps it. The
+            // token shows that this is in-band.
             let mapped =
                 unsafe { (board.map)(board.context, memory.bus, memory.cpu.as_ptr(), memory.len) };
             let place = self.mapped.get_mut(usize::from(setup.chip_select));
@@ -69,7 +73,7 @@ impl<H: Hw> Controller for DmaMappedController<H> {
                 _ => return Err(PrepareError::NoDma),
             }
         }
-        // SAFETY: by this function's own contract.
+        // SAFETY: the caller promises of the memory what `Spi::prepare` requires.
         unsafe { self.spi.prepare(inband, setup, memory) }
             .inspect_err(|_| self.unmap(setup.chip_select))
     }
@@ -91,7 +95,7 @@ impl<H: Hw> Controller for DmaMappedController<H> {
         &mut self,
         chip_select: u8,
         kind: FrameKind,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> core::result::Result<Pulse, TransferError> {
         self.spi.pulse_may_sleep(chip_select, kind, wait)
     }
@@ -100,7 +104,7 @@ impl<H: Hw> Controller for DmaMappedController<H> {
         &mut self,
         chip_select: u8,
         outcome: Outcome,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> core::result::Result<(), TransferError> {
         self.spi.finish(chip_select, outcome, wait)
     }
@@ -115,7 +119,29 @@ impl<H: Hw> Controller for DmaMappedController<H> {
     }
 }
 
-/// Memory for descriptors, which a simulated board may have to be told of.
+impl<H: Hw> InbandController for DmaMappedController<H> {
+    fn set_cs_inband(
+        &mut self,
+        inband: &Inband<'_>,
+        chip_select: u8,
+        mode: u32,
+        active: bool,
+    ) -> core::result::Result<(), InbandError> {
+        self.spi.set_cs_inband(inband, chip_select, mode, active)
+    }
+
+    fn transfer_inband(
+        &mut self,
+        inband: &Inband<'_>,
+        setup: &InbandSetup,
+        buffers: Buffers<'_>,
+        wait: &LongWait<'_>,
+    ) -> core::result::Result<u32, InbandError> {
+        self.spi.transfer_inband(inband, setup, buffers, wait)
+    }
+}
+
+/// Memory for descriptors, mapped to the simulated board where there is one.
 pub(super) struct Descriptors {
     memory: Coherent,
     board: Option<Table>,
@@ -127,10 +153,11 @@ impl Descriptors {
         device: &platform::Device<'_>,
         board: Option<Table>,
     ) -> Result<Self> {
-        // SAFETY: the device is bound to this driver for as long as the value lives.
+        // SAFETY: the device is bound to this driver for as long as the value lives: `Device` owns it.
         let memory = unsafe { Coherent::new(inband, device.as_device(), DESCRIPTORS) }?;
         if let Some(board) = &board {
-            // SAFETY: the board outlives its device; the memory is there until `drop`.
+            // SAFETY: the board outlives its device. The memory is valid until `drop`, which unmaps it. The token shows that this is
+            // in-band.
             to_result(unsafe {
                 (board.map)(
                     board.context,
@@ -144,7 +171,8 @@ impl Descriptors {
     }
 
     pub(super) fn lend(&self) -> DescriptorMemory {
-        // SAFETY: `Device` drops its bus, and with it the channels' user, before this memory.
+        // SAFETY: `Device` drops its registration, and with it the channels and their user, before this memory. Nobody else uses
+        // it: `probe` lends it once.
         unsafe { DescriptorMemory::new(self.memory.cpu(), self.memory.bus(), self.memory.len()) }
     }
 }
@@ -152,7 +180,7 @@ impl Descriptors {
 impl Drop for Descriptors {
     fn drop(&mut self) {
         if let Some(board) = &self.board {
-            // SAFETY: mapped in `new`.
+            // SAFETY: the board outlives its device, `new` mapped this address, and the driver core drops devices in-band.
             unsafe { (board.unmap)(board.context, self.memory.bus()) };
         }
     }

@@ -12,16 +12,18 @@
 
 use super::fifo::{End, exchange, exchange_short};
 use super::job::{self, Area, Descriptors, Divider, Job};
+use super::parts::{CsLine, DMA_FRAME_MAX, Dma, FIFO_FRAME_MAX, FRAME_SPIN_MAX, SPIN_MAX};
 use super::registers::Mode;
 use super::regs::{self, Dlen, FIFO_LEN};
-use super::{CsLine, DMA_FRAME_MAX, Dma, FIFO_FRAME_MAX, FRAME_SPIN_MAX, SPIN_MAX, Spi};
+use super::state::Spi;
 use oob::io::Mmio;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob::time::{Clock, Instant, Ns};
-use oob_dma::{Channel, Direction, Transfer};
+use oob_dma::{Direction, PulseChannel, Transfer};
 use oob_spi::controller::{
     Controller, Delays, FrameKind, FrameMemory, Limits, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH,
-    MODE_NO_CS, Outcome, Path, PrepareError, Prepared, Pulse, Setup, TransferError, Wait,
+    MODE_NO_CS, Outcome, Path, PrepareError, Prepared, Pulse, Setup, TransferError,
 };
 
 const MODES: u32 = MODE_CPHA | MODE_CPOL | MODE_CS_HIGH | MODE_NO_CS;
@@ -52,7 +54,7 @@ impl Areas {
     }
 }
 
-impl<D: Channel> Dma<D> {
+impl<D: PulseChannel> Dma<D> {
     /// Writes the three descriptors of a chip select.
     ///
     /// # Safety
@@ -92,7 +94,7 @@ impl<D: Channel> Dma<D> {
     }
 
     /// Waits until both channels are idle; `false` where that takes longer than `limit`.
-    fn settle(&self, clock: &impl Clock, limit: Ns, wait: &Wait<'_>) -> bool {
+    fn settle(&self, clock: &impl Clock, limit: Ns, wait: &LongWait<'_>) -> bool {
         let idle = || self.rx.residue() == 0 && self.tx.residue() == 0;
         if idle() {
             return true;
@@ -117,7 +119,7 @@ const fn spin(_: Ns) -> bool {
     true
 }
 
-impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
     /// How frames of `len` bytes that take `time` go.
     fn path(&self, len: u32, time: Ns, delays: &Delays) -> Path {
         let short = usize::try_from(len).is_ok_and(|len| len <= FIFO_LEN) && time <= SPIN_MAX;
@@ -196,7 +198,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
     }
 }
 
-impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, L> {
     fn limits(&self) -> Limits {
         let (min_speed_hz, max_speed_hz) = Divider::range(self.core_hz);
         Limits {
@@ -306,7 +308,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         &mut self,
         chip_select: u8,
         kind: FrameKind,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError> {
         self.send(chip_select, kind, wait.sleeps(), |span| wait.pass(span))
     }
@@ -316,7 +318,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Controller for Spi<M, C, D, L> {
         &mut self,
         chip_select: u8,
         outcome: Outcome,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<(), TransferError> {
         let (Some(Some(job)), Some(dma)) = (self.jobs.get_mut(usize::from(chip_select)), &self.dma)
         else {

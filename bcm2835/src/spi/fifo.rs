@@ -15,9 +15,10 @@
 //!
 //! One RX byte comes for each TX byte, so the count of what is under way says everything; no flag is read per byte.
 
+use super::job::Divider;
+use super::parts::{CsLine, SPIN_MAX};
 use super::registers::{Registers, Stuck};
 use super::regs::{FIFO, FIFO_LEN, RXR_LEN};
-use super::{CsLine, SPIN_MAX, job::Divider};
 use core::sync::atomic::{AtomicU8, Ordering};
 use oob::io::Mmio;
 use oob::time::{Clock, Instant, Ns};

@@ -14,66 +14,20 @@
 
 use super::fifo::{End, exchange};
 use super::job::{Divider, idle_word};
+use super::parts::CsLine;
 use super::registers::{Mode, Stuck};
 use super::regs::Cs;
-use super::{CsLine, Spi};
-use core::sync::atomic::AtomicU8;
+use super::state::Spi;
 use oob::io::Mmio;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
-use oob::time::{Clock, Instant, Ns};
-use oob_dma::Channel;
+use oob::time::{Clock, Instant};
+use oob_dma::PulseChannel;
 use oob_spi::controller::{MODE_CS_HIGH, MODE_NO_CS};
+use oob_spi::inband::{Buffers, InbandController, InbandError, InbandSetup};
 
-/// Sleeps in-band.
-pub trait Sleep {
-    /// Sleeps for about `span`, rather longer than shorter.
-    fn sleep(&self, inband: &Inband<'_>, span: Ns);
-}
-
-/// How one in-band transfer is to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InbandSetup {
-    /// FrameKind chip select.
-    pub chip_select: u8,
-    /// `MODE_*` bits.
-    pub mode: u32,
-    /// Wanted clock, in Hz.
-    pub speed_hz: u32,
-}
-
-/// The buffers of one in-band transfer. Both ends may be one and the same buffer.
-#[derive(Clone, Copy, Debug)]
-pub enum Buffers<'a> {
-    /// What comes in is dropped.
-    Send(&'a [AtomicU8]),
-    /// Zeroes go out.
-    Receive(&'a [AtomicU8]),
-    /// To send, and to receive into; of one length.
-    Both(&'a [AtomicU8], &'a [AtomicU8]),
-}
-
-/// Why an in-band transfer failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InbandError {
-    /// There is no such chip select.
-    ChipSelect,
-    /// The clock cannot be derived.
-    Speed,
-    /// The two buffers differ in length.
-    Length,
-    /// The hardware did not finish in time. The chip select is inactive now.
-    Stuck,
-}
-
-impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
-    /// Makes a chip select active or inactive. `active` is about the device, not about the level of its line.
-    ///
-    /// Called with `false` once per device, it also makes a native line idle at the level that `mode` asks for.
-    ///
-    /// # Errors
-    ///
-    /// [`InbandError::ChipSelect`].
-    pub fn set_cs_inband(
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> InbandController for Spi<M, C, D, L> {
+    fn set_cs_inband(
         &mut self,
         _inband: &Inband<'_>,
         chip_select: u8,
@@ -98,17 +52,12 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
         Ok(())
     }
 
-    /// Exchanges bytes with a device; the real clock, in Hz, where it went well.
-    ///
-    /// # Errors
-    ///
-    /// See [`InbandError`].
-    pub fn transfer_inband(
+    fn transfer_inband(
         &mut self,
-        inband: &Inband<'_>,
+        _inband: &Inband<'_>,
         setup: &InbandSetup,
         buffers: Buffers<'_>,
-        sleep: &impl Sleep,
+        wait: &LongWait<'_>,
     ) -> Result<u32, InbandError> {
         let divider = Divider::new(self.core_hz, setup.speed_hz).ok_or(InbandError::Speed)?;
         let (len, tx, rx) = match buffers {
@@ -133,10 +82,7 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
             len,
             ends,
             Instant::NEVER,
-            |span| {
-                sleep.sleep(inband, span);
-                true
-            },
+            |span| wait.pass(span),
         );
         match moved {
             Ok(()) if held => {}
@@ -148,7 +94,9 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
         }
         Ok(divider.effective_hz())
     }
+}
 
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
     /// The chip select's word at rest, and whether a line serves it. What oob programmed is lost, which entering oob
     /// mode reckons with.
     fn claim_inband(&mut self, chip_select: u8, mode: u32) -> Result<(Cs, bool), InbandError> {

@@ -10,8 +10,8 @@
 //! ```
 
 use super::job::{Divider, Job};
+use super::parts::{CsLine, MAX_CHIP_SELECTS, SPIN_MAX};
 use super::regs::{self, Clk, Cs, Dlen, NO_LINE};
-use super::{CsLine, MAX_CHIP_SELECTS, SPIN_MAX};
 use oob::io::Mmio;
 use oob::time::{Clock, Instant, Ns};
 

@@ -7,7 +7,9 @@ use bcm2835::dma::regs::{FULL_MAX_LEN, LITE_MAX_LEN};
 use bcm2835::dma::{Channel, Irq};
 use oob::io::Mmio;
 use oob::time::{Clock, Ns};
-use oob_dma::{Channel as DmaChannel, DescriptorMemory, Direction, Fault, PrepareError, Transfer};
+use oob_dma::{
+    Channel as DmaChannel, DescriptorMemory, Direction, Fault, PrepareError, PulseChannel, Transfer,
+};
 use std::cell::RefCell;
 
 /// A channel's registers as plain memory.
@@ -55,9 +57,9 @@ fn prepare<M: Mmio>(
     memory: &DescriptorMemory,
     slot: usize,
     transfer: &Transfer,
-) -> Result<<Channel<M> as DmaChannel>::Descriptor, PrepareError> {
+) -> Result<<Channel<M> as PulseChannel>::Descriptor, PrepareError> {
     // SAFETY: the channel is no real one, and its registers start nothing.
-    unsafe { DmaChannel::prepare(channel, memory, slot, transfer) }
+    unsafe { PulseChannel::prepare(channel, memory, slot, transfer) }
 }
 
 #[test]

@@ -3,11 +3,12 @@
 //! Frames by DMA, and DMA that fails.
 
 use crate::rig::{FULL, LITE, Rig, answers, payload, setup};
+use oob::long_wait::LongWait;
 use oob::time::{Clock, Ns};
 use oob::wait::Flag;
 use oob_spi::controller::{
     Controller, Delays, FrameKind, FrameMemory, MODE_CS_HIGH, MODE_NO_CS, Outcome, Path,
-    PrepareError, Pulse, Setup, TransferError, Wait,
+    PrepareError, Pulse, Setup, TransferError,
 };
 use oob_spi::validate::MAX_SPIN;
 use vboard::bcm2835::faults::{Faults, Noise};
@@ -271,7 +272,8 @@ fn a_signal_that_is_not_this_frames_own_does_not_end_it() {
         true
     };
     assert_eq!(
-        rig.spi.finish(0, Outcome::Signalled, &Wait::new(&sleep)),
+        rig.spi
+            .finish(0, Outcome::Signalled, &LongWait::new(&sleep)),
         Ok(())
     );
     assert_eq!(rig.sent(0), payload(300, 5));
@@ -313,7 +315,7 @@ fn frame_memory_that_dma_cannot_reach_is_refused() {
     let pulse = rig.spi.pulse(0, FrameKind::Regular);
     assert_eq!(pulse, Err(TransferError::NotPrepared));
     assert_eq!(
-        rig.spi.finish(0, Outcome::Signalled, &Wait::SPIN),
+        rig.spi.finish(0, Outcome::Signalled, &LongWait::SPIN),
         Err(TransferError::NotPrepared)
     );
     rig.try_prepare(&wanted, &good).unwrap();
@@ -339,7 +341,7 @@ fn a_handler_does_not_wait_for_a_frame_that_was_signalled_too_early() {
         assert_eq!(rig.spi.pulse(0, FrameKind::Regular), Ok(Pulse::InFlight));
         let before = rig.host.now();
         assert_eq!(
-            rig.spi.finish(0, Outcome::Signalled, &Wait::SPIN),
+            rig.spi.finish(0, Outcome::Signalled, &LongWait::SPIN),
             Err(TransferError::Stuck)
         );
         let took = rig.host.now().since(before);

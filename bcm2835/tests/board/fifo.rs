@@ -3,9 +3,10 @@
 //! Frames through the FIFO.
 
 use crate::rig::{FULL, NO_DMA, Rig, answers, payload, setup};
+use oob::long_wait::LongWait;
 use oob::time::{Clock, Instant, Ns};
 use oob_spi::controller::{
-    Controller, Delays, FrameKind, FrameMemory, Path, PrepareError, Pulse, TransferError, Wait,
+    Controller, Delays, FrameKind, FrameMemory, Path, PrepareError, Pulse, TransferError,
 };
 use oob_spi::validate::MAX_SPIN;
 
@@ -272,7 +273,7 @@ fn a_frame_that_nobody_waits_for_is_given_up() {
     };
     let ended = rig
         .spi
-        .pulse_may_sleep(0, FrameKind::Regular, &Wait::new(&sleep));
+        .pulse_may_sleep(0, FrameKind::Regular, &LongWait::new(&sleep));
     assert_eq!(ended, Err(TransferError::Stuck));
     assert!(rig.host.now() < Instant(5_500_000));
     rig.at_rest();

@@ -3,11 +3,11 @@
 //! In-band transfers, alone and between oob sessions.
 
 use crate::rig::{FULL, NO_DMA, Rig, answers, payload, setup};
-use bcm2835::spi::{Buffers, InbandError, InbandSetup, Sleep};
 use oob::host::Host;
-use oob::stage::Inband;
+use oob::long_wait::LongWait;
 use oob::time::{Clock, Ns};
 use oob_spi::controller::{Controller, FrameKind};
+use oob_spi::inband::{Buffers, InbandController, InbandError, InbandSetup};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -17,11 +17,12 @@ struct Sleeper {
     spans: RefCell<Vec<Ns>>,
 }
 
-impl Sleep for Sleeper {
-    fn sleep(&self, _inband: &Inband<'_>, span: Ns) {
+impl Sleeper {
+    fn pass(&self, span: Ns) -> bool {
         self.spans.borrow_mut().push(span);
         self.host
             .run_until(self.host.now().after(Ns(span.0 + 10_000)));
+        true
     }
 }
 
@@ -60,7 +61,12 @@ fn message(rig: &mut Rig, cs: u8, len: usize, speed: u32) -> Vec<Ns> {
     rig.spi.set_cs_inband(&inband, cs, 0, true).unwrap();
     let hz = rig
         .spi
-        .transfer_inband(&inband, &at(cs, speed), Buffers::Both(&tx, &rx), &sleep)
+        .transfer_inband(
+            &inband,
+            &at(cs, speed),
+            Buffers::Both(&tx, &rx),
+            &LongWait::new(&|span| sleep.pass(span)),
+        )
         .unwrap();
     rig.spi.set_cs_inband(&inband, cs, 0, false).unwrap();
     assert!(hz <= speed);
@@ -93,7 +99,12 @@ fn one_way_transfers_and_one_buffer_for_both() {
         let mut go = |buffers| {
             let set = at(0, 10_000_000);
             rig.spi
-                .transfer_inband(&inband, &set, buffers, &sleep)
+                .transfer_inband(
+                    &inband,
+                    &set,
+                    buffers,
+                    &LongWait::new(&|span| sleep.pass(span)),
+                )
                 .unwrap();
             rig.at_rest();
             rig.sent(0)
@@ -116,7 +127,12 @@ fn chip_select_holds_through_a_message_and_its_speeds() {
     for (part, speed) in [(0, 1_000_000), (1, 20_000_000), (2, 5_000_000)] {
         let tx = atomics(&payload(70, part));
         rig.spi
-            .transfer_inband(&inband, &at(2, speed), Buffers::Send(&tx), &sleep)
+            .transfer_inband(
+                &inband,
+                &at(2, speed),
+                Buffers::Send(&tx),
+                &LongWait::new(&|span| sleep.pass(span)),
+            )
             .unwrap();
     }
     assert!(rig.slaves[2].borrow().selected);
@@ -128,7 +144,12 @@ fn chip_select_holds_through_a_message_and_its_speeds() {
     let tx = atomics(&payload(5, 7));
     let set = at(2, 1_000_000);
     rig.spi
-        .transfer_inband(&inband, &set, Buffers::Send(&tx), &sleep)
+        .transfer_inband(
+            &inband,
+            &set,
+            Buffers::Send(&tx),
+            &LongWait::new(&|span| sleep.pass(span)),
+        )
         .unwrap();
     assert_eq!(rig.sent(2), payload(5, 7));
     rig.at_rest();
@@ -145,16 +166,24 @@ fn a_stuck_transfer_releases_the_device_and_the_next_one_works() {
             rig.spi.set_cs_inband(&inband, 0, 0, true).unwrap();
         }
         rig.stuck.set(true);
-        let moved = rig
-            .spi
-            .transfer_inband(&inband, &at(0, 1_000_000), Buffers::Send(&tx), &sleep);
+        let moved = rig.spi.transfer_inband(
+            &inband,
+            &at(0, 1_000_000),
+            Buffers::Send(&tx),
+            &LongWait::new(&|span| sleep.pass(span)),
+        );
         assert_eq!(moved, Err(InbandError::Stuck));
         rig.stuck.set(false);
         rig.at_rest();
         // Chip select is held no longer.
         let set = at(0, 1_000_000);
         rig.spi
-            .transfer_inband(&inband, &set, Buffers::Send(&tx), &sleep)
+            .transfer_inband(
+                &inband,
+                &set,
+                Buffers::Send(&tx),
+                &LongWait::new(&|span| sleep.pass(span)),
+            )
             .unwrap();
         assert_eq!(rig.sent(0), payload(90, 1));
         message(&mut rig, 0, 90, 1_000_000);
@@ -170,7 +199,12 @@ fn bad_transfers_are_told_apart_and_touch_nothing() {
     rig.log.borrow_mut().clear();
     let mut go = |set: InbandSetup, buffers| {
         rig.spi
-            .transfer_inband(&inband, &set, buffers, &sleep)
+            .transfer_inband(
+                &inband,
+                &set,
+                buffers,
+                &LongWait::new(&|span| sleep.pass(span)),
+            )
             .unwrap_err()
     };
     let good = at(0, 1_000_000);

@@ -12,12 +12,13 @@ use bcm2835::dma::{Channel, Irq};
 use bcm2835::spi::{CsLine, Dma, MAX_CHIP_SELECTS, Parts, SLOTS, Spi};
 use oob::host::{Host, HostFlag};
 use oob::io::Mmio;
+use oob::long_wait::LongWait;
 use oob::time::{Clock, Instant, Ns};
 use oob::wait::Flag;
 use oob_dma::DescriptorMemory;
 use oob_spi::controller::{
     Controller, Delays, FrameKind, FrameMemory, Outcome, PrepareError, Prepared, Pulse, Setup,
-    TransferError, Wait,
+    TransferError,
 };
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
@@ -174,7 +175,7 @@ pub(crate) struct Rig {
     channels: Option<(u8, u8)>,
 }
 
-/// FrameKind DMA channels the controller gets: TX and RX.
+/// The DMA channels that the controller gets: TX and RX.
 pub(crate) const NO_DMA: Option<(u8, u8)> = None;
 pub(crate) const FULL: Option<(u8, u8)> = Some((4, 5));
 pub(crate) const LITE: Option<(u8, u8)> = Some((9, 10));
@@ -327,7 +328,7 @@ impl Rig {
             Ok(()) => Outcome::Signalled,
             Err(_) => Outcome::TimedOut,
         };
-        self.spi.finish(cs, outcome, &Wait::SPIN)
+        self.spi.finish(cs, outcome, &LongWait::SPIN)
     }
 
     pub(crate) fn run(&mut self, cs: u8) -> Result<(), TransferError> {
@@ -343,7 +344,7 @@ impl Rig {
             host.run_until(host.now().after(span).after(late));
             true
         };
-        let wait = Wait::new(&sleep);
+        let wait = LongWait::new(&sleep);
         let ended = match self.spi.pulse_may_sleep(cs, FrameKind::Regular, &wait) {
             Ok(Pulse::Done) => Ok(()),
             Ok(Pulse::InFlight) => {

@@ -20,9 +20,9 @@
 
 use crate::rig::*;
 use oob::time::{Clock, Instant, Ns};
-use oob_spi::bus::Owner;
 use oob_spi::controller::*;
 use oob_spi::errno::*;
+use oob_spi::request::Owner;
 use oob_spi::validate::{Change, Mapping};
 use oobkit_abi::spi as abi;
 
@@ -84,7 +84,7 @@ fn defect_2_a_late_completion_does_not_end_the_next_frame() {
     rig.run().unwrap();
     assert_eq!(rig.host.now().since(before), WIRE);
     // A wake-up that was latched for an earlier frame does not either.
-    use oob_spi::bus::Env;
+    use oob_spi::env::Env;
     oob::wait::Flag::raise(rig.bus.env().flag(0));
     let before = rig.host.now();
     rig.run().unwrap();

@@ -5,9 +5,9 @@
 use crate::rig::*;
 use oob::host::Thread;
 use oob::time::{Clock, Ns};
-use oob_spi::bus::Owner;
 use oob_spi::controller::*;
 use oob_spi::errno::*;
+use oob_spi::request::Owner;
 use oobkit_abi::spi as abi;
 use std::cell::Cell;
 use std::rc::Rc;

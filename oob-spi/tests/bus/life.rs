@@ -4,9 +4,9 @@
 
 use crate::rig::*;
 use oob::time::{Clock, Instant, Ns};
-use oob_spi::bus::Owner;
 use oob_spi::controller::*;
 use oob_spi::errno::*;
+use oob_spi::request::Owner;
 use oob_spi::validate::{Change, Settings};
 use oobkit_abi::spi as abi;
 

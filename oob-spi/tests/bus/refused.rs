@@ -4,9 +4,9 @@
 
 use crate::rig::*;
 use oob::time::Ns;
-use oob_spi::bus::Owner;
 use oob_spi::controller::*;
 use oob_spi::errno::*;
+use oob_spi::request::Owner;
 use oob_spi::validate::{Change, Mapping, Settings};
 use oobkit_abi::spi as abi;
 

@@ -7,10 +7,12 @@ mod hardware;
 use oob::host::{Host, HostFlag, HostTimer};
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns};
-use oob_spi::bus::{Block, Bus, Env, Owner, Request};
+use oob_spi::bus::Bus;
 use oob_spi::controller::*;
+use oob_spi::env::Env;
 use oob_spi::errno::{EnableError, RunError};
 use oob_spi::layout::{Geometry, Layout};
+use oob_spi::request::{Block, Owner, Request};
 use oob_spi::validate::Settings;
 use oobkit_abi::spi as abi;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -76,7 +78,7 @@ impl Env for HostEnv {
         self.triggers[usize::from(chip_select)].get().unwrap()
     }
 
-    fn watch_timer(&self, chip_select: u8) -> &HostTimer {
+    fn watchdog_timer(&self, chip_select: u8) -> &HostTimer {
         self.watches[usize::from(chip_select)].get().unwrap()
     }
 
@@ -150,7 +152,7 @@ impl Rig {
             let tick = move |missed| weak.upgrade().unwrap().trigger_tick(cs, missed);
             let _ = bus.env().triggers[usize::from(cs)].set(host.timer(&host.inband(), tick));
             let weak = Rc::downgrade(&bus);
-            let tick = move |missed| weak.upgrade().unwrap().watch_tick(cs, missed);
+            let tick = move |missed| weak.upgrade().unwrap().watchdog_tick(cs, missed);
             let _ = bus.env().watches[usize::from(cs)].set(host.timer(&host.inband(), tick));
         }
         let (weak, status) = (Rc::downgrade(&bus), Rc::downgrade(&hardware));

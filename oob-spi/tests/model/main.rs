@@ -17,9 +17,9 @@ mod rig;
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering;
 use loom::thread;
+use oob::gate::Gate;
 use oob_spi::controller::Path;
 use oob_spi::errno::RunError;
-use oob_spi::gate::BusGate;
 use rig::*;
 use std::sync::atomic::Ordering as Untracked;
 
@@ -125,10 +125,10 @@ fn run_beside_a_stopped_chip_select() {
         let rig = Rig::on(Path::Fifo, 1_000_000);
         rig.enable(1);
         rig.set_stop(1, 1_000_000);
-        rig.bus.watch_tick(0, 0);
+        rig.bus.watchdog_tick(0, 0);
         assert_eq!(rig.hardware.lock().unwrap().stops, 1);
         let watch = rig.clone();
-        let watch = thread::spawn(move || watch.bus.watch_tick(0, 0));
+        let watch = thread::spawn(move || watch.bus.watchdog_tick(0, 0));
         assert_eq!(rig.bus.run(&oob(), 1, ME), Ok(()));
         watch.join().unwrap();
     });
@@ -142,7 +142,7 @@ fn stop_frame_against_run() {
         let rig = Rig::on(Path::Fifo, 1_000_000);
         rig.set_stop(1, 1_000_000);
         let watch = rig.clone();
-        let watch = thread::spawn(move || watch.bus.watch_tick(0, 0));
+        let watch = thread::spawn(move || watch.bus.watchdog_tick(0, 0));
         let first = rig.run();
         assert!(
             matches!(first, Ok(()) | Err(RunError::Stopped | RunError::Busy)),
@@ -163,14 +163,14 @@ fn stop_frame_by_dma_against_run_and_completion() {
         let rig = Rig::on(Path::Dma, 1_000_000);
         rig.set_stop(1, 1_000_000);
         let (watch, handler) = (rig.clone(), rig.clone());
-        let watch = thread::spawn(move || watch.bus.watch_tick(0, 0));
+        let watch = thread::spawn(move || watch.bus.watchdog_tick(0, 0));
         let handler = thread::spawn(move || handler.complete());
         let _ = rig.run();
         watch.join().unwrap();
         handler.join().unwrap();
         // Whatever is left is served by the next completion and the next tick.
         rig.complete();
-        rig.bus.watch_tick(0, 0);
+        rig.bus.watchdog_tick(0, 0);
         rig.complete();
         let hardware = rig.hardware.lock().unwrap();
         assert_eq!(hardware.stops, 1, "sent once");
@@ -286,7 +286,7 @@ fn a_trip_against_the_completion_of_a_timers_frame() {
         rig.bus.trigger_tick(0, 0);
         let handler = rig.clone();
         let handler = thread::spawn(move || handler.complete());
-        rig.bus.watch_tick(0, 0);
+        rig.bus.watchdog_tick(0, 0);
         handler.join().unwrap();
         rig.complete();
         let (stats, hardware) = (rig.bus.stats(0), rig.hardware.lock().unwrap());
@@ -339,7 +339,7 @@ fn a_trip_in_the_moment_of_disable_sends_its_stop_frame() {
         let rig = Rig::on(Path::Fifo, 1_000_000);
         rig.set_stop(1, 1_000_000);
         let watch = rig.clone();
-        let watch = thread::spawn(move || watch.bus.watch_tick(0, 0));
+        let watch = thread::spawn(move || watch.bus.watchdog_tick(0, 0));
         rig.bus.disable(&inband(), 0, ME).unwrap();
         watch.join().unwrap();
         let has_tripped = rig.bus.env().flag.raised.load(Ordering::Acquire);
@@ -410,12 +410,12 @@ fn set_up_against_run() {
     });
 }
 
-/// A published driver cleared its lock outside of the lock that guards it. Seen to fail with `BusGate` storing the new
+/// A published driver cleared its lock outside of the lock that guards it. Seen to fail with `Gate` storing the new
 /// word instead of comparing and swapping it.
 #[test]
 fn defect_4_the_gate_lets_one_side_in() {
     check(4, || {
-        let gate = Arc::new(BusGate::new());
+        let gate = Arc::new(Gate::new());
         let bus = Arc::new(loom::cell::UnsafeCell::new(0));
         let (other_gate, other_bus) = (gate.clone(), bus.clone());
         let inband = thread::spawn(move || {

@@ -5,13 +5,16 @@
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use oob::long_wait::LongWait;
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns, Timer};
 use oob::wait::{Flag, WaitError};
-use oob_spi::bus::{Block, Bus, Env, Owner, Request};
+use oob_spi::bus::Bus;
 use oob_spi::controller::*;
+use oob_spi::env::Env;
 use oob_spi::errno::RunError;
 use oob_spi::layout::Geometry;
+use oob_spi::request::{Block, Owner, Request};
 use oob_spi::validate::Settings;
 use oobkit_abi::spi as abi;
 use std::ptr::NonNull;
@@ -91,7 +94,7 @@ impl Controller for Model {
         &mut self,
         chip_select: u8,
         kind: FrameKind,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError> {
         if self.path == Path::SlowFifo && !wait.pass(Ns(8_000)) {
             return Err(TransferError::Stuck);
@@ -99,7 +102,7 @@ impl Controller for Model {
         self.pulse(chip_select, kind)
     }
 
-    fn finish(&mut self, _: u8, outcome: Outcome, _: &Wait<'_>) -> Result<(), TransferError> {
+    fn finish(&mut self, _: u8, outcome: Outcome, _: &LongWait<'_>) -> Result<(), TransferError> {
         let mut hardware = self.hardware.lock().unwrap();
         if outcome == Outcome::Signalled {
             assert_eq!(
@@ -190,7 +193,7 @@ impl Env for LoomEnv {
         &self.timer
     }
 
-    fn watch_timer(&self, _: u8) -> &NoTimer {
+    fn watchdog_timer(&self, _: u8) -> &NoTimer {
         &self.timer
     }
 

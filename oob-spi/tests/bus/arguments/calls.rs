@@ -11,8 +11,8 @@
 use super::OTHER;
 use super::model::HOUR;
 use crate::rig::ME;
-use oob_spi::bus::Owner;
 use oob_spi::controller::{MODE_CPHA, MODE_CPOL, MODE_CS_HIGH};
+use oob_spi::request::Owner;
 use oobkit_abi::spi as abi;
 use proptest::collection::vec;
 use proptest::prelude::*;

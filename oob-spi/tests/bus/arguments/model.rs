@@ -11,8 +11,8 @@
 
 use crate::rig::WIRE;
 use oob::time::{Instant, Ns};
-use oob_spi::bus::Owner;
 use oob_spi::controller::{MODE_CPHA, MODE_CPOL, Path};
+use oob_spi::request::Owner;
 use oob_spi::validate::{Change, Settings};
 use oobkit_abi::spi as abi;
 

@@ -4,6 +4,7 @@
 
 use super::{FRAME, LIMITS, WIRE};
 use oob::host::Host;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob::time::{Clock, Instant, Ns};
 use oob_spi::controller::*;
@@ -147,14 +148,14 @@ impl Controller for Scripted {
     }
 
     fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError> {
-        self.pulse_may_sleep(chip_select, kind, &Wait::SPIN)
+        self.pulse_may_sleep(chip_select, kind, &LongWait::SPIN)
     }
 
     fn pulse_may_sleep(
         &mut self,
         chip_select: u8,
         kind: FrameKind,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError> {
         let hardware = self.0.clone();
         hardware.did(Did::Pulse(chip_select, kind));
@@ -212,7 +213,7 @@ impl Controller for Scripted {
         &mut self,
         chip_select: u8,
         outcome: Outcome,
-        _: &Wait<'_>,
+        _: &LongWait<'_>,
     ) -> Result<(), TransferError> {
         let hardware = &self.0;
         hardware.did(Did::Finish(chip_select, outcome));
