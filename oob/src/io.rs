@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory-mapped registers, and the order between them and memory that a device reads or writes.
+//! Memory-mapped registers, and the order of their accesses against memory that a device reads or
+//! writes.
 
 /// A window of 32-bit device registers.
 ///
-/// Accesses keep their order among themselves. They are *not* ordered against ordinary memory: use
-/// [`Self::publish`] before the write that lets a device read memory, and [`Self::observe`] after
-/// the read that says it wrote some.
+/// Register accesses keep their order among themselves. They are *not* ordered against ordinary
+/// memory: a driver calls [`Self::publish`] before the write that lets the device read memory, and
+/// [`Self::observe`] after the read that tells that the device has written memory.
 pub trait Mmio {
     /// Reads the register at byte `offset`.
     fn read(&self, offset: usize) -> u32;
@@ -17,7 +18,7 @@ pub trait Mmio {
     /// Makes earlier writes to memory visible to the device before later register writes.
     fn publish(&self);
 
-    /// Keeps later reads of memory behind earlier register reads.
+    /// Orders later reads of memory after earlier register reads.
     fn observe(&self);
 }
 

@@ -2,9 +2,10 @@
 
 //! The out-of-band stage, as drivers see it.
 //!
-//! Linux can answer a device in microseconds only if the code that must hurry does not wait for the
-//! code that need not. EVL gives the kernel a second, always-preempting stage for that. A driver of
-//! this kit is written once, against the traits of this crate; one of three *cores* supplies them:
+//! Linux can answer a device in microseconds only if urgent code never waits for other code. EVL
+//! gives the kernel a second stage for that, which preempts all of Linux at any time. A driver of
+//! this kit is written once, against the traits of this crate. One of three *cores* implements
+//! them:
 //!
 //! ```text
 //!            driver logic (no_std, generic)
@@ -14,17 +15,25 @@
 //!       evl (EVL kernel)   shim (mainline)   host (a process, virtual time)
 //! ```
 //!
-//! The host core, `host` (a feature of this crate), is a machine of two stages in virtual time,
-//! reproduced from a seed: what is generic here and in `stax` runs on it as it does in a kernel.
+//! ```text
+//!   cores/                 host; kernel_core over evl or shim        one implementation of the stage each
+//!   services/              latch, monitor, semaphore, mutex, pool, relay, work: generic, shared by all cores
+//!   stage time wait io irq threads lock record                      tokens and traits
+//! ```
+//!
+//! The host core (feature `host`) is a machine of two stages in virtual time, and a seed reproduces
+//! its runs. The generic code of this crate and of `stax` runs on it as in a kernel.
 //!
 //! Rules:
-//! - what may sleep in-band takes [`stage::Inband`]; what must hurry takes [`stage::Oob`];
-//! - what out-of-band code waits with takes an absolute deadline, which a spurious wake-up never
-//!   restarts; but for [`mutex::Mutex::lock`], as mainline's inheriting lock has none: its type
-//!   takes none, and `try_lock` does not wait;
-//! - in-band, monitors and the stage lock take the same deadlines. Poll heads and a relay's `flush`
-//!   wait until a signal, what flushes, cancels or stops something until that is done;
-//! - nothing that takes [`stage::Oob`] allocates, maps, touches clocks or panics.
+//! - a function that may sleep in-band takes [`stage::Inband`]; a function that waits out of band
+//!   takes [`stage::Oob`];
+//! - out-of-band waits take an absolute deadline, which a spurious wake-up never extends. The
+//!   exception is [`mutex::Mutex::lock`]: mainline's inheriting lock has no deadline. `try_lock`
+//!   does not wait;
+//! - in-band, monitors and the stage lock take the same deadlines. Waits on poll heads and a
+//!   relay's `flush` end by a signal. A call that flushes, cancels or stops something waits until
+//!   that is done;
+//! - no function that takes [`stage::Oob`] allocates, maps, touches clocks or panics.
 #![cfg_attr(not(feature = "host"), no_std)]
 
 pub mod cores;

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the stage's types keep from compiling: a list of promises, each shown beside what it
-//! allows.
+//! What the stage's types do not let compile: a list of promises, each with the right form beside
+//! the wrong one.
 //!
-//! Every example is compiled by `cargo test`, on the host core, whose services have the signatures
-//! of a kernel's. Of each pair the right one has to compile and run, and the wrong one, which
-//! differs in the mistake alone, must not compile; that it fails with the very error named is
-//! checked by `cargo xtask test`. What holds for the stage lock's guards stands in the
-//! documentation of `stax`; every service of in-band's own that a kernel's modules have, in
-//! `kernel/examples/promises.rs`.
+//! `cargo test` compiles each example on the host core, whose services have the signatures of the
+//! kernel cores. Of each pair the right form must compile and run. The wrong form contains only the
+//! mistake and must not compile; `cargo xtask test` checks that it fails with the named error. The
+//! documentation of `stax` has the promises of the stage lock's guards.
+//! `kernel/examples/promises.rs` has the in-band services of kernel modules.
 //!
-//! # 1. A token is not made up
+//! # 1. A driver cannot create a token
 //!
-//! A core gives it, where it is true:
+//! A core gives out the token where it is true:
 //!
 //! ```
 //! # let host = oob::host::Host::new();
@@ -26,10 +25,10 @@
 //! # let _ = inband;
 //! ```
 //!
-//! # 2. Whoever states a stage says why that is safe
+//! # 2. Stating a stage is unsafe
 //!
 //! ```
-//! // SAFETY: this process has no thread that waiting here could hold up.
+//! // SAFETY: this process has one thread, which may wait here.
 //! let inband = unsafe { oob::stage::Inband::assume() };
 //! # let _ = inband;
 //! ```
@@ -39,7 +38,7 @@
 //! # let _ = inband;
 //! ```
 //!
-//! # 3. A token is lent, not copied
+//! # 3. A token is borrowed, not copied
 //!
 //! ```
 //! # use oob::stage::Oob;
@@ -75,7 +74,7 @@
 //! });
 //! ```
 //!
-//! # 5. A token ends with the call that it was made for
+//! # 5. A token does not outlive its call
 //!
 //! ```
 //! # use oob::{host::*, stage::Oob};
@@ -93,13 +92,13 @@
 //! call(&host.oob());
 //! ```
 //!
-//! # 6. In-band services are not for oob code
+//! # 6. Oob code cannot call in-band services
 //!
-//! They are many: see [`inband_only`].
+//! There are many of them: see [`inband_only`].
 //!
-//! # 7. Oob services are not for in-band code
+//! # 7. In-band code cannot call oob services
 //!
-//! In-band would hold up nobody but itself, and so be waited for by those that it may not hold up:
+//! In-band code must not take part in such waits, because oob threads would then wait for it:
 //!
 //! ```
 //! # use oob::{host::*, stage::*, time::Instant, wait::*};
@@ -129,7 +128,7 @@
 //! }
 //! ```
 //!
-//! A mutex' owner inherits the priority of oob threads, which an in-band one has no use for:
+//! The owner of a mutex inherits the priority of oob threads, which an in-band thread cannot use:
 //!
 //! ```
 //! # use oob::{host::*, stage::*};
@@ -145,7 +144,7 @@
 //! }
 //! ```
 //!
-//! In-band code flushes work; only oob code waits for one run of it:
+//! In-band code flushes work. Only oob code waits for a single run:
 //!
 //! ```compile_fail,E0308
 //! # use oob::{host::*, stage::*, time::*, wait::WaitError};
@@ -156,7 +155,7 @@
 //!
 //! # 8. A handler cannot wait
 //!
-//! It gets no token, and one from outside does not reach into it. It may do what any context may:
+//! It gets no token and cannot capture one. It may call what any context may call:
 //!
 //! ```
 //! # use oob::{host::*, stage::*, time::*};
@@ -180,8 +179,7 @@
 //! }
 //! ```
 //!
-//! An interrupt's in-band part has the in-band stage's token, and its oob part has none to hand on
-//! to it:
+//! The in-band part of an interrupt gets the in-band token; the oob part gets none:
 //!
 //! ```
 //! # use oob::{host::*, stage::*};
@@ -213,9 +211,9 @@
 //! }
 //! ```
 //!
-//! # 9. Nothing but a thread's token lets one wait
+//! # 9. Only a thread with a token can wait
 //!
-//! A monitor serves both stages, and nobody else:
+//! A monitor accepts the tokens of both stages and nothing else:
 //!
 //! ```
 //! # use oob::{host::*, stage::*, time::Instant, wait::WaitError};
@@ -231,7 +229,7 @@
 //! }
 //! ```
 //!
-//! # 10. A thread of one stage has no token of the other
+//! # 10. A thread of one stage gets no token of the other
 //!
 //! ```
 //! # use oob::{host::*, stage::*};
@@ -249,7 +247,7 @@
 //! Thread::run(&host, &host.inband(), c"loop", 50, body).unwrap();
 //! ```
 //!
-//! and work has the in-band one, whoever calls it:
+//! Work gets the in-band token, whichever context calls it:
 //!
 //! ```
 //! # use oob::{host::*, stage::*};
@@ -265,9 +263,9 @@
 //! # let _ = work;
 //! ```
 //!
-//! # 11. What is held is given back by the thread that holds it, on its stage
+//! # 11. The thread that takes a lock releases it, on its stage
 //!
-//! A mutex' guard ends before the call does:
+//! The guard of a mutex ends before the call does:
 //!
 //! ```
 //! # use oob::{host::*, stage::Oob};
@@ -287,7 +285,7 @@
 //! call(&host.oob());
 //! ```
 //!
-//! and is not sent away (nor is the stage lock's, see `stax`):
+//! and cannot be sent to another thread (nor can the stage lock's, see `stax`):
 //!
 //! ```
 //! # use oob::{mutex::*, stage::Oob};

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is written down of a thread of the stage, for people to read.
+//! A thread's record: what the thread waits for and how often, for people to read.
 //!
 //! ```text
-//!   the thread itself: begins to wait, has waited, was switched --> Record --> a list in debugfs
+//!   the thread itself: starts to wait, has waited, was switched --> Record --> a list in debugfs
 //! ```
 //!
-//! Only the thread that it is about writes to a record, so that costs plain stores; whoever reads
-//! one sees each number as it was at some moment, not all of them at the same one.
+//! Only the record's own thread writes to it, so a write is a plain store. A reader sees each
+//! number as of some moment, but not all numbers of the same moment.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// What a thread may wait for.
+/// The kinds of waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Wait {
-    /// A latched event.
+    /// For a latched event.
     Flag = 1,
-    /// A value to suit it.
+    /// For a condition on a monitor's value.
     Monitor = 2,
-    /// A count.
+    /// For a semaphore's count.
     Semaphore = 3,
-    /// A mutex.
+    /// For a mutex.
     Mutex = 4,
-    /// A run of work in-band.
+    /// For a run of in-band work.
     Work = 5,
-    /// The other stage's threads to leave a stage lock.
+    /// For the other stage's threads to leave a stage lock.
     StageLock = 6,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Wait {
 
 const NOTHING: u32 = 0;
 
-/// One thread's record. Modules that are built apart share it.
+/// One thread's record. Modules that are built separately share its layout.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Record {
@@ -66,7 +66,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Of a thread that has done nothing yet.
+    /// The record of a new thread.
     pub const fn new() -> Self {
         Self {
             waits: AtomicU64::new(0),
@@ -75,14 +75,14 @@ impl Record {
         }
     }
 
-    /// Forgets all: the next thread begins here.
+    /// Resets the record for the next thread.
     pub fn clear(&self) {
         self.waits.store(0, Ordering::Relaxed);
         self.switches.store(0, Ordering::Relaxed);
         self.waits_for.store(NOTHING, Ordering::Relaxed);
     }
 
-    /// The calling thread, whose record this is, waits until the result is dropped.
+    /// The calling thread, whose record this is, waits for `what` until the result is dropped.
     #[inline]
     pub fn waits_for(&self, what: Wait) -> Waiting<'_> {
         count(&self.waits);
@@ -90,29 +90,29 @@ impl Record {
         Waiting(self)
     }
 
-    /// The calling thread, whose record this is, had to go in-band in an out-of-band call.
+    /// The calling thread, whose record this is, had to go in-band during an out-of-band call.
     pub fn switched(&self) {
         count(&self.switches);
     }
 
-    /// How often the thread has waited; a wait under way counts.
+    /// The number of waits, including one under way.
     pub fn waits(&self) -> u64 {
         self.waits.load(Ordering::Relaxed)
     }
 
-    /// How often it had to go in-band.
+    /// How often the thread had to go in-band.
     pub fn switches(&self) -> u64 {
         self.switches.load(Ordering::Relaxed)
     }
 
-    /// What it waits for now.
+    /// What the thread waits for now.
     pub fn waiting(&self) -> Option<Wait> {
         let what = self.waits_for.load(Ordering::Relaxed);
         Wait::ALL.into_iter().find(|wait| *wait as u32 == what)
     }
 }
 
-/// Only one thread counts, so nothing is lost between load and store.
+/// Increments a counter. Only one thread writes it, so no increment is lost between load and store.
 #[inline]
 fn count(counter: &AtomicU64) {
     let value = counter.load(Ordering::Relaxed).wrapping_add(1);
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_seen_while_it_lasts_and_counted_for_good() {
+    fn a_wait_is_shown_while_it_lasts_and_stays_counted() {
         let record = Record::new();
         for (count, what) in (1..).zip(Wait::ALL) {
             let waiting = record.waits_for(what);

@@ -2,31 +2,31 @@
 
 //! The stage as a type.
 //!
-//! A token is a promise that the code which holds it runs on that stage. Tokens are `!Send`,
-//! borrowed for a lifetime that the core chooses, and made only by a core, at the places where they
-//! are true: the entry of an in-band system call, the entry of an exchange call of an attached
-//! thread, a thread's body.
+//! A token proves that the code that holds it runs on that stage. Tokens are `!Send` and borrowed
+//! for a lifetime that the core chooses. Only a core creates them, where they are true: at the
+//! entry of an in-band system call, at the entry of an exchange call of an attached thread, and in
+//! a thread's body.
 //!
-//! Types do not keep a thread from using its token inside a closure under a hard lock
-//! ([`crate::monitor::Monitor::update`]), where it may not sleep on either stage.
+//! The types do not keep a thread from using its token in a closure under a hard lock
+//! ([`crate::monitor::Monitor::update`]), where it must not sleep on either stage.
 
 use crate::record::{Record, Wait, Waiting};
 use core::marker::PhantomData;
 pub use kernel::inband::Inband;
 
-/// Proof of running on the out-of-band stage, in a thread that may wait there.
+/// Proof that the caller is a thread of the out-of-band stage that may wait there.
 #[derive(Debug)]
 pub struct Oob<'a> {
     record: Option<&'a Record>,
     here: PhantomData<*mut ()>,
 }
 
-/// A token of a thread that may wait, on whichever stage.
+/// The token of a thread that may wait, on either stage.
 pub trait MayWait {
-    /// Whether that stage is the out-of-band one.
+    /// Whether the stage is the out-of-band one.
     const IS_OOB: bool;
 
-    /// Writes down that the thread waits, where somebody keeps a record of it.
+    /// Notes the wait in the thread's record, if it has one.
     fn waits_for(&self, what: Wait) -> Option<Waiting<'_>>;
 }
 
@@ -53,8 +53,8 @@ impl<'a> Oob<'a> {
     /// # Safety
     ///
     /// For the token's whole lifetime the caller is a thread of the out-of-band stage that may wait
-    /// there: on the EVL core an EVL thread; on the shim a task that attached itself; on the host
-    /// the simulated thread.
+    /// there: on the evl core an EVL thread, on the shim a task that attached itself, on the host
+    /// core a simulated thread.
     pub const unsafe fn assume() -> Self {
         Self {
             record: None,
@@ -62,11 +62,11 @@ impl<'a> Oob<'a> {
         }
     }
 
-    /// The same of a thread that has a record.
+    /// As [`Self::assume`], for a thread that has a record.
     ///
     /// # Safety
     ///
-    /// As for [`Self::assume`]; and the record is the calling thread's.
+    /// As for [`Self::assume`]. In addition, the record is the calling thread's own.
     #[inline(always)]
     pub const unsafe fn recorded(record: &'a Record) -> Self {
         Self {

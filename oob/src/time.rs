@@ -15,41 +15,41 @@ pub struct Instant(pub u64);
 pub struct Ns(pub u64);
 
 impl Instant {
-    /// A date that is never reached.
+    /// A date that never comes.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// The date `span` later; [`Self::NEVER`] where that does not fit.
+    /// The date `span` later; [`Self::NEVER`] if that does not fit.
     pub const fn after(self, span: Ns) -> Self {
         Self(self.0.saturating_add(span.0))
     }
 
-    /// The span from `earlier` to here; zero where `earlier` is later.
+    /// The span from `earlier` to this date; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Ns {
         Ns(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// A source of monotonic time that can also be waited on by spinning.
+/// A monotonic clock on which a caller can also spin.
 pub trait Clock {
     /// The date now.
     fn now(&self) -> Instant;
 
-    /// A counter that costs less to read than the clock where there is one: for spans that are only
-    /// shown.
+    /// A counter that is cheaper to read than the clock, if there is one. For spans that are only
+    /// displayed.
     #[inline(always)]
     fn ticks(&self) -> u64 {
         self.now().0
     }
 
-    /// How long so many ticks take.
+    /// The span of so many ticks.
     fn span(&self, ticks: u64) -> Ns {
         Ns(ticks)
     }
 
-    /// Lets a little time go by; called in every polling loop.
+    /// Lets a little time pass. Every polling loop calls it.
     ///
-    /// On a kernel this is the processor's spin hint. On the host it moves the virtual clock, so a
-    /// loop that polls without calling this never ends there.
+    /// In a kernel it is the processor's spin hint. On the host core it moves the virtual clock, so
+    /// a loop that polls without calling it never ends there.
     fn relax(&self);
 
     /// Spins until `date`.
@@ -78,17 +78,18 @@ impl<T: Clock + ?Sized> Clock for &T {
     }
 }
 
-/// A one-shot or periodic timer whose handler was bound when it was made.
+/// A one-shot or periodic timer. Its handler is set when it is created.
 ///
-/// The handler runs in hard interrupt context (on EVL: in the out-of-band tick), so it never
+/// The handler runs in hard interrupt context (on EVL, in the out-of-band tick), so it never
 /// sleeps.
 pub trait Timer {
-    /// Arms the timer: first at `first`, then every `period`, on these dates however late a call
-    /// is; once only where `period` is zero. The handler is told how many dates have passed without
-    /// a call since the one before.
+    /// Arms the timer: first at `first`, then every `period`. A late call does not shift the later
+    /// dates. With a `period` of zero it expires once. The handler gets the number of dates that
+    /// have passed without a call since its last call.
     fn start(&self, first: Instant, period: Ns);
 
-    /// Disarms the timer; on return no handler runs. With nothing held that the handler takes.
+    /// Disarms the timer and waits until its handler has returned. The caller must not hold a lock
+    /// that the handler takes.
     fn stop(&self, inband: &Inband<'_>);
 }
 

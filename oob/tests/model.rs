@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The latch and the monitor under loom: every interleaving, within a bound of preemptions where it
-//! says so, and every reordering that the memory model allows.
+//! The latch and the monitor under loom: every interleaving, in some models up to a number of
+//! preemptions, and every reordering that the memory model allows.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test -p oob --release --test model
 //!
 //!   raiser: its mark (relaxed), raise        waiter: waits until it has seen all marks
-//!   clock:  lets the date pass, wakes        stray:  wakes for nothing
+//!   clock:  lets the date pass, wakes        stray:  wakes without an event
 //! ```
 //!
-//! What is checked everywhere: nobody sleeps for ever, which loom reports as a deadlock; who has
-//! waited for an event sees what was written before it; an event is consumed once. Threads sleep as
-//! those of a kernel do: a wake-up counts from `prepare` on, one before it is forgotten.
+//! All models check: no thread sleeps for ever, which loom reports as a deadlock; a waiter sees
+//! what was written before its event; an event is consumed once. Threads sleep as in a kernel: a
+//! wake-up counts from `prepare` on, and an earlier one is discarded.
 #![cfg(loom)]
 
 use loom::model::Builder;
@@ -24,17 +24,16 @@ use oob::lock::HardLock;
 use oob::monitor::MonitorState;
 use oob::semaphore::Semaphore;
 use oob::stage::Oob;
-use oob::threads::Park;
-use oob::threads::Threads;
+use oob::threads::{Park, Threads};
 use oob::time::Instant;
 use oob::wait::WaitError;
 
-/// A date that passes when the clock's thread lets it; one that has passed before; none.
+/// A date that passes when the clock's thread lets it pass; a past date; no date.
 const SOON: Instant = Instant(1);
 const PAST: Instant = Instant(0);
 const NEVER: Instant = Instant::NEVER;
 
-/// Threads that are told apart by their number from 2 on.
+/// The first thread's number; a latch uses 0 and 1 itself.
 const FIRST: usize = 2;
 
 #[derive(Default)]
@@ -57,7 +56,7 @@ impl World {
         sleeper.wake_up.notify_one();
     }
 
-    /// What a timer of the thread does.
+    /// Lets the date pass and wakes the thread, as a timer does.
     fn let_date_pass(&self, thread: usize) {
         self.date.store(SOON.0, Ordering::Relaxed);
         self.wake(thread);
@@ -73,7 +72,8 @@ impl Me<'_> {
     }
 }
 
-// SAFETY: a number of a thread, which no `wake` in a process takes for an address.
+// SAFETY: `current` returns a thread's number, and `wake` looks it up in a list; no implementation
+// here takes it for an address.
 unsafe impl Park for Me<'_> {
     fn current(&self) -> usize {
         self.1
@@ -104,7 +104,7 @@ unsafe impl Park for Me<'_> {
     }
 }
 
-// SAFETY: as above.
+// SAFETY: `wake_waiter` is the trait's own; `wake` looks the number up in a list.
 unsafe impl Threads for Me<'_> {
     fn priority(&self) -> i32 {
         0
@@ -126,7 +126,7 @@ fn check(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// A latch, the marks of those who raise it, and the world.
+/// A latch, the marks of its raisers, and the world.
 #[derive(Default)]
 struct Event {
     latch: Latch,
@@ -137,7 +137,7 @@ struct Event {
 impl Event {
     fn raise(&self, n: usize) {
         self.marks[n].store(true, Ordering::Relaxed);
-        // Nobody sleeps by this handle.
+        // The raiser does not sleep, so its number is not used.
         self.latch.raise(&Me(&self.world, 0));
     }
 
@@ -145,7 +145,7 @@ impl Event {
         self.latch.wait_until(&Me(&self.world, FIRST), deadline)
     }
 
-    /// Waits until `count` raisers have been seen.
+    /// Waits until it has seen the marks of `count` raisers.
     fn wait_for(&self, count: usize) {
         let seen = |mark: &AtomicBool| mark.load(Ordering::Relaxed);
         while !self.marks.iter().take(count).all(seen) {
@@ -166,7 +166,10 @@ fn one_raise_ends_one_wait() {
         let raiser = spawn(&event, |event| event.raise(0));
         event.wait(NEVER).unwrap();
         let mark = &event.marks[0];
-        assert!(mark.load(Ordering::Relaxed), "what was written before");
+        assert!(
+            mark.load(Ordering::Relaxed),
+            "the waiter sees what was written before the raise"
+        );
         raiser.join().unwrap();
         assert_eq!(event.wait(PAST), Err(WaitError::TimedOut), "consumed");
     });
@@ -185,7 +188,7 @@ fn two_raisers_are_both_seen() {
 }
 
 #[test]
-fn one_raiser_twice_is_seen_twice() {
+fn two_raises_of_one_raiser_are_both_seen() {
     check(None, || {
         let event = Arc::new(Event::default());
         let raiser = spawn(&event, |event| {
@@ -198,7 +201,7 @@ fn one_raiser_twice_is_seen_twice() {
 }
 
 #[test]
-fn a_wake_up_for_nothing_ends_no_wait() {
+fn a_spurious_wake_up_ends_no_wait() {
     check(Some(3), || {
         let event = Arc::new(Event::default());
         let stray = spawn(&event, |event| event.world.wake(FIRST));
@@ -211,8 +214,8 @@ fn a_wake_up_for_nothing_ends_no_wait() {
     });
 }
 
-/// `raisers` events and a date that passes: an event is in the wait's result, or it is left for the
-/// next wait.
+/// `raisers` events and a date that passes: the wait returns an event, or leaves it for the next
+/// wait.
 fn late(raisers: usize, deadline: Instant) {
     let event = Arc::new(Event::default());
     let mut others: Vec<_> = (0..raisers)
@@ -246,10 +249,10 @@ fn a_deadline_loses_no_event_of_two() {
     check(Some(2), || late(2, SOON));
 }
 
-/// A second thread at the latch, which should not be there, takes neither the first one's wake-up
-/// nor its event for good.
+/// A second waiter, against the rules of the latch, cannot take the first waiter's wake-up or event
+/// for good.
 #[test]
-fn a_second_waiter_is_sent_away_and_loses_the_first_one_nothing() {
+fn a_second_waiter_gets_an_error_and_the_first_loses_nothing() {
     check(Some(3), || {
         let event = Arc::new(Event::default());
         let raiser = spawn(&event, |event| event.raise(0));
@@ -275,15 +278,15 @@ fn a_second_waiter_is_sent_away_and_loses_the_first_one_nothing() {
 
 struct Lock<T>(Mutex<T>);
 
-// SAFETY: a mutex round a value of its own.
+// SAFETY: the value lies in the mutex, and only `with` reaches it, with the mutex held.
 unsafe impl<T> HardLock<T> for Lock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(&mut self.0.lock().unwrap())
     }
 }
 
-/// Two threads wait for one count, one of them until `deadline`. Should that one get it, it gives
-/// it back: so the other one must get it in the end, whoever was woken.
+/// Two threads wait for one count, one of them until `deadline`. If that thread gets the count, it
+/// gives it back. So the other thread must get it in the end, whichever was woken.
 fn two_waiters(deadline: Instant) {
     struct Shared {
         semaphore: Semaphore<Lock<MonitorState<u32>>>,
@@ -297,11 +300,11 @@ fn two_waiters(deadline: Instant) {
         let shared = shared.clone();
         thread::spawn(move || f(&shared, deadline))
     };
-    // SAFETY: a model's thread blocks nothing else.
+    // SAFETY: a thread of the model may wait anywhere.
     let oob = unsafe { Oob::assume() };
     let mut others = vec![
         spawn(|shared, deadline| {
-            // SAFETY: as above.
+            // SAFETY: a thread of the model may wait anywhere.
             let oob = unsafe { Oob::assume() };
             let me = Me(&shared.world, FIRST + 1);
             match shared.semaphore.down_until(&oob, &me, deadline) {
@@ -317,11 +320,14 @@ fn two_waiters(deadline: Instant) {
     let me = Me(&shared.world, FIRST);
     shared.semaphore.down_until(&oob, &me, NEVER).unwrap();
     others.drain(..).for_each(|other| other.join().unwrap());
-    assert!(!shared.semaphore.try_down(), "more was got than given");
+    assert!(
+        !shared.semaphore.try_down(),
+        "no more was counted down than up"
+    );
 }
 
 #[test]
-fn a_semaphores_wake_up_is_not_lost_with_a_waiter_that_gives_up() {
+fn a_waiter_that_gives_up_does_not_lose_a_semaphores_wake_up() {
     check(Some(2), || two_waiters(SOON));
     check(Some(3), || two_waiters(PAST));
 }

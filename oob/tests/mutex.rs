@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The mutex between real threads, over a lock that a process has.
+//! The mutex between real threads, over a spinlock of the process.
 
 use oob::mutex::{LockError, Mutex, RawMutex};
 use oob::stage::Oob;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// Spins, and gives up once `is_interrupted` is set.
+/// A lock that spins, and gives up once `is_interrupted` is set.
 #[derive(Default)]
 struct Raw {
     is_held: AtomicBool,
@@ -15,7 +15,8 @@ struct Raw {
     waiting: AtomicUsize,
 }
 
-// SAFETY: `is_held` goes from false to true by one thread only.
+// SAFETY: only one thread can change `is_held` from false to true, and it holds the lock until it
+// changes it back.
 unsafe impl RawMutex for &Raw {
     fn lock(&self) -> Result<(), LockError> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -43,12 +44,12 @@ unsafe impl RawMutex for &Raw {
 }
 
 fn oob() -> Oob<'static> {
-    // SAFETY: a thread of the test, which may wait.
+    // SAFETY: a thread of the test may wait anywhere.
     unsafe { Oob::assume() }
 }
 
 #[test]
-fn the_holder_is_told_that_it_holds_it_and_then_others_get_it() {
+fn locking_twice_is_a_deadlock_and_afterwards_others_get_the_lock() {
     let raw = Raw::default();
     let mutex = Mutex::over(&raw, 0);
     let oob = &oob();
@@ -59,12 +60,16 @@ fn the_holder_is_told_that_it_holds_it_and_then_others_get_it() {
         assert_eq!(*guard, turn);
         *guard += 1;
     }
-    assert_eq!(raw.waiting.load(Ordering::Relaxed), 0, "nobody had to wait");
+    assert_eq!(
+        raw.waiting.load(Ordering::Relaxed),
+        0,
+        "no thread had to wait"
+    );
     assert_eq!(*mutex.try_lock(oob).unwrap(), 3);
 }
 
 #[test]
-fn a_wait_that_is_interrupted_takes_nothing() {
+fn an_interrupted_wait_does_not_take_the_lock() {
     let raw = Raw::default();
     let mutex = Mutex::over(&raw, ());
     let oob = &oob();
@@ -83,7 +88,7 @@ fn a_wait_that_is_interrupted_takes_nothing() {
 }
 
 #[test]
-fn nothing_that_is_added_under_it_gets_lost() {
+fn additions_under_the_lock_are_not_lost() {
     let raw = Raw::default();
     let mutex = Mutex::over(&raw, 0_usize);
     thread::scope(|scope| {

@@ -12,7 +12,7 @@ use std::thread;
 
 struct Lock(Mutex<Lists>);
 
-// SAFETY: a mutex round a value of its own.
+// SAFETY: the value lies in the mutex, and only `with` reaches it, with the mutex held.
 unsafe impl HardLock<Lists> for Lock {
     fn with<R>(&self, f: impl FnOnce(&mut Lists) -> R) -> R {
         f(&mut self.0.lock().unwrap())
@@ -35,12 +35,12 @@ fn relay(count: u32, longest: usize) -> Relay<Lock, Vec<u8>> {
 }
 
 fn inband() -> Inband<'static> {
-    // SAFETY: a thread of the test.
+    // SAFETY: a thread of the test may wait anywhere.
     unsafe { Inband::assume() }
 }
 
 #[test]
-fn there_are_as_many_blocks_as_were_asked_for_and_no_two_overlap() {
+fn a_pool_has_the_requested_blocks_and_no_two_overlap() {
     for (count, size) in [(1, 1), (3, 7), (5, 8), (17, 64), (4, 1000)] {
         let pool = pool(count, size);
         for _ in 0..2 {
@@ -58,7 +58,7 @@ fn there_are_as_many_blocks_as_were_asked_for_and_no_two_overlap() {
 }
 
 #[test]
-fn what_is_sent_is_received_in_that_order_and_is_no_free_block_meanwhile() {
+fn blocks_are_received_in_the_order_sent_and_are_not_free_meanwhile() {
     let pool = pool(3, 16);
     for round in 0..5_u8 {
         for n in 0..3 {
@@ -66,21 +66,21 @@ fn what_is_sent_is_received_in_that_order_and_is_no_free_block_meanwhile() {
             block.fill(round * 10 + n);
             block.send(usize::from(n) + 1);
         }
-        assert!(pool.take().is_err() && !pool.is_line_empty());
+        assert!(pool.take().is_err() && !pool.is_queue_empty());
         for n in 0..3 {
             let (block, len) = pool.receive().unwrap();
             assert_eq!(len, usize::from(n) + 1);
             assert!(block.iter().all(|byte| *byte == round * 10 + n));
         }
-        assert!(pool.receive().is_none() && pool.is_line_empty());
+        assert!(pool.receive().is_none() && pool.is_queue_empty());
     }
-    // More than there is does not count.
+    // A length beyond the block's size is cut to the size.
     pool.take().unwrap().send(usize::MAX);
     assert_eq!(pool.receive().map(|(_, len)| len), Some(16));
 }
 
 #[test]
-fn sizes_that_cannot_be_are_refused() {
+fn impossible_sizes_are_refused() {
     assert_eq!(Pool::new(lists(), vec![0; 100], 0).err(), Some(BadSize));
     assert_eq!(Pool::new(lists(), vec![0; 15], 1).err(), Some(BadSize));
     assert_eq!(Pool::new(lists(), Vec::new(), 8).err(), Some(BadSize));
@@ -92,7 +92,7 @@ fn sizes_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn threads_that_take_and_give_back_never_share_a_block() {
+fn threads_that_take_and_free_blocks_never_share_one() {
     const BLOCKS: u32 = 3;
     let pool = pool(BLOCKS, 32);
     let refused = AtomicU64::new(0);
@@ -112,7 +112,7 @@ fn threads_that_take_and_give_back_never_share_a_block() {
                     assert!(block.iter().all(|byte| *byte == thread));
                     if turn % 3 == 0 {
                         block.send(1);
-                        // Perhaps another's: what it says is of one thread all the same.
+                        // The block may be another thread's, but its content is of one thread.
                         if let Some((block, 1)) = pool.receive() {
                             assert!(block.iter().all(|byte| *byte == block[0]));
                         }
@@ -121,8 +121,8 @@ fn threads_that_take_and_give_back_never_share_a_block() {
             });
         }
     });
-    assert!(pool.is_line_empty());
-    // None is lost, none is there twice.
+    assert!(pool.is_queue_empty());
+    // No block is lost, and none is there twice.
     let all: Vec<_> = (0..BLOCKS).map(|_| pool.take().unwrap()).collect();
     assert!(pool.take().is_err());
     drop(all);
@@ -142,13 +142,13 @@ fn a_message_is_relayed_whole_or_lost_whole_and_counted() {
         !message.is_empty()
     }) {}
     assert_eq!(seen, [b"1234".to_vec(), Vec::new()]);
-    // What the file did not take is lost, too.
+    // A message that the file refused is lost, too.
     assert_eq!((relay.lost(), relay.written(), relay.drained()), (3, 2, 2));
     assert!(relay.is_empty());
 }
 
 #[test]
-fn each_writers_messages_come_in_its_order_and_all_are_accounted_for() {
+fn each_writers_messages_keep_their_order_and_all_are_accounted_for() {
     const WRITERS: u64 = 3;
     const EACH: u64 = 20_000;
     let relay = relay(8, 16);

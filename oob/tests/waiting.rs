@@ -7,8 +7,7 @@ use oob::lock::HardLock;
 use oob::monitor::{Monitor, MonitorState};
 use oob::semaphore::{Overflow, Semaphore};
 use oob::stage::Oob;
-use oob::threads::Park;
-use oob::threads::Threads;
+use oob::threads::{Park, Threads};
 use oob::time::Instant;
 use oob::wait::WaitError;
 use std::cell::Cell;
@@ -19,7 +18,7 @@ use std::time::Duration;
 
 struct Lock<T>(Mutex<T>);
 
-// SAFETY: a mutex round a value of its own.
+// SAFETY: the value lies in the mutex, and only `with` reaches it, with the mutex held.
 unsafe impl<T> HardLock<T> for Lock<T> {
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(&mut self.0.lock().unwrap())
@@ -30,7 +29,7 @@ const fn monitor_lock<T>(value: T) -> Lock<MonitorState<T>> {
     Lock(Mutex::new(MonitorState::new(value)))
 }
 
-/// Threads of this process; a thread is its place in the list, from 2 on.
+/// The threads of this process. A thread's number is its index in the list plus 2.
 struct Process;
 
 struct Entry {
@@ -52,7 +51,8 @@ fn entry(thread: usize) -> &'static Entry {
     ALL.read().unwrap()[thread - 2]
 }
 
-// SAFETY: a number of a thread, which no `wake` in a process takes for an address.
+// SAFETY: `current` returns a thread's number, and `wake` looks it up in a list; no implementation
+// here takes it for an address.
 unsafe impl Park for Process {
     fn current(&self) -> usize {
         ME.with(|me| {
@@ -68,8 +68,7 @@ unsafe impl Park for Process {
         })
     }
 
-    // A token that was given since makes the next park return at once: that is what `prepare`
-    // promises.
+    // An `unpark` since then makes the next `park` return at once, as `prepare` promises.
     fn prepare(&self) {}
 
     fn cancel(&self) {}
@@ -92,7 +91,7 @@ unsafe impl Park for Process {
     }
 }
 
-// SAFETY: as above.
+// SAFETY: `wake_waiter` is the trait's own; `wake` looks the number up in a list.
 unsafe impl Threads for Process {
     fn priority(&self) -> i32 {
         PRIORITY.get()
@@ -106,7 +105,7 @@ unsafe impl Threads for Process {
 }
 
 fn oob() -> Oob<'static> {
-    // SAFETY: a thread of the test, which may wait.
+    // SAFETY: a thread of the test may wait anywhere.
     unsafe { Oob::assume() }
 }
 
@@ -114,7 +113,7 @@ fn after(ms: u64) -> Instant {
     Instant(Process.now().0 + ms * 1_000_000)
 }
 
-/// Waits until `count` more threads have gone to sleep than had at `before`.
+/// Waits until `count` more sleeps have begun than at `before`.
 fn asleep(before: usize, count: usize) {
     while SLEEPS.load(Ordering::Relaxed) < before + count {
         thread::yield_now();
@@ -122,11 +121,11 @@ fn asleep(before: usize, count: usize) {
     thread::sleep(Duration::from_millis(5));
 }
 
-/// The tests look at one counter of sleeps: one at a time.
+/// The tests share one counter of sleeps, so they run one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 #[test]
-fn the_highest_priority_goes_first_and_equals_in_the_order_they_came() {
+fn the_highest_priority_goes_first_and_equals_in_order_of_arrival() {
     let _alone = ONE_AT_A_TIME.lock();
     let semaphore = Semaphore::new(monitor_lock(0));
     let order = Mutex::new(Vec::new());
@@ -154,7 +153,7 @@ fn the_highest_priority_goes_first_and_equals_in_the_order_they_came() {
 }
 
 #[test]
-fn a_wake_up_for_nothing_costs_neither_the_place_nor_the_deadline() {
+fn a_spurious_wake_up_changes_neither_the_place_nor_the_deadline() {
     let _alone = ONE_AT_A_TIME.lock();
     let semaphore = Semaphore::new(monitor_lock(0));
     let order = Mutex::new(Vec::new());
@@ -209,7 +208,7 @@ fn a_wake_up_for_nothing_costs_neither_the_place_nor_the_deadline() {
 }
 
 #[test]
-fn a_signal_ends_a_wait_but_not_one_that_has_what_it_wants() {
+fn a_signal_ends_a_wait_unless_its_condition_holds() {
     let _alone = ONE_AT_A_TIME.lock();
     let semaphore = Semaphore::new(monitor_lock(1));
     let me = entry(Process.current());
@@ -229,7 +228,7 @@ fn a_signal_ends_a_wait_but_not_one_that_has_what_it_wants() {
     );
 }
 
-/// A thread whose sleep is what a test says happens meanwhile.
+/// A thread that calls the test's function instead of sleeping.
 struct Scripted<'a> {
     now: Cell<Instant>,
     is_interrupted: Cell<bool>,
@@ -248,7 +247,7 @@ impl Default for Scripted<'_> {
     }
 }
 
-// SAFETY: as for `Process`.
+// SAFETY: `current` returns a number, and `wake` uses no thread number.
 unsafe impl Park for Scripted<'_> {
     fn current(&self) -> usize {
         2
@@ -276,7 +275,7 @@ unsafe impl Park for Scripted<'_> {
     }
 }
 
-// SAFETY: as above.
+// SAFETY: `wake_waiter` is the trait's own, and `wake` uses no thread number.
 unsafe impl Threads for Scripted<'_> {
     fn priority(&self) -> i32 {
         0
@@ -290,7 +289,7 @@ unsafe impl Threads for Scripted<'_> {
 }
 
 #[test]
-fn who_was_woken_takes_what_it_was_woken_for_however_late_it_is() {
+fn a_woken_waiter_takes_the_count_however_late_it_is() {
     type Meanwhile = fn(&Scripted<'_>);
     let cases: [Meanwhile; 2] = [
         |thread| thread.now.set(Instant(1_000)),
@@ -305,7 +304,8 @@ fn who_was_woken_takes_what_it_was_woken_for_however_late_it_is() {
             },
             ..Scripted::default()
         };
-        // Else the one waiter that was woken would be gone, and the count there for nobody.
+        // Otherwise the woken waiter would be gone, and the count would be left although another
+        // thread waits.
         let result = semaphore.down_until(&oob(), &thread, Instant(500));
         assert_eq!(result, Ok(()));
         assert!(!semaphore.try_down());
@@ -313,7 +313,7 @@ fn who_was_woken_takes_what_it_was_woken_for_however_late_it_is() {
 }
 
 #[test]
-fn closing_sends_all_waiters_away_and_keeps_the_count() {
+fn closing_ends_all_waits_and_keeps_the_count() {
     let _alone = ONE_AT_A_TIME.lock();
     let semaphore = Semaphore::new(monitor_lock(0));
     let before = SLEEPS.load(Ordering::Relaxed);
@@ -361,7 +361,7 @@ fn everything_counted_up_is_counted_down() {
                 PRIORITY.set((n % 2) as i32);
                 let mut mine = 0;
                 while mine < EACH {
-                    // Short, long and endless waits in turn.
+                    // Waits with a short, a long and no deadline, in turn.
                     let deadline = match mine % 3 {
                         0 => Instant(Process.now().0 + 20_000),
                         1 => after(1),
@@ -387,7 +387,7 @@ fn everything_counted_up_is_counted_down() {
 }
 
 #[test]
-fn each_waiter_of_a_monitor_may_wait_for_something_else() {
+fn waiters_of_one_monitor_may_have_different_conditions() {
     let _alone = ONE_AT_A_TIME.lock();
     let monitor = Monitor::new(monitor_lock(0_u32));
     let before = SLEEPS.load(Ordering::Relaxed);
@@ -413,7 +413,7 @@ fn each_waiter_of_a_monitor_may_wait_for_something_else() {
 }
 
 #[test]
-fn a_thread_that_is_to_stop_waits_for_no_flag_but_takes_one_that_is_raised() {
+fn a_thread_asked_to_stop_does_not_wait_but_takes_a_raised_event() {
     let latch = Latch::new();
     let sleeps = Cell::new(0);
     let thread = Scripted {

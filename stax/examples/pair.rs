@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Uncontended lock + unlock pairs of the stage lock or of Rust's mutex, to be counted: run it
-//! under callgrind with two numbers of pairs and divide, as `cargo xtask bench stax` does.
+//! Uncontended lock-unlock pairs of the stage lock or of Rust's mutex, for counting instructions:
+//! `cargo xtask bench stax` runs it under callgrind with two numbers of pairs and divides the
+//! difference.
 //!
 //! ```text
 //! cargo build -p stax --release --example pair
@@ -52,11 +53,11 @@ fn mutex_pairs(mutex: &Mutex<u32>, n: u64) {
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let way = arguments.next();
+    let lock = arguments.next();
     let n = arguments.next().and_then(|n| n.parse().ok());
-    // SAFETY: a thread of a process blocks nothing else.
+    // SAFETY: the process has one thread, which may wait anywhere.
     let stage = unsafe { Oob::assume() };
-    match (way.as_deref(), n) {
+    match (lock.as_deref(), n) {
         (Some("stax"), Some(n)) => {
             let stax = black_box(Stax::new(1, Uncontended(Mutex::new(Queue::new()))));
             pairs(&stax, &stage, n);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What a core supplies: the queue lock, sleeping, waking.
+//! The backend: what a core supplies to the lock. That is the queue lock, sleeping and waking.
 //!
 //! ```text
 //!   with_queue( decide; epoch moves; wake_all(side) )        any thread of either stage
@@ -8,8 +8,8 @@
 //!   sleep(ready, deadline): '-- ready? --'--> returns        a thread of `side`
 //! ```
 //!
-//! Order of locks: the queue lock first, whatever `wake_all` takes inside it. `ready` takes
-//! nothing.
+//! Lock order: the queue lock comes first; `wake_all` may take other locks inside it. `ready` takes
+//! no lock.
 
 use crate::queue::Queue;
 use crate::stage::{Side, Stage};
@@ -18,52 +18,52 @@ use oob::time::{Clock, Instant};
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// `ready` is true, or there is reason to look again, or none at all: a spurious wake-up costs
-    /// one more sleep.
+    /// The thread was woken. `ready` may still be false: the caller checks again and sleeps once
+    /// more.
     Woken,
     /// The deadline has passed.
     TimedOut,
-    /// A signal (in-band) or a forced unblock (oob).
+    /// A signal (in-band) or a forced unblock (oob) came first.
     Interrupted,
 }
 
-/// The part of a core that does not depend on who calls.
+/// The part of a core that does not depend on the caller's stage.
 pub trait Backend {
-    /// Runs `f` on the queue, alone.
+    /// Calls `f` with exclusive access to the queue.
     ///
-    /// Called from either stage, never nested. Wanted is a hard spinlock: whoever holds it is
-    /// preempted neither by interrupts nor by the other stage. What `f` does is bounded, but for
-    /// the number of sleepers that it wakes.
+    /// Called from either stage, never nested. The core should use a hard spinlock, so that neither
+    /// interrupts nor the other stage preempt the holder. The time that `f` takes is bounded,
+    /// except for the number of sleepers that it wakes.
     fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R;
 
-    /// Ends every sleep of a thread of `side` that has begun.
+    /// Ends every sleep of the threads of `side` that has begun.
     ///
-    /// Called from either stage, inside [`Self::with_queue`], after what their `ready` reads has
-    /// changed: so with interrupts off, and no call of the lock from here. Where waking wants a
-    /// scheduling afterwards, the end of `with_queue` is the place for it. Nothing to do for a side
-    /// whose threads spin.
+    /// Called from either stage, inside [`Self::with_queue`], so with interrupts off; the
+    /// implementation must not call the lock. What the sleepers' `ready` reads has changed before.
+    /// A core that must reschedule after a wake-up does so at the end of `with_queue`. For a side
+    /// whose threads spin there is nothing to do.
     fn wake_all(&self, side: Side);
 }
 
-/// How threads that hold a token of type `S` wait.
+/// How threads with a token of type `S` wait.
 ///
-/// A core implements this for those tokens that its lock serves; waiting with another one does not
-/// compile.
+/// A core implements this for the tokens that its lock serves. Waiting with any other token does
+/// not compile.
 pub trait Sleep<S: Stage>: Backend {
-    /// Sleeps until `ready` gives true, `deadline` passes, or the thread is interrupted;
-    /// [`Instant::NEVER`] does not pass.
+    /// Sleeps until `ready` returns true, `deadline` passes, or the thread is interrupted.
+    /// [`Instant::NEVER`] never passes.
     ///
-    /// No wake-up is lost: a [`Backend::wake_all`] for the stage's side that comes after `ready`
-    /// gave false ends the sleep, also when it comes before the thread really sleeps. `ready` takes
-    /// no lock and may be called with any held. The caller looks again whatever the result, so that
-    /// it need not be exact where several reasons meet.
+    /// No wake-up is lost: a [`Backend::wake_all`] for the stage's side after `ready` has returned
+    /// false ends the sleep, even if it comes before the thread sleeps. `ready` takes no lock, so
+    /// it may be called with any lock held. The caller checks its state after every result, so the
+    /// result need not be exact if several reasons coincide.
     fn sleep(&self, stage: &S, deadline: Instant, ready: impl Fn() -> bool) -> End;
 }
 
-/// A sleep for contexts that cannot: [`Sleep::sleep`] with an [`Atomic`](crate::Atomic).
+/// [`Sleep::sleep`] for an [`Atomic`](crate::Atomic) caller, which cannot sleep: spins.
 ///
-/// Not to be interrupted. Ends when the other stage lets go or at the deadline, so without one the
-/// thread inside must not need this processor.
+/// Nothing interrupts it. It ends when the other stage leaves, or at the deadline. So a caller
+/// without a deadline must not spin on a processor that the thread inside needs.
 pub fn spin(clock: &impl Clock, deadline: Instant, ready: impl Fn() -> bool) -> End {
     while !ready() {
         if deadline != Instant::NEVER && clock.now() >= deadline {

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The gate word: who is inside, who waits, and whether the lock still lives.
+//! The gate word: which stage is inside and how often, which stages wait, and whether the lock is
+//! destroyed.
 //!
 //! ```text
 //!   31     30           29        28            27 .. 0
 //!   DEAD | WAITS.INBAND | WAITS.OOB | OWNER.INBAND | count of entries
 //!
 //!   FREE (count 0) --enter(S)--> S inside (count n) --leave--> ... --leave--> count 0
-//!                                  ^   | nest: n+1              WAITS clear: FREE, OWNER tells the last stage
-//!                                  '---'                        WAITS set: nobody enters until a hand-over (queue.rs)
+//!                                  ^   | nest: n+1              WAITS clear: FREE, OWNER is the last stage
+//!                                  '---'                        WAITS set: no entry until a hand-over (queue.rs)
 //! ```
 //!
 //! Rules:
 //! - WAITS and DEAD change only under the queue lock, and only by compare-and-swap;
-//! - while any WAITS bit is set nobody enters by himself; nested entries and exits still pass;
-//! - so a gate with count 0 and a WAITS bit stands still for whoever holds the queue lock.
+//! - while a WAITS bit is set no thread enters by itself; nested entries and exits still pass;
+//! - so a gate with count 0 and a WAITS bit does not change while a thread holds the queue lock.
 
 use crate::stage::Side;
 
@@ -25,7 +26,7 @@ const WAITS_INBAND: u32 = 1 << 30;
 const WAITS: u32 = WAITS_OOB | WAITS_INBAND;
 const DEAD: u32 = 1 << 31;
 
-/// One value of the word.
+/// A value of the gate word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Gate(u32);
@@ -35,33 +36,33 @@ pub struct Gate(u32);
 pub enum Refusal {
     /// The lock is destroyed.
     Dead,
-    /// The other stage is inside, or somebody waits already.
+    /// The other stage is inside, or a thread waits already.
     Busy,
-    /// The stage is inside [`Gate::MAX`] times.
+    /// The stage has entered [`Gate::MAX`] times.
     Full,
 }
 
 impl Gate {
-    /// The most entries at once, nested ones included; also the most threads of one stage that may
-    /// wait.
+    /// The largest number of entries at the same time, including nested ones. Also the largest
+    /// number of waiting threads of one stage.
     pub const MAX: u32 = COUNT;
 
-    /// Nobody inside, nobody waits.
+    /// No thread is inside, and none waits.
     pub const FREE: Self = Self(0);
 
-    /// Nobody inside, nobody waits, and `side` was inside last.
+    /// No thread is inside, none waits, and `side` was inside last.
     #[inline(always)]
     pub const fn left_by(side: Side) -> Self {
         Self(owner_bit(side))
     }
 
-    /// The value of this word in memory.
+    /// The gate of a word in memory.
     #[inline(always)]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// The word as it is kept in memory.
+    /// The word in memory.
     #[inline(always)]
     pub const fn bits(self) -> u32 {
         self.0
@@ -73,7 +74,7 @@ impl Gate {
         self.0 & COUNT
     }
 
-    /// The stage that is inside, or was last.
+    /// The stage that is inside, or else was inside last.
     #[inline(always)]
     pub const fn owner(self) -> Side {
         match self.0 & OWNER_INBAND {
@@ -82,7 +83,7 @@ impl Gate {
         }
     }
 
-    /// Whether anybody waits.
+    /// Whether any thread waits.
     #[inline(always)]
     pub const fn is_waited_for(self) -> bool {
         self.0 & WAITS != 0
@@ -102,7 +103,7 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`Refusal`]: the gate stays as it is.
+    /// See [`Refusal`]; the gate stays unchanged.
     #[inline(always)]
     pub const fn enter(self, side: Side) -> Result<Self, Refusal> {
         if self.0 & (DEAD | WAITS) != 0 {
@@ -111,7 +112,7 @@ impl Gate {
                 _ => Refusal::Dead,
             });
         }
-        // Neither DEAD nor WAITS: what is left is the owner and the count.
+        // Neither DEAD nor WAITS is set, so the word holds only owner and count.
         match self.count() {
             0 => Ok(Self(owner_bit(side) | 1)),
             _ if self.0 & OWNER_INBAND != owner_bit(side) => Err(Refusal::Busy),
@@ -120,7 +121,7 @@ impl Gate {
         }
     }
 
-    /// A thread that is inside enters once more; `None` where the count is at [`Self::MAX`].
+    /// A thread that is inside enters once more; `None` if the count is [`Self::MAX`].
     #[inline(always)]
     pub const fn nest(self) -> Option<Self> {
         match self.count() {
@@ -129,28 +130,28 @@ impl Gate {
         }
     }
 
-    /// Whether the exit that found this value was the last one and leaves the gate to somebody who
-    /// waits.
+    /// Whether an exit that found this value was the last one while threads wait. It must then hand
+    /// the gate over.
     ///
     /// The exit itself is a plain decrement of the word.
     pub const fn must_hand_over(self) -> bool {
         self.count() == 1 && self.is_waited_for()
     }
 
-    /// The same with a thread of `side` waiting.
+    /// This gate with a thread of `side` waiting.
     #[must_use]
     pub const fn with_waiter(self, side: Side) -> Self {
         Self(self.0 | waits_bit(side))
     }
 
-    /// The same with no thread of `side` waiting any more.
+    /// This gate with no thread of `side` waiting any more.
     #[must_use]
     pub const fn without_waiter(self, side: Side) -> Self {
         Self(self.0 & !waits_bit(side))
     }
 
-    /// All `waiting` threads of `side` enter at once. The gate is free, or `side` owns it; `None`
-    /// where the count has no room for them.
+    /// All `waiting` threads of `side` enter together. The gate is free, or `side` owns it. Returns
+    /// `None` if the count has no room for them.
     pub fn grant(self, side: Side, waiting: u32) -> Option<Self> {
         let count = self
             .count()
@@ -160,7 +161,8 @@ impl Gate {
         Some(Self(kept | owner_bit(side) | count))
     }
 
-    /// The lock is destroyed: nobody waits any more, who is inside still leaves by himself.
+    /// The gate of the destroyed lock: no thread waits any more. Threads inside still leave by
+    /// themselves.
     #[must_use]
     pub const fn dead(self) -> Self {
         Self(self.0 & !WAITS | DEAD)

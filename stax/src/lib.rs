@@ -1,56 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The stage-exclusion lock: lets both stages share one device, one stage at a time.
+//! The stage-exclusion lock: both stages share one device, one stage at a time.
 //!
 //! ```text
 //!   oob threads       in-band threads
 //!     |  |  |            |  |
-//!     v  v  v            v  v          any number of one stage inside, the other kept out
+//!     v  v  v            v  v          any number of threads of one stage inside, the other stage outside
 //!   [ Stax<T> : one gate word ]------> &T
 //!        |            |
-//!      gate.rs      queue.rs           what every transition is: pure, and run by the search in tests/search
+//!      gate.rs      queue.rs           the transitions: pure, and explored by the search in tests/search
 //!        '--- lock.rs ---'             the words in memory, the order of accesses, the guard
 //!                |
 //!            backend.rs                how a stage sleeps and is woken
 //!                |
-//!             sleeping.rs                 both sleep in lines of whichever core
+//!            sleeping.rs               both stages sleep, in wait queues of any core
+//!                |
+//!             cores/                   one constructor for each core
 //! ```
 //!
 //! Rules:
-//! - the lock excludes *stages*, not threads: it lends `&T`, and what threads of one stage do to
-//!   one another is theirs to settle;
-//! - once a thread of the other stage waits, newcomers wait behind it; who is inside goes on by
-//!   [`Guard::nest`], never by a second [`Stax::lock`], which could wait for the thread that waits
-//!   for it;
-//! - a phase of the gate is handed over, never left to be fought for: whoever was granted entry is
-//!   counted already;
-//! - whoever destroys the lock still owns its memory: see [`Stax::destroy`].
+//! - the lock excludes *stages*, not threads. It lends `&T`, and threads of one stage need a lock
+//!   of their own among themselves;
+//! - once a thread of the other stage waits, new callers wait behind it. A thread inside enters
+//!   again by [`Guard::nest`], never by a second [`Stax::lock`]: that could wait for the thread
+//!   that waits for it;
+//! - the last exit hands the gate over; waiters do not compete for it. A thread that was granted
+//!   entry is counted before it wakes;
+//! - the caller that destroys the lock still owns its memory: see [`Stax::destroy`].
 //!
-//! The argument for all this is in `docs/stax.md`.
+//! `docs/stax.md` has the reasons. Drivers create a lock with the constructor of their core
+//! ([`cores`]); `examples/mixer.rs` is a driver to copy.
 //!
 //! # Example
 //!
 //! ```
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
 //! # use {host::*, oob::time::Clock, stax::*};
-//! struct Mixer { /* registers, and what else both stages use */ }
+//! struct Mixer { /* registers, and all else that both stages use */ }
 //!
 //! let mixer = Stax::new(Mixer {}, Host::default());
 //!
-//! // In an out-of-band call: waits while in-band is inside, a millisecond at most.
+//! // In an out-of-band call: waits while in-band threads are inside, a millisecond at most.
 //! let stage = oob();
 //! let deadline = Monotonic.now().after(oob::time::Ns(1_000_000));
 //! match mixer.lock_until(&stage, deadline) {
 //!     Ok(guard) => {
 //!         let _: &Mixer = &guard;
-//!         let inner = guard.nest()?; // enters once more, whoever waits
+//!         let inner = guard.nest()?; // enters once more, even if threads wait
 //!         drop(guard);
 //!         drop(inner); // the stage leaves here
 //!     }
 //!     Err(error) => panic!("{error:?}"),
 //! }
 //!
-//! // In an in-band call, then at the end of the device.
+//! // In an in-band call, and then when the device goes away.
 //! drop(mixer.lock(&inband()));
 //! mixer.destroy();
 //! assert_eq!(mixer.lock(&inband()).map(drop), Err(LockError::Dead));
@@ -59,7 +62,7 @@
 //!
 //! # What does not compile
 //!
-//! A guard stays with its thread, which is a thread of its stage:
+//! A guard stays in its thread:
 //!
 //! ```compile_fail,E0277
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
@@ -84,7 +87,7 @@
 //! drop(guard);
 //! ```
 //!
-//! nor the time for which its stage is true:
+//! nor its token:
 //!
 //! ```compile_fail,E0597
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
@@ -97,7 +100,7 @@
 //! drop(guard);
 //! ```
 //!
-//! The value is shared among threads of a stage, so there is no `&mut`:
+//! Threads of one stage share the value, so there is no `&mut`:
 //!
 //! ```compile_fail,E0594
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
@@ -108,7 +111,7 @@
 //! *guard = 1;
 //! ```
 //!
-//! and what is shared must bear it:
+//! and the value must be `Sync`:
 //!
 //! ```compile_fail,E0277
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
@@ -119,7 +122,7 @@
 //! });
 //! ```
 //!
-//! The stage is recorded in the guard's type:
+//! The guard's type names the stage:
 //!
 //! ```compile_fail,E0308
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
@@ -130,7 +133,7 @@
 //! needs_oob(&lock.lock(&stage).unwrap());
 //! ```
 //!
-//! A context that cannot sleep cannot wait for a lock whose in-band side sleeps (it may try):
+//! A caller that cannot sleep cannot wait for a lock whose in-band side only sleeps (it may try):
 //!
 //! ```compile_fail,E0277
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }
@@ -139,7 +142,7 @@
 //! drop(lock.lock(&atomic()));
 //! ```
 //!
-//! A stage is not made up:
+//! Only the tokens are stages:
 //!
 //! ```compile_fail,E0277
 //! # mod host { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/mod.rs")); }

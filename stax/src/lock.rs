@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The lock itself: the words in memory, and the order of what is done to them.
+//! The lock itself: the words in memory, and the order of the accesses to them.
 //!
 //! ```text
 //!   lock:    load, CAS count+1 ------------------------------------> inside     one read-modify-write
 //!              | refused
 //!              '-> [queue lock: Arrive] -> sleep until my epoch moves -> inside
 //!                                            | signal, deadline
-//!                                            '-> [queue lock: Withdraw] -> error, unless let in meanwhile
+//!                                            '-> [queue lock: Withdraw] -> error, unless granted meanwhile
 //!   unlock:  count-1 ----------------------------------------------> outside    one read-modify-write
-//!              | last one, somebody waits
+//!              | last exit, and threads wait
 //!              '-> [queue lock: Settle: hands over, wakes]
 //! ```
 //!
-//! Rules: entering acquires, leaving releases, a hand-over does both, and an epoch carries it on to
-//! the threads let in. So each stage sees all that the other did before it.
+//! Rules: entering acquires and leaving releases. A hand-over does both, and the epoch passes it on
+//! to the threads that were granted entry. So each stage sees all that the other did before.
 
 use crate::backend::{Backend, End, Sleep};
 use crate::gate::{Gate, Refusal};
@@ -29,13 +29,13 @@ use oob::time::Instant;
 /// Why [`Stax::lock`] or [`Stax::lock_until`] did not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockError {
-    /// The lock is destroyed, or was while the thread waited.
+    /// The lock is destroyed, or was destroyed while the thread waited.
     Dead,
     /// The deadline passed first; only from [`Stax::lock_until`].
     TimedOut,
     /// A signal or a forced unblock came first.
     Interrupted,
-    /// As many entries, or as many threads that wait, as can be counted ([`Gate::MAX`]).
+    /// The number of entries, or of waiting threads, is at its maximum ([`Gate::MAX`]).
     Overflow,
 }
 
@@ -44,16 +44,16 @@ pub enum LockError {
 pub enum TryLockError {
     /// The lock is destroyed.
     Dead,
-    /// The other stage is inside, or somebody waits already.
+    /// The other stage is inside, or a thread waits already.
     WouldBlock,
-    /// As many entries as can be counted ([`Gate::MAX`]).
+    /// The number of entries is at its maximum ([`Gate::MAX`]).
     Overflow,
 }
 
 /// Why [`Guard::nest`] did not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NestError {
-    /// As many entries as can be counted ([`Gate::MAX`]).
+    /// The number of entries is at its maximum ([`Gate::MAX`]).
     Overflow,
 }
 
@@ -67,7 +67,7 @@ pub struct Stax<T, B> {
 }
 
 impl<T, B> Stax<T, B> {
-    /// A free lock.
+    /// A free lock over a backend. Drivers use the constructors in [`crate::cores`].
     pub fn new(value: T, backend: B) -> Self {
         Self {
             gate: AtomicU32::new(Gate::FREE.bits()),
@@ -78,7 +78,7 @@ impl<T, B> Stax<T, B> {
         }
     }
 
-    /// What was given to [`Self::new`]: for its own counters and its printing.
+    /// The backend, for its own counters and debug output.
     pub const fn backend(&self) -> &B {
         &self.backend
     }
@@ -99,7 +99,7 @@ impl<T, B> Stax<T, B> {
     #[inline(always)]
     fn enter(&self, side: Side) -> Result<(), Refusal> {
         let mut seen = self.load();
-        // The value that is found most often, by itself: what becomes of it need not be worked out.
+        // The most frequent value is tried first: its successor is a constant.
         let free = Gate::left_by(side);
         if seen == free {
             match self.cas(free, free.enter(side)?, Ordering::Acquire) {
@@ -128,13 +128,13 @@ impl<T, B> Stax<T, B> {
 }
 
 impl<T, B: Backend> Stax<T, B> {
-    /// Enters, waiting while the other stage is inside.
+    /// Enters; waits while the other stage is inside.
     ///
-    /// A thread that is inside already uses [`Guard::nest`]: waiting here it could wait for itself.
+    /// A thread that is inside already uses [`Guard::nest`]. Here it could wait for itself.
     ///
     /// # Errors
     ///
-    /// [`LockError`], but not `TimedOut`.
+    /// See [`LockError`], but never `TimedOut`.
     #[inline]
     pub fn lock<'a, S: Stage>(&'a self, stage: &'a S) -> Result<Guard<'a, T, S, B>, LockError>
     where
@@ -143,12 +143,12 @@ impl<T, B: Backend> Stax<T, B> {
         self.lock_until(stage, Instant::NEVER)
     }
 
-    /// Enters, waiting until `deadline` at most. A lock that can be entered at once is, also after
-    /// the deadline.
+    /// Enters; waits until `deadline` at the latest. If the lock can be entered at once, it is,
+    /// even after the deadline.
     ///
     /// # Errors
     ///
-    /// [`LockError`].
+    /// See [`LockError`].
     #[inline]
     pub fn lock_until<'a, S: Stage>(
         &'a self,
@@ -167,11 +167,11 @@ impl<T, B: Backend> Stax<T, B> {
         Ok(Guard::new(self))
     }
 
-    /// Enters if that can be done at once; neither sleeps nor spins.
+    /// Enters if that is possible at once; neither sleeps nor spins.
     ///
     /// # Errors
     ///
-    /// [`TryLockError`].
+    /// See [`TryLockError`].
     #[inline]
     pub fn try_lock<'a, S: Stage>(
         &'a self,
@@ -185,19 +185,21 @@ impl<T, B: Backend> Stax<T, B> {
         }
     }
 
-    /// Ends the lock: who waits is woken with [`LockError::Dead`], who comes gets it at once.
-    /// Callable from either stage, more than once.
+    /// Destroys the lock: waiters wake with [`LockError::Dead`], and later callers get it at once.
+    /// Callable from either stage, and more than once.
     ///
-    /// Who is inside stays inside until he leaves, may nest, and has the value for as long: this
-    /// does not wait for him. The memory is kept by ownership alone. Every call and every guard
-    /// borrows the lock until it has made its last access, so whoever can drop the lock (its owner,
-    /// the last of several `Arc`s) knows that no call is under way; a caller that frees it by a raw
-    /// pointer must know the same by other means, and a count of 0 does not say it.
+    /// Threads inside stay inside until they leave. They may nest, and keep the value meanwhile;
+    /// this call does not wait for them.
+    ///
+    /// Ownership alone keeps the memory. Every call and every guard borrows the lock until its last
+    /// access. So code that can drop the lock (its owner, the last of several `Arc`s) knows that no
+    /// call is under way. A caller that frees the lock by a raw pointer must know the same by other
+    /// means; a count of 0 does not prove it.
     pub fn destroy(&self) {
         self.run(Task::Close);
     }
 
-    /// One stay under the queue lock.
+    /// Runs one operation under the queue lock.
     fn run(&self, task: Task) -> Outcome {
         self.backend.with_queue(|queue| {
             let mut op = QueueOp::new(task);
@@ -219,7 +221,7 @@ impl<T, B: Backend> Stax<T, B> {
         loop {
             let ready = || self.epoch(S::SIDE) != ticket;
             let end = self.backend.sleep(stage, deadline, ready);
-            // Let in wins over whatever else ended the sleep.
+            // A granted entry wins over any other reason for which the sleep ended.
             match self.epoch(S::SIDE).fate(ticket) {
                 Fate::Granted => return Ok(()),
                 Fate::Dead => return Err(LockError::Dead),
@@ -246,8 +248,7 @@ impl<T, B: Backend> Stax<T, B> {
     }
 }
 
-/// Whether an outcome of [`Task::Arrive`] or [`Task::Withdraw`] that leaves nobody waiting is an
-/// entry.
+/// The result of a [`Task::Arrive`] or [`Task::Withdraw`] after which the thread does not wait.
 fn entered(outcome: Outcome) -> Result<(), LockError> {
     match outcome {
         Outcome::Entered => Ok(()),
@@ -286,11 +287,11 @@ impl<T: fmt::Debug, B> fmt::Debug for Stax<T, B> {
     }
 }
 
-/// The stage of type `S` is inside. Dropping it leaves; forgetting it keeps the other stage out for
-/// ever.
+/// The guard of a [`Stax`]: a thread of stage `S` is inside. Dropping the guard leaves. A leaked
+/// guard keeps the other stage out for ever.
 pub struct Guard<'a, T, S: Stage, B: Backend> {
     stax: &'a Stax<T, B>,
-    /// Neither `Send` nor longer-lived than the token.
+    /// Makes the guard neither `Send` nor longer-lived than the token.
     stage: PhantomData<&'a S>,
 }
 
@@ -303,12 +304,12 @@ impl<'a, T, S: Stage, B: Backend> Guard<'a, T, S, B> {
         }
     }
 
-    /// Enters once more, whoever waits and even if the lock is destroyed: the stage is inside, and
-    /// stays as long as the longer of both guards.
+    /// Enters once more, even if threads wait or the lock is destroyed. The stage stays inside
+    /// until both guards are dropped.
     ///
     /// # Errors
     ///
-    /// [`NestError::Overflow`].
+    /// See [`NestError`].
     #[inline]
     pub fn nest(&self) -> Result<Self, NestError> {
         let mut seen = self.stax.load();
@@ -335,7 +336,7 @@ impl<T, S: Stage, B: Backend> Drop for Guard<'_, T, S, B> {
     #[inline]
     fn drop(&mut self) {
         let before = Gate::from_bits(self.stax.gate.fetch_sub(1, Ordering::Release));
-        // Whether it was the last exit matters only to those who wait.
+        // Without waiters it does not matter whether this was the last exit.
         if before.is_waited_for() {
             self.stax.left(before);
         }

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What happens under the queue lock: arriving, giving up, handing over, the end.
+//! The operations under the queue lock: arriving, giving up, handing over, destroying.
 //!
 //! ```text
 //!   Arrive --refused--> waiting[S] += 1, WAITS.S --.
-//!   Withdraw ----------> waiting[S] -= 1 ----------+--> Settle --nobody to let in--> Done
-//!   (last one out) --------------------------------'       |
+//!   Withdraw ----------> waiting[S] -= 1 ----------+--> Settle --no stage to grant--> Done
+//!   (last exit) -----------------------------------'       |
 //!                                                          '--grant(S)--> Epoch(S) moves --> Wake(S) --> Done
 //!   Close: DEAD, waiting = 0 --> both epochs are closed and both sides woken --> Done
 //! ```
 //!
-//! A [`QueueOp`] is one stay under the queue lock as a machine that makes one access to shared
-//! memory per step, because threads enter and leave by the gate alone meanwhile. The lock runs its
-//! steps one after the other; the search in `tests/search` runs the same steps and puts every other
-//! thread's steps in between.
+//! A [`QueueOp`] is one operation under the queue lock, as a state machine that makes one access to
+//! shared memory per step: other threads enter and leave by the gate alone meanwhile. The lock runs
+//! the steps one after the other. The search in `tests/search` runs the same steps with the other
+//! threads' steps in between.
 //!
 //! Rules:
-//! - a hand-over lets in *all* threads of one stage that wait, and counts them before any of them
-//!   runs;
-//! - it goes to the stage that was not inside last, if that one waits;
-//! - every decision that writes nothing is one that a later exit would repeat: the exit sees the
-//!   WAITS bit and comes here.
+//! - a hand-over grants entry to *all* waiting threads of one stage, and counts them before any of
+//!   them runs;
+//! - it goes to the stage that was not inside last, if that stage waits;
+//! - if an operation decides to write nothing, a later exit decides again: it sees the WAITS bit
+//!   and comes here.
 
 use crate::gate::{Gate, Refusal};
 use crate::stage::Side;
 
-/// How many threads of each stage wait.
+/// The numbers of waiting threads of each stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Queue {
     oob: u32,
@@ -33,12 +33,12 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Nobody waits.
+    /// No thread waits.
     pub const fn new() -> Self {
         Self { oob: 0, inband: 0 }
     }
 
-    /// The number of threads of `side` that wait.
+    /// The number of waiting threads of `side`.
     pub const fn waiting(&self, side: Side) -> u32 {
         match side {
             Side::Oob => self.oob,
@@ -46,7 +46,7 @@ impl Queue {
         }
     }
 
-    /// Sets the number of threads of `side` that wait.
+    /// Sets the number of waiting threads of `side`.
     pub const fn set_waiting(&mut self, side: Side, waiting: u32) {
         match side {
             Side::Oob => self.oob = waiting,
@@ -54,14 +54,14 @@ impl Queue {
         }
     }
 
-    /// The one place where it is decided who goes next: the stage to let in, and the gate with it
-    /// inside.
+    /// Decides which stage enters next: returns the stage, and the gate with that stage inside. No
+    /// other code decides it.
     pub fn grant(&self, seen: Gate) -> Option<(Side, Gate)> {
         let last = seen.owner();
         let side = match (seen.count(), self.waiting(last.other())) {
             (0, 1..) => last.other(),
             (0, 0) => last,
-            // Those whom they stood behind have given up.
+            // The waiters of the other stage, which these threads waited behind, have given up.
             (_, 0) => last,
             _ => return None,
         };
@@ -72,17 +72,17 @@ impl Queue {
     }
 }
 
-/// The count of a stage's hand-overs; the lowest bit says that there will be no more.
+/// The count of a stage's hand-overs. The lowest bit means that the lock is destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Epoch(usize);
 
-/// What has become of a thread that waits.
+/// The state of a thread that began to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It still waits.
     Waiting,
-    /// It is inside: it has been counted.
+    /// It was granted entry: it is counted as inside.
     Granted,
     /// The lock was destroyed first.
     Dead,
@@ -92,28 +92,28 @@ impl Epoch {
     /// Before the first hand-over.
     pub const START: Self = Self(0);
 
-    /// The value of this word in memory.
+    /// The epoch of a word in memory.
     pub const fn from_bits(bits: usize) -> Self {
         Self(bits)
     }
 
-    /// The word as it is kept in memory.
+    /// The word in memory.
     pub const fn bits(self) -> usize {
         self.0
     }
 
-    /// One hand-over later. Wraps: a thread that was granted entry would have to miss half the
-    /// range of the word to be mistaken.
+    /// The epoch after one more hand-over. It wraps: to be misled, a thread that was granted entry
+    /// would have to miss half the range of the word.
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(2))
     }
 
-    /// No hand-over any more.
+    /// The epoch of the destroyed lock.
     pub const fn closed(self) -> Self {
         Self(self.0 | 1)
     }
 
-    /// What has become, by now, of a thread that began to wait at `ticket`.
+    /// The state now of a thread that began to wait at `ticket`.
     pub const fn fate(self, ticket: Self) -> Fate {
         if self.0 >> 1 != ticket.0 >> 1 {
             Fate::Granted
@@ -125,19 +125,19 @@ impl Epoch {
     }
 }
 
-/// The shared memory beside the queue. Each call is one access.
+/// The words that threads also access without the queue lock. Each call is one access.
 pub trait SharedWords {
     /// Reads the gate.
     fn load(&mut self) -> Gate;
 
-    /// Writes the gate if it is `seen`.
+    /// Replaces the gate by `new` if it is `seen`.
     ///
     /// # Errors
     ///
-    /// What it is instead.
+    /// The present value, if it is not `seen`.
     fn cas(&mut self, seen: Gate, new: Gate) -> Result<(), Gate>;
 
-    /// Reads the epoch of `side`; it changes only under the queue lock.
+    /// Reads the epoch of `side`, which changes only under the queue lock.
     fn epoch(&mut self, side: Side) -> Epoch;
 
     /// Writes the epoch of `side`.
@@ -147,18 +147,18 @@ pub trait SharedWords {
     fn wake_all(&mut self, side: Side);
 }
 
-/// What is to be done under the queue lock.
+/// What an operation does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Task {
-    /// A thread of the side that could not enter at once: enters or waits.
+    /// A thread of the side could not enter at once: it enters or waits.
     Arrive(Side),
-    /// A thread of the side that began to wait at the epoch gives up.
+    /// A thread of the side, which began to wait at the epoch, gives up.
     Withdraw(Side, Epoch),
-    /// Lets in whoever is next.
+    /// Grants entry to the stage that is next, if any.
     Settle,
     /// Destroys the lock.
     Close,
-    /// The side was let in, or (`true`) refused for good: says so in its epoch.
+    /// Moves the side's epoch: it was granted entry, or (`true`) the lock is destroyed.
     Move(Side, bool),
     /// Wakes the side whose epoch has moved.
     Wake(Side, bool),
@@ -166,7 +166,7 @@ pub enum Task {
     Done,
 }
 
-/// What came of it.
+/// The result of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Of [`Task::Settle`] and [`Task::Close`].
@@ -175,27 +175,27 @@ pub enum Outcome {
     Entered,
     /// The lock is destroyed.
     Dead,
-    /// No room for one more entry, or one more thread that waits.
+    /// The count has no room for one more entry, or for one more waiter.
     Full,
-    /// The thread waits until the epoch of its side moves.
+    /// The thread waits until its side's epoch moves.
     Wait(Epoch),
     /// The thread does not wait any more.
     Withdrawn,
 }
 
-/// One stay under the queue lock.
+/// One operation under the queue lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueueOp {
-    /// What is next.
+    /// The next step.
     pub task: Task,
-    /// The gate as last seen, or as last written.
+    /// The gate as last read or written.
     pub seen: Option<Gate>,
-    /// What came of it; final once `task` is [`Task::Done`].
+    /// The result; final once `task` is [`Task::Done`].
     pub outcome: Outcome,
 }
 
 impl QueueOp {
-    /// The beginning of a stay.
+    /// A new operation.
     pub const fn new(task: Task) -> Self {
         Self {
             task,
@@ -204,7 +204,7 @@ impl QueueOp {
         }
     }
 
-    /// Makes one access; `false` once there is nothing more to do.
+    /// Makes one access. Returns `false` once the operation is done.
     #[inline]
     pub fn step(&mut self, queue: &mut Queue, words: &mut impl SharedWords) -> bool {
         match self.task {
@@ -247,8 +247,8 @@ impl QueueOp {
         self.task = Task::Done;
     }
 
-    /// Writes `new` in place of `seen`; `false` where another was faster, and the decision is to be
-    /// made again.
+    /// Replaces `seen` by `new`. Returns `false` if another thread has changed the gate: the
+    /// operation must then decide again.
     fn write(&mut self, seen: Gate, new: Gate, words: &mut impl SharedWords) -> bool {
         if new == seen {
             return true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Which stage a thread belongs to, as a type and as a value.
+//! The stage of a thread, as a type and as a value.
 //!
 //! ```text
 //!   token     may sleep      side of the gate
@@ -9,7 +9,7 @@
 //!   Atomic    nowhere        Inband
 //! ```
 //!
-//! Rule: a token is true for as long as a guard taken with it lives; the guard borrows it.
+//! Rule: a guard borrows its token, so the token stays true while the guard lives.
 
 use core::marker::PhantomData;
 use oob::stage::{Inband, Oob};
@@ -19,12 +19,12 @@ use oob::stage::{Inband, Oob};
 pub enum Side {
     /// The out-of-band stage.
     Oob,
-    /// The in-band stage, whether its thread may sleep or not.
+    /// The in-band stage; its threads may or may not sleep.
     Inband,
 }
 
 impl Side {
-    /// The side that this one keeps out.
+    /// The side that this side excludes.
     pub const fn other(self) -> Self {
         match self {
             Self::Oob => Self::Inband,
@@ -33,10 +33,11 @@ impl Side {
     }
 }
 
-/// Proof of running in-band where sleeping is *not* allowed: preemption or bottom halves are off,
-/// or a spinlock is held.
+/// Proof that the caller runs in-band where it must *not* sleep: with preemption or bottom halves
+/// off, or with a spinlock held.
 ///
-/// Waiting with it is spinning, where the lock's backend has that; see [`crate::spin`].
+/// A caller with this token waits by spinning, if the lock's backend supports it; see
+/// [`crate::spin`].
 #[derive(Debug)]
 pub struct Atomic<'a>(PhantomData<(&'a (), *mut ())>);
 
@@ -45,9 +46,9 @@ impl Atomic<'_> {
     ///
     /// # Safety
     ///
-    /// For the token's whole lifetime the caller is in-band and not in a hard interrupt. Where its
-    /// spinning could keep a thread of the other stage that may be inside from running on this
-    /// processor, it waits with deadlines only.
+    /// For the token's whole lifetime the caller is in-band and not in a hard interrupt. If its
+    /// spinning could keep a thread of the other stage, which may be inside, from running on this
+    /// processor, the caller waits with deadlines only.
     pub const unsafe fn assume() -> Self {
         Self(PhantomData)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The real code under loom: every interleaving of a few threads and every reordering that the
+//! The real code under loom: every interleaving of a few threads, and every reordering that the
 //! memory model allows.
 //!
 //! ```text
@@ -9,12 +9,14 @@
 //!
 //! Every interleaving: 1 + 1 threads; 2 + 1 that lock; 1 + 1 and one that tries or destroys; 2 + 1
 //! of which one is inside and destroys; 1 + 1, one of them inside and nesting, and one that tries.
-//! With a bound on preemptions: 2 + 1 that nest (4), have deadlines or get signals (3), spin or
-//! stand beside one that destroys (2); of those all but the first and the last also without, where
-//! ignored tests are run; 2 + 2 (2, or 1 where one nests and one has a deadline). What is checked
-//! everywhere: loom finds two stages at one cell at once, a stage that does not see what the other
-//! wrote before it, and threads that sleep for ever. A deadline that has passed stands for one that
-//! passes at any moment; which moment, loom tries out. A signal is a deadline by another name here.
+//! With a bound on preemptions: 2 + 1 that nest (4), have deadlines or get signals (3), spin, or
+//! run beside one that destroys (2); ignored tests run all of these without a bound except the
+//! first and the last; 2 + 2 (2, or 1 if one nests and one has a deadline).
+//!
+//! All models check that no two stages use one cell at the same time, that each stage sees what the
+//! other wrote before, and that no thread sleeps for ever. A past deadline stands for one that
+//! passes at any moment: loom tries every moment of the check. A signal is modelled like a
+//! deadline.
 #![cfg(loom)]
 
 use loom::cell::UnsafeCell;
@@ -27,13 +29,13 @@ use stax::{Atomic, Backend, End, LockError, Side, Sleep, Stage, Stax, TryLockErr
 use std::sync::atomic::{AtomicU64 as Runs, Ordering as Untracked};
 use std::sync::{Arc, Mutex as Plain};
 
-/// A deadline that has passed, one that a signal comes before, and none.
+/// A past deadline, a deadline that a signal precedes, and no deadline.
 const PAST: Instant = Instant(0);
 const SIGNAL: Instant = Instant(1);
 const NEVER: Instant = Instant::NEVER;
 
-/// Sleeps by parking; a thread that spins yields. The list of sleepers is none of loom's business:
-/// it only looks.
+/// A backend whose threads sleep by parking; a spinning thread yields. Loom does not track the list
+/// of sleepers.
 struct Threads {
     queue: Mutex<Queue>,
     sleepers: [Plain<Vec<Thread>>; 2],
@@ -41,7 +43,7 @@ struct Threads {
 
 impl Threads {
     fn sleep(&self, side: Side, deadline: Instant, ready: impl Fn() -> bool) -> End {
-        // An unpark that comes from here on is kept for the park.
+        // An unpark from here on makes the next park return.
         let sleepers = &self.sleepers[side as usize];
         let me = thread::current();
         sleepers.lock().unwrap().push(me.clone());
@@ -56,7 +58,7 @@ impl Threads {
             }
             thread::park();
         };
-        // Loom takes an unpark for the end of any other wait, too.
+        // In loom an unpark also ends any other wait.
         let mut sleepers = sleepers.lock().unwrap();
         sleepers.retain(|sleeper| sleeper.id() != me.id());
         end
@@ -103,24 +105,24 @@ impl Sleep<Atomic<'_>> for Threads {
     }
 }
 
-/// What the stages share: a thread writes its own cell and reads those of the other stage, so
-/// threads of one stage need nothing to keep them apart.
+/// The cells that the stages share. A thread writes its own cell and reads those of the other
+/// stage, so threads of one stage do not conflict.
 struct Shared([UnsafeCell<u32>; 4]);
 
-// SAFETY: accesses that meet are those of different stages, which the lock keeps apart; loom checks
-// that.
+// SAFETY: only accesses of different stages can conflict, and the lock excludes those; loom checks
+// it.
 unsafe impl Sync for Shared {}
-// SAFETY: as above.
+// SAFETY: only accesses of different stages can conflict, and the lock excludes those; loom checks it.
 unsafe impl Send for Shared {}
 
 impl Shared {
     fn touch(&self, me: usize, others: &[usize]) {
         self.0[me].with_mut(|value| {
-            // SAFETY: nobody else is here, as loom checks.
+            // SAFETY: no other thread accesses this cell now, as loom checks.
             unsafe { *value += 1 };
         });
         for other in others {
-            // SAFETY: as above.
+            // SAFETY: no thread writes this cell now, as loom checks.
             self.0[*other].with(|value| assert!(unsafe { *value } <= 3));
         }
     }
@@ -134,23 +136,23 @@ impl Shared {
 
 type Lock = Stax<Arc<Shared>, Threads>;
 
-/// What a thread does.
+/// A thread's job.
 #[derive(Clone, Copy)]
 enum Job {
     /// Locks once, until the deadline.
     Once(Instant),
-    /// Locks, nests, leaves twice.
+    /// Locks, nests, and leaves twice.
     Nest,
-    /// Locks twice, one time after the other.
+    /// Locks twice, one after the other.
     Twice,
     /// Locks once, spinning.
     Spin,
     /// Tries once.
     Try,
     Destroy,
-    /// Is inside before the others begin: nests, leaves twice.
+    /// Is inside before the others begin; nests, and leaves twice.
     NestInside,
-    /// Is inside before the others begin: destroys, leaves.
+    /// Is inside before the others begin; destroys, and leaves.
     DestroyInside,
 }
 
@@ -216,11 +218,11 @@ fn play(
     begin: impl FnOnce(),
 ) -> Result<u32, LockError> {
     let (ours, theirs) = [0, 1, 2, 3].split_at(oobs);
-    // SAFETY: a model's thread blocks nothing else.
+    // SAFETY: a thread of the model may wait anywhere.
     let oob = unsafe { Oob::assume() };
-    // SAFETY: as above.
+    // SAFETY: a thread of the model may sleep anywhere.
     let inband = unsafe { Inband::assume() };
-    // SAFETY: as above, and it keeps no other from running.
+    // SAFETY: a spinning thread of the model yields, so it does not keep others from running.
     let atomic = unsafe { Atomic::assume() };
     if me < oobs {
         lock(stax, &oob, job, |shared| shared.touch(me, theirs), begin)
@@ -231,8 +233,8 @@ fn play(
     }
 }
 
-/// Runs the jobs side by side, the last one, which may begin inside, in the model's own thread;
-/// every section that was entered has counted.
+/// Runs the jobs at the same time; the last one, which may begin inside, runs in the model's own
+/// thread. Checks that every section was counted.
 fn check(preemptions: Option<usize>, oob: &'static [Job], inband: &'static [Job]) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
@@ -261,7 +263,7 @@ fn check(preemptions: Option<usize>, oob: &'static [Job], inband: &'static [Job]
         let sections: u32 = results.iter().flatten().sum();
         assert_eq!(shared.sum(), sections, "{results:?}");
         assert_eq!(stax.backend().with_queue(|queue| *queue), Queue::new());
-        // Nobody is inside, or both could not enter one after the other.
+        // No thread is inside, otherwise the two stages could not enter one after the other.
         let all = || oob.iter().chain(inband);
         let destroyed = all().any(|job| matches!(job, Destroy | DestroyInside));
         let limited = all().any(|job| matches!(job, Once(PAST)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The real code with real threads, and one thread against a plain description.
+//! The real code with real threads, and one thread against a simple description of the lock.
 #![cfg(not(loom))]
 
 mod host;
@@ -13,32 +13,34 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
-/// Who is inside, as those inside say.
+/// The threads inside, as they count themselves.
 #[derive(Default)]
 struct Inside {
     sides: [AtomicU32; 2],
     sections: AtomicU64,
-    /// One for each thread, who writes it plainly; threads of the other stage read it plainly. What
-    /// the lock does not order is a data race, which ThreadSanitizer sees.
+    /// One note for each thread. The thread writes it, and threads of the other stage read it, both
+    /// without atomics. If the lock did not order these accesses, they would be data races, which
+    /// ThreadSanitizer finds.
     notes: [[UnsafeCell<u64>; 3]; 2],
 }
 
-// SAFETY: who reads or writes a note is inside, and never beside a thread that does the other; that
-// is what is tested.
+// SAFETY: a thread that reads or writes a note is inside, and the lock excludes a thread of the
+// other stage that does the opposite; the tests check that.
 unsafe impl Sync for Inside {}
 
 impl Inside {
     fn section(&self, side: Side, me: usize, spins: u32) {
         let note = self.notes[side as usize][me].get();
-        // SAFETY: no other thread writes it, and the other stage, which reads it, is not inside.
+        // SAFETY: only this thread writes the note, and the other stage, which reads it, is not
+        // inside.
         unsafe { *note += 1 };
         for note in &self.notes[side.other() as usize] {
-            // SAFETY: the other stage, which writes it, is not inside.
+            // SAFETY: the other stage, which writes the note, is not inside.
             let _ = std::hint::black_box(unsafe { *note.get() });
         }
         self.sides[side as usize].fetch_add(1, Ordering::Relaxed);
         if spins == 0 {
-            // Who is inside loses the processor there, too.
+            // The thread also loses the processor while it is inside.
             thread::yield_now();
         }
         for _ in 0..=spins {
@@ -54,7 +56,7 @@ fn soon(ns: u64) -> Instant {
     Monotonic.now().after(Ns(ns))
 }
 
-/// A cheap source of choices.
+/// A cheap random number generator.
 fn choose(seed: &mut u64) -> u64 {
     *seed ^= *seed << 13;
     *seed ^= *seed >> 7;
@@ -62,7 +64,7 @@ fn choose(seed: &mut u64) -> u64 {
     *seed >> 11
 }
 
-/// Locks at random, by all ways in, until `stop`; gives how many sections there were.
+/// Locks at random, by every call that locks, until `stop`. Returns the number of sections.
 fn storm<S: Stage, B: Sleep<S>>(
     stax: &Stax<Inside, B>,
     stage: &S,
@@ -162,7 +164,7 @@ fn storm_with_in_band_threads_that_spin() {
     assert!(stax.try_lock(&atomic()).is_ok());
 }
 
-/// Until as many threads of `side` wait.
+/// Waits until this many threads of `side` wait.
 fn until_waiting(host: &Host, side: Side, waiting: u32) {
     while host.waiting(side) != waiting {
         thread::yield_now();
@@ -177,14 +179,14 @@ fn destroying_wakes_both_sides() {
         let guard = stax.lock(&stage).unwrap();
         let mut waiters = vec![scope.spawn(|| stax.lock(&inband()).map(drop))];
         until_waiting(stax.backend(), Side::Inband, 1);
-        // Behind the in-band waiter, though its own stage is inside.
+        // Waits behind the in-band waiter, although its own stage is inside.
         waiters.push(scope.spawn(|| stax.lock(&oob()).map(drop)));
         until_waiting(stax.backend(), Side::Oob, 1);
         stax.destroy();
         for waiter in waiters {
             assert_eq!(waiter.join().unwrap(), Err(LockError::Dead));
         }
-        // Who is inside may still nest and leave.
+        // A thread inside may still nest and leave.
         let inner = guard.nest().unwrap();
         drop(guard);
         drop(inner);
@@ -195,7 +197,7 @@ fn destroying_wakes_both_sides() {
 }
 
 #[test]
-fn newcomers_stand_behind_a_waiter_and_nested_entries_pass() {
+fn new_callers_wait_behind_a_waiter_and_nested_entries_pass() {
     let stax = Stax::new((), Host::default());
     thread::scope(|scope| {
         let stage = oob();
@@ -218,7 +220,7 @@ fn newcomers_stand_behind_a_waiter_and_nested_entries_pass() {
 }
 
 #[test]
-fn those_behind_a_waiter_that_gives_up_go_in() {
+fn threads_behind_a_waiter_that_gives_up_enter() {
     let stax = Stax::new((), Host::default());
     thread::scope(|scope| {
         let stage = oob();
@@ -233,7 +235,7 @@ fn those_behind_a_waiter_that_gives_up_go_in() {
 }
 
 #[test]
-fn a_deadline_counts_from_nothing_but_itself() {
+fn a_spurious_wake_up_does_not_extend_the_deadline() {
     let stax = Stax::new((), Host::default());
     let stage = oob();
     let guard = stax.lock(&stage).unwrap();
@@ -245,7 +247,7 @@ fn a_deadline_counts_from_nothing_but_itself() {
             assert_eq!(result.map(drop), Err(LockError::TimedOut));
             Monotonic.now().since(before)
         });
-        // Wake-ups for nothing, which may not begin the time-out afresh.
+        // Spurious wake-ups, which must not restart the timeout.
         while !waiter.is_finished() {
             stax.backend().wake_all(Side::Inband);
             thread::yield_now();
@@ -254,7 +256,7 @@ fn a_deadline_counts_from_nothing_but_itself() {
         assert!(took >= Ns(30_000_000), "{took:?}");
     });
     drop(guard);
-    // What can be entered at once is, also after the deadline.
+    // A lock that can be entered at once is, even after the deadline.
     assert!(stax.lock_until(&oob(), Instant(0)).is_ok());
 }
 
@@ -291,8 +293,7 @@ fn one_of() -> impl Strategy<Value = Do> {
 }
 
 proptest! {
-    /// One thread that plays both stages without waiting: the lock does what a list of who is
-    /// inside says.
+    /// One thread plays both stages without waiting. The lock behaves like a list of the entries.
     #[test]
     fn as_a_list_would(steps in proptest::collection::vec(one_of(), 0..60)) {
         let stax = Stax::new(7, Host::default());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `oob_shim.ko`: the control device, the hooks by which a thread that ends or becomes another
-//! program is forgotten, the list of threads.
+//! `oob_shim.ko`: the control device, the probes that detach a thread when it ends or executes
+//! another program, and the list of threads.
 
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
@@ -17,12 +17,12 @@ use oob::cores::attached::{AttachedThreads, InsertError};
 use oob::stage::Inband;
 use oobkit_abi::ctl::{ATTACH, Attach, DETACH};
 
-/// Which the kit's other modules look up their callers in.
+/// The set in which the kit's other modules look up their callers.
 #[unsafe(export_name = "oobkit_oob_shim_attached")]
 static ATTACHED: AttachedThreads = AttachedThreads::new();
 static MODULE: AtomicPtr<Module> = AtomicPtr::new(core::ptr::null_mut());
 
-/// What the module holds while it is loaded; the node goes first.
+/// The module's state while it is loaded. The node is dropped first.
 struct Module {
     ctl: Option<Registration<Ctl>>,
     _threads: Text<Threads>,
@@ -67,7 +67,7 @@ fn attach(inband: &Inband<'_>, argument: UserPtr) -> Result<i32> {
         })
 }
 
-/// The calling thread, if it is attached, has to do in-band what it could not do otherwise.
+/// Counts a stage switch of the calling thread, if it is attached: it has to go in-band to go on.
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_oob_shim_switched() {
     if let Some(record) = ATTACHED.get(task::current().addr()) {
@@ -83,8 +83,8 @@ impl Show for Threads {
         writeln!(out, "PID PRIORITY CPUS WAITS-FOR WAITS STAGE-SWITCHES NAME")?;
         for (key, record) in ATTACHED.places() {
             let task = || key().map(core::ptr::with_exposed_provenance_mut);
-            // SAFETY: a thread leaves the table before it ends, so a task that is found there is
-            // given back a grace period later at the earliest.
+            // SAFETY: a thread is removed from the set before it ends, so a task that is found
+            // there inside an RCU read-side section is freed a grace period later at the earliest.
             let Some(task) = (unsafe { task::describe(inband, task) }) else {
                 continue;
             };
@@ -106,8 +106,8 @@ impl Show for Threads {
     }
 }
 
-/// The `sched_process_exit` and `sched_process_exec` tracepoints: the calling thread ends, or has
-/// become another program, with rights of its own.
+/// The probe of the `sched_process_exit` and `sched_process_exec` tracepoints: detaches the calling
+/// thread, which ends or has become another program with rights of its own.
 unsafe extern "C" fn thread_leaves(_data: *mut c_void, task: *mut kernel::bindings::task_struct) {
     ATTACHED.remove(task.addr());
 }
@@ -115,7 +115,7 @@ unsafe extern "C" fn thread_leaves(_data: *mut c_void, task: *mut kernel::bindin
 /// Entry of the module.
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_oob_shim_init() -> c_int {
-    // SAFETY: the kernel initialises modules in task context, with nothing held.
+    // SAFETY: the kernel calls a module's init function in in-band task context, and lets it sleep.
     let inband = unsafe { Inband::assume() };
     from_result(init(&inband).map(|()| 0))
 }
@@ -128,15 +128,17 @@ fn init(inband: &Inband<'_>) -> Result {
     let leaves = thread_leaves as unsafe extern "C" fn(_, _) as *mut c_void;
     let module = Module {
         ctl: None,
-        // SAFETY: the tracepoint's prototype is `(struct task_struct *)`; later kernels append
-        // arguments, which is harmless.
+        // SAFETY: the tracepoint's first parameter is the `struct task_struct *` that
+        // `thread_leaves` takes. Later kernels append parameters, which a C function may leave
+        // unused.
         _exit: unsafe { Probe::new(inband, c"sched_process_exit", leaves) }?,
-        // SAFETY: here it is that and two more, which is as harmless.
+        // SAFETY: the tracepoint's first parameter is the `struct task_struct *` that
+        // `thread_leaves` takes; a C function may leave the other two unused.
         _exec: unsafe { Probe::new(inband, c"sched_process_exec", leaves) }?,
         _threads: Text::new(inband, c"oob_shim", c"threads", Threads)?,
     };
     let mut module = KBox::new(inband, module)?;
-    // Last: an init that failed afterwards would not wait for who has opened it.
+    // Last: an init that failed after this would not wait for programs that have opened the node.
     module.ctl = Some(Registration::new(inband, b"oob-ctl", b"oob/ctl", ())?);
     MODULE.store(KBox::into_raw(module), Ordering::Relaxed);
     Ok(())
@@ -146,6 +148,7 @@ fn init(inband: &Inband<'_>) -> Result {
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_oob_shim_exit() {
     let module = MODULE.swap(core::ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: `init` put a box's pointer there, and this runs once, after a successful `init`.
+    // SAFETY: `init` stored a box's pointer there, and the kernel calls this once, after a
+    // successful `init`.
     drop(unsafe { KBox::from_raw(module) });
 }

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The shim's set of attached threads, and a record of each.
+//! The shim's set of attached threads, and the record of each.
 //!
 //! ```text
 //!   start(key) --> | key, record | key, record | empty    | key, record | empty    |  ... round
 //!                  | passed: 2   | passed: 1   | passed: 1| passed: 0   | passed: 0|
 //! ```
 //!
-//! Open addressing over atomics. `oob_shim.ko` owns the one that there is; the other modules look
-//! up in it the thread that calls them, at the cost of a few instructions. Rules:
-//! - a key is inserted, removed and looked up only on behalf of the thread it stands for, never
+//! A hash table with open addressing, over atomics. `oob_shim.ko` owns the only one. The other
+//! modules look up the calling thread in it, which costs a few instructions. Rules:
+//! - only the thread that a key stands for inserts, removes and looks up that key, so never
 //!   concurrently with itself;
-//! - other keys come and go meanwhile, so an empty place that was passed may fill up, but a key's
-//!   own place never moves;
-//! - each place counts the keys that are behind it because it was taken when they came. A look-up
-//!   ends where there are none. Its own key has been counted there by the same thread, so it is
-//!   found whatever others do; and who has gone leaves no mark, so a key that is not there is soon
-//!   known not to be;
-//! - a record is as new wherever there is no key.
+//! - other keys come and go meanwhile. An empty place that was passed may fill up, but a key never
+//!   moves to another place;
+//! - each place counts the keys that lie behind it because it was taken when they came. A look-up
+//!   ends at a place whose count is 0. The thread itself has counted its key at each place before
+//!   it, so the look-up finds the key, whatever other threads do. A removed key leaves no mark, so
+//!   the look-up of an absent key ends soon;
+//! - the record of an empty place is reset.
 
 use crate::record::Record;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-/// How many threads can be attached at once.
+/// The number of threads that can be attached at the same time.
 pub const CAPACITY: usize = 256;
 
 const EMPTY: usize = 0;
@@ -30,7 +30,7 @@ const EMPTY: usize = 0;
 /// Why a key was not inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InsertError {
-    /// It is there already.
+    /// The key is in the set already.
     Present,
     /// All places are taken.
     Full,
@@ -50,12 +50,13 @@ impl Place {
     }
 }
 
-/// A set of addresses, each with a record. Modules that are built apart share it.
+/// A set of task addresses, each with a record. Modules that are built separately share its layout.
 #[derive(Debug)]
 #[repr(C)]
 pub struct AttachedThreads {
     places: [Place; CAPACITY],
-    /// Of each place: the keys that were led past it. Apart, as nearly no look-up needs them.
+    /// For each place, the number of keys that were led past it. Kept apart from the places,
+    /// because few look-ups need it.
     passed: [AtomicU32; CAPACITY],
 }
 
@@ -81,12 +82,12 @@ impl AttachedThreads {
 
     #[inline]
     const fn start(key: usize) -> usize {
-        // Tasks come from a slab: their low bits say nothing, and the others come in steps. Of the
-        // product, the highest bits of 32 depend on all of the key's that differ.
+        // Tasks come from a slab, so the low bits of their addresses are alike and the others come
+        // in steps. The highest bits of the 32-bit product depend on all bits that differ.
         (key.wrapping_mul(0x61c8_8647) >> 24) % CAPACITY
     }
 
-    /// The places of `key`, in the order in which they are tried, each with its count.
+    /// The places for `key` in the order of the search, each with its count.
     fn chain(&self, key: usize) -> impl Iterator<Item = (&Place, &AtomicU32)> {
         let start = Self::start(key);
         let (before, after) = self.places.split_at(start);
@@ -95,7 +96,7 @@ impl AttachedThreads {
         after.iter().chain(before).zip(passed)
     }
 
-    /// Those of them at which `key` may be.
+    /// Those places of the chain at which `key` may be.
     fn visited(&self, key: usize) -> impl Iterator<Item = &Place> {
         let mut is_over = false;
         self.chain(key).map_while(move |(place, passed)| {
@@ -109,10 +110,10 @@ impl AttachedThreads {
         self.visited(key).find(|place| place.is_of(key))
     }
 
-    /// The record of `key`, where it is there.
+    /// The record of `key`, if it is in the set.
     #[inline(always)]
     pub fn get(&self, key: usize) -> Option<&Record> {
-        // Nearly always in the first place, which the exchange calls need not search for.
+        // The key is nearly always in the first place; the search is kept out of line.
         let first = self.places.get(Self::start(key));
         let place = match first {
             Some(place) if place.is_of(key) => first,
@@ -121,7 +122,7 @@ impl AttachedThreads {
         place.map(|place| &place.record)
     }
 
-    /// Adds `key`, an address that is not 0.
+    /// Adds `key`, an address other than 0.
     ///
     /// # Errors
     ///
@@ -131,7 +132,7 @@ impl AttachedThreads {
             return Err(InsertError::Present);
         }
         for (place, passed) in self.chain(key) {
-            // Acquire: the record is as new, as who had the place before has left it.
+            // Acquire: this thread sees the record as the former key's thread has reset it.
             if place
                 .key
                 .compare_exchange(EMPTY, key, Ordering::Acquire, Ordering::Relaxed)
@@ -145,7 +146,7 @@ impl AttachedThreads {
         Err(InsertError::Full)
     }
 
-    /// Removes `key`; whether it was there.
+    /// Removes `key`. Returns whether it was in the set.
     pub fn remove(&self, key: usize) -> bool {
         let Some(own) = self.place(key) else {
             return false;
@@ -158,8 +159,8 @@ impl AttachedThreads {
         true
     }
 
-    /// All places: what gives the key that is there at the moment, and the record. Keys come and go
-    /// meanwhile.
+    /// All places: for each a function that returns the present key, and the record. Keys come and
+    /// go meanwhile.
     pub fn places(&self) -> impl Iterator<Item = (impl FnOnce() -> Option<usize> + '_, &Record)> {
         self.places.iter().map(|place| {
             let key = || Some(place.key.load(Ordering::Relaxed)).filter(|key| *key != EMPTY);
@@ -168,7 +169,7 @@ impl AttachedThreads {
     }
 }
 
-/// Takes a key off a place's count.
+/// Decrements a place's count.
 fn uncount(passed: &AtomicU32) {
     passed.fetch_sub(1, Ordering::Relaxed);
 }
@@ -182,13 +183,13 @@ mod tests {
         table.get(key).is_some()
     }
 
-    /// Keys that are all looked for at the same place first.
+    /// Keys whose search begins at the same place.
     fn same_start(n: usize) -> usize {
         0x1000_0000 + n * (1 << 40)
     }
 
     #[test]
-    fn who_comes_next_begins_with_a_record_of_its_own() {
+    fn the_next_key_of_a_place_gets_a_reset_record() {
         let table = AttachedThreads::new();
         for key in [0x4000, 0x8000] {
             assert_eq!(table.insert(key), Ok(()));
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_set_refuses_and_a_place_given_back_serves_again() {
+    fn a_full_set_refuses_keys_and_a_freed_place_is_used_again() {
         let table = AttachedThreads::new();
         let key = |n: usize| 0x4000 + n * 64;
         for n in 0..CAPACITY {
@@ -229,7 +230,7 @@ mod tests {
         assert!(table.remove(key(7)));
         assert_eq!(table.insert(key(CAPACITY)), Ok(()));
         assert!(!table.remove(key(7)));
-        // Who was refused has left nothing, either.
+        // A refused key has left no count, either.
         for n in 0..=CAPACITY {
             assert_eq!(table.remove(key(n)), n != 7);
         }
@@ -237,10 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn who_has_gone_costs_later_look_ups_nothing() {
+    fn removed_keys_do_not_lengthen_later_look_ups() {
         let table = AttachedThreads::new();
         let key = |n: usize| 0x1000_0000 + n * 0x1480;
-        // Some stay, so that others have to make room for them.
+        // Some keys stay, so that others are led past them.
         for n in 0..20 {
             assert_eq!(table.insert(key(n)), Ok(()));
         }
@@ -255,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn threads_come_and_go_side_by_side() {
+    fn threads_insert_and_remove_keys_at_the_same_time() {
         let table = AttachedThreads::new();
         std::thread::scope(|scope| {
             for n in 1..=4 {
                 let table = &table;
                 scope.spawn(move || {
                     for turn in 0..20_000 {
-                        // Now in each other's way, now not.
+                        // Alternates between keys that collide and keys that do not.
                         let key = match turn % 2 {
                             0 => same_start(n),
                             _ => (n * 7919 + turn % 64) * 64 + 0x10_0000 * n,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The sixth promise: in-band services are not for oob code.
+//! The sixth promise: oob code cannot call in-band services.
 //!
-//! Whatever the stage is made of takes memory; so it is made in-band, and used by any who have it.
-//! A flag:
+//! The objects of the stage need memory, so only in-band code creates them. Any code that has one
+//! may use it. A flag:
 //!
 //! ```
 //! # use oob::{host::*, stage::*};
@@ -83,7 +83,7 @@
 //! }
 //! ```
 //!
-//! Anybody starts a timer; stopping it waits for its handler, in-band:
+//! Any context starts a timer. Stopping it waits for its handler, so it is in-band only:
 //!
 //! ```
 //! # use oob::{stage::*, time::*};
@@ -99,7 +99,7 @@
 //! }
 //! ```
 //!
-//! Beginning a thread allocates and sleeps:
+//! Starting a thread allocates and sleeps:
 //!
 //! ```
 //! # use oob::{host::*, stage::*};
@@ -115,7 +115,7 @@
 //! }
 //! ```
 //!
-//! Ending one waits for it in-band:
+//! Stopping a thread waits for its end:
 //!
 //! ```
 //! # use oob::{host::*, stage::*};
@@ -131,7 +131,7 @@
 //! }
 //! ```
 //!
-//! So does taking back work, or waiting for all of it; oob code waits for a run with
+//! Cancelling and flushing work wait for its runs. Oob code waits for a single run with
 //! [`call_and_wait`](crate::host::Work::call_and_wait):
 //!
 //! ```
@@ -159,7 +159,7 @@
 //! }
 //! ```
 //!
-//! Requesting an interrupt is set-up, too:
+//! Requesting an interrupt allocates, too:
 //!
 //! ```
 //! # use oob::{host::*, stage::*};

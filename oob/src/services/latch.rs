@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The protocol of a latched event with one waiter, in one word, and a mark beside it that there is
-//! one.
+//! A latched event with one waiter: the protocol, in one word, and a mark beside it that a thread
+//! waits.
 //!
 //! ```text
 //!            raise                    raise: wake the waiter
-//!   CLEAR ---------> RAISED <------------------------- waiter's address
+//!   CLEAR ---------> RAISED <------------------------- waiter's number
 //!     ^  ^             |                                  ^   |
 //!     |  '-- wait -----'  (consumed)                      |   | deadline
 //!     '------------------- wait: nothing raised ----------'   v
 //!                                                           CLEAR
 //! ```
 //!
-//! Rules: only the waiter moves the word to or from its own address, except for `raise`; so a
-//! wake-up is never lost, and a waiter that gives up either takes its address back or finds the
-//! event. No lock, so any context may raise. The mark is there as long as the waiter is inside, so
-//! also when its address is not any more: what it sleeps by, a timer for one, is its own.
+//! Rules:
+//! - except for `raise`, only the waiter changes the word to or from its own number. So no wake-up
+//!   is lost, and a waiter that gives up either takes its number back or finds the event;
+//! - there is no lock, so any context may raise;
+//! - the mark is set while a waiter is inside, even after `raise` has removed its number. So what
+//!   the waiter sleeps with, a timer for example, has one user.
 
 use crate::threads::Park;
 use crate::time::Instant;
@@ -28,7 +30,7 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 const CLEAR: usize = 0;
 const RAISED: usize = 1;
 
-/// The word, and the mark.
+/// The word and the mark.
 #[derive(Debug)]
 pub struct Latch {
     word: AtomicUsize,
@@ -42,7 +44,7 @@ impl Default for Latch {
 }
 
 impl Latch {
-    /// Not raised.
+    /// A latch that is not raised.
     #[cfg(not(loom))]
     pub const fn new() -> Self {
         Self {
@@ -51,7 +53,7 @@ impl Latch {
         }
     }
 
-    /// Not raised. Loom's atomics cannot be made in constants.
+    /// A latch that is not raised. Loom's atomics cannot be created in constants.
     #[cfg(loom)]
     pub fn new() -> Self {
         Self {
@@ -60,7 +62,7 @@ impl Latch {
         }
     }
 
-    /// Forgets an event that nobody waited for.
+    /// Discards an event that no thread has waited for.
     #[inline]
     pub fn clear(&self) {
         let _ = self
@@ -75,9 +77,9 @@ impl Latch {
             let before = self.word.swap(RAISED, Ordering::AcqRel);
             (before > RAISED).then_some(before)
         };
-        // SAFETY: a waiter's `current` is in the word only while the waiter is inside `wait_until`:
-        // it leaves with the word swapped, or having seen that another swap took it out, this one
-        // at the earliest.
+        // SAFETY: the word holds a waiter's number only while that waiter is inside `wait_until`.
+        // It leaves only after it has swapped its number out, or has seen that another swap did,
+        // which is this one at the earliest.
         unsafe { park.wake(waiter) };
     }
 
@@ -88,7 +90,7 @@ impl Latch {
             .is_ok()
     }
 
-    /// The waiter goes, with the event if it has come.
+    /// Ends the wait: successfully if the event has come, else with `error`.
     #[inline]
     fn give_up(&self, error: WaitError) -> Result<(), WaitError> {
         match self.word.swap(CLEAR, Ordering::AcqRel) {
@@ -101,8 +103,8 @@ impl Latch {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TimedOut`]; [`WaitError::Interrupted`] where the thread was asked to stop;
-    /// [`WaitError::Closed`] where another one waits.
+    /// [`WaitError::TimedOut`]; [`WaitError::Interrupted`] if the thread was asked to stop;
+    /// [`WaitError::Closed`] if another thread waits.
     #[inline]
     pub fn wait_until(&self, park: &impl Park, deadline: Instant) -> Result<(), WaitError> {
         if self.take() {
@@ -129,16 +131,16 @@ impl Latch {
                 .word
                 .compare_exchange(CLEAR, me, Ordering::AcqRel, Ordering::Relaxed)
             {
-                // From here on `raise` wakes.
+                // From here on `raise` wakes this thread.
                 Ok(_) => {}
-                // It is still there from the last turn.
+                // The number is still there from the last turn.
                 Err(before) if before == me => {}
                 Err(_) => {
                     park.cancel();
                     if self.take() {
                         return Ok(());
                     }
-                    // Somebody else has forgotten or taken the event.
+                    // Another thread has discarded or taken the event.
                     continue;
                 }
             }
@@ -151,7 +153,7 @@ impl Latch {
                 park.cancel();
                 return self.give_up(error);
             }
-            // Awake, there is nothing to cancel, and most likely no more sleep to prepare.
+            // After a sleep there is nothing to cancel, and most likely the event has come.
             if park.sleep_until(deadline) {
                 return self.give_up(WaitError::TimedOut);
             }

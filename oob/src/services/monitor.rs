@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A value under a hard lock, and the threads that wait until it suits them.
+//! A monitor: a value under a hard lock, and the threads that wait for a condition on it.
 //!
 //! ```text
 //!   wait_until(deadline, ready)                        update(f), then wake_first or wake_all
 //!        |                                                    |
-//!        |   not ready: in line, highest priority first,      |   out of line, woken;
-//!        v   among equals the one that came first             v   looks again
+//!        |   not ready: queued, highest priority first,       |   dequeued, woken;
+//!        v   equal priorities in the order of arrival         v   checks again
 //!      +------------------------- hard lock ------------------------+
 //!      |  value  |  waiter -> waiter -> ...   (on their own stacks) |
 //!      +-----------------------------------------------------------+
 //! ```
 //!
 //! Rules:
-//! 1. Sleep and look again. Nothing is handed to a waiter: between its wake-up and its next look
-//!    another thread may come first, and then it goes back into the line.
-//! 2. A waiter that leaves, for whatever reason, looks at the value last. So whoever was woken
-//!    takes what it was woken for, even where its deadline or a signal came meanwhile, and no
-//!    wake-up is lost with it.
-//! 3. A waiter is in the line only while it is inside [`Monitor::wait_until`], and goes out of it
-//!    under the lock: whoever finds it there, holding the lock, may touch it and wake its thread.
-//! 4. Deadlines are dates, so a wake-up for nothing never gives a thread more time.
+//! 1. A waiter sleeps and checks again. A wake-up hands nothing over: another thread may come first
+//!    between the wake-up and the check, and then the waiter goes back into the queue.
+//! 2. A waiter that leaves, for any reason, checks the value last. So a woken waiter takes what it
+//!    was woken for, even if its deadline passed or a signal came meanwhile, and the wake-up is not
+//!    lost.
+//! 3. A waiter is in the queue only while it is inside [`Monitor::wait_until`], and leaves the
+//!    queue under the lock. So code that holds the lock may touch a waiter in the queue and wake
+//!    its thread.
+//! 4. Deadlines are absolute, so a spurious wake-up gives a thread no more time.
 
 use crate::lock::HardLock;
 use crate::record::Wait;
@@ -35,18 +36,19 @@ use core::ptr;
 struct WaitEntry {
     thread: usize,
     priority: i32,
-    in_line: bool,
+    is_queued: bool,
     next: *mut WaitEntry,
 }
 
-/// What the hard lock guards.
+/// A monitor's value and its queue: the content of its hard lock.
 pub struct MonitorState<T> {
     value: T,
     first: *mut WaitEntry,
     is_closed: bool,
 }
 
-// SAFETY: the waiters are touched under the lock only, wherever it is taken; see rule 3.
+// SAFETY: the pointers lead to waiters that code touches only with the lock held, on any thread
+// (rule 3); the value is Send.
 unsafe impl<T: Send> Send for MonitorState<T> {}
 
 impl<T: fmt::Debug> fmt::Debug for MonitorState<T> {
@@ -59,7 +61,7 @@ impl<T: fmt::Debug> fmt::Debug for MonitorState<T> {
 }
 
 impl<T> MonitorState<T> {
-    /// A value that nobody waits for yet; for a lock to be made of.
+    /// A value without waiters, for a new hard lock.
     pub const fn new(value: T) -> Self {
         Self {
             value,
@@ -68,13 +70,16 @@ impl<T> MonitorState<T> {
         }
     }
 
-    /// The first link whose waiter is `wanted`, or the last link, whose waiter is null.
+    /// The first link to a waiter for which `wanted` returns true, or else the last link, which is
+    /// null.
     fn find(&mut self, wanted: impl Fn(&WaitEntry) -> bool) -> *mut *mut WaitEntry {
         let mut link = &raw mut self.first;
         loop {
-            // SAFETY: a link of the line, under the lock.
+            // SAFETY: `link` is `first` or the `next` of a queued waiter, and `&mut self` proves
+            // that the lock is held.
             let waiter = unsafe { link.read() };
-            // SAFETY: whoever is in the line is valid, under the lock.
+            // SAFETY: a link is null or leads to a queued waiter, which is valid while the lock is
+            // held (rule 3).
             match unsafe { waiter.as_mut() } {
                 Some(waiter) if !wanted(waiter) => link = &raw mut waiter.next,
                 _ => return link,
@@ -82,54 +87,59 @@ impl<T> MonitorState<T> {
         }
     }
 
-    /// Puts a waiter into the line, unless it is there.
+    /// Queues a waiter, unless it is queued.
     ///
     /// # Safety
     ///
-    /// The waiter is valid, stays where it is while it is in the line, and leaves before it ends.
+    /// The waiter is valid, stays in place while it is queued, and leaves the queue before its
+    /// memory goes away.
     unsafe fn enter(&mut self, waiter: *mut WaitEntry) {
-        // SAFETY: by contract; under the lock nobody else touches it.
+        // SAFETY: the waiter is valid, by contract, and no other code touches it while the lock is
+        // held.
         let waiter = unsafe { &mut *waiter };
-        if !waiter.in_line {
+        if !waiter.is_queued {
             let priority = waiter.priority;
             let link = self.find(|other| other.priority < priority);
-            waiter.in_line = true;
-            // SAFETY: a link of the line, under the lock.
+            waiter.is_queued = true;
+            // SAFETY: `find` returns a link of the queue, whose lock is held.
             waiter.next = unsafe { link.replace(waiter) };
         }
     }
 
-    /// Takes a waiter out of the line, if it is there.
+    /// Dequeues a waiter, if it is queued.
     ///
     /// # Safety
     ///
     /// The waiter is valid.
     unsafe fn leave(&mut self, waiter: *mut WaitEntry) {
-        // SAFETY: by contract; under the lock nobody else touches it.
-        if !unsafe { (*waiter).in_line } {
+        // SAFETY: the waiter is valid, by contract, and no other code touches it while the lock is
+        // held.
+        if !unsafe { (*waiter).is_queued } {
             return;
         }
         let link = self.find(|other| ptr::eq(other, waiter));
-        // SAFETY: a link of the line, under the lock.
+        // SAFETY: `find` returns a link of the queue, whose lock is held.
         let found = unsafe { link.read() };
-        // SAFETY: whoever is in the line is valid, under the lock.
+        // SAFETY: a link is null or leads to a queued waiter, which is valid while the lock is held
+        // (rule 3).
         if let Some(found) = unsafe { found.as_mut() } {
-            found.in_line = false;
-            // SAFETY: as for the read.
+            found.is_queued = false;
+            // SAFETY: `find` returned the link, and the queue has not changed since.
             unsafe { link.write(found.next) };
         }
     }
 
     fn pop(&mut self) -> Option<usize> {
-        // SAFETY: whoever is in the line is valid, under the lock.
+        // SAFETY: `first` is null or leads to a queued waiter, which is valid while the lock is
+        // held (rule 3).
         let waiter = unsafe { self.first.as_mut() }?;
         self.first = waiter.next;
-        waiter.in_line = false;
+        waiter.is_queued = false;
         Some(waiter.thread)
     }
 }
 
-/// Calls the function unless it is forgotten.
+/// Calls the function when it is dropped; the normal path forgets it.
 struct OnPanic<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnPanic<F> {
@@ -138,20 +148,20 @@ impl<F: FnMut()> Drop for OnPanic<F> {
     }
 }
 
-/// See the module.
+/// A monitor; see the module's documentation.
 pub struct Monitor<L>(L);
 
 impl<L> Monitor<L> {
-    /// Of a lock round a [`MonitorState`].
+    /// A monitor over a hard lock that holds a [`MonitorState`].
     pub const fn new(lock: L) -> Self {
         Self(lock)
     }
 
-    /// Waits until `ready`, called under the lock, gives something.
+    /// Waits until `ready`, called under the lock, returns a value.
     ///
     /// # Errors
     ///
-    /// See [`WaitError`]; `ready` gave nothing then, the last time just before.
+    /// See [`WaitError`]. `ready` then returned `None`, the last time just before the error.
     pub fn wait_until<T, R>(
         &self,
         stage: &impl MayWait,
@@ -165,7 +175,7 @@ impl<L> Monitor<L> {
         self.wait_for(Wait::Monitor, stage, threads, deadline, ready)
     }
 
-    /// [`Self::wait_until`] for what is built on a monitor: the thread's record shows `what`.
+    /// [`Self::wait_until`] for services that build on a monitor: the thread's record shows `what`.
     ///
     /// # Errors
     ///
@@ -188,14 +198,15 @@ impl<L> Monitor<L> {
         let mut waiter = WaitEntry {
             thread: threads.current(),
             priority: threads.priority(),
-            in_line: false,
+            is_queued: false,
             next: ptr::null_mut(),
         };
         let waiter = &raw mut waiter;
-        // A process may outlive a `ready` that panics; in a module nothing does, and nothing is
-        // left of this.
+        // A process may survive a panic of `ready`. A module does not, and the compiler removes
+        // this there.
         let leaves = OnPanic(|| {
-            // SAFETY: it is in the frame that is being left.
+            // SAFETY: the waiter lies in this function's frame, which still exists while it
+            // unwinds.
             self.0.with(|state| unsafe { state.leave(waiter) });
         });
         loop {
@@ -209,13 +220,13 @@ impl<L> Monitor<L> {
                     None if is_interrupted => Err(WaitError::Interrupted),
                     None if is_over => Err(WaitError::TimedOut),
                     None => {
-                        // SAFETY: every way out of this loop goes through `leave`, below or by
-                        // `leaves`.
+                        // SAFETY: the waiter lies in this function's frame. Every way out of the
+                        // loop dequeues it, by `leave` below or by `leaves`.
                         unsafe { state.enter(waiter) };
                         return None;
                     }
                 };
-                // SAFETY: it is in this very frame.
+                // SAFETY: the waiter lies in this function's frame.
                 unsafe { state.leave(waiter) };
                 Some(result)
             });
@@ -225,10 +236,10 @@ impl<L> Monitor<L> {
                 return result;
             }
             threads.sleep_until(deadline);
-            // Most likely woken for what is there now: then no sleep is prepared for nothing.
+            // Most likely the condition holds now: check before the next sleep is prepared.
             let look = self.0.with(|state| {
                 let result = ready(&mut state.value)?;
-                // SAFETY: it is in this very frame.
+                // SAFETY: the waiter lies in this function's frame.
                 unsafe { state.leave(waiter) };
                 Some(result)
             });
@@ -239,7 +250,8 @@ impl<L> Monitor<L> {
         }
     }
 
-    /// Looks at the value and changes it, in any context; `f` does not sleep. Wakes nobody.
+    /// Reads or changes the value and wakes no thread. Callable from any context; `f` must not
+    /// sleep.
     pub fn update<T, R>(&self, f: impl FnOnce(&mut T) -> R) -> R
     where
         L: HardLock<MonitorState<T>>,
@@ -247,8 +259,8 @@ impl<L> Monitor<L> {
         self.0.with(|state| f(&mut state.value))
     }
 
-    /// Changes the value and wakes who is first in the line, in any context. For values of which
-    /// any waiter can take what one change brought.
+    /// Changes the value and wakes the first waiter. Callable from any context. For values where
+    /// any one waiter can take what a change brought.
     pub fn update_and_wake_first<T, R>(
         &self,
         threads: &impl Threads,
@@ -260,7 +272,7 @@ impl<L> Monitor<L> {
         self.change(threads, 1, |state| f(&mut state.value))
     }
 
-    /// Changes the value and wakes all, in any context.
+    /// Changes the value and wakes all waiters. Callable from any context.
     pub fn update_and_wake_all<T, R>(
         &self,
         threads: &impl Threads,
@@ -272,7 +284,8 @@ impl<L> Monitor<L> {
         self.change(threads, usize::MAX, |state| f(&mut state.value))
     }
 
-    /// Ends all waits, those to come too, with [`WaitError::Closed`] wherever they would sleep.
+    /// Closes the monitor: present and later waits end with [`WaitError::Closed`] instead of
+    /// sleeping.
     pub fn close<T>(&self, threads: &impl Threads)
     where
         L: HardLock<MonitorState<T>>,
@@ -280,7 +293,7 @@ impl<L> Monitor<L> {
         self.change(threads, usize::MAX, |state| state.is_closed = true);
     }
 
-    /// Does `f`, then wakes up to `most` threads from the head of the line.
+    /// Calls `f`, then wakes up to `most` threads from the head of the queue.
     fn change<T, R>(
         &self,
         threads: &impl Threads,
@@ -294,8 +307,8 @@ impl<L> Monitor<L> {
             let result = f(state);
             for _ in 0..most {
                 let Some(thread) = state.pop() else { break };
-                // SAFETY: it stood in this line, whose lock is held, so it cannot leave its wait;
-                // the line keeps its `current`.
+                // SAFETY: the thread was in this queue, whose lock is held, so it cannot leave its
+                // wait; `thread` is what `current` gave it for this wait.
                 unsafe { threads.wake_waiter(thread) };
             }
             result

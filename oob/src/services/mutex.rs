@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A lock for threads of the out-of-band stage, with priority inheritance: what the cores' locks
-//! have in common.
+//! The mutex for threads of the out-of-band stage, with priority inheritance: the part that all
+//! cores share.
 //!
 //! ```text
-//!   lock(&Oob) --- the caller has it already? --yes--> Deadlock
+//!   lock(&Oob) --- does the caller hold it? --yes--> Deadlock
 //!       |                   no
 //!       v
-//!   the core's lock: its holder runs with the priority of the highest thread that waits
+//!   the core's lock: its holder inherits the highest priority of the waiters
 //!       |
 //!       v
 //!   MutexGuard: &mut T, until it is dropped, by the thread that locked
 //! ```
 //!
-//! Rules: no hard interrupt takes it; the holder may wait, and then all who want the lock wait with
-//! it. That two threads take two locks in opposite orders is not found out here.
+//! Rules: no hard interrupt handler takes it. The holder may wait for other events; then all
+//! waiters for the lock wait longer, too. This layer does not detect two threads that take two
+//! locks in opposite orders.
 
 use crate::record::Wait;
 use crate::stage::{MayWait, Oob};
@@ -24,12 +25,12 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// Why a lock was not had.
+/// Why a lock was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockError {
-    /// The calling thread holds it. By its source, EVL also finds out that it holds what the holder
-    /// waits for, which was not tried. On the shim and the host core two such threads wait for
-    /// ever; the host's `finish` reports them as stuck.
+    /// The calling thread holds the lock. According to its source, EVL also returns this if the
+    /// caller holds a lock that the holder waits for; this was not tried. On the shim and the host
+    /// core two such threads wait for ever; the host's `finish` reports them as stuck.
     Deadlock,
     /// A signal or a forced unblock came first, or the thread was asked to stop.
     Interrupted,
@@ -39,39 +40,41 @@ pub enum LockError {
 ///
 /// # Safety
 ///
-/// At most one thread holds it at a time, from a successful `lock` or `try_lock` to its `unlock`.
+/// At most one thread holds the lock at a time, from a successful `lock` or `try_lock` to its
+/// `unlock`.
 pub unsafe trait RawMutex {
-    /// Takes it, waiting where another thread has it; not called by the holder.
+    /// Takes the lock; waits while another thread holds it. The holder must not call it.
     ///
     /// # Errors
     ///
-    /// [`LockError`]; then the lock was not taken.
+    /// See [`LockError`]; the lock was not taken.
     fn lock(&self) -> Result<(), LockError>;
 
-    /// Takes it if it is free; whether it was.
+    /// Takes the lock if it is free. Returns whether it was.
     fn try_lock(&self) -> bool;
 
-    /// Gives it back.
+    /// Releases the lock.
     ///
     /// # Safety
     ///
-    /// The calling thread holds it.
+    /// The calling thread holds the lock.
     unsafe fn unlock(&self);
 
-    /// Tells the calling thread from any other that lives; not 0.
+    /// A number that identifies the calling thread among all living threads; not 0.
     fn current(&self) -> usize;
 }
 
-/// Over the lock `R` of some core.
+/// A mutex over the lock `R` of a core.
 pub struct Mutex<T, R> {
     raw: R,
-    /// 0 while nobody has it. A thread finds its own number here only if it has written that
-    /// itself.
+    /// The holder's number; 0 while the lock is free. A thread finds its own number here only if it
+    /// wrote it itself.
     owner: AtomicUsize,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the lock makes access to the value exclusive.
+// SAFETY: the lock makes access to the value exclusive, so threads that share the mutex use the
+// value one at a time; it is Send.
 unsafe impl<T: Send, R: Sync> Sync for Mutex<T, R> {}
 
 impl<T, R> fmt::Debug for Mutex<T, R> {
@@ -81,7 +84,7 @@ impl<T, R> fmt::Debug for Mutex<T, R> {
 }
 
 impl<T, R: RawMutex> Mutex<T, R> {
-    /// Of a core's lock that nobody holds.
+    /// A mutex over a free lock of a core.
     pub const fn over(raw: R, value: T) -> Self {
         Self {
             raw,
@@ -90,7 +93,7 @@ impl<T, R: RawMutex> Mutex<T, R> {
         }
     }
 
-    /// Takes the lock, waiting where another thread has it.
+    /// Takes the lock; waits while another thread holds it.
     ///
     /// # Errors
     ///
@@ -106,7 +109,7 @@ impl<T, R: RawMutex> Mutex<T, R> {
         Ok(self.taken())
     }
 
-    /// Takes the lock if nobody has it, the calling thread included.
+    /// Takes the lock if it is free. A lock that the calling thread holds is not free.
     pub fn try_lock<'a>(&'a self, _oob: &'a Oob<'_>) -> Option<MutexGuard<'a, T, R>> {
         self.raw.try_lock().then(|| self.taken())
     }
@@ -120,7 +123,7 @@ impl<T, R: RawMutex> Mutex<T, R> {
     }
 }
 
-/// Holds a [`Mutex`]. It stays in the thread that locked:
+/// The guard of a [`Mutex`]. It stays in the thread that took the lock:
 ///
 /// ```compile_fail,E0277
 /// fn is_send<T: Send>() {}
@@ -143,14 +146,15 @@ impl<T, R: RawMutex> Deref for MutexGuard<'_, T, R> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the lock is held.
+        // SAFETY: this guard's thread holds the lock, so no other code reaches the value.
         unsafe { &*self.mutex.value.get() }
     }
 }
 
 impl<T, R: RawMutex> DerefMut for MutexGuard<'_, T, R> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the lock is held, by this guard alone.
+        // SAFETY: this guard's thread holds the lock, so no other code reaches the value, and the
+        // guard is borrowed uniquely.
         unsafe { &mut *self.mutex.value.get() }
     }
 }
@@ -158,7 +162,8 @@ impl<T, R: RawMutex> DerefMut for MutexGuard<'_, T, R> {
 impl<T, R: RawMutex> Drop for MutexGuard<'_, T, R> {
     fn drop(&mut self) {
         self.mutex.owner.store(0, Ordering::Relaxed);
-        // SAFETY: held since the guard was made, by this thread, which the guard has not left.
+        // SAFETY: this thread took the lock when the guard was created; the guard is not Send, so
+        // it has not left the thread.
         unsafe { self.mutex.raw.unlock() };
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Blocks of one size, from memory set up in-band, and a line of blocks that were filled.
+//! A pool: blocks of one size, from memory set up in-band, and a queue of filled blocks.
 //!
 //! ```text
 //!            take                    send                         receive
-//!   free  ---------> Block (taken) ---------> line, in that order ---------> Block (taken)
+//!   free  ---------> Block (taken) ---------> queue, in that order --------> Block (taken)
 //!     ^                |                                                       |
 //!     '---- dropped ---'--------------------- dropped -------------------------'
 //!
@@ -12,11 +12,11 @@
 //! ```
 //!
 //! Rules:
-//! 1. A block is free, in the line, or taken; who has taken it has its bytes alone. It moves under
-//!    the lock only.
-//! 2. `next` of a block belongs to the list that the block is in, so a list has room for all of
-//!    them.
-//! 3. Where no block is free, taking one is an error: nobody waits, in any context.
+//! 1. A block is free, queued, or taken. Only the owner of a taken block reaches its bytes. Blocks
+//!    change state only under the lock.
+//! 2. A block's `next` belongs to the list that the block is in, so each list has room for all
+//!    blocks.
+//! 3. If no block is free, taking one is an error. No caller waits, in any context.
 
 use crate::lock::HardLock;
 use core::fmt;
@@ -27,27 +27,27 @@ use core::ptr::NonNull;
 ///
 /// # Safety
 ///
-/// [`Self::bytes`] gives the same bytes as long as the value lives, wherever it is moved to; they
-/// are initialised, and nobody else touches them.
+/// [`Self::bytes`] returns the same bytes for as long as the value lives, even if it is moved. The
+/// bytes are initialised, and no other code touches them.
 pub unsafe trait Memory {
-    /// All of it.
+    /// All bytes of the memory.
     fn bytes(&mut self) -> NonNull<[u8]>;
 }
 
-/// What precedes a block's bytes.
+/// The header before a block's bytes.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Header {
     /// The number of the next block in the same list.
     next: u32,
-    /// In the line: bytes that count.
+    /// The number of valid bytes of a queued block.
     len: u32,
 }
 
 const HEADER: usize = size_of::<Header>();
 const NONE: u32 = u32::MAX;
 
-/// What the lock guards: for [`Pool::new`].
+/// The lists of a pool: the content of its hard lock, for [`Pool::new`].
 #[derive(Debug)]
 pub struct Lists {
     free: u32,
@@ -62,7 +62,7 @@ impl Default for Lists {
 }
 
 impl Lists {
-    /// Without blocks.
+    /// Empty lists.
     pub const fn new() -> Self {
         Self {
             free: NONE,
@@ -72,8 +72,8 @@ impl Lists {
     }
 }
 
-/// The memory does not hold a single block, or more than can be counted; or a block is to have no
-/// bytes.
+/// The memory holds no block, or more blocks than can be counted; or the block size is 0 or too
+/// large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadSize;
 
@@ -81,12 +81,13 @@ pub struct BadSize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted;
 
-/// See the module.
+/// A pool; see the module's documentation.
 ///
 /// # Invariants
 ///
-/// From `base` on there are `count` blocks of `stride` bytes each, header included. Each number in
-/// a list is below `count`, and in no other list; so is no [`Block`]'s.
+/// At `base` there are `count` blocks of `stride` bytes each, header included. Each number in a
+/// list is below `count` and in one list only. The number of a [`Block`] is below `count` and in no
+/// list.
 pub struct Pool<L, M> {
     lists: L,
     base: NonNull<u8>,
@@ -96,9 +97,11 @@ pub struct Pool<L, M> {
     _memory: M,
 }
 
-// SAFETY: a block's bytes are reached by whoever has the block alone; the lists are under the lock.
+// SAFETY: only the owner of a block reaches its bytes, on whichever thread; the lists are under a
+// lock that is Send.
 unsafe impl<L: Send, M: Send> Send for Pool<L, M> {}
-// SAFETY: as above.
+// SAFETY: threads that share the pool reach the lists under the lock only, and bytes only of blocks
+// that they own.
 unsafe impl<L: Sync, M: Sync> Sync for Pool<L, M> {}
 
 impl<L, M> fmt::Debug for Pool<L, M> {
@@ -110,22 +113,23 @@ impl<L, M> fmt::Debug for Pool<L, M> {
     }
 }
 
-/// Bytes of memory that `count` blocks of `size` bytes need; none where [`Pool::new`] would not
-/// take it.
+/// The size of the memory that `count` blocks of `size` bytes need, or `None` if [`Pool::new`]
+/// would refuse it.
 pub fn memory_for(count: u32, size: usize) -> Option<usize> {
     let is_size = !matches!(count, 0 | NONE) && size > 0;
     let stride = stride(size).filter(|_| is_size)?;
     stride.checked_mul(usize::try_from(count).ok()?)
 }
 
-/// Whole headers, so that every one is aligned as the first.
+/// The distance of two blocks: a multiple of the header's size, so that all headers are aligned
+/// alike.
 fn stride(size: usize) -> Option<usize> {
     size.checked_add(HEADER)?.checked_next_multiple_of(HEADER)
 }
 
 impl<L: HardLock<Lists>, M: Memory> Pool<L, M> {
-    /// As many blocks of `size` bytes as the memory holds, all free; in-band. The lock is round
-    /// [`Lists::new`].
+    /// A pool of as many free blocks of `size` bytes as the memory holds. Called in-band. The lock
+    /// holds [`Lists::new`].
     ///
     /// # Errors
     ///
@@ -135,7 +139,7 @@ impl<L: HardLock<Lists>, M: Memory> Pool<L, M> {
         let stride = stride(size).filter(|_| size > 0).ok_or(BadSize)?;
         let count = bytes.len().checked_div(stride).ok_or(BadSize)?;
         let count = u32::try_from(count).map_err(|_| BadSize)?;
-        // A length is told in 32 bits, too.
+        // A block's header also keeps lengths in 32 bits.
         if count == 0 || count == NONE || u32::try_from(size).is_err() {
             return Err(BadSize);
         }
@@ -148,34 +152,35 @@ impl<L: HardLock<Lists>, M: Memory> Pool<L, M> {
             _memory: memory,
         };
         for index in (0..count).rev() {
-            // INVARIANT: each number below the count, once.
+            // INVARIANT: each number below `count` goes into the list once.
             pool.give_back(index);
         }
         Ok(pool)
     }
 
-    /// Bytes of a block.
+    /// The size of a block in bytes.
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// How many blocks there are.
+    /// The number of blocks.
     pub const fn count(&self) -> u32 {
         self.count
     }
 
     fn at(&self, index: u32) -> NonNull<u8> {
         let offset = (index as usize).wrapping_mul(self.stride);
-        // SAFETY: by the invariants the number is below the count, and so the block inside the
+        // SAFETY: by the invariants the number is below `count`, so the block lies inside the
         // memory.
         unsafe { self.base.add(offset) }
     }
 
     /// # Safety
     ///
-    /// The block is in a list whose lock is held, or the caller has taken it.
+    /// The block is in a list whose lock is held, or the caller owns it.
     unsafe fn header(&self, index: u32) -> Header {
-        // SAFETY: nobody else writes to it, by contract; the memory need not be aligned.
+        // SAFETY: the block lies inside the memory, and no other code writes its header meanwhile,
+        // by contract. The read needs no alignment.
         unsafe { self.at(index).cast::<Header>().read_unaligned() }
     }
 
@@ -183,7 +188,8 @@ impl<L: HardLock<Lists>, M: Memory> Pool<L, M> {
     ///
     /// As for [`Self::header`].
     unsafe fn set_header(&self, index: u32, header: Header) {
-        // SAFETY: nobody else looks at it, by contract; the memory need not be aligned.
+        // SAFETY: the block lies inside the memory, and no other code uses its header meanwhile, by
+        // contract. The write needs no alignment.
         unsafe { self.at(index).cast::<Header>().write_unaligned(header) };
     }
 
@@ -193,13 +199,14 @@ impl<L: HardLock<Lists>, M: Memory> Pool<L, M> {
                 next: lists.free,
                 len: 0,
             };
-            // SAFETY: the caller gives the block away, so nobody else has it.
+            // SAFETY: both callers own the block: `new` before it is in any list, `Block::drop` by
+            // its invariant.
             unsafe { self.set_header(index, header) };
             lists.free = index;
         });
     }
 
-    /// Takes a block, whatever its bytes are; in any context.
+    /// Takes a free block. Its bytes have any content. Callable from any context.
     ///
     /// # Errors
     ///
@@ -210,37 +217,38 @@ impl<L: HardLock<Lists>, M: Memory> Pool<L, M> {
             if index == NONE {
                 return Err(Exhausted);
             }
-            // SAFETY: in the list of free ones, under the lock.
+            // SAFETY: the block is in the list of free blocks, whose lock is held.
             lists.free = unsafe { self.header(index) }.next;
             Ok(index)
         })?;
-        // INVARIANT: it has left its list.
+        // INVARIANT: the number has left its list.
         Ok(Block { pool: self, index })
     }
 
-    /// Takes the first block of the line, and how many of its bytes count; in any context.
+    /// Takes the first queued block, and returns it with the number of its valid bytes. Callable
+    /// from any context.
     pub fn receive(&self) -> Option<(Block<'_, L, M>, usize)> {
         let (index, len) = self.lists.with(|lists| {
             let index = lists.first;
             if index == NONE {
                 return None;
             }
-            // SAFETY: in the line, under the lock.
+            // SAFETY: the block is in the queue, whose lock is held.
             let header = unsafe { self.header(index) };
             lists.first = header.next;
             Some((index, header.len as usize))
         })?;
-        // INVARIANT: it has left its list.
+        // INVARIANT: the number has left its list.
         Some((Block { pool: self, index }, len))
     }
 
-    /// Whether the line is empty now.
-    pub fn is_line_empty(&self) -> bool {
+    /// Whether the queue is empty now.
+    pub fn is_queue_empty(&self) -> bool {
         self.lists.with(|lists| lists.first == NONE)
     }
 }
 
-/// A block that somebody has taken; free again when dropped, in any context.
+/// A taken block. Dropping it frees it; that works in any context.
 pub struct Block<'a, L: HardLock<Lists>, M: Memory> {
     pool: &'a Pool<L, M>,
     index: u32,
@@ -253,27 +261,27 @@ impl<L: HardLock<Lists>, M: Memory> fmt::Debug for Block<'_, L, M> {
 }
 
 impl<L: HardLock<Lists>, M: Memory> Block<'_, L, M> {
-    /// Puts the block at the end of the line; its first `len` bytes count, or as many as it has. In
-    /// any context.
+    /// Queues the block. Its first `len` bytes are valid, at most all of them. Callable from any
+    /// context.
     pub fn send(self, len: usize) {
         let Self { pool, index } = self;
         core::mem::forget(self);
         let len = u32::try_from(len.min(pool.size)).unwrap_or(u32::MAX);
         pool.lists.with(|lists| {
-            // SAFETY: the caller had taken it, and gives it away.
+            // SAFETY: the caller owned the block, and `forget` above has ended that without freeing
+            // it.
             unsafe { pool.set_header(index, Header { next: NONE, len }) };
             if lists.first == NONE {
                 lists.first = index;
             } else {
                 let last = lists.last;
-                // SAFETY: in the line, under the lock; where the line is not empty, `last` is in
-                // it.
+                // SAFETY: the queue is not empty, so `last` is in it, and its lock is held.
                 let before = unsafe { pool.header(last) };
                 let linked = Header {
                     next: index,
                     ..before
                 };
-                // SAFETY: as above.
+                // SAFETY: `last` is in the queue, whose lock is held.
                 unsafe { pool.set_header(last, linked) };
             }
             lists.last = index;
@@ -281,7 +289,8 @@ impl<L: HardLock<Lists>, M: Memory> Block<'_, L, M> {
     }
 
     fn bytes(&self) -> NonNull<[u8]> {
-        // SAFETY: the block is longer than its header.
+        // SAFETY: a block's stride is its size plus at least a header, so the bytes behind the
+        // header lie inside the memory.
         let bytes = unsafe { self.pool.at(self.index).add(HEADER) };
         NonNull::slice_from_raw_parts(bytes, self.pool.size)
     }
@@ -291,14 +300,15 @@ impl<L: HardLock<Lists>, M: Memory> Deref for Block<'_, L, M> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: initialised, and this block's alone.
+        // SAFETY: the memory is initialised, and only this block's owner reaches its bytes.
         unsafe { self.bytes().as_ref() }
     }
 }
 
 impl<L: HardLock<Lists>, M: Memory> DerefMut for Block<'_, L, M> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and `self` is borrowed uniquely.
+        // SAFETY: the memory is initialised, only this block's owner reaches its bytes, and `self`
+        // is borrowed uniquely.
         unsafe { self.bytes().as_mut() }
     }
 }

@@ -1,43 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A relay: messages of out-of-band code, written to an in-band file.
+//! A relay: out-of-band code sends messages, and in-band code writes them to a file.
 //!
 //! ```text
 //!   any context               pool                        in-band
-//!   write --copies into a--> block --line, in order--> drain --> the file
-//!     '-- no block is free: the message is lost, whole, and counted
+//!   write --copies into a--> block --queue, in order--> drain --> the file
+//!     '-- no block is free: the whole message is lost and counted
 //! ```
 //!
-//! Rules: a message is in the file whole or not at all, as far as the file itself takes it whole;
-//! messages are there in the order in which `write` ended; who writes never waits.
+//! Rules: the file gets a message whole or not at all, if the file itself accepts it whole.
+//! Messages are in the order in which their `write` calls ended. A writer never waits.
 
 use crate::lock::HardLock;
 use crate::pool::{Lists, Memory, Pool};
 use crate::stage::Inband;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a message was not taken; it is counted as lost.
+/// Why a message was not accepted. It is counted as lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelayError {
-    /// It is longer than a block.
+    /// The message is longer than a block.
     TooLong,
-    /// All blocks are under way.
+    /// All blocks hold unwritten messages.
     Full,
 }
 
-/// Over a pool whose lock is `L` and whose memory `M`.
+/// A relay over a pool with the lock `L` and the memory `M`.
 #[derive(Debug)]
 pub struct Relay<L, M> {
     pool: Pool<L, M>,
     lost: AtomicU64,
-    /// Messages that have left the line for good.
+    /// The number of messages that have left the queue and been handled.
     drained: AtomicU64,
-    /// Messages that were put into it.
+    /// The number of messages that were queued.
     written: AtomicU64,
 }
 
 impl<L: HardLock<Lists>, M: Memory> Relay<L, M> {
-    /// For messages of up to a block of `pool` each, as many under way as it has blocks.
+    /// A relay for messages of at most one block of `pool` each. It holds as many unwritten
+    /// messages as the pool has blocks.
     pub const fn new(pool: Pool<L, M>) -> Self {
         Self {
             pool,
@@ -47,7 +48,8 @@ impl<L: HardLock<Lists>, M: Memory> Relay<L, M> {
         }
     }
 
-    /// Takes a message, whole or not at all; in any context. Somebody has to [`Self::drain`] then.
+    /// Accepts a message, whole or not at all. Callable from any context. An in-band thread must
+    /// then call [`Self::drain`].
     ///
     /// # Errors
     ///
@@ -58,7 +60,8 @@ impl<L: HardLock<Lists>, M: Memory> Relay<L, M> {
             Ok(mut block) => match block.get_mut(..message.len()) {
                 Some(room) => {
                     room.copy_from_slice(message);
-                    // Counted before it is there: whoever sees the count may wait for it.
+                    // Counted before it is queued: a caller that sees the count may wait for the
+                    // message.
                     self.written.fetch_add(1, Ordering::AcqRel);
                     block.send(message.len());
                     return Ok(());
@@ -70,8 +73,8 @@ impl<L: HardLock<Lists>, M: Memory> Relay<L, M> {
         Err(error)
     }
 
-    /// Gives `sink` the next message, if there is one; whether there was. What it does not take is
-    /// lost. One caller at a time.
+    /// Passes the next message to `sink`. Returns whether there was one. A message that `sink` does
+    /// not accept is lost. Only one thread may call this at a time.
     pub fn drain(
         &self,
         inband: &Inband<'_>,
@@ -88,23 +91,24 @@ impl<L: HardLock<Lists>, M: Memory> Relay<L, M> {
         true
     }
 
-    /// Messages lost so far.
+    /// The number of messages lost so far.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Messages taken so far: once [`Self::drained`] is there, all of them have left.
+    /// The number of messages accepted so far. Once [`Self::drained`] has reached it, all of them
+    /// have been handled.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }
 
-    /// Messages that have left, the lost ones among them.
+    /// The number of messages handled so far, including those that `sink` did not accept.
     pub fn drained(&self) -> u64 {
         self.drained.load(Ordering::Acquire)
     }
 
-    /// Whether there is nothing to drain.
+    /// Whether no message is queued.
     pub fn is_empty(&self) -> bool {
-        self.pool.is_line_empty()
+        self.pool.is_queue_empty()
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A counting semaphore: up from anywhere, down by threads of the out-of-band stage.
+//! A counting semaphore. Any context may count it up; threads of the out-of-band stage count it
+//! down.
 
 use crate::lock::HardLock;
 use crate::monitor::{Monitor, MonitorState};
@@ -10,11 +11,11 @@ use crate::threads::Threads;
 use crate::time::Instant;
 use crate::wait::WaitError;
 
-/// The count cannot go higher.
+/// The count is at its maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow;
 
-/// Over the hard lock `L` of some core.
+/// A semaphore over the hard lock `L` of a core.
 pub struct Semaphore<L>(Monitor<L>);
 
 fn take(count: &mut u32) -> Option<()> {
@@ -23,16 +24,16 @@ fn take(count: &mut u32) -> Option<()> {
 }
 
 impl<L: HardLock<MonitorState<u32>>> Semaphore<L> {
-    /// Of a lock round the first count.
+    /// A semaphore over a lock that holds the initial count.
     pub const fn new(lock: L) -> Self {
         Self(Monitor::new(lock))
     }
 
-    /// Counts one down, waiting for one where there is none.
+    /// Decrements the count; waits while it is 0.
     ///
     /// # Errors
     ///
-    /// See [`WaitError`]; nothing was counted.
+    /// See [`WaitError`]; the count is unchanged.
     pub fn down_until(
         &self,
         oob: &Oob<'_>,
@@ -43,16 +44,16 @@ impl<L: HardLock<MonitorState<u32>>> Semaphore<L> {
             .wait_for(Wait::Semaphore, oob, threads, deadline, take)
     }
 
-    /// Counts one down if there is one; whether there was. In any context.
+    /// Decrements the count unless it is 0. Returns whether it did. Callable from any context.
     pub fn try_down(&self) -> bool {
         self.0.update(take).is_some()
     }
 
-    /// Counts one up, and wakes the first waiter. In any context.
+    /// Increments the count and wakes the first waiter. Callable from any context.
     ///
     /// # Errors
     ///
-    /// [`Overflow`]; nothing was counted.
+    /// [`Overflow`]; the count is unchanged.
     pub fn up(&self, threads: &impl Threads) -> Result<(), Overflow> {
         self.0.update_and_wake_first(threads, |count| {
             *count = count.checked_add(1).ok_or(Overflow)?;
@@ -60,7 +61,8 @@ impl<L: HardLock<MonitorState<u32>>> Semaphore<L> {
         })
     }
 
-    /// Ends all waits, those to come too. What was counted can still be had.
+    /// Closes the semaphore: present and later waits end with [`WaitError::Closed`]. A count above
+    /// 0 can still be decremented.
     pub fn close(&self, threads: &impl Threads) {
         self.0.close(threads);
     }

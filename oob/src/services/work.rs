@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Work handed to in-band: which call belongs to which run, and who waits for it.
+//! Work for in-band: which call belongs to which run, and which threads wait for it.
 //!
 //! ```text
-//!   call, in any context                   a worker, in-band           call_and_wait, an oob thread
-//!        |  asked? then no more to do        |                            |  a call, of run n
-//!        v                                   v                            v
-//!   [ asked ] ---the core's queue---> begin: run n, asked no more    sleeps until run n has ended or
-//!                                     end:   its result is kept ---> was cancelled, or to its deadline
+//!   call, in any context                   a worker, in-band            call_and_wait, an oob thread
+//!        |  requested already? done          |                             |  a call, of run n
+//!        v                                   v                             v
+//!   [ requested ] --the core's queue--> begin: run n, request taken   sleeps until run n has ended or
+//!                                       end:   keeps its result ----> was cancelled, or to its deadline
 //! ```
 //!
 //! Rules:
-//! 1. A call belongs to the next run that begins; that run sees what the caller did before. Of
-//!    several calls before it, the first one queues and the others have nothing to add.
-//! 2. Runs do not overlap: the core sees to that.
-//! 3. Who waits gets the result of its run, or of a later one; never of an earlier one.
-//! 4. What was called for and is cancelled before its run begins does not run, though the core may
-//!    have queued it since: a run begins only where one is asked for. A run that has begun is not
-//!    touched.
-//! 5. A deadline or a signal ends a wait and takes no call back: the run takes place, once. A call
-//!    before it begins is of that same run, and may wait for its result; a result that nobody waits
-//!    for is dropped.
+//! 1. A call belongs to the next run that begins, and that run sees what the caller did before. Of
+//!    several calls before a run, the first queues the work; the others have nothing to do.
+//! 2. Runs do not overlap. The core ensures that.
+//! 3. A waiter gets the result of its run or of a later one, never of an earlier one.
+//! 4. A request that is cancelled before its run begins does not run, even if the core queues the
+//!    work again: a run begins only if one is requested. A run that has begun is not affected.
+//! 5. A deadline or a signal ends a wait; the work still runs once. A call before that run begins
+//!    belongs to the same run, and its caller may wait for the result. A result that no thread
+//!    waits for is dropped.
 
 use crate::lock::HardLock;
 use crate::monitor::{Monitor, MonitorState};
@@ -30,15 +29,16 @@ use crate::threads::Threads;
 use crate::time::Instant;
 use crate::wait::WaitError;
 
-/// What the hard lock guards. Runs are numbered from 1 on.
+/// The state of the runs: the content of the hard lock. Runs are numbered from 1 on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Runs {
-    is_asked: bool,
-    /// The last one that has begun or was cancelled.
+    /// Whether a run is requested that has not begun.
+    is_requested: bool,
+    /// The last run that has begun or was cancelled.
     begun: u64,
-    /// The one that has begun and not ended; 0 where there is none.
+    /// The run that has begun and not ended; 0 if there is none.
     running: u64,
-    /// The last one that has ended, and its result.
+    /// The last run that has ended; `result` is its result.
     ended: u64,
     result: i32,
 }
@@ -48,7 +48,7 @@ impl Runs {
         self.begun.wrapping_add(1)
     }
 
-    /// Whether run `run` is over, and then how.
+    /// The outcome of run `run`, or `None` if it is not over.
     fn outcome(&self, run: u64) -> Option<Result<i32, WaitError>> {
         if self.ended >= run {
             Some(Ok(self.result))
@@ -60,45 +60,45 @@ impl Runs {
     }
 }
 
-/// A call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The run that it belongs to.
+    /// The run that the call belongs to.
     pub run: u64,
-    /// Whether it is the first one, so that the caller has to queue the work.
+    /// Whether it is the run's first call: the caller must then queue the work.
     pub is_first: bool,
 }
 
-/// The calls and runs of one piece of work, over the hard lock `L` of some core.
+/// The calls and runs of one work item, over the hard lock `L` of a core.
 pub struct Calls<L>(Monitor<L>);
 
 impl<L: HardLock<MonitorState<Runs>>> Calls<L> {
-    /// Of a lock round the default.
+    /// No calls and no runs. The lock holds the default [`Runs`].
     pub const fn new(lock: L) -> Self {
         Self(Monitor::new(lock))
     }
 
-    /// Calls. In any context.
+    /// Requests a run. Callable from any context.
     pub fn call(&self) -> Call {
         self.0.update(|runs: &mut Runs| Call {
             run: runs.next(),
-            is_first: !core::mem::replace(&mut runs.is_asked, true),
+            is_first: !core::mem::replace(&mut runs.is_requested, true),
         })
     }
 
-    /// A run begins, if one is asked for; whether it does. In the worker.
+    /// Begins a run if one is requested. Returns whether it did. Called by the worker.
     pub fn begin(&self) -> bool {
         self.0.update(|runs: &mut Runs| {
-            let is_asked = core::mem::replace(&mut runs.is_asked, false);
-            if is_asked {
+            let is_requested = core::mem::replace(&mut runs.is_requested, false);
+            if is_requested {
                 runs.begun = runs.next();
                 runs.running = runs.begun;
             }
-            is_asked
+            is_requested
         })
     }
 
-    /// The run ends; in the worker.
+    /// Ends the run. Called by the worker.
     pub fn end(&self, threads: &impl Threads, result: i32) {
         self.0.update_and_wake_all(threads, |runs: &mut Runs| {
             runs.ended = core::mem::replace(&mut runs.running, 0);
@@ -106,22 +106,22 @@ impl<L: HardLock<MonitorState<Runs>>> Calls<L> {
         });
     }
 
-    /// What was called for and has not begun will not run. The core has taken the work out of its
-    /// queue before, and need not know whether it was queued again since.
+    /// Takes back a requested run that has not begun. The core has dequeued the work before; it
+    /// need not know whether the work was queued again since.
     pub fn cancel(&self, threads: &impl Threads) {
         self.0.update_and_wake_all(threads, |runs: &mut Runs| {
-            if core::mem::replace(&mut runs.is_asked, false) {
+            if core::mem::replace(&mut runs.is_requested, false) {
                 runs.begun = runs.next();
             }
         });
     }
 
-    /// Waits until run `run` is over or `deadline` passes; its result.
+    /// Waits until run `run` is over or `deadline` passes. Returns the run's result.
     ///
     /// # Errors
     ///
     /// [`WaitError::TimedOut`], [`WaitError::Interrupted`]: the run still takes place.
-    /// [`WaitError::Closed`]: it was cancelled.
+    /// [`WaitError::Closed`]: the run was cancelled.
     pub fn wait(
         &self,
         oob: &Oob<'_>,
@@ -143,17 +143,18 @@ mod tests {
 
     struct Lock(RefCell<MonitorState<Runs>>);
 
-    // SAFETY: a value of its own, borrowed exclusively.
+    // SAFETY: the value lies in the lock and only `with` reaches it; the `RefCell` makes the borrow
+    // exclusive.
     unsafe impl HardLock<MonitorState<Runs>> for Lock {
         fn with<R>(&self, f: impl FnOnce(&mut MonitorState<Runs>) -> R) -> R {
             f(&mut self.0.borrow_mut())
         }
     }
 
-    /// A thread whose sleep is what a worker does meanwhile.
+    /// A thread that calls a function instead of sleeping: the worker's part.
     struct Scripted<F>(F);
 
-    // SAFETY: `wake` touches no thread.
+    // SAFETY: `wake` uses no thread number.
     unsafe impl<F: Fn()> Park for Scripted<F> {
         fn current(&self) -> usize {
             2
@@ -177,7 +178,7 @@ mod tests {
         }
     }
 
-    // SAFETY: as above.
+    // SAFETY: `wake_waiter` is the trait's own, and `wake` uses no thread number.
     unsafe impl<F: Fn()> Threads for Scripted<F> {
         fn priority(&self) -> i32 {
             0
@@ -200,13 +201,13 @@ mod tests {
     }
 
     fn wait(calls: &Calls<Lock>, run: u64, worker: impl Fn()) -> Result<i32, WaitError> {
-        // SAFETY: nothing of a test's is atomic.
+        // SAFETY: the test has one thread, which may wait anywhere.
         let oob = unsafe { Oob::assume() };
         calls.wait(&oob, &Scripted(worker), run, Instant::NEVER)
     }
 
     #[test]
-    fn calls_before_a_run_are_one_and_a_call_during_it_is_of_the_next() {
+    fn calls_before_a_run_share_it_and_a_call_during_it_belongs_to_the_next() {
         let calls = calls();
         let call = |run, is_first| assert_eq!(calls.call(), Call { run, is_first });
         call(1, true);
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn who_calls_during_a_run_gets_the_next_ones_result() {
+    fn a_caller_during_a_run_gets_the_result_of_the_next_run() {
         let calls = calls();
         calls.call();
         assert!(calls.begin());
@@ -239,12 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_call_is_told_so_unless_a_later_run_has_ended() {
+    fn a_cancelled_call_returns_closed_unless_a_later_run_has_ended() {
         let calls = calls();
         let first = calls.call().run;
         let cancel = || calls.cancel(&Scripted(|| ()));
         assert_eq!(wait(&calls, first, cancel), Err(WaitError::Closed));
-        // Nothing is asked for: nothing is cancelled.
+        // No run is requested, so nothing is cancelled.
         cancel();
         let second = calls.call();
         assert!(second.is_first);
@@ -261,17 +262,18 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_queued_beside_a_cancel_does_not_run_once_it_was_told_so() {
+    fn a_cancelled_call_that_is_queued_again_does_not_run() {
         let calls = calls();
         let cancel = || calls.cancel(&Scripted(|| ()));
         let late = calls.call().run;
         cancel();
-        assert!(!calls.begin(), "queued, and taken back");
+        assert!(!calls.begin(), "the request was taken back");
         assert_eq!(
             wait(&calls, late, || unreachable!()),
             Err(WaitError::Closed)
         );
-        // A run that has begun before that goes on, and the next call is not of it.
+        // A run that began before the cancellation goes on, and the next call does not belong to
+        // it.
         let begun = calls.call().run;
         assert!(calls.begin());
         let next = calls.call();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! In-band never delays out-of-band, but for the sections that it has interrupts off; the other way
-//! round it does.
+//! In-band code delays out-of-band threads only while it has interrupts off. Out-of-band threads
+//! always delay in-band code.
 
 use crate::{END, hog, log, oob};
 use oob::host::{Host, Interference};
@@ -12,8 +12,8 @@ use std::rc::Rc;
 const PERIOD: Ns = Ns(10_000);
 const TURNS: u64 = 8;
 
-/// A thread that a timer wakes [`TURNS`] times, beside three in-band threads that compute. Gives
-/// the latest wake-up, and when in-band was done.
+/// Runs a thread that a timer wakes [`TURNS`] times, beside three in-band threads that compute.
+/// Returns the delay of the latest wake-up, and the date at which the in-band threads have ended.
 fn run(seed: u64, interference: Interference, turns: u64) -> (Ns, Instant) {
     let host = Host::seeded(seed);
     host.disturb(interference);
@@ -44,7 +44,7 @@ const SEEDS: u64 = 1_000;
 fn interference_delays_in_band_and_never_out_of_band() {
     let quiet = Interference::NONE;
     let noisy = crate::order::NOISY;
-    // In-band alone: what its threads compute.
+    // In-band threads alone take the time that they compute.
     assert_eq!(run(0, quiet, 0).1, Instant(1_000 + 3 * 60 * 500));
     let own = Ns(TURNS * (PERIOD.0 / 3));
     let mut delayed = 0;
@@ -60,7 +60,7 @@ fn interference_delays_in_band_and_never_out_of_band() {
 }
 
 #[test]
-fn a_wake_up_is_late_by_no_more_than_interrupts_are_off() {
+fn a_wake_up_is_late_at_most_by_an_interrupts_off_section() {
     let hard_off = Ns(800);
     let latest = |seed| {
         let interference = Interference {
@@ -72,7 +72,7 @@ fn a_wake_up_is_late_by_no_more_than_interrupts_are_off() {
     let all: Vec<_> = (0..SEEDS).map(latest).collect();
     let most = all.iter().max().unwrap();
     assert!(*most <= hard_off, "{most:?}");
-    // The measure can tell: it comes near the bound.
+    // The delays come near the bound, so the test can detect a larger one.
     assert!(*most > Ns(700), "{most:?}");
     assert!(all.iter().filter(|late| late.0 > 0).count() > 500);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A wake-up that is lost is found by trying seeds; with the kit's own flag none is.
+//! Trying seeds finds a flag that loses a wake-up. The kit's own flag loses none.
 
 use crate::{END, oob};
 use oob::host::{Handled, Handler, Host, Interrupt};
@@ -10,7 +10,7 @@ use oob::time::Instant;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A flag as the kit has it, or one of two that are broken.
+/// The kit's flag, or one of two broken ones.
 trait Flagged: Default + 'static {
     fn raise(&self, host: &Host);
     fn wait(&self, host: &Host);
@@ -29,7 +29,8 @@ impl Flagged for Ours {
     }
 }
 
-/// Looks, and prepares to sleep only then: an event in between wakes nobody.
+/// Checks for the event first and prepares its sleep only then: an event in between wakes no
+/// thread.
 #[derive(Default)]
 struct LooksFirst {
     is_raised: Cell<bool>,
@@ -39,7 +40,8 @@ struct LooksFirst {
 impl Flagged for LooksFirst {
     fn raise(&self, host: &Host) {
         self.is_raised.set(true);
-        // SAFETY: any number will do for a host's thread.
+        // SAFETY: the host looks a thread's number up in its list, so no number can make it touch
+        // freed memory.
         unsafe { host.wake(|| self.waiter.get()) };
     }
 
@@ -52,7 +54,7 @@ impl Flagged for LooksFirst {
     }
 }
 
-/// Prepares in time, but says who waits only after its look.
+/// Prepares its sleep in time, but stores the waiter's number only after the check.
 #[derive(Default)]
 struct NamesItselfLate(LooksFirst);
 
@@ -67,7 +69,7 @@ impl Flagged for NamesItselfLate {
             if self.0.is_raised.replace(false) {
                 return host.cancel();
             }
-            // Asking for the date is a service, too.
+            // Reading the clock is a service too, at which an interrupt can come.
             let _ = Park::now(host);
             self.0.waiter.set(Some(host.current()));
             host.sleep_until(Instant::NEVER);
@@ -85,7 +87,8 @@ impl<F: Flagged> Handler for Raiser<F> {
     }
 }
 
-/// One event, at any point, and one thread that waits for it; whether it saw the event.
+/// Raises one event at a random point while one thread waits for it. Returns whether the thread saw
+/// it.
 fn sees<F: Flagged>(seed: u64) -> bool {
     let host = Host::seeded(seed);
     let flag = Rc::new(F::default());
@@ -109,6 +112,6 @@ fn broken_flags_are_found_within_a_hundred_seeds() {
 }
 
 #[test]
-fn the_kits_flag_loses_nothing_in_ten_thousand() {
+fn the_kits_flag_loses_no_event_in_ten_thousand_seeds() {
     assert_eq!(first_lost::<Ours>(10_000), None);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the host core promises of its machine.
+//! Tests of what the host core promises.
 #![cfg(not(loom))]
 
 mod latency;
@@ -17,22 +17,22 @@ use oob::time::{Instant, Ns};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Long after everything.
+/// A date after the end of every run.
 const END: Instant = Instant(1_000_000_000);
 
-/// What was seen, in order.
+/// Observations, in their order.
 type Log<T> = Rc<RefCell<Vec<T>>>;
 
 fn log<T>() -> Log<T> {
     Rc::default()
 }
 
-/// Begins an oob thread.
+/// Starts an oob thread.
 fn oob(host: &Host, priority: i32, body: impl FnOnce(&Oob<'_>, &Running<'_>) + 'static) {
     oob::host::Thread::run(host, &host.inband(), c"oob", priority, body).unwrap();
 }
 
-/// Begins an in-band thread that computes `times` times for `span`.
+/// Starts an in-band thread that computes for `span`, `times` times.
 fn hog(host: &Host, times: u32, span: Ns) {
     let of_thread = host.clone();
     oob::host::Task::run(host, &host.inband(), c"hog", move |_, _| {

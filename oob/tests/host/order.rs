@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Who runs: dates are exact, and oob threads go by priority.
+//! The order in which threads run: dates are exact, and oob threads run by priority.
 
 use crate::{END, Log, hog, log, oob};
 use oob::host::{Host, Interference, RunError, Stuck, Thread, explore};
@@ -9,7 +9,7 @@ use oob::wait::WaitError;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Everything that in-band can do but switch interrupts off.
+/// All interference except interrupts-off sections.
 pub(crate) const NOISY: Interference = Interference {
     odds: 2,
     burst: Ns(2_000),
@@ -18,7 +18,7 @@ pub(crate) const NOISY: Interference = Interference {
 };
 
 #[test]
-fn every_way_to_wait_ends_at_its_date_exactly() {
+fn every_kind_of_wait_ends_exactly_at_its_date() {
     explore(0..200, |host| {
         host.disturb(NOISY);
         let (host_, done) = (host.clone(), Rc::new(Cell::new(false)));
@@ -43,7 +43,7 @@ fn every_way_to_wait_ends_at_its_date_exactly() {
                 let never = |(): &mut ()| None::<()>;
                 assert_eq!(monitor.wait_until(oob, &host_, last, never), timed_out);
                 assert_eq!(host_.now(), last);
-                // What it computes takes as long as it says: nothing in-band gets in between.
+                // A computation takes its stated time: in-band code does not interrupt it.
                 host_.compute(Ns(step));
                 assert_eq!(host_.now(), last.after(Ns(step)));
             }
@@ -56,11 +56,11 @@ fn every_way_to_wait_ends_at_its_date_exactly() {
 }
 
 #[test]
-fn who_waits_is_woken_by_priority_and_among_equals_in_order_of_coming() {
+fn waiters_are_woken_by_priority_and_equals_in_order_of_arrival() {
     explore(0..200, |host| {
         host.disturb(NOISY);
         let (sem, order) = (Rc::new(host.semaphore(&host.inband(), 0)), log());
-        // In the order of their coming, which is that of their dates.
+        // In the order of arrival, which is that of their dates.
         let priorities = [30, 98, 10, 30, 1, 98, 30];
         for (nth, priority) in priorities.into_iter().enumerate() {
             let (host_, sem, order) = (host.clone(), sem.clone(), order.clone());
@@ -83,7 +83,7 @@ fn who_waits_is_woken_by_priority_and_among_equals_in_order_of_coming() {
     });
 }
 
-/// One thread of each priority, each of which computes and notes when.
+/// Starts one thread of each priority. Each computes and logs when.
 fn contest(host: &Host, spans: &Log<(i32, Instant, Instant)>) {
     for priority in [20, 60, 40] {
         let (host_, spans) = (host.clone(), spans.clone());
@@ -123,14 +123,14 @@ fn two_processors_serve_the_two_highest() {
     let wanted = [
         (40, at(9_000), at(19_000)),
         (60, at(11_000), at(21_000)),
-        // It lost its processor to the third one from 11 us to 19 us.
+        // This thread lost its processor to the thread of priority 60 from 11 us to 19 us.
         (20, at(7_000), at(25_000)),
     ];
     assert_eq!(*spans.borrow(), wanted);
 }
 
 #[test]
-fn priorities_end_at_98_and_a_thread_that_never_ends_is_told() {
+fn priorities_end_at_98_and_a_thread_that_never_ends_is_reported() {
     let host = Host::new();
     for priority in [0, 99] {
         let thread = Thread::run(&host, &host.inband(), c"", priority, |_, _| {});

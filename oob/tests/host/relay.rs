@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Out-of-band threads write through a relay, and neither in-band nor each other makes them wait.
+//! Out-of-band threads write to a relay. Neither in-band code nor other writers make them wait.
 
 use crate::order::NOISY;
 use crate::{END, log, oob};
@@ -15,7 +15,7 @@ use std::rc::Rc;
 const MESSAGES: u8 = 12;
 
 #[test]
-fn each_writers_messages_are_written_whole_and_in_order_and_the_lost_ones_counted() {
+fn each_writers_messages_arrive_whole_and_in_order_and_lost_ones_are_counted() {
     let losses = log();
     explore(0..300, |host| {
         host.disturb(NOISY);
@@ -63,14 +63,14 @@ fn each_writers_messages_are_written_whole_and_in_order_and_the_lost_ones_counte
         losses.borrow_mut().push(refused.get());
         drop(relay);
     });
-    // In-band is too slow for some of them; it is not for all.
+    // In-band code is too slow for some of the messages, but not for all.
     let most = 2 * u64::from(MESSAGES);
     assert!(losses.borrow().iter().any(|lost| *lost > 0));
     assert!(losses.borrow().iter().all(|lost| *lost < most));
 }
 
 #[test]
-fn what_is_too_long_or_not_taken_is_lost_and_counted() {
+fn a_message_that_is_too_long_or_refused_is_lost_and_counted() {
     let host = Host::new();
     let file = log();
     let of_file = file.clone();
@@ -88,7 +88,7 @@ fn what_is_too_long_or_not_taken_is_lost_and_counted() {
 }
 
 #[test]
-fn a_signal_ends_a_flush_and_the_relays_end_writes_what_is_under_way() {
+fn a_signal_ends_a_flush_and_dropping_the_relay_writes_the_queued_messages() {
     let host = Host::new();
     let (file, host_) = (log(), host.clone());
     let of_file = file.clone();
@@ -115,7 +115,7 @@ fn a_signal_ends_a_flush_and_the_relays_end_writes_what_is_under_way() {
 }
 
 #[test]
-fn a_pool_gives_as_many_blocks_as_it_has_in_a_handler_too() {
+fn a_pool_gives_out_all_its_blocks_also_to_a_handler() {
     let host = Host::new();
     assert_eq!(host.pool(&host.inband(), 0, 8).err(), Some(BadSize));
     assert_eq!(host.pool(&host.inband(), 8, 0).err(), Some(BadSize));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A run is its seed's: again the same, and another one for another seed.
+//! A seed determines a run: the same seed repeats it, and another seed gives another run.
 
 use crate::{END, hog, oob};
 use oob::host::{Handled, Handler, Host, Interference, Interrupt, Semaphore, Task};
@@ -18,7 +18,8 @@ impl Handler for Up {
     }
 }
 
-/// Something of everything that depends on the seed; gives the trace and the date of its end.
+/// A run with everything that depends on the seed. Returns the trace's hash and the date of the
+/// end.
 fn run(seed: u64, processors: usize) -> (u64, Instant) {
     let host = Host::seeded(seed);
     host.set_processors(processors);
@@ -46,7 +47,7 @@ fn run(seed: u64, processors: usize) -> (u64, Instant) {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_trace_and_another_one_another() {
+fn one_seed_gives_one_trace_and_other_seeds_give_others() {
     for processors in [1, 2] {
         let first: Vec<_> = (0..200).map(|seed| run(seed, processors)).collect();
         let again: Vec<_> = (0..200).map(|seed| run(seed, processors)).collect();
@@ -58,7 +59,7 @@ fn the_same_seed_gives_the_same_trace_and_another_one_another() {
     }
 }
 
-/// Two threads that add without a lock, a service between reading and writing.
+/// Two threads add without a lock, with a service between the read and the write.
 fn added(seed: u64) -> u32 {
     let host = Host::seeded(seed);
     let sum = Rc::new(Cell::new(0));
@@ -77,14 +78,14 @@ fn added(seed: u64) -> u32 {
 }
 
 #[test]
-fn threads_of_in_band_are_mixed_in_every_way() {
+fn in_band_threads_interleave_in_every_way() {
     let sums: HashSet<_> = (0..300).map(added).collect();
     assert_eq!(sums, HashSet::from([3, 4, 5, 6]));
 }
 
 #[test]
-fn a_failing_run_tells_its_seed() {
-    // In a process of its own, for what it prints.
+fn a_failing_run_prints_its_seed() {
+    // In a process of its own, to capture its output.
     let me = std::env::current_exe().unwrap();
     let name = "seeds::a_run_that_fails";
     let out = std::process::Command::new(me)
@@ -105,16 +106,16 @@ fn a_run_that_fails() {
         hog(host, 3, Ns(10));
         host.finish(END).unwrap();
         runs.set(runs.get() + 1);
-        assert!(runs.get() < 3, "the third");
+        assert!(runs.get() < 3, "the third run fails");
     });
 }
 
 #[test]
-fn a_machine_whose_thread_panicked_is_left_standing() {
+fn a_machine_goes_on_after_one_of_its_threads_panicked() {
     let host = Host::new();
     let (host_, flag) = (host.clone(), host.flag(&host.inband()));
     oob(&host, 50, move |_, me| {
-        assert!(me.should_stop(), "as it is meant to");
+        assert!(me.should_stop(), "the test panics here");
     });
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.finish(END)));
     assert!(failed.is_err());
@@ -127,11 +128,11 @@ fn a_machine_whose_thread_panicked_is_left_standing() {
 }
 
 #[test]
-fn a_machine_inside_anothers_thread_does_not_reach_out_of_its_own() {
+fn a_machine_inside_another_machines_thread_cannot_use_the_outer_one() {
     let (inner, outer) = (Host::new(), Host::new());
     let outer_ = outer.clone();
     oob(&outer, 50, move |_, _| {
-        // A run of its own, as the test of it would make.
+        // A run of its own inside the thread.
         oob(&inner, 50, move |_, _| outer_.compute(Ns(10)));
         let reached = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| inner.finish(END)));
         assert!(reached.is_err());

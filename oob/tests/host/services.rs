@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Threads, work, interrupts, timers and poll heads, each as it is used.
+//! Threads, work, interrupts, timers and poll heads, as drivers use them.
 
 use crate::{END, hog, log, oob};
 use oob::host::{
@@ -29,7 +29,7 @@ fn a_thread_is_stopped_out_of_its_wait_and_joined() {
         let (host_, of_task) = (host.clone(), turns.clone());
         Task::run(host, &host.inband(), c"owner", move |inband, _| {
             host_.compute(Ns(100));
-            // Out of its wait, and into the next one.
+            // The forced unblock ends one wait; the thread starts the next one.
             thread.unblock();
             host_.compute(Ns(100));
             assert_eq!(of_task.get(), 2);
@@ -41,7 +41,7 @@ fn a_thread_is_stopped_out_of_its_wait_and_joined() {
 }
 
 #[test]
-fn a_stop_ends_every_kind_of_wait_and_the_ones_to_come() {
+fn a_stop_ends_every_kind_of_wait_and_later_waits() {
     type Wait = Box<dyn Fn(&Host, &Oob<'_>) -> Result<(), WaitError>>;
     let waits: [fn(&Host) -> Wait; 4] = [
         |host| {
@@ -78,7 +78,7 @@ fn a_stop_ends_every_kind_of_wait_and_the_ones_to_come() {
 }
 
 #[test]
-fn stopping_from_outside_runs_the_machine_until_the_end_of_the_thread() {
+fn a_stop_from_the_test_runs_the_machine_until_the_thread_has_ended() {
     let host = Host::new();
     let (host_, done) = (host.clone(), Rc::new(Cell::new(false)));
     let of_thread = done.clone();
@@ -116,12 +116,12 @@ fn a_signal_stays_until_it_is_taken() {
 }
 
 #[test]
-fn work_runs_in_band_once_per_call_and_its_result_is_waited_for() {
+fn work_runs_in_band_once_per_call_and_a_caller_can_wait_for_its_result() {
     explore(0..200, |host| {
         let runs = Rc::new(Cell::new(0));
         let (host_, of_work) = (host.clone(), runs.clone());
         let work = Rc::new(Work::new(host, &host.inband(), move |_| {
-            // The token would be refused anywhere else.
+            // The host gives this token to in-band callers only.
             let _ = host_.inband();
             host_.compute(Ns(2_000));
             of_work.set(of_work.get() + 1);
@@ -130,12 +130,12 @@ fn work_runs_in_band_once_per_call_and_its_result_is_waited_for() {
         let (of_thread, of_runs) = (work.clone(), runs.clone());
         oob(host, 60, move |oob, _| {
             assert!(of_thread.call());
-            // In-band has not had the processor since.
+            // No in-band thread has run since.
             assert!(!of_thread.call());
             assert_eq!(of_runs.get(), 0);
             let result = of_thread.call_and_wait(oob, Instant::NEVER).unwrap();
             assert_eq!(result, of_runs.get());
-            // A run that began before the call would not do.
+            // A run that began before the call must not end the wait.
             let before = of_runs.get();
             assert!(of_thread.call_and_wait(oob, Instant::NEVER).unwrap() > before);
         });
@@ -149,7 +149,7 @@ fn work_runs_in_band_once_per_call_and_its_result_is_waited_for() {
             work.call();
             work.cancel(inband);
             me.sleep_until(inband, Instant(60_000)).unwrap();
-            // Taken back, or it ran before that.
+            // The call was taken back, or it ran before the cancellation.
             assert!(runs.get() <= all + 1);
             let left = runs.get();
             work.call();
@@ -162,7 +162,7 @@ fn work_runs_in_band_once_per_call_and_its_result_is_waited_for() {
 }
 
 #[test]
-fn cancelled_work_ends_the_wait_for_it_and_does_not_run() {
+fn a_cancellation_ends_the_wait_for_work_and_the_work_does_not_run() {
     let ends = log();
     explore(0..100, |host| {
         let (runs, end) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
@@ -188,12 +188,12 @@ fn cancelled_work_ends_the_wait_for_it_and_does_not_run() {
         }
         ends.borrow_mut().push(end.is_ok());
     });
-    // In-band chooses who is first: its thread, or the one for work.
+    // The seed chooses which in-band thread runs first: the task, or the worker.
     assert!(ends.borrow().contains(&true) && ends.borrow().contains(&false));
 }
 
 #[test]
-fn a_call_beside_a_cancel_is_of_a_run_and_told_so_or_of_none() {
+fn a_call_beside_a_cancellation_gets_a_run_or_the_error_closed() {
     let ends = log();
     explore(0..300, |host| {
         host.set_processors(2);
@@ -238,17 +238,16 @@ fn a_deadline_ends_the_wait_for_work_and_not_the_work() {
     oob(&host, 60, move |oob, _| {
         let late = Err(WaitError::TimedOut);
         let seen = || (begun_.get(), ended_.get());
-        // In-band has not had the processor since: it is pending, and stays so.
+        // No in-band thread has run since, so the call stays pending.
         assert_eq!(of_thread.call_and_wait(oob, host_.now()), late);
         assert!(!of_thread.call());
         assert_eq!(seen(), (0, 0));
-        // A later call is of the run that the first one asked for. This one ends in the middle of
-        // it.
+        // A later call belongs to the run that the first call requested. This wait ends in the
+        // middle of that run.
         let date = host_.now().after(Ns(5_000));
         assert_eq!(of_thread.call_and_wait(oob, date), late);
         assert_eq!((host_.now(), seen()), (date, (1, 0)));
-        // From here on it is the next run that a call asks for, and nobody gets what the first one
-        // gave.
+        // From here on a call requests the next run, and no caller gets the first run's result.
         assert_eq!(of_thread.call_and_wait(oob, host_.now()), late);
         let end = Instant(1_000_000);
         assert_eq!(of_thread.call_and_wait(oob, end), Ok(2));
@@ -257,14 +256,14 @@ fn a_deadline_ends_the_wait_for_work_and_not_the_work() {
     });
     host.finish(END).unwrap();
     assert_eq!((begun.get(), ended.get()), (2, 2));
-    // Its result is nobody's, and it is not run again.
+    // No caller waits for this result; the work runs once.
     assert!(work.call());
     host.finish(END).unwrap();
     assert_eq!((begun.get(), ended.get()), (3, 3));
 }
 
 #[test]
-fn a_run_is_over_when_in_band_has_done_what_it_was_asked_for() {
+fn finish_waits_for_queued_in_band_work() {
     let host = Host::new();
     let (host_, date) = (host.clone(), Rc::new(Cell::new(None)));
     let of_work = date.clone();
@@ -278,7 +277,7 @@ fn a_run_is_over_when_in_band_has_done_what_it_was_asked_for() {
     assert_eq!(date.get(), Some(Instant(5_000)));
 }
 
-/// Takes every second interrupt for its own, and forwards every fourth.
+/// A handler for which every second interrupt is its own, and which forwards every fourth.
 struct Line {
     host: Host,
     calls: Cell<u32>,
@@ -299,7 +298,7 @@ impl Handler for Line {
     }
 
     fn inband(&self, inband: &Inband<'_>) {
-        // It may wait.
+        // The in-band part may wait.
         self.host
             .sleep_until_date(inband, self.host.now().after(Ns(10)))
             .unwrap();
@@ -308,7 +307,7 @@ impl Handler for Line {
 }
 
 #[test]
-fn an_interrupt_is_handled_at_once_and_its_in_band_part_once_in_band_has_the_processor() {
+fn an_interrupt_is_handled_at_once_and_its_in_band_part_once_in_band_runs() {
     let host = Host::new();
     let dates = log();
     let line = Line {
@@ -325,7 +324,8 @@ fn an_interrupt_is_handled_at_once_and_its_in_band_part_once_in_band_has_the_pro
     hog(&host, 100, Ns(1_000));
     (1..=8).for_each(|n| line.raise_at(Instant(2_000 + 500 * n)));
     host.finish(END).unwrap();
-    // The fourth, and the eighth: two forwards before the in-band part began would be one.
+    // The fourth and the eighth interrupt: two forwards before the in-band part begins cause one
+    // call.
     let at = Instant;
     let wanted = [
         ('f', at(4_000)),
@@ -339,7 +339,7 @@ fn an_interrupt_is_handled_at_once_and_its_in_band_part_once_in_band_has_the_pro
 }
 
 #[test]
-fn a_timer_tells_the_periods_that_it_missed_and_keeps_its_grid() {
+fn a_timer_reports_missed_periods_and_keeps_its_dates() {
     let host = Host::new();
     let seen = log();
     let (host_, of_timer) = (host.clone(), seen.clone());
@@ -351,7 +351,7 @@ fn a_timer_tells_the_periods_that_it_missed_and_keeps_its_grid() {
     hog(&host, 20, Ns(1_000));
     oob(&host, 50, move |oob, me| {
         me.sleep_until(oob, Instant(3_500)).unwrap();
-        // Interrupts are off: 4, 5 and 6 us go by.
+        // Interrupts are off while the dates 4, 5 and 6 us pass.
         host_.elapse(Ns(2_700));
     });
     host.run_until(Instant(8_500));
@@ -367,7 +367,7 @@ fn a_timer_tells_the_periods_that_it_missed_and_keeps_its_grid() {
 }
 
 #[test]
-fn poll_sees_what_is_signalled_on_any_head_and_only_what_it_wants() {
+fn poll_returns_the_wanted_events_of_any_head() {
     const IN: u32 = 1;
     const OUT: u32 = 4;
     explore(0..200, |host| {

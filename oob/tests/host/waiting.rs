@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Monitor and semaphore under everything at once: nothing lost, nothing made up.
+//! Monitor and semaphore under interrupts, interference and signals together: no wake-up is lost,
+//! and none is invented.
 
 use crate::{END, oob};
 use oob::host::{
@@ -26,7 +27,7 @@ impl Handler for Up {
 }
 
 #[test]
-fn a_semaphore_counts_what_interrupts_and_both_stages_do_to_it() {
+fn a_semaphore_counts_ups_of_interrupts_and_of_both_stages() {
     for processors in [1, 2] {
         explore(0..500, |host| {
             host.set_processors(processors);
@@ -89,7 +90,7 @@ fn a_semaphore_counts_what_interrupts_and_both_stages_do_to_it() {
 }
 
 #[test]
-fn a_bounded_buffer_of_a_monitor_passes_everything_on_in_order() {
+fn a_bounded_buffer_over_a_monitor_keeps_all_items_in_order() {
     explore(0..300, |host| {
         host.set_processors(2);
         let buffer = Rc::new(host.monitor(&host.inband(), Vec::new()));
@@ -119,7 +120,7 @@ fn a_bounded_buffer_of_a_monitor_passes_everything_on_in_order() {
 }
 
 #[test]
-fn a_second_thread_at_a_flag_is_sent_away_and_disturbs_nobody() {
+fn a_second_waiter_at_a_flag_gets_an_error_and_does_not_disturb_the_first() {
     let ends = crate::log();
     explore(0..300, |host| {
         host.set_processors(2);

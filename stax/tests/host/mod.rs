@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-// A backend of threads, mutexes and condition variables: for the tests with real threads and,
-// included, for the examples in the crate's documentation (hence no inner documentation here).
+// A backend over threads, mutexes and condition variables, for the tests with real threads. The
+// examples in the crate's documentation include this file, so it has no inner documentation.
 
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant};
@@ -17,7 +17,7 @@ pub(crate) struct Host {
     queue: Mutex<Queue>,
     sleeping: Mutex<()>,
     wake: Condvar,
-    /// Interrupts every sleep that begins while it is set.
+    /// While it is set, every sleep is interrupted.
     pub(crate) interrupt: AtomicU32,
 }
 
@@ -40,34 +40,34 @@ impl Clock for Monotonic {
     }
 }
 
-/// A token for a thread that plays the out-of-band stage.
+/// A token for a thread that plays an oob thread.
 pub(crate) fn oob() -> Oob<'static> {
-    // SAFETY: a thread of a process blocks nothing else.
+    // SAFETY: a thread of the process may wait anywhere.
     unsafe { Oob::assume() }
 }
 
-/// A token for a thread that plays the in-band stage.
+/// A token for a thread that plays an in-band thread.
 pub(crate) fn inband() -> Inband<'static> {
-    // SAFETY: as above.
+    // SAFETY: a thread of the process may sleep anywhere.
     unsafe { Inband::assume() }
 }
 
-/// A token for a thread that plays an in-band one which cannot sleep.
+/// A token for a thread that plays an in-band thread that cannot sleep.
 pub(crate) fn atomic() -> Atomic<'static> {
-    // SAFETY: a thread of a process keeps no other from running.
+    // SAFETY: a spinning thread of the process does not keep other threads from running.
     unsafe { Atomic::assume() }
 }
 
 impl Host {
-    /// Ends the sleeps that are under way with [`End::Interrupted`], and those that begin, until
-    /// `false` is given.
+    /// With `true`, present and later sleeps end with [`End::Interrupted`], until a call with
+    /// `false`.
     pub(crate) fn set_interrupted(&self, interrupted: bool) {
         let _sleeping = self.sleeping.lock().unwrap();
         self.interrupt.store(interrupted.into(), Ordering::Relaxed);
         self.wake.notify_all();
     }
 
-    /// How many threads of `side` wait.
+    /// The number of waiting threads of `side`.
     pub(crate) fn waiting(&self, side: Side) -> u32 {
         self.with_queue(|queue| queue.waiting(side))
     }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Visits every state of a model.
+//! The search engine: visits every state of a model.
 //!
 //! ```text
 //!   start --> [ table of states seen ] <--> stack --> next(state) --> every step of every thread
 //!                                                        |
-//!                 no step that must come, nobody at rest '--> stuck
+//!                 no step must come, some thread not at rest '--> stuck
 //! ```
 //!
-//! A step either *must* come some time (a thread in the middle of something goes on) or *may* come
-//! (a thread begins, a signal arrives, a deadline passes). A state is stuck where nothing must come
-//! and somebody waits. [`explore`] also follows from every state the steps that must come, one
-//! thread after the other, and demands that they end at rest: so everything that has begun can be
-//! finished from everywhere.
+//! A step either *must* come at some time (a thread in the middle of a call goes on) or *may* come
+//! (a thread begins a call, a signal arrives, a deadline passes). A state is stuck if no step must
+//! come and a thread waits. From every state, [`explore`] also follows the steps that must come,
+//! one thread after the other, and requires that they end at rest. So every call that has begun can
+//! be finished from every state.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -32,16 +32,16 @@ pub(crate) trait Model {
     ///
     /// # Errors
     ///
-    /// What is wrong with one of them, or with `state`.
+    /// The violation of one of them, or of `state`.
     fn next(&self, state: u128, steps: &mut Vec<Step>) -> Result<(), String>;
 
-    /// Whether nobody waits or is in the middle of anything.
+    /// Whether no thread waits or is in the middle of a call.
     fn is_at_rest(&self, state: u128) -> bool;
 
     fn show(&self, state: u128) -> String;
 }
 
-/// What is wrong, and the shortest way there.
+/// A violation, and the shortest path to it.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     pub(crate) what: String,
@@ -54,7 +54,7 @@ impl std::fmt::Display for Wrong {
     }
 }
 
-/// A set of states: open addressing, no deletion. No state is `u128::MAX`.
+/// A set of states: a hash table with open addressing, without removal. No state is `u128::MAX`.
 struct Table {
     slots: Vec<u128>,
     len: usize,
@@ -107,12 +107,12 @@ fn expand(model: &impl Model, state: u128, steps: &mut Vec<Step>) -> Result<(), 
     steps.clear();
     model.next(state, steps)?;
     if !steps.iter().any(|step| step.must) && !model.is_at_rest(state) {
-        return Err("stuck: somebody waits for ever".into());
+        return Err("stuck: a thread waits for ever".into());
     }
     Ok(())
 }
 
-/// The number of states, or what is wrong in one of them.
+/// Visits all states. Returns their number, or a violation.
 pub(crate) fn explore(model: &impl Model) -> Result<usize, Wrong> {
     let mut table = Table::new();
     let mut stack = vec![model.start()];
@@ -133,7 +133,7 @@ pub(crate) fn explore(model: &impl Model) -> Result<usize, Wrong> {
     Ok(table.len)
 }
 
-/// From every state, finishing what was begun comes to rest.
+/// Checks that from every state the calls under way can be finished.
 fn finishes(model: &impl Model, table: &Table) -> Result<(), Wrong> {
     let mut good = vec![false; table.slots.len()];
     let mut steps = Vec::new();
@@ -145,12 +145,14 @@ fn finishes(model: &impl Model, table: &Table) -> Result<(), Wrong> {
             path.push(table.slot(at));
             if path.len() > 1_000 {
                 return Err(Wrong {
-                    what: "goes round and round without coming to rest".into(),
+                    what: "the steps that must come do not end".into(),
                     trace: vec![model.show(*from)],
                 });
             }
             steps.clear();
-            model.next(at, &mut steps).expect("visited before");
+            model
+                .next(at, &mut steps)
+                .expect("the state was visited before");
             match steps.iter().find(|step| step.must) {
                 Some(step) => at = step.to,
                 None => break,
@@ -163,7 +165,7 @@ fn finishes(model: &impl Model, table: &Table) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// The same search, breadth first and keeping where each state came from.
+/// Repeats the search breadth first, and keeps each state's predecessor.
 fn shortest(model: &impl Model) -> Wrong {
     let mut from = HashMap::new();
     let mut queue = VecDeque::from([model.start()]);
@@ -186,7 +188,7 @@ fn shortest(model: &impl Model) -> Wrong {
             }
         }
     }
-    unreachable!("the other search found it");
+    unreachable!("the first search found a violation");
 }
 
 fn step_text(step: &Step) -> String {

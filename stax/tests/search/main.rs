@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Every state that the lock's protocol can reach with a few threads, and the published protocol
-//! beside it.
+//! Searches every state that the lock's protocol can reach with a few threads, and the published
+//! protocol, too.
 //!
 //! ```text
-//!   main.rs        which mixes, which faults
-//!   ours.rs        threads that run the shipped transitions, and what must hold in every state
-//!   world.rs       a state, packed
-//!   published.rs   the one-bit protocol, from its facts
+//!   main.rs        the numbers of threads, and the faults
+//!   ours.rs        threads that run the shipped transitions, and the invariants of every state
+//!   world.rs       a packed state
+//!   published.rs   the one-bit protocol, from its description
 //!   engine.rs      visits every state
 //! ```
 //!
 //! `cargo test -p stax --test search -- --nocapture` prints the numbers of states; `-- --ignored`
-//! adds the largest mixes with load and swap apart.
+//! adds the largest mixes in which load and swap are separate steps.
 
 mod engine;
 mod ours;
@@ -42,7 +42,7 @@ fn mixes() -> impl Iterator<Item = (usize, usize)> {
         .filter(|mix| *mix != (0, 0))
 }
 
-/// How many states there are; each keeps what is promised.
+/// Checks all states of a model. Returns their number.
 fn holds(name: &str, model: &Ours) -> usize {
     let start = std::time::Instant::now();
     let (oob, inband) = (model.oob, model.inband);
@@ -56,15 +56,15 @@ fn holds(name: &str, model: &Ours) -> usize {
     }
 }
 
-/// The states of every mix, in-band's number counting faster. Another number is another protocol,
-/// or another search: docs/stax.md has them, too.
+/// The number of states of every mix; the number of in-band threads counts faster. A different
+/// number means that the protocol or the search has changed; docs/stax.md has the numbers, too.
 const LOOPING: [usize; 15] = [
     16, 65, 199, //
     9, 330, 3_171, 18_389, //
     49, 3_171, 32_198, 185_288, //
     174, 18_297, 184_247, 998_320,
 ];
-/// The same where in-band threads spin: those with any.
+/// The numbers for the mixes with in-band threads if these spin.
 const SPINNING: [usize; 12] = [
     16, 65, 199, //
     322, 2_895, 16_040, //
@@ -95,8 +95,8 @@ fn every_mix_with_in_band_threads_that_spin() {
     assert_eq!(states, SPINNING);
 }
 
-/// The swap may fail, and fail again, on what other threads did since the load. Each mix with the
-/// number of its states.
+/// Load and swap as separate steps: the swap may fail again and again because of other threads'
+/// steps. Takes each mix with its number of states.
 fn load_and_swap_apart(mixes: &[(usize, usize, usize)]) {
     for (oob, inband, states) in mixes {
         let model = Ours {
@@ -120,13 +120,13 @@ fn load_and_swap_apart_of_up_to_four() {
 }
 
 #[test]
-#[ignore = "four minutes, and 1.7 GB"]
+#[ignore = "takes four minutes and 1.7 GB"]
 fn load_and_swap_apart_of_five() {
     load_and_swap_apart(&[(3, 2, 36_353_454), (2, 3, 36_321_587)]);
 }
 
-/// A waiter sees each thread of the other stage begin one section at most: no more, and no less, or
-/// the counter is wrong.
+/// While a thread waits, each thread of the other stage begins at most one section. With a bound
+/// that is one less the search fails, so the counter works.
 #[test]
 fn a_waiter_is_passed_once_by_each_thread_of_the_other_stage() {
     for side in [Side::Oob, Side::Inband] {
@@ -137,7 +137,7 @@ fn a_waiter_is_passed_once_by_each_thread_of_the_other_stage() {
                 ..mix(oob, inband)
             };
             holds("measured", &within(others as u8));
-            // With one thread of its own stage, nobody is there for it to wait behind: it waits for
+            // The only thread of its stage waits behind no thread of its own stage, so it waits for
             // no new section.
             let own = oob + inband - others;
             let reached = if own == 1 { 0 } else { others as u8 };
@@ -158,16 +158,20 @@ fn every_fault_is_found() {
         (Fault::GrantForgetsToWake, "stuck"),
         (Fault::CloseForgetsToWake, "stuck"),
         (Fault::NewcomersPass, "a newcomer passed a waiter"),
-        (Fault::WithdrawForgetsToSettle, "somebody waits for nobody"),
+        (
+            Fault::WithdrawForgetsToSettle,
+            "a thread waits for no other thread",
+        ),
         (Fault::WithdrawForgetsGrant, "the count is wrong"),
     ] {
-        let wrong = explore(&Ours { fault, ..mix(2, 2) }).expect_err("a fault that nobody sees");
+        let wrong = explore(&Ours { fault, ..mix(2, 2) }).expect_err("the search misses a fault");
         println!("{fault:?}: {wrong}\n");
         assert!(wrong.what.starts_with(what), "{fault:?}: {wrong}");
     }
 }
 
-/// The published protocol loses a wake-up, each of two repairs alone does not help, both do.
+/// The published protocol loses a wake-up. Either of two repairs alone does not help; both together
+/// do.
 #[test]
 fn the_published_protocol_gets_stuck() {
     let run = |oob, inband, rounds, again, both| {
@@ -189,13 +193,14 @@ fn the_published_protocol_gets_stuck() {
         (2, 3, 1),
     ] {
         for (again, both) in [(false, false), (true, false), (false, true)] {
-            let wrong = run(oob, inband, rounds, again, both).expect_err("not stuck");
+            let wrong =
+                run(oob, inband, rounds, again, both).expect_err("the protocol is not stuck");
             assert!(wrong.what.starts_with("stuck"), "{wrong}");
             if (oob, inband, again, both) == (2, 2, false, false) {
                 println!("published, 2 oob + 2 in-band: {wrong}");
             }
         }
-        let states = run(oob, inband, rounds, true, true).expect("both repairs");
+        let states = run(oob, inband, rounds, true, true).expect("both repairs help");
         println!("published and repaired, {oob} oob + {inband} in-band: {states} states");
     }
 }

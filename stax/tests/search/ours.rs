@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The lock's own protocol: the transitions of `gate.rs` and `queue.rs`, each access a step.
+//! The lock's own protocol: the transitions of `gate.rs` and `queue.rs`. Each access is a step.
 //!
 //! ```text
 //!   Idle --load--> Entering --CAS--> Inside(1) <--CAS-- Nesting <--load-- Inside(1)
@@ -12,14 +12,15 @@
 //!                                       '-----------'--deadline, signal--> Ended --> Want(Withdraw)
 //! ```
 //!
-//! What may happen at any time: any idle thread begins to lock (for ever again) or destroys the
-//! lock, any thread inside nests, whoever was refused had only tried, any sleeper is woken for
-//! nothing, reaches its deadline or gets a signal. A thread that spins looks at its epoch over and
-//! over; that is a step only once the epoch has moved.
+//! These steps may come at any time: an idle thread begins to lock (again and again) or destroys
+//! the lock; a thread inside nests; a refused thread turns out to have only tried; a sleeper is
+//! woken without a reason, reaches its deadline, or gets a signal. A spinning thread reads its
+//! epoch over and over; that is a step only once the epoch has moved.
 //!
-//! Taking the queue lock is one step with the first access under it, letting go one with the last:
-//! nobody can see the difference. With `merge`, so are a load and the compare-and-swap that
-//! succeeds on what it saw; where the swap fails, the load might as well have come later.
+//! Taking the queue lock and the first access under it are one step, and so are the last access and
+//! the release: no thread can see the difference. With `merge`, a load and the compare-and-swap
+//! that succeeds on its value are one step, too. If the swap fails, the load might as well have
+//! come later.
 
 use crate::engine::{Model, Step};
 use crate::world::{At, MOST, SIDES, World, index};
@@ -31,17 +32,17 @@ use stax::stage::Side;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// The last one out leaves without a look at the waiters.
+    /// The last exit ignores the waiters.
     LeaveForgetsWaiters,
-    /// Whoever gives up does not let in those behind him.
+    /// A thread that gives up does not settle, although threads wait behind it.
     WithdrawForgetsToSettle,
-    /// A hand-over wakes nobody.
+    /// A hand-over wakes no thread.
     GrantForgetsToWake,
-    /// Newcomers do not stand behind the other stage's waiters.
+    /// New callers pass the other stage's waiters.
     NewcomersPass,
-    /// Whoever gives up does not look whether he was let in.
+    /// A thread that gives up does not check whether it was granted entry.
     WithdrawForgetsGrant,
-    /// Destroying wakes nobody.
+    /// Destroying wakes no thread.
     CloseForgetsToWake,
 }
 
@@ -49,10 +50,10 @@ pub(crate) enum Fault {
 pub(crate) struct Ours {
     pub(crate) oob: usize,
     pub(crate) inband: usize,
-    /// The first thread of this side is told from the others, and the sections that the other stage
-    /// begins while it waits may not be more than this.
+    /// Measures the first thread of this side: while it waits, the other stage may begin at most
+    /// this many sections.
     pub(crate) measure: Option<(Side, u8)>,
-    /// In-band threads spin: nobody wakes them, no signal reaches them.
+    /// In-band threads spin: no thread wakes them, and no signal reaches them.
     pub(crate) spin: bool,
     pub(crate) merge: bool,
     pub(crate) fault: Fault,
@@ -98,7 +99,7 @@ impl Ours {
         }
     }
 
-    /// The thread whose wait is measured waits, and has not been let in.
+    /// Whether the measured thread waits and has not been granted entry.
     fn measured_waits(&self, world: &World) -> bool {
         let Some(thread) = self.measured() else {
             return false;
@@ -113,7 +114,7 @@ impl Ours {
         }
     }
 
-    /// `entries` threads of `side` begin a section.
+    /// Counts that `entries` threads of `side` begin a section.
     fn begin(&self, world: &mut World, side: Side, entries: u32) -> Result<(), String> {
         match self.measure {
             Some((measured, most)) if measured != side && self.measured_waits(world) => {
@@ -212,7 +213,7 @@ impl Ours {
                 let other = side.other();
                 if waiting.waiting(other) != 0 {
                     if world.passed[index(other)] {
-                        return Err("a stage was let in twice while the other waited".into());
+                        return Err("a stage was granted entry twice while the other waited".into());
                     }
                     world.passed[index(other)] = true;
                 }
@@ -241,7 +242,7 @@ impl Ours {
         Ok(())
     }
 
-    /// The next step of a thread that is in the middle of something.
+    /// The next step of a thread that is in the middle of a call.
     fn go_on(&self, world: &mut World, thread: usize) -> Option<Result<At, String>> {
         let side = self.side(thread);
         let epoch = world.epochs[index(side)];
@@ -264,7 +265,7 @@ impl Ours {
         })
     }
 
-    /// What may happen to a thread, or what it may begin.
+    /// The steps that a thread may make, or that may happen to it.
     fn choices(&self, world: &World, thread: usize) -> Vec<(&'static str, At)> {
         match world.threads[thread] {
             At::Idle => vec![
@@ -273,7 +274,7 @@ impl Ours {
             ],
             At::Inside(1) => vec![("reads the gate, to nest", At::Nesting(world.gate))],
             At::Asleep(ticket) => vec![
-                ("is woken for nothing", At::Checking(ticket)),
+                ("is woken without a reason", At::Checking(ticket)),
                 ("deadline", At::Ended(ticket)),
                 ("signal", At::Ended(ticket)),
             ],
@@ -328,7 +329,7 @@ impl Ours {
         }
         let owner = world.gate.owner();
         if entries > 0 && waiting[index(owner)] > 0 && waiting[index(owner.other())] == 0 {
-            return Err("somebody waits for nobody".into());
+            return Err("a thread waits for no other thread".into());
         }
         Ok(())
     }
@@ -360,7 +361,7 @@ impl Model for Ours {
         let mut last = None;
         for thread in 0..self.len().min(MOST) {
             let here = (self.side(thread), world.threads[thread]);
-            // Two threads of one stage at one place do the same.
+            // Two threads of one stage in the same state have the same steps.
             if last.replace(here) == Some(here)
                 && self
                     .measured()

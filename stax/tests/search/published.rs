@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The protocol that EVL publishes, from its facts: one CLAIMED bit for both stages.
+//! EVL's published protocol, from its description: one CLAIMED bit for both stages.
 //!
 //! ```text
 //!   lock:    may enter? count+1 : claim
@@ -9,8 +9,9 @@
 //!   unlock:  count-1; if CLAIMED and count is 0: wake all sleepers of the other stage (of in-band: by an irq_work)
 //! ```
 //!
-//! Here a stay under its lock is one step, as is each compare-and-swap; there are no signals. That
-//! is less than what can happen, and enough to get stuck. Each thread makes a number of rounds.
+//! In this model each section under its lock is one step, and so is each compare-and-swap; there
+//! are no signals. Real runs have more interleavings, but these are enough to get stuck. Each
+//! thread makes a number of rounds.
 
 use crate::engine::{Model, Step};
 
@@ -36,7 +37,7 @@ struct World {
     threads: [(At, u8); MOST],
 }
 
-/// So many threads of each stage, so many rounds, and which of the two repairs are made.
+/// The numbers of threads and rounds, and the repairs that are made.
 #[derive(Clone, Copy)]
 pub(crate) struct Published {
     pub(crate) oob: usize,
@@ -104,7 +105,7 @@ impl Published {
         }
     }
 
-    /// One step of a thread that is not asleep.
+    /// The next step of a thread that is not asleep.
     fn step(&self, world: &mut World, thread: usize) -> &'static str {
         let inband = self.is_inband(thread);
         let may_enter = match inband {

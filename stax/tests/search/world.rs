@@ -3,12 +3,12 @@
 //! A state of the lock and of up to six threads, and how it is packed into 128 bits.
 //!
 //! ```text
-//!   gate | waiting oob, in-band | closed oob, in-band | history | op of whoever holds the queue lock | 6 threads
+//!   gate | waiting oob, in-band | closed oob, in-band | history | operation of the queue lock's holder | 6 threads
 //! ```
 //!
-//! Two things are forgotten, neither of which any step can see: which of two threads of one stage
-//! is which (they are sorted), and how often an epoch has moved (a ticket is from before the last
-//! move or it is not).
+//! A packed state leaves out two things that no step depends on: the identity of threads of one
+//! stage (they are sorted), and how often an epoch has moved (only whether a ticket is from before
+//! the last move).
 
 use stax::gate::Gate;
 use stax::queue::{Epoch, Fate, Outcome, Queue, QueueOp, SharedWords, Task};
@@ -17,29 +17,29 @@ use stax::stage::Side;
 pub(crate) const MOST: usize = 6;
 pub(crate) const SIDES: [Side; 2] = [Side::Oob, Side::Inband];
 
-/// Where a thread is; what it does next is in `ours.rs`.
+/// A thread's place in its call; `ours.rs` has its next steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
     Idle,
-    /// Has read the gate, is about to swap it.
+    /// Has read the gate and is about to swap it.
     Entering(Gate),
     /// Is about to take the queue lock.
     Want(Task),
     /// Holds the queue lock.
     Holding,
-    /// In its sleep, about to look at the epoch.
+    /// In its sleep, about to read the epoch.
     Checking(Epoch),
     Asleep(Epoch),
-    /// The deadline has passed or a signal is there.
+    /// The deadline has passed, or a signal has come.
     Ended(Epoch),
-    /// Inside so many times.
+    /// Inside; the number of entries.
     Inside(u8),
-    /// Inside once, has read the gate, is about to swap it.
+    /// Inside once, has read the gate and is about to swap it.
     Nesting(Gate),
 }
 
 impl At {
-    /// Since when the thread waits, or waited when it was let in.
+    /// The ticket of a thread that waits, or waited until it was granted entry.
     pub(crate) fn ticket(self) -> Option<Epoch> {
         match self {
             Self::Checking(ticket) | Self::Asleep(ticket) | Self::Ended(ticket) => Some(ticket),
@@ -54,14 +54,16 @@ pub(crate) struct World {
     pub(crate) gate: Gate,
     pub(crate) queue: Queue,
     pub(crate) epochs: [Epoch; 2],
-    /// What the holder of the queue lock does.
+    /// The operation of the queue lock's holder.
     pub(crate) op: Option<QueueOp>,
-    /// Of each side: the other one has been let in since a thread of this one began to wait.
+    /// For each side: whether the other side has been granted entry since a thread of this side
+    /// began to wait.
     pub(crate) passed: [bool; 2],
-    /// Sections that the other stage has begun since the measured thread began to wait.
+    /// The number of sections that the other stage has begun since the measured thread began to
+    /// wait.
     pub(crate) begun: u8,
     pub(crate) threads: [At; MOST],
-    /// Whom the step before has woken; not part of the state.
+    /// The side that the last step has woken; not part of the state.
     pub(crate) woken: Option<Side>,
 }
 
@@ -95,7 +97,7 @@ impl SharedWords for World {
     }
 }
 
-/// An epoch that has moved before, so that there are tickets from before it.
+/// An epoch that has moved before, so that earlier tickets exist.
 const NOW: Epoch = Epoch::START.next();
 const BEFORE: Epoch = Epoch::START;
 
@@ -183,7 +185,7 @@ fn put_op(bits: &mut Bits, op: &QueueOp, epochs: [Epoch; 2]) {
         Task::Close => (3, Side::Oob, 0),
         Task::Move(side, closing) => (4, side, u32::from(closing)),
         Task::Wake(side, closing) => (5, side, u32::from(closing)),
-        Task::Done => unreachable!("the queue lock was dropped"),
+        Task::Done => unreachable!("the queue lock was released"),
     };
     bits.put(3, task);
     bits.put(1, index(side) as u32);
@@ -195,16 +197,17 @@ fn put_op(bits: &mut Bits, op: &QueueOp, epochs: [Epoch; 2]) {
             bits.put_gate(seen);
         }
     }
-    // A ticket is that of the holder's side; which one that is, its place tells.
+    // The ticket is one of the holder's side, which the holder's place among the threads tells.
     let (outcome, flag) = match op.outcome {
         Outcome::Done => (0, 0),
         Outcome::Withdrawn => (1, 0),
-        // Whether it is from before the last move of either side's epoch: the holder's side picks.
+        // One bit for each side: whether the ticket is from before the last move of its epoch. The
+        // holder's side picks the bit.
         Outcome::Wait(ticket) => (
             2,
             is_old(ticket, epochs[0]) | is_old(ticket, epochs[1]) << 1,
         ),
-        Outcome::Entered | Outcome::Dead | Outcome::Full => unreachable!("ends the stay"),
+        Outcome::Entered | Outcome::Dead | Outcome::Full => unreachable!("the operation has ended"),
     };
     bits.put(2, outcome);
     bits.put(2, flag);
@@ -250,7 +253,7 @@ impl World {
         }
     }
 
-    /// Packs `oob` + `inband` threads; `special`, the first of its stage, keeps its place.
+    /// Packs `oob` + `inband` threads. `special`, the first of its stage, keeps its place.
     pub(crate) fn pack(&self, oob: usize, inband: usize, special: Option<usize>) -> u128 {
         let mut codes = [0u16; MOST];
         for (thread, code) in codes.iter_mut().enumerate() {

@@ -8,10 +8,10 @@ use crate::time::Clock;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[test]
-fn who_panics_on_looking_at_the_value_is_in_no_line_any_more() {
+fn a_waiter_whose_check_panics_leaves_the_queue() {
     let host = Host::new();
     let monitor = host.monitor(&host.inband(), ());
-    // The first look is before the line, the second one on the way into it, the third one after the
+    // The first check comes before the queue, the second on the way into it, the third after the
     // sleep.
     for last in 1..=3 {
         let mut looks = 0;
