@@ -51,8 +51,8 @@ bitfield! {
     pub ta, set_ta: 7;
     /// DMAEN: DMA requests and the 32-bit FIFO.
     pub dmaen, set_dmaen: 8;
-    /// DONE: everything written has been shifted out; rises only with TA. Read-only in the manual, but has to be
-    /// written back as 1 after a transfer, or later ones break.
+    /// DONE: everything written has been shifted out; rises only with TA. The manual says read-only, but it has to be written
+    /// back as 1 after a transfer, or later transfers fail.
     pub done, set_done: 16;
     /// RXD: the RX FIFO holds a byte.
     pub rxd, _: 17;
@@ -60,7 +60,7 @@ bitfield! {
     pub txd, _: 18;
     /// RXR: the RX FIFO is three quarters full.
     pub rxr, _: 19;
-    /// CSPOL2..0: set where that native chip select is active high. Holds for idle lines too.
+    /// CSPOL2..0: set where that native chip select is active high. Applies to idle lines, too.
     pub active_high, set_active_high: 23, 21;
 }
 
@@ -77,7 +77,7 @@ bitfield! {
 bitfield! {
     /// DLEN: bytes of a DMA transfer ("BCM2835 ARM Peripherals", 10.5, DLEN).
     ///
-    /// With DMAEN off it moves nothing, but decides whether bytes are 8 clocks apart (2 and more) or 9 (0 and 1).
+    /// With DMAEN off it starts nothing, but selects whether bytes are 8 clocks apart (2 and more) or 9 (0 and 1).
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub struct Dlen(u32);
     impl Debug;
