@@ -7,16 +7,20 @@
 //!  oob                           pulse [finish]     pulse [finish] ...
 //! ```
 //!
-//! - The framework owns the life cycle. It makes all calls of one controller exclusive, and it decides deadlines.
-//! - The controller owns the registers: chip select with its delays, the choice between FIFO and DMA, recovery.
-//! - A pulse either moves the frame itself (`Pulse::Done`), or starts DMA and returns (`Pulse::InFlight`). In the second
-//!   case the completion interrupt ends the frame, and the framework calls `finish`.
-//! - `pulse`, `pulse_may_sleep` and `finish` run in any context: a thread of either stage, a timer's handler, the completion
-//!   interrupt. They spin through short waits. A thread passes a [`LongWait`] that sleeps, and the controller passes each wait
-//!   to it that is too long to spin. A handler's [`LongWait`] does not sleep: then the controller spins, and
-//!   [`Prepared::spin`] bounds how long.
-//! - When `finish` has returned, nothing of its frame is left in the hardware: no DMA runs, and no completion status is set
-//!   that the interrupt handler could take for the next frame's.
+//! - The framework owns the life cycle. It makes all calls of one controller exclusive, and it
+//!   decides deadlines.
+//! - The controller owns the registers: chip select with its delays, the choice between FIFO and
+//!   DMA, recovery.
+//! - A pulse either moves the frame itself (`Pulse::Done`), or starts DMA and returns
+//!   (`Pulse::InFlight`). In the second case the completion interrupt ends the frame, and the
+//!   framework calls `finish`.
+//! - `pulse`, `pulse_may_sleep` and `finish` run in any context: a thread of either stage, a
+//!   timer's handler, the completion interrupt. They spin through short waits. A thread passes a
+//!   [`LongWait`] that sleeps, and the controller passes each wait to it that is too long to spin.
+//!   A handler's [`LongWait`] does not sleep: then the controller spins, and [`Prepared::spin`]
+//!   bounds how long.
+//! - When `finish` has returned, nothing of its frame is left in the hardware: no DMA runs, and no
+//!   completion status is set that the interrupt handler could take for the next frame's.
 
 use core::ptr::NonNull;
 use oob::long_wait::LongWait;
@@ -44,7 +48,8 @@ pub struct Limits {
     pub min_speed_hz: u32,
     /// Highest clock, in Hz; a faster request is capped to it.
     pub max_speed_hz: u32,
-    /// Bit `n - 1` is set where words of `n` bits are possible. A word takes 1, 2 or 4 bytes of the frame.
+    /// Bit `n - 1` is set where words of `n` bits are possible. A word takes 1, 2 or 4 bytes of the
+    /// frame.
     pub word_bits: u32,
     /// The `MODE_*` bits that may be set.
     pub modes: u32,
@@ -92,7 +97,8 @@ pub struct Setup {
     pub delays: Delays,
 }
 
-/// Where one chip select's frame lies: coherent memory, which the processor and the DMA controller see alike.
+/// Where one chip select's frame lies: coherent memory, which the processor and the DMA controller
+/// see alike.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct FrameMemory {
@@ -116,7 +122,8 @@ pub struct FrameMemory {
 pub enum FrameKind {
     /// The frame at [`FrameMemory::tx_offset`].
     Regular,
-    /// The frame at [`FrameMemory::stop_offset`], which brings the device to rest when its owner fails.
+    /// The frame at [`FrameMemory::stop_offset`], which brings the device to rest when its owner
+    /// fails.
     Stop,
 }
 
@@ -124,10 +131,11 @@ pub enum FrameKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum Path {
-    /// The processor moves it through the controller's FIFO, spinning. A pulse never returns [`Pulse::InFlight`], and has no
-    /// wait that is too long to spin.
+    /// The processor moves it through the controller's FIFO, spinning. A pulse never returns
+    /// [`Pulse::InFlight`], and has no wait that is too long to spin.
     Fifo,
-    /// As `Fifo`, with waits that are too long to spin: threads call [`Controller::pulse_may_sleep`].
+    /// As `Fifo`, with waits that are too long to spin: threads call
+    /// [`Controller::pulse_may_sleep`].
     SlowFifo,
     /// DMA moves it, and the thread sleeps until it is done.
     Dma,
@@ -141,7 +149,8 @@ pub struct Prepared {
     pub effective_hz: u32,
     /// Time of one frame on the wire at that clock, chip-select delays included.
     pub wire: Ns,
-    /// The longest that a handler spins when it sends one, whatever the hardware does; chip-select delays included.
+    /// The longest that a handler spins when it sends one, whatever the hardware does; chip-select
+    /// delays included.
     pub spin: Ns,
     /// How frames are moved.
     pub path: Path,
@@ -155,7 +164,8 @@ pub enum PrepareError {
     Speed,
     /// DMA is needed, and there is no channel, or no memory for its descriptors.
     NoDma,
-    /// The chip select is to be active high, which the controller cannot do for frames that go by DMA, or beside them.
+    /// The chip select is to be active high, which the controller cannot do for frames that go by
+    /// DMA, or beside them.
     ActiveHigh,
 }
 
@@ -204,8 +214,8 @@ pub trait Controller {
     ///
     /// # Safety
     ///
-    /// Until [`Self::terminate`] the memory that `memory` describes is valid, for the processor and for the device. Only the
-    /// processor, the device and user space access it meanwhile.
+    /// Until [`Self::terminate`] the memory that `memory` describes is valid, for the processor and
+    /// for the device. Only the processor, the device and user space access it meanwhile.
     unsafe fn prepare(
         &mut self,
         inband: &Inband<'_>,
@@ -223,8 +233,8 @@ pub trait Controller {
     /// See [`TransferError`].
     fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError>;
 
-    /// As [`Self::pulse`], for a thread: the controller passes waits that are too long to spin to `wait`. If `wait` gives the
-    /// frame up, this returns [`TransferError::Stuck`].
+    /// As [`Self::pulse`], for a thread: the controller passes waits that are too long to spin to
+    /// `wait`. If `wait` gives the frame up, this returns [`TransferError::Stuck`].
     ///
     /// # Errors
     ///
@@ -240,8 +250,8 @@ pub trait Controller {
     ///
     /// # Errors
     ///
-    /// [`TransferError::Bus`] where DMA stopped on an error. [`TransferError::Stuck`] after [`Outcome::TimedOut`]; the
-    /// framework counts an `Ok` as stuck then, too.
+    /// [`TransferError::Bus`] where DMA stopped on an error. [`TransferError::Stuck`] after
+    /// [`Outcome::TimedOut`]; the framework counts an `Ok` as stuck then, too.
     fn finish(
         &mut self,
         chip_select: u8,

@@ -2,10 +2,11 @@
 
 //! Every way an operation can fail, and the one errno that user space sees for it.
 //!
-//! Within one operation no two causes share an errno. [`oobkit_abi::spi`] has the same table for users. Where EVL has an errno for a
-//! case, the kit uses it (`ENXIO` off, `EBUSY` on already, `EIO` no DMA, `ENOTTY` unknown). A *rejection* refuses a call for its
-//! arguments or for the state of the bus: nothing has changed, and the call is counted. Any other error happened to a frame that
-//! was tried.
+//! Within one operation no two causes share an errno. [`oobkit_abi::spi`] has the same table for
+//! users. Where EVL has an errno for a case, the kit uses it (`ENXIO` off, `EBUSY` on already,
+//! `EIO` no DMA, `ENOTTY` unknown). A *rejection* refuses a call for its arguments or for the state
+//! of the bus: nothing has changed, and the call is counted. Any other error happened to a frame
+//! that was tried.
 
 use crate::controller::PrepareError;
 
@@ -37,7 +38,8 @@ macro_rules! errors {
     };
 }
 
-/// The numbers. They are equal on every architecture that the kit supports (asm-generic/errno.h, errno-base.h).
+/// The numbers. They are equal on every architecture that the kit supports (asm-generic/errno.h,
+/// errno-base.h).
 mod number {
     pub(super) const EPERM: i32 = 1;
     pub(super) const EINTR: i32 = 4;
@@ -118,7 +120,8 @@ errors! {
         FrameEmpty = ENODATA,
         /// frames longer than the controller or a buffer can have.
         FrameTooLong = EMSGSIZE,
-        /// frames that are not whole words. It does not occur where the controller's words are single bytes, as BCM2835's are.
+        /// frames that are not whole words. It does not occur where the controller's words are
+        /// single bytes, as BCM2835's are.
         FrameNotWords = EBADMSG,
         /// the controller has no such word.
         BitsPerWord = EPROTONOSUPPORT,
@@ -140,7 +143,8 @@ errors! {
         AllMapped = EUSERS,
         /// no DMA channel or descriptors.
         NoDma = EIO,
-        /// the controller cannot combine an active-high chip select with frames by DMA, of the same or another chip select.
+        /// the controller cannot combine an active-high chip select with frames by DMA, of the same
+        /// or another chip select.
         ActiveHigh = EOPNOTSUPP,
         /// no such chip select.
         NoSuch = ECHRNG,
@@ -184,7 +188,8 @@ errors! {
         Offset = ESPIPE,
         /// a private mapping, which the device would not see.
         Private = EINVAL,
-        /// the buffer is mapped through another node of the same device; the kernel edge finds this.
+        /// the buffer is mapped through another node of the same device; the kernel edge finds
+        /// this.
         OtherNode = EBUSY,
     }
 }
@@ -238,7 +243,8 @@ errors! {
         Period = ERANGE,
         /// a period without a miss limit.
         NoLimit = EDOM,
-        /// the handler that sends the stop frame would spin for more than [`crate::validate::MAX_SPIN`].
+        /// the handler that sends the stop frame would spin for more than
+        /// [`crate::validate::MAX_SPIN`].
         Spins = E2BIG,
     }
 }

@@ -9,8 +9,9 @@
 //!  |<------- mappable: whole pages ------>|<--- whole pages ------>|
 //! ```
 //!
-//! RX and TX share no cache line, because the device writes one and the processor the other. The stop frame shares no page
-//! with them, so a faulty program cannot overwrite the frame that brings its device to rest.
+//! RX and TX share no cache line, because the device writes one and the processor the other. The
+//! stop frame shares no page with them, so a faulty program cannot overwrite the frame that brings
+//! its device to rest.
 
 /// What a layout depends on; both are powers of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,8 @@ const fn align_up(len: u32, align: u32) -> Option<u32> {
     len.checked_next_multiple_of(align)
 }
 
-/// Lays out frames of `frame_len` bytes. `None` where that does not fit 32 bits, or `geometry` is not of powers of two.
+/// Lays out frames of `frame_len` bytes. `None` where that does not fit 32 bits, or `geometry` is
+/// not of powers of two.
 pub const fn layout(frame_len: u32, geometry: Geometry) -> Option<Layout> {
     let Some(tx_offset) = align_up(frame_len, geometry.align) else {
         return None;

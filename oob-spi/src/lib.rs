@@ -9,7 +9,8 @@
 //!   traits:  Controller (registers), Env (clock, flags, timers)
 //! ```
 //!
-//! `docs/spi.md` walks each actor through the protocol. A new controller starts from `examples/template.rs`.
+//! `docs/spi.md` walks each actor through the protocol. A new controller starts from
+//! `examples/template.rs`.
 //!
 //! | file | what it has |
 //! | --- | --- |
@@ -25,9 +26,10 @@
 //! | `spi_controller` | the bridge to mainline's `spi_controller` |
 //! | `module` | the kernel edge |
 //!
-//! The fail-safe: a stop frame, set beforehand (SET_STOP), brings the device to rest. It is sent when the owner closes or dies,
-//! when the controller is unbound, or after a number of misses in a row. A miss is a deadline that passed, a frame that
-//! failed, or a watch period without an exchange call. After too many misses, exchange calls return `EOWNERDEAD` until DISABLE and
+//! The fail-safe: a stop frame, set beforehand (SET_STOP), brings the device to rest. It is sent
+//! when the owner closes or dies, when the controller is unbound, or after a number of misses in a
+//! row. A miss is a deadline that passed, a frame that failed, or a watch period without an
+//! exchange call. After too many misses, exchange calls return `EOWNERDEAD` until DISABLE and
 //! ENABLE. No frame follows the stop frame.
 #![cfg_attr(not(test), no_std)]
 

@@ -53,7 +53,8 @@ impl BusHandle {
             (unsafe { &*argument.cast_const().cast::<F>() })()
         }
         let argument: *const F = is_over;
-        // SAFETY: the registration is alive, by contract. `call::<F>` takes a pointer to an `F`, which the argument is.
+        // SAFETY: the registration is alive, by contract. `call::<F>` takes a pointer to an `F`,
+        // which the argument is.
         unsafe { oobkit_spi_interrupt(self.0.as_ptr(), call::<F>, argument.cast_mut().cast()) }
     }
 
@@ -92,13 +93,14 @@ impl BusHandle {
     }
 }
 
-/// A registered bus, with its device nodes. Dropping it ends oob mode everywhere and removes the nodes. Files that user programs
-/// still have open return `ENODEV` from then on.
+/// A registered bus, with its device nodes. Dropping it ends oob mode everywhere and removes the
+/// nodes. Files that user programs still have open return `ENODEV` from then on.
 ///
 /// # Invariants
 ///
-/// The bus is registered. Its controller lies in the box. Only two actors use the controller: the holder of the bus's claim while oob
-/// mode is on, and the sender of an in-band message while it has the gate.
+/// The bus is registered. Its controller lies in the box. Only two actors use the controller: the
+/// holder of the bus's claim while oob mode is on, and the sender of an in-band message while it
+/// has the gate.
 pub struct Registration<C> {
     bus: BusHandle,
     controller: KBox<UnsafeCell<C>>,
@@ -107,7 +109,8 @@ pub struct Registration<C> {
 
 // SAFETY: the controller, which is `Send`, moves along; the bus may be used from any thread.
 unsafe impl<C: Send> Send for Registration<C> {}
-// SAFETY: one actor at a time uses the controller, by the invariants, and `C: Send` lets it move between them.
+// SAFETY: one actor at a time uses the controller, by the invariants, and `C: Send` lets it move
+// between them.
 unsafe impl<C: Send> Sync for Registration<C> {}
 
 struct Table<C>(PhantomData<C>);
@@ -131,8 +134,9 @@ impl<C: Controller + Send> Registration<C> {
         device: *mut b::device,
         controller: KBox<UnsafeCell<C>>,
     ) -> Result<Self> {
-        // SAFETY: the vtable is static and was made for a `C`, which the box holds. `drop` unregisters before the box is freed. The
-        // caller promises that the device outlives the registration, and the token shows that this is in-band.
+        // SAFETY: the vtable is static and was made for a `C`, which the box holds. `drop`
+        // unregisters before the box is freed. The caller promises that the device outlives the
+        // registration, and the token shows that this is in-band.
         let bus = from_err_ptr(unsafe {
             oobkit_spi_register(device, Table::<C>::OPS, controller.get().cast())
         })?;
@@ -173,7 +177,8 @@ impl<C: Controller + Send> Registration<C> {
 
 impl<C> Drop for Registration<C> {
     fn drop(&mut self) {
-        // SAFETY: `new` registered the bus, and this is the last use of it. The bus does not call the controller any more afterwards.
+        // SAFETY: `new` registered the bus, and this is the last use of it. The bus does not call
+        // the controller any more afterwards.
         unsafe { oobkit_spi_unregister(self.bus.0.as_ptr()) };
     }
 }

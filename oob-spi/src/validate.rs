@@ -15,24 +15,28 @@ use crate::layout::{Geometry, Layout, layout};
 use oob::time::{Instant, Ns};
 use oobkit_abi::spi as abi;
 
-/// Longest delay around the chip select. A thread sleeps through a long one. A handler spins for at most [`MAX_SPIN`] in all.
+/// Longest delay around the chip select. A thread sleeps through a long one. A handler spins for at
+/// most [`MAX_SPIN`] in all.
 pub const MAX_DELAY: Ns = Ns(1_000_000);
 /// Shortest period of a timer: a shorter one would leave the processor no time for other work.
 pub const MIN_PERIOD: Ns = Ns(20_000);
 /// Longest period of a timer.
 pub const MAX_PERIOD: Ns = Ns(3_600_000_000_000);
 
-/// Longest time of a frame on the wire. A lost completion holds up the waiter for [`time_limit`] of it.
+/// Longest time of a frame on the wire. A lost completion holds up the waiter for [`time_limit`] of
+/// it.
 pub const MAX_WIRE: Ns = Ns(2_000_000_000);
-/// Longest that a handler may spin for a frame that it sends, a timer's or a stop frame, whatever the hardware does. On the
-/// FIFO path that is the whole frame; on the DMA path, the chip select's delays and the end of the transfer.
+/// Longest that a handler may spin for a frame that it sends, a timer's or a stop frame, whatever
+/// the hardware does. On the FIFO path that is the whole frame; on the DMA path, the chip select's
+/// delays and the end of the transfer.
 pub const MAX_SPIN: Ns = Ns(200_000);
 
 /// Longest time from a frame's start to its end: twice its time on the wire, and 10 ms.
 ///
-/// 10 ms are far above the jitter of a completion interrupt, on an emulated machine, too. So a frame that is late does not count
-/// as stuck, and a lost completion costs a bounded time. A program that must react sooner sets a watch-dog (`SET_STOP`):
-/// once that trips, nobody waits for the frame any more.
+/// 10 ms are far above the jitter of a completion interrupt, on an emulated machine, too. So a
+/// frame that is late does not count as stuck, and a lost completion costs a bounded time. A
+/// program that must react sooner sets a watch-dog (`SET_STOP`): once that trips, nobody waits for
+/// the frame any more.
 pub const fn time_limit(wire: Ns) -> Ns {
     Ns(wire.0.saturating_mul(2).saturating_add(10_000_000))
 }
@@ -199,7 +203,8 @@ pub enum Trigger {
     },
 }
 
-/// Checks SET_TRIGGER's argument. `wire` is the time of one frame, `spin` the longest that a handler spins for it.
+/// Checks SET_TRIGGER's argument. `wire` is the time of one frame, `spin` the longest that a
+/// handler spins for it.
 ///
 /// # Errors
 ///
@@ -224,10 +229,11 @@ pub fn check_trigger(args: &abi::Trigger, wire: Ns, spin: Ns) -> Result<Trigger,
     }
 }
 
-/// Checks SET_STOP's argument. `wire` is the time of one frame, `spin` the longest that a handler spins for it.
+/// Checks SET_STOP's argument. `wire` is the time of one frame, `spin` the longest that a handler
+/// spins for it.
 ///
-/// A stop frame without a miss limit is sent in-band, when its owner leaves. With a miss limit, any handler that holds the claim
-/// when the fail-safe trips may have to send it, so `spin` is limited.
+/// A stop frame without a miss limit is sent in-band, when its owner leaves. With a miss limit, any
+/// handler that holds the claim when the fail-safe trips may have to send it, so `spin` is limited.
 ///
 /// # Errors
 ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The vtable of a controller. It has a C layout, because a controller's module and `oob_spi.ko` share no Rust symbols.
+//! The vtable of a controller. It has a C layout, because a controller's module and `oob_spi.ko`
+//! share no Rust symbols.
 //!
 //! ```text
 //!   controller's module                      oob_spi.ko
@@ -21,8 +22,9 @@ use oob::stage::Inband;
 ///
 /// # Safety of calls
 ///
-/// The first argument points to the `C` of [`Ops::of`]. Calls are exclusive, and in the context that [`crate::controller`] says:
-/// all but `pulse`, `pulse_may_sleep` and `finish` are in-band. The other pointers are valid until the call returns.
+/// The first argument points to the `C` of [`Ops::of`]. Calls are exclusive, and in the context
+/// that [`crate::controller`] says: all but `pulse`, `pulse_may_sleep` and `finish` are in-band.
+/// The other pointers are valid until the call returns.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Ops {
@@ -119,7 +121,8 @@ impl Ops {
 ///
 /// `controller` points to a `C` that nobody else uses for as long as the result lives.
 unsafe fn borrow<'a, C>(controller: *mut c_void) -> &'a mut C {
-    // SAFETY: the caller promises that `controller` points to a `C`, and that the reference is the only one.
+    // SAFETY: the caller promises that `controller` points to a `C`, and that the reference is the
+    // only one.
     unsafe { &mut *controller.cast::<C>() }
 }
 
@@ -144,7 +147,8 @@ unsafe extern "C" fn prepare<C: Controller>(
     let setup = unsafe { &*setup };
     // SAFETY: `memory` points to a `FrameMemory`, which is valid until this call returns.
     let memory = unsafe { &*memory };
-    // SAFETY: the caller of `Remote::prepare` promises of the memory what `Controller::prepare` requires.
+    // SAFETY: the caller of `Remote::prepare` promises of the memory what `Controller::prepare`
+    // requires.
     match unsafe { controller.prepare(&inband, setup, memory) } {
         Ok(prepared) => {
             // SAFETY: `out` points to room for a `Prepared`, until this call returns.
@@ -222,8 +226,8 @@ unsafe extern "C" fn stop<C: Controller>(controller: *mut c_void) {
 ///
 /// # Invariants
 ///
-/// The vtable was made for the controller's type. The controller lives until the bus has been shut down, and nobody else calls its
-/// methods while oob mode is on.
+/// The vtable was made for the controller's type. The controller lives until the bus has been shut
+/// down, and nobody else calls its methods while oob mode is on.
 #[derive(Debug)]
 pub struct Remote {
     ops: Ops,
@@ -247,7 +251,8 @@ impl Remote {
 impl Controller for Remote {
     fn limits(&self) -> Limits {
         let mut out = MaybeUninit::uninit();
-        // SAFETY: the vtable fits the controller, by the invariants. `Bus::new` calls this before anybody else uses the controller.
+        // SAFETY: the vtable fits the controller, by the invariants. `Bus::new` calls this before
+        // anybody else uses the controller.
         unsafe { (self.ops.limits)(self.controller, out.as_mut_ptr()) };
         // SAFETY: `limits::<C>` has written it.
         unsafe { out.assume_init() }
@@ -260,8 +265,9 @@ impl Controller for Remote {
         memory: &FrameMemory,
     ) -> Result<Prepared, PrepareError> {
         let mut out = MaybeUninit::uninit();
-        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls exclusive. The token shows that this is
-        // in-band. The caller promises of the memory what `Controller::prepare` requires.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive. The token shows that this is in-band. The caller promises of the memory what
+        // `Controller::prepare` requires.
         match unsafe { (self.ops.prepare)(self.controller, setup, memory, out.as_mut_ptr()) } {
             // SAFETY: `prepare::<C>` has written it, because it returned `OK`.
             OK => Ok(unsafe { out.assume_init() }),
@@ -270,13 +276,14 @@ impl Controller for Remote {
     }
 
     fn start(&mut self, _inband: &Inband<'_>) {
-        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls exclusive. The token shows that this is
-        // in-band.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive. The token shows that this is in-band.
         unsafe { (self.ops.start)(self.controller) };
     }
 
     fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError> {
-        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls exclusive.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive.
         pulse_result(unsafe { (self.ops.pulse)(self.controller, chip_select, kind as u32) })
     }
 
@@ -287,7 +294,8 @@ impl Controller for Remote {
         wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError> {
         let pulse = self.ops.pulse_may_sleep;
-        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls exclusive.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive.
         pulse_result(unsafe { pulse(self.controller, chip_select, kind as u32, wait) })
     }
 
@@ -297,7 +305,8 @@ impl Controller for Remote {
         outcome: Outcome,
         wait: &LongWait<'_>,
     ) -> Result<(), TransferError> {
-        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls exclusive.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive.
         match unsafe { (self.ops.finish)(self.controller, chip_select, outcome as u32, wait) } {
             OK => Ok(()),
             code => Err(transfer_error(code)),
@@ -305,14 +314,14 @@ impl Controller for Remote {
     }
 
     fn terminate(&mut self, _inband: &Inband<'_>, chip_select: u8) {
-        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls exclusive. The token shows that this is
-        // in-band.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive. The token shows that this is in-band.
         unsafe { (self.ops.terminate)(self.controller, chip_select) };
     }
 
     fn stop(&mut self, _inband: &Inband<'_>) {
-        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls exclusive. The token shows that this is
-        // in-band.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive. The token shows that this is in-band.
         unsafe { (self.ops.stop)(self.controller) };
     }
 }

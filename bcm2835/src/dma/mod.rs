@@ -11,14 +11,16 @@
 //!  abort:   CS <- 0, until no write is outstanding, CS <- RESET
 //! ```
 //!
-//! - One thread at a time owns [`Channel`]. The channel's interrupt handler owns [`Irq`]. They share the hardware only, and the
-//!   handler writes nothing but its acknowledgement.
-//! - The acknowledgement keeps ACTIVE set, so it never pauses a transfer that the thread has just started. On a channel
-//!   without a control block ACTIVE does nothing.
-//! - Every transfer has WAIT_RESP. Towards a FIFO, posted writes would run past the request line; towards memory, the
-//!   interrupt must not overtake the data.
-//! - A transfer has one control block. SRC_IGNORE, DEST_IGNORE and stride are not used, because lite channels lack them.
-//! - A bus error raises no interrupt: the transfer never ends. `take_fault` tells such an error from other causes.
+//! - One thread at a time owns [`Channel`]. The channel's interrupt handler owns [`Irq`]. They
+//!   share the hardware only, and the handler writes nothing but its acknowledgement.
+//! - The acknowledgement keeps ACTIVE set, so it never pauses a transfer that the thread has just
+//!   started. On a channel without a control block ACTIVE does nothing.
+//! - Every transfer has WAIT_RESP. Towards a FIFO, posted writes would run past the request line;
+//!   towards memory, the interrupt must not overtake the data.
+//! - A transfer has one control block. SRC_IGNORE, DEST_IGNORE and stride are not used, because
+//!   lite channels lack them.
+//! - A bus error raises no interrupt: the transfer never ends. `take_fault` tells such an error
+//!   from other causes.
 
 pub mod regs;
 
@@ -29,8 +31,8 @@ use oob::time::{Clock, Ns};
 use oob_dma::{DescriptorMemory, Direction, Fault, PrepareError, PulseChannel, Transfer};
 use regs::{ControlBlock, Cs, Debug, Ti};
 
-/// How long [`Channel::abort`](oob_dma::Channel::abort) waits for outstanding writes. They take well under a microsecond. Only a
-/// device that has stopped answering holds one for ever.
+/// How long [`Channel::abort`](oob_dma::Channel::abort) waits for outstanding writes. They take
+/// well under a microsecond. Only a device that has stopped answering holds one for ever.
 const ABORT_WAIT: Ns = Ns(20_000);
 
 /// Highest number of a request line (PERMAP has 5 bits).
@@ -134,8 +136,8 @@ impl<M: Mmio> PulseChannel for Channel<M> {
             .ok_or(PrepareError::Slot)?;
         let bus = u32::try_from(bus).map_err(|_| PrepareError::Slot)?;
         let descriptor = Block(NonZeroU32::new(bus).ok_or(PrepareError::Slot)?);
-        // SAFETY: `DescriptorMemory::slot` returned 32 bytes, aligned to 32, of memory that belongs to `memory`. No transfer from this
-        // slot is under way, by this function's contract.
+        // SAFETY: `DescriptorMemory::slot` returned 32 bytes, aligned to 32, of memory that belongs
+        // to `memory`. No transfer from this slot is under way, by this function's contract.
         unsafe { cpu.cast::<ControlBlock>().write_volatile(block) };
         Ok(descriptor)
     }
@@ -213,8 +215,9 @@ impl<M: Mmio> Irq<M> {
         Self { mmio }
     }
 
-    /// Acknowledges the channel's interrupt, and returns whether there was one. Several channels share one line, so `false` is
-    /// normal. Afterwards, what the transfer wrote to memory is visible.
+    /// Acknowledges the channel's interrupt, and returns whether there was one. Several channels
+    /// share one line, so `false` is normal. Afterwards, what the transfer wrote to memory is
+    /// visible.
     #[inline]
     pub fn handle(&self) -> bool {
         if !Cs(self.mmio.read(regs::CS)).int() {

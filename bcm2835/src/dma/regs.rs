@@ -16,10 +16,12 @@ use bitfield::bitfield;
 
 /// Offset of [`Cs`].
 pub const CS: usize = 0x00;
-/// Offset of CONBLK_AD ("BCM2835 ARM Peripherals", 4.2.1.2, CONBLK_AD): bus address of the control block, 32-byte
-/// aligned. It is 0 when the channel has nothing left to do, and nothing else tells that reliably.
+/// Offset of CONBLK_AD ("BCM2835 ARM Peripherals", 4.2.1.2, CONBLK_AD): bus address of the control
+/// block, 32-byte aligned. It is 0 when the channel has nothing left to do, and nothing else tells
+/// that reliably.
 pub const CONBLK_AD: usize = 0x04;
-/// Offset of TXFR_LEN ("BCM2835 ARM Peripherals", 4.2.1.2, TXFR_LEN): bytes that the control block has left.
+/// Offset of TXFR_LEN ("BCM2835 ARM Peripherals", 4.2.1.2, TXFR_LEN): bytes that the control block
+/// has left.
 pub const TXFR_LEN: usize = 0x14;
 /// Offset of [`struct@Debug`].
 pub const DEBUG: usize = 0x20;
@@ -64,7 +66,8 @@ bitfield! {
 }
 
 bitfield! {
-    /// TI: transfer information, the first word of a control block ("BCM2835 ARM Peripherals", 4.2.1.2, TI).
+    /// TI: transfer information, the first word of a control block ("BCM2835 ARM Peripherals",
+    /// 4.2.1.2, TI).
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub struct Ti(u32);
     impl Debug;

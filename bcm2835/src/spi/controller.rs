@@ -8,7 +8,8 @@
 //!                                                     `- finish(TimedOut)  Stuck | Bus, channels aborted
 //! ```
 //!
-//! A DMA error raises no interrupt, so it is found when the frame's time is over: `finish` returns `Bus` then, too.
+//! A DMA error raises no interrupt, so it is found when the frame's time is over: `finish` returns
+//! `Bus` then, too.
 
 use super::fifo::{End, exchange, exchange_short};
 use super::job::{self, Area, Descriptors, Divider, Job};
@@ -30,8 +31,8 @@ const MODES: u32 = MODE_CPHA | MODE_CPOL | MODE_CS_HIGH | MODE_NO_CS;
 /// Words of 8 bits, and no others.
 const WORD_BITS: u32 = 1 << 7;
 
-/// How long a handler waits for the channels of a frame whose completion was signalled. They are idle then, unless the signal came
-/// too early.
+/// How long a handler waits for the channels of a frame whose completion was signalled. They are
+/// idle then, unless the signal came too early.
 const SETTLE_MAX: Ns = Ns(20_000);
 /// How long a thread sleeps between two looks at the channels in that case.
 const SETTLE_LOOK: Ns = Ns(100_000);
@@ -59,7 +60,8 @@ impl<D: PulseChannel> Dma<D> {
     ///
     /// # Safety
     ///
-    /// The areas are valid for the device until the last pulse of one of them has ended, and none is under way now.
+    /// The areas are valid for the device until the last pulse of one of them has ended, and none
+    /// is under way now.
     unsafe fn prepare(
         &self,
         chip_select: u8,
@@ -84,11 +86,14 @@ impl<D: PulseChannel> Dma<D> {
         };
         let slot = |index: usize| base.saturating_add(index);
         Ok(Descriptors {
-            // SAFETY: the RX area is valid until the last pulse has ended, by contract. The slot is this chip select's own.
+            // SAFETY: the RX area is valid until the last pulse has ended, by contract. The slot is
+            // this chip select's own.
             rx: unsafe { self.rx.prepare(&self.memory, slot(0), &receive) }?,
-            // SAFETY: the TX area is valid until the last pulse has ended, by contract. The slot is this chip select's own.
+            // SAFETY: the TX area is valid until the last pulse has ended, by contract. The slot is
+            // this chip select's own.
             tx: unsafe { self.tx.prepare(&self.memory, slot(1), &send(areas.tx.1)) }?,
-            // SAFETY: the stop area is valid until the last pulse has ended, by contract. The slot is this chip select's own.
+            // SAFETY: the stop area is valid until the last pulse has ended, by contract. The slot
+            // is this chip select's own.
             stop: unsafe { self.tx.prepare(&self.memory, slot(2), &send(areas.stop.1)) }?,
         })
     }
@@ -141,7 +146,8 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
             .any(|(cs, job)| cs != chip_select && job.as_ref().is_some_and(|job| so(cs, job)))
     }
 
-    /// Sends a frame, or starts it. `pause` is called for waits that are too long to spin. `by_thread`: it sleeps.
+    /// Sends a frame, or starts it. `pause` is called for waits that are too long to spin.
+    /// `by_thread`: it sleeps.
     #[inline(always)]
     fn send(
         &mut self,
@@ -175,11 +181,11 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
             FrameKind::Regular => job.tx,
             FrameKind::Stop => job.stop,
         };
-        // SAFETY: by the invariant of `Job`, `tx` is valid until `terminate`, and others access it only in ways that atomic
-        // accesses may race with.
+        // SAFETY: by the invariant of `Job`, `tx` is valid until `terminate`, and others access it
+        // only in ways that atomic accesses may race with.
         let tx = unsafe { tx.as_ref() };
-        // SAFETY: by the invariant of `Job`, `rx` is valid until `terminate`, and others access it only in ways that atomic
-        // accesses may race with.
+        // SAFETY: by the invariant of `Job`, `rx` is valid until `terminate`, and others access it
+        // only in ways that atomic accesses may race with.
         let rx = unsafe { job.rx.as_ref() };
         registers.select(chip_select, job, Mode::Fifo, &pause);
         let moved = if tx.len() <= FIFO_LEN && !by_thread {
@@ -217,9 +223,10 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, 
         }
     }
 
-    /// As the trait says. [`PrepareError::ActiveHigh`] follows from the module's rule on chip selects. `NoDma` also stands for a
-    /// set-up outside [`Controller::limits`], which the framework never passes, and for frame memory that is too small or not
-    /// aligned (see the module).
+    /// As the trait says. [`PrepareError::ActiveHigh`] follows from the module's rule on chip
+    /// selects. `NoDma` also stands for a set-up outside [`Controller::limits`], which the
+    /// framework never passes, and for frame memory that is too small or not aligned (see the
+    /// module).
     unsafe fn prepare(
         &mut self,
         _inband: &Inband<'_>,
@@ -251,8 +258,8 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, 
         let areas = Areas::new(memory, len, reach).ok_or(PrepareError::NoDma)?;
         let dma = match (&self.dma, path) {
             (Some(dma), Path::Dma) => {
-                // SAFETY: by this function's contract the memory is valid until `terminate`, after which nothing is pulsed. Nothing is
-                // under way while the framework prepares.
+                // SAFETY: by this function's contract the memory is valid until `terminate`, after
+                // which nothing is pulsed. Nothing is under way while the framework prepares.
                 let prepared = unsafe { dma.prepare(cs, &areas, reach) };
                 Some(prepared.map_err(|_| PrepareError::NoDma)?)
             }
@@ -316,7 +323,8 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, 
         self.send(chip_select, kind, wait.sleeps(), |span| wait.pass(span))
     }
 
-    /// As the trait says, except that [`Outcome::TimedOut`] returns `Bus` where a DMA error was the reason.
+    /// As the trait says, except that [`Outcome::TimedOut`] returns `Bus` where a DMA error was the
+    /// reason.
     fn finish(
         &mut self,
         chip_select: u8,
@@ -328,7 +336,8 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, 
             return Err(TransferError::NotPrepared);
         };
         let registers = &self.registers;
-        // The signal comes when the last byte is in memory. A late signal of an earlier frame comes too early: then wait.
+        // The signal comes when the last byte is in memory. A late signal of an earlier frame comes
+        // too early: then wait.
         let limit = match wait.sleeps() {
             true => job.limit,
             false => job.limit.min(SETTLE_MAX),

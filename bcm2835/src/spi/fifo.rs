@@ -9,11 +9,12 @@
 //!            DONE: all have arrived, take them, put the rest, at most 64
 //! ```
 //!
-//! A thread that sleeps wakes when RXR is due. It may be late by 16 bytes' time before the bus pauses. Delays do not add up:
-//! each date counts from the date before, unless the bus did pause. A late thread loses nothing, because the clock stops while the
-//! TX FIFO is empty.
+//! A thread that sleeps wakes when RXR is due. It may be late by 16 bytes' time before the bus
+//! pauses. Delays do not add up: each date counts from the date before, unless the bus did pause. A
+//! late thread loses nothing, because the clock stops while the TX FIFO is empty.
 //!
-//! One RX byte arrives for each TX byte. So the number of bytes under way is enough to know, and no flag is read for each byte.
+//! One RX byte arrives for each TX byte. So the number of bytes under way is enough to know, and no
+//! flag is read for each byte.
 
 use super::job::Divider;
 use super::parts::{CsLine, SPIN_MAX};
@@ -23,7 +24,8 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use oob::io::Mmio;
 use oob::time::{Clock, Instant, Ns};
 
-/// Calls `f` for each byte. The compiler unrolls the turns of eight; a loop over single bytes would have twice the instructions.
+/// Calls `f` for each byte. The compiler unrolls the turns of eight; a loop over single bytes would
+/// have twice the instructions.
 #[inline(always)]
 fn each(bytes: &[AtomicU8], f: impl Fn(&AtomicU8)) {
     let (eights, rest) = bytes.as_chunks::<8>();
@@ -48,7 +50,8 @@ fn take(mmio: &impl Mmio, bytes: &[AtomicU8]) {
     });
 }
 
-/// Exchanges a frame that fits into the FIFO. TA is set and the FIFOs are empty. The slices are of one length.
+/// Exchanges a frame that fits into the FIFO. TA is set and the FIFOs are empty. The slices are of
+/// one length.
 ///
 /// This is the path of a control loop, so it has as few instructions as possible.
 #[inline]
@@ -64,7 +67,8 @@ pub(super) fn exchange_short<M: Mmio, C: Clock, L: CsLine>(
     Ok(())
 }
 
-/// One direction of a long exchange: the rest of a buffer, or no buffer: then zeroes are sent, or received bytes are dropped.
+/// One direction of a long exchange: the rest of a buffer, or no buffer: then zeroes are sent, or
+/// received bytes are dropped.
 pub(super) struct End<'a> {
     buffer: Option<&'a [AtomicU8]>,
 }
@@ -99,8 +103,8 @@ impl<'a> End<'a> {
 
 /// Exchanges any number of bytes, by the date `by`. TA is set and the FIFOs are empty.
 ///
-/// Before each wait of more than [`SPIN_MAX`], this calls `pause` with the expected time. `pause` may sleep, or do nothing. If it
-/// returns `false`, the exchange is given up.
+/// Before each wait of more than [`SPIN_MAX`], this calls `pause` with the expected time. `pause`
+/// may sleep, or do nothing. If it returns `false`, the exchange is given up.
 pub(super) fn exchange<M: Mmio, C: Clock, L: CsLine>(
     registers: &Registers<M, C, L>,
     divider: Divider,

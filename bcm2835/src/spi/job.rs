@@ -22,8 +22,8 @@ pub(super) const SLOTS: usize = 3;
 const GAPLESS: u32 = 8;
 const WITH_GAP: u32 = 9;
 
-/// A frame may take twice its time on the wire and this before the hardware counts as stuck. It covers what holds the processor
-/// up meanwhile: interrupts, or an emulator.
+/// A frame may take twice its time on the wire and this before the hardware counts as stuck. It
+/// covers what holds the processor up meanwhile: interrupts, or an emulator.
 const SLACK: Ns = Ns(100_000);
 
 /// Core clock over SPI clock: even, 2 to 65536.
@@ -37,7 +37,8 @@ impl Divider {
     const MIN: u32 = 2;
     const MAX: u32 = 65_536;
 
-    /// The divider for the fastest clock that is at most `hz`. `None` where even the slowest clock is faster than `hz`.
+    /// The divider for the fastest clock that is at most `hz`. `None` where even the slowest clock
+    /// is faster than `hz`.
     pub(super) fn new(core_hz: NonZeroU32, hz: u32) -> Option<Self> {
         let hz = NonZeroU32::new(hz)?;
         let exact = core_hz.get().div_ceil(hz.get()).max(Self::MIN);
@@ -73,8 +74,8 @@ impl Divider {
         Ns(wire.saturating_mul(2).saturating_add(SLACK.0))
     }
 
-    /// The same for a whole frame that a handler may have to send. It stays within [`MAX_SPIN`] unless the frame itself, with gaps
-    /// between its bytes and with `delays`, takes longer.
+    /// The same for a whole frame that a handler may have to send. It stays within [`MAX_SPIN`]
+    /// unless the frame itself, with gaps between its bytes and with `delays`, takes longer.
     pub(super) fn handlers_limit(self, len: u32, delays: Ns) -> Ns {
         let room = Ns(MAX_SPIN.0.saturating_sub(delays.0));
         let limit = self.limit(len);
@@ -97,7 +98,8 @@ impl Divider {
     }
 }
 
-/// The CS register of a chip select at rest, without the polarity bits. `on_line`: the chip select is a GPIO line.
+/// The CS register of a chip select at rest, without the polarity bits. `on_line`: the chip select
+/// is a GPIO line.
 pub(super) fn idle_word(chip_select: u8, mode: u32, on_line: bool) -> Cs {
     let mut cs = Cs(0);
     let native = chip_select < NATIVE_LINES && !on_line && mode & MODE_NO_CS == 0;
@@ -119,7 +121,8 @@ pub(super) fn padded(len: u32) -> u32 {
 /// One area of the frame memory.
 pub(super) type Area = NonNull<[AtomicU8]>;
 
-/// The area of `len` bytes at `offset`, and its bus address. `None` where the memory has fewer than `reach` bytes there.
+/// The area of `len` bytes at `offset`, and its bus address. `None` where the memory has fewer than
+/// `reach` bytes there.
 pub(super) fn area(
     memory: &FrameMemory,
     offset: usize,
@@ -149,8 +152,9 @@ pub(super) struct Descriptors<T> {
 ///
 /// # Invariants
 ///
-/// From `prepare` to `terminate`, `rx`, `tx` and `stop` lie in the frame memory, which is valid for that time. Only user space and
-/// DMA access it meanwhile, and atomic accesses may race with them. All three have the frame's length.
+/// From `prepare` to `terminate`, `rx`, `tx` and `stop` lie in the frame memory, which is valid for
+/// that time. Only user space and DMA access it meanwhile, and atomic accesses may race with them.
+/// All three have the frame's length.
 #[derive(Debug)]
 pub(super) struct Job<T> {
     /// CS at rest, without the polarity bits.
@@ -161,7 +165,8 @@ pub(super) struct Job<T> {
     pub(super) delays: Delays,
     /// The chip select stays inactive until this date.
     pub(super) ready: Instant,
-    /// After this time a frame is stuck: one that a handler spins through, or one whose completion was signalled too early.
+    /// After this time a frame is stuck: one that a handler spins through, or one whose completion
+    /// was signalled too early.
     pub(super) limit: Ns,
     pub(super) len: u32,
     pub(super) rx: Area,
@@ -171,7 +176,8 @@ pub(super) struct Job<T> {
     pub(super) dma: Option<Descriptors<T>>,
 }
 
-// SAFETY: by the type's invariant the areas are memory that is valid on every processor, and is not bound to a thread.
+// SAFETY: by the type's invariant the areas are memory that is valid on every processor, and is not
+// bound to a thread.
 unsafe impl<T: Send> Send for Job<T> {}
 
 #[cfg(test)]

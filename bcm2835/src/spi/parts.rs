@@ -8,14 +8,16 @@ use core::num::NonZeroU32;
 use oob::time::Ns;
 use oob_dma::DescriptorMemory;
 
-/// Longest wait that a thread spins through. DMA moves a frame that takes longer, and a thread sleeps through a longer wait.
+/// Longest wait that a thread spins through. DMA moves a frame that takes longer, and a thread
+/// sleeps through a longer wait.
 pub const SPIN_MAX: Ns = Ns(30_000);
-/// Longest time on the wire of an oob frame whose waits are spun through although they are longer than that: 64 bytes at 10 MHz take
-/// 53 us.
+/// Longest time on the wire of an oob frame whose waits are spun through although they are longer
+/// than that: 64 bytes at 10 MHz take 53 us.
 pub const FRAME_SPIN_MAX: Ns = Ns(60_000);
 /// Longest frame, in bytes, of a controller without DMA.
 pub const FIFO_FRAME_MAX: u32 = 4096;
-/// Longest frame, in bytes, by DMA: 16 bits of DLEN, and of a lite channel, count no more whole words.
+/// Longest frame, in bytes, by DMA: 16 bits of DLEN, and of a lite channel, count no more whole
+/// words.
 pub const DMA_FRAME_MAX: u32 = 65_532;
 /// Most chip selects, native lines and GPIO lines together.
 pub const MAX_CHIP_SELECTS: usize = 8;
@@ -24,7 +26,8 @@ pub const SLOTS: usize = MAX_CHIP_SELECTS * job::SLOTS;
 
 /// A chip-select line that is not the controller's own.
 pub trait CsLine {
-    /// Drives the line, which knows which level is active. Never sleeps. It has taken effect on return.
+    /// Drives the line, which knows which level is active. Never sleeps. It has taken effect on
+    /// return.
     fn set(&self, active: bool);
 }
 

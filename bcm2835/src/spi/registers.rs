@@ -35,7 +35,8 @@ pub(super) struct Registers<M, C, L> {
     pub(super) mmio: M,
     pub(super) clock: C,
     lines: [Option<L>; MAX_CHIP_SELECTS],
-    /// The polarity bits of the native lines. Every word written to CS has them, because they apply to idle lines, too.
+    /// The polarity bits of the native lines. Every word written to CS has them, because they apply
+    /// to idle lines, too.
     polarity: Cs,
 }
 
@@ -54,7 +55,8 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         self.lines.get(usize::from(chip_select))?.as_ref()
     }
 
-    /// Sets which level of a native line is active. It takes effect with the next word written to CS.
+    /// Sets which level of a native line is active. It takes effect with the next word written to
+    /// CS.
     pub(super) fn set_active_high(&mut self, chip_select: u8, high: bool) {
         if chip_select < regs::NATIVE_LINES {
             let bit = 1u32 << chip_select;
@@ -134,8 +136,8 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         self.mmio.write(regs::CS, cs.0);
     }
 
-    /// Makes the chip select active, and waits until bytes may follow. `pause` is called for each wait that is too long to spin,
-    /// here and below.
+    /// Makes the chip select active, and waits until bytes may follow. `pause` is called for each
+    /// wait that is too long to spin, here and below.
     #[inline(always)]
     pub(super) fn select<T>(
         &self,
@@ -200,8 +202,8 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
 
     /// Polls CS until `reached` returns `true`. Gives up when that takes longer than `limit`.
     ///
-    /// The first polls do not read the clock. After the limit some more polls follow: a processor that was held up elsewhere must not
-    /// blame the hardware for its own absence.
+    /// The first polls do not read the clock. After the limit some more polls follow: a processor
+    /// that was held up elsewhere must not blame the hardware for its own absence.
     #[inline]
     pub(super) fn wait(&self, limit: Ns, reached: impl Fn(Cs) -> bool) -> Result<Cs, Stuck> {
         let mut deadline = None;

@@ -37,8 +37,8 @@ impl<M, C, D: PulseChannel, L> fmt::Debug for Spi<M, C, D, L> {
 }
 
 impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
-    /// Takes the hardware over and puts it to rest. The first chip select that is neither native nor has a GPIO line is left out,
-    /// with all that follow.
+    /// Takes the hardware over and puts it to rest. The first chip select that is neither native
+    /// nor has a GPIO line is left out, with all that follow.
     pub fn new(parts: Parts<M, C, D, L>) -> Self {
         let usable = (0..regs::NATIVE_LINES)
             .map(Some)
@@ -61,7 +61,8 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
         spi
     }
 
-    /// Stops what is under way. Afterwards everything is as between frames, and no chip select is programmed.
+    /// Stops what is under way. Afterwards everything is as between frames, and no chip select is
+    /// programmed.
     pub(super) fn quiesce(&mut self) {
         if let Some(dma) = &self.dma {
             dma.tx.abort(&self.registers.clock);
