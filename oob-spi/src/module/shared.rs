@@ -11,7 +11,7 @@ use kernel::alloc::KArc;
 use kernel::bindings as b;
 use kernel::error::Result;
 use kernel::sync::{LockClass, Mutex};
-use oob::mapped::MappedBuffers;
+use oob::kernel_core::MappedBuffers;
 use oob::stage::Inband;
 use oobkit_abi::spi::BUFFERS_MAX;
 
