@@ -3,14 +3,16 @@
 #   make KDIR=<headers package or build folder of a kernel> [O=<folder for what is built>]
 #        [CARGO_DIR=..] [ARCH=..] [CROSS_COMPILE=..]
 #
-# builds the kit's modules for that kernel, whichever of the two architectures it is for: ARCH is the tree's own, and where
-# this machine is another, CROSS_COMPILE is Debian's prefix for it (aarch64-linux-gnu-, x86_64-linux-gnu-).
-# Cargo compiles the Rust code, Kbuild the few lines of C, and Kbuild links.
-# What is wrong with the tree or the toolchain is said in one line, before anything is built.
+# builds the kit's modules for that kernel. ARCH defaults to the kernel's own architecture, x86 or
+# arm64. If this machine has another one, CROSS_COMPILE defaults to Debian's prefix
+# (aarch64-linux-gnu-, x86_64-linux-gnu-). Cargo compiles the Rust code, Kbuild compiles the few
+# lines of C and links. If the kernel's folder or the toolchain is unfit, make prints one line that
+# names the fault, and builds nothing.
 #
 #   make abi-check KDIR=<headers package> [O=..] [CARGO_DIR=..]
 #
-# holds them against declarations of EVL's interface, since no package has a kernel with EVL (see tests/abi/README.md).
+# compiles and links the modules against declarations of EVL's interface, because no package has a
+# kernel with EVL (see tests/abi/README.md).
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 kdir := $(realpath $(KDIR))
@@ -26,18 +28,18 @@ top := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))
 list := $(shell sed -nE 's/^([a-z0-9_]+)[ \t]+([^ \t]+).*/\1:\2/p' $(top)/modules.list)
 name = $(word 1,$(subst :, ,$1))
 sources = $(wildcard $(top)/$(word 2,$(subst :, ,$1))/*.c)
-# O, too, means something to the kernel: nothing given on the command line goes down by itself.
+# O has another meaning to the kernel's make, so no command-line variable is passed on implicitly.
 MAKEOVERRIDES :=
 
 O ?= $(top)/target/kernel/$(notdir $(kdir))
 out := $(abspath $(O))
-# What EVL declares and exports; scripts/abi-check sets the level, one after the other.
+# EVL's declarations and exports. scripts/abi-check runs make once for each ABI level.
 ABI_DIR ?= $(top)/tests/abi
-# What the C compiler is asked of its structures.
+# The C file from which the C compiler computes sizes and offsets of structures.
 LAYOUT ?= $(top)/bindings/layout.c
 abi-flags := $(if $(OOBKIT_ABI),OOBKIT_ABI=$(OOBKIT_ABI) CONFIG_EVL=y \
 	KBUILD_EXTRA_SYMBOLS=$(out)/exports.symvers)
-# Several kernels may share one: what does not depend on the kernel is compiled once for all.
+# Builds for several kernels may share this folder, to compile code that fits all of them once.
 CARGO_DIR ?= $(out)/cargo
 
 .PHONY: modules check abi-check clean

@@ -12,7 +12,7 @@ MODULE_PARM_DESC(enable_wait_ms, "how long ENABLE waits for an in-band message t
 
 EXPORT_SYMBOL_GPL(oobkit_spi_register);
 EXPORT_SYMBOL_GPL(oobkit_spi_publish);
-EXPORT_SYMBOL_GPL(oobkit_spi_gone);
+EXPORT_SYMBOL_GPL(oobkit_spi_shutdown);
 EXPORT_SYMBOL_GPL(oobkit_spi_unregister);
 EXPORT_SYMBOL_GPL(oobkit_spi_interrupt);
 EXPORT_SYMBOL_GPL(oobkit_spi_enter_inband);

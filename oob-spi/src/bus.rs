@@ -1,239 +1,122 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The bus of one controller: what all its operations share, and what can be asked about it.
+//! The bus of one controller: what the kernel edge calls.
 //!
 //! ```text
-//!   in-band call          exchange call        timers, interrupt
-//!   (life.rs)             (exchange.rs)        (events.rs)
-//!        |                      |                   |
-//!        +------- Claim: one holder at a time ------+      (claim.rs)
+//!   in-band call              exchange call       timers, interrupt
+//!   (life.rs, setup.rs)       (exchange.rs)       (events.rs)
+//!        |                          |                   |
+//!        +------- Claim: one holder at a time ----------+      (engine.rs and below)
 //!                               |
 //!                   Controller, frame memory
 //! ```
 //!
 //! Rules:
-//! 1. The kernel edge calls the in-band operations of one bus one at a time (a sleeping mutex). The others may come at
-//!    any moment, on any processor.
-//! 2. ENABLE enters the gate before the memory is made and before the controller prepares anything; each failure undoes
-//!    exactly what was done.
-//! 3. Whoever ends oob mode first changes the state, so that no new frame begins; then stops the timers and sends the
-//!    waiting threads away; then claims the bus, which waits for the frame under way (at most its time limit); then
-//!    undoes. An exchange call looks at the state again once it holds the claim.
-//! 4. The memory is the kernel edge's: it lives at least until `disable`, `close` or `gone` returns, and longer where it
-//!    is mapped.
+//! 1. The kernel edge calls the in-band operations of one bus one at a time, under a sleeping
+//!    mutex. The other operations may come at any moment, on any processor.
+//! 2. ENABLE enters the gate before the memory is made and before the controller prepares anything.
+//!    Each failure undoes exactly what was done.
+//! 3. An in-band call that ends oob mode first changes the state, so that no new frame begins. Then
+//!    it stops the timers and sends the waiting threads away. Then it claims the bus, which waits
+//!    for the frame under way, at most for its time limit. Then it undoes what ENABLE did. An
+//!    exchange call looks at the state again once it holds the claim.
+//! 4. The memory is the kernel edge's. It lives at least until `disable`, `close` or `shutdown`
+//!    returns, and longer where it is mapped.
 
-use crate::claim::{Claim, Hold};
-use crate::controller::{Controller, FrameMemory, Limits};
+use crate::chip_select::{ChipSelect, State};
+use crate::controller::{Controller, Limits};
+use crate::engine::Engine;
+use crate::env::Env;
 use crate::errno::{ConfigError, MapError, Refusal, StateError};
-use crate::gate::BusGate;
-use crate::layout::Geometry;
-use crate::slot::{Slot, State};
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering, UnsafeCell};
+use crate::oob_mode::OobMode;
+use crate::request::Owner;
 use crate::validate::{self, Change, Mapping, Settings};
-use core::ptr::NonNull;
-use oob::stage::{Inband, Oob};
-use oob::time::{Clock, Ns, Timer};
-use oob::wait::Flag;
+use oob::gate::Gate;
 use oobkit_abi::spi as abi;
-
-/// Most chip selects of a bus.
-pub const MAX_CHIP_SELECTS: usize = if cfg!(loom) { 2 } else { 8 };
-
-/// Who enabled oob mode; the kernel edge chooses the numbers (one for each process).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner(pub u64);
-
-/// What a bus needs from its surroundings. Chip selects given here are below [`Limits::chip_selects`].
-pub trait Env: Clock {
-    /// Wakes a thread that waits for a frame.
-    type Flag: Flag;
-    /// A hard-interrupt timer.
-    type Timer: Timer;
-
-    /// The flag of a chip select.
-    fn flag(&self, chip_select: u8) -> &Self::Flag;
-
-    /// The timer whose handler calls [`Bus::trigger_tick`].
-    fn trigger_timer(&self, chip_select: u8) -> &Self::Timer;
-
-    /// The timer whose handler calls [`Bus::watch_tick`].
-    fn watch_timer(&self, chip_select: u8) -> &Self::Timer;
-
-    /// Whether a signal waits for the calling thread. Asked only while no frame of it is in flight.
-    fn is_interrupted(&self, oob: &Oob<'_>) -> bool;
-
-    /// Sleeps for about 100 us.
-    fn nap(&self, inband: &Inband<'_>);
-
-    /// The gate may let an in-band message through now: wake those who wait.
-    fn gate_opened(&self, inband: &Inband<'_>);
-}
-
-/// Memory that the kernel edge made for a chip select.
-#[derive(Clone, Copy, Debug)]
-pub struct Block {
-    /// The processor's address.
-    pub cpu: NonNull<u8>,
-    /// The bus address of the same byte.
-    pub bus: u64,
-}
-
-/// What ENABLE asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// Who asks.
-    pub owner: Owner,
-    /// The call's argument.
-    pub args: &'a abi::Enable,
-    /// The device's settings.
-    pub settings: &'a Settings,
-    /// The machine's cache line and page.
-    pub geometry: Geometry,
-    /// How long to wait for an in-band message that holds the bus.
-    pub gate_limit: Ns,
-}
-
-/// The frame in flight, written by the holder before take-off.
-pub(crate) struct Flight {
-    pub(crate) chip_select: AtomicU8,
-    pub(crate) is_stop: AtomicU8,
-    pub(crate) until: AtomicU64,
-}
 
 /// See the module.
 pub struct Bus<C, E> {
-    pub(crate) claim: Claim,
-    pub(crate) flight: Flight,
-    pub(crate) env: E,
-    pub(crate) owner: AtomicU64,
-    pub(crate) limits: Limits,
-    pub(crate) gate: BusGate,
-    pub(crate) enabled: AtomicU32,
-    controller: UnsafeCell<C>,
-    pub(crate) slots: [Slot; MAX_CHIP_SELECTS],
+    pub(crate) engine: Engine<C, E>,
+    pub(crate) mode: OobMode,
 }
-
-// SAFETY: the cells (the controller, the slots' memory) are reached only by the claim's holder, and the claim's moves
-// acquire and release; so they only ever move between threads, as `C: Send` allows. `FrameMemory` is an address whose
-// bytes every thread may reach. All else is atomics, and `E: Sync`.
-unsafe impl<C: Send, E: Sync> Sync for Bus<C, E> {}
-
-// SAFETY: nothing in a bus is bound to a thread, but what `C` and `E` bring.
-unsafe impl<C: Send, E: Send> Send for Bus<C, E> {}
 
 impl<C: Controller, E: Env> Bus<C, E> {
     /// A bus with every chip select off.
     pub fn new(controller: C, env: E) -> Self {
-        let mut limits = controller.limits();
-        limits.chip_selects = limits.chip_selects.min(MAX_CHIP_SELECTS as u8);
         Self {
-            claim: Claim::new(),
-            flight: Flight {
-                chip_select: AtomicU8::new(0),
-                is_stop: AtomicU8::new(0),
-                until: AtomicU64::new(0),
-            },
-            env,
-            owner: AtomicU64::new(0),
-            limits,
-            gate: BusGate::new(),
-            enabled: AtomicU32::new(0),
-            controller: UnsafeCell::new(controller),
-            slots: core::array::from_fn(|_| Slot::new()),
+            engine: Engine::new(controller, env),
+            mode: OobMode::new(),
         }
     }
 
-    /// What the bus was made with.
+    /// The surroundings that the bus was made with.
     pub fn env(&self) -> &E {
-        &self.env
+        &self.engine.env
     }
 
     /// What the controller can do.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.engine.limits
     }
 
-    /// The gate, for the in-band side's messages.
-    pub fn gate(&self) -> &BusGate {
-        &self.gate
+    /// The gate, for in-band messages.
+    pub fn gate(&self) -> &Gate {
+        &self.mode.gate
     }
 
-    pub(crate) fn slot(&self, chip_select: u8) -> Result<&Slot, Refusal> {
-        self.slots
-            .get(usize::from(chip_select))
-            .filter(|_| chip_select < self.limits.chip_selects)
-            .ok_or(Refusal::NoSuch)
-    }
-
-    pub(crate) fn is_owner(&self, owner: Owner) -> Result<(), Refusal> {
-        match self.owner.load(Ordering::Relaxed) == owner.0 {
-            true => Ok(()),
-            false => Err(Refusal::OtherOwner),
-        }
-    }
-
-    /// Whether `owner` may ask for frames.
+    /// Whether `owner` may send frames.
     #[inline]
-    pub(crate) fn admit(&self, slot: &Slot, owner: Owner) -> Result<(), Refusal> {
-        match slot.is_on() && self.owner.load(Ordering::Relaxed) == owner.0 {
+    pub(crate) fn check_sender(
+        &self,
+        chip_select: &ChipSelect,
+        owner: Owner,
+    ) -> Result<(), Refusal> {
+        match chip_select.is_on() && self.mode.is_owned_by(owner) {
             true => Ok(()),
-            false => self.why_not(slot, owner),
+            false => self.why_no_sender(chip_select, owner),
         }
     }
 
     #[cold]
-    fn why_not(&self, slot: &Slot, owner: Owner) -> Result<(), Refusal> {
-        slot.admit()?;
-        self.is_owner(owner)
+    fn why_no_sender(&self, chip_select: &ChipSelect, owner: Owner) -> Result<(), Refusal> {
+        chip_select.check_on()?;
+        self.mode.check_owner(owner)
+    }
+
+    /// The chip select, where `owner` has it in oob mode; the fail-safe may have stopped it.
+    pub(crate) fn owned(&self, chip_select: u8, owner: Owner) -> Result<&ChipSelect, Refusal> {
+        let chip_select = self.engine.chip_select(chip_select)?;
+        chip_select.check_enabled()?;
+        self.mode.check_owner(owner)?;
+        Ok(chip_select)
+    }
+
+    /// The chip select, where `owner` has it in oob mode and the fail-safe has not stopped it.
+    pub(crate) fn owned_on(&self, chip_select: u8, owner: Owner) -> Result<&ChipSelect, Refusal> {
+        let chip_select = self.engine.chip_select(chip_select)?;
+        chip_select.check_on()?;
+        self.mode.check_owner(owner)?;
+        Ok(chip_select)
     }
 
     /// Counts a call that was refused before it reached the bus.
     #[cold]
     pub fn reject(&self, chip_select: u8) {
-        if let Ok(slot) = self.slot(chip_select) {
-            slot.counters.rejected.add(1);
+        if let Ok(chip_select) = self.engine.chip_select(chip_select) {
+            chip_select.counters.rejected.add(1);
         }
     }
 
-    pub(crate) fn counted<T, X>(&self, chip_select: u8, result: Result<T, X>) -> Result<T, X> {
+    /// Counts the call if it was refused.
+    pub(crate) fn count_refusal<T, X>(
+        &self,
+        chip_select: u8,
+        result: Result<T, X>,
+    ) -> Result<T, X> {
         if result.is_err() {
             self.reject(chip_select);
         }
         result
-    }
-
-    /// Runs `f` on the controller.
-    pub(crate) fn controller<R>(&self, _: &mut Hold, f: impl FnOnce(&mut C) -> R) -> R {
-        self.controller.with_mut(|controller| {
-            // SAFETY: a `Hold` exists only with the claim's holder, who lends its only one for the time of `f`.
-            f(unsafe { &mut *controller })
-        })
-    }
-
-    pub(crate) fn memory<R>(
-        &self,
-        _: &mut Hold,
-        slot: &Slot,
-        f: impl FnOnce(&mut Option<FrameMemory>) -> R,
-    ) -> R {
-        slot.memory.with_mut(|memory| {
-            // SAFETY: as for `controller`.
-            f(unsafe { &mut *memory })
-        })
-    }
-
-    /// Claims the bus in-band: waits for the frame under way, and ends one that nobody else will end.
-    pub(crate) fn claim_inband(&self, inband: &Inband<'_>) -> Hold {
-        loop {
-            if let Ok(hold) = self.claim.claim_inband() {
-                return hold;
-            }
-            // First, as it lets the interrupt of a frame in that is overdue only because this thread was held up.
-            self.env.nap(inband);
-            if let Some(hold) = self.take_overdue(self.claim.read(), self.env.now()) {
-                self.release(hold);
-            }
-        }
     }
 
     /// Changes a setting of a chip select that is off.
@@ -247,13 +130,13 @@ impl<C: Controller, E: Env> Bus<C, E> {
         settings: &mut Settings,
         change: Change,
     ) -> Result<(), ConfigError> {
-        let changed = match self.slot(chip_select).map(Slot::state) {
+        let changed = match self.engine.chip_select(chip_select).map(ChipSelect::state) {
             Err(_) => Err(ConfigError::NoSuch),
-            Ok(State::Off) => settings.changed(&self.limits, change),
+            Ok(State::Off) => settings.changed(self.limits(), change),
             Ok(State::Gone) => Err(ConfigError::Gone),
             Ok(_) => Err(ConfigError::On),
         };
-        self.counted(chip_select, changed)
+        self.count_refusal(chip_select, changed)
             .map(|changed| *settings = changed)
     }
 
@@ -268,34 +151,31 @@ impl<C: Controller, E: Env> Bus<C, E> {
         owner: Owner,
         mapping: &Mapping,
     ) -> Result<(), MapError> {
-        let checked = self.slot(chip_select).and_then(|slot| {
-            slot.present()?;
-            self.is_owner(owner)?;
-            Ok(slot)
-        });
-        let checked = checked
+        let checked = self
+            .owned(chip_select, owner)
             .map_err(MapError::from)
-            .and_then(|slot| validate::check_map(mapping, slot.mappable()));
-        self.counted(chip_select, checked)
+            .and_then(|owned| validate::check_map(mapping, owned.mappable()));
+        self.count_refusal(chip_select, checked)
     }
 
-    /// What ENABLE settled on.
+    /// The parameters that ENABLE arrived at.
     ///
     /// # Errors
     ///
     /// See [`StateError`].
     pub fn info(&self, chip_select: u8) -> Result<abi::Info, StateError> {
-        let info = self.slot(chip_select).and_then(|slot| {
-            slot.present()?;
-            Ok(slot.info())
+        let info = self.engine.chip_select(chip_select).and_then(|enabled| {
+            enabled.check_enabled()?;
+            Ok(enabled.info())
         });
-        Ok(self.counted(chip_select, info)?)
+        Ok(self.count_refusal(chip_select, info)?)
     }
 
-    /// The counters; zeroes for a chip select that there is not.
+    /// The counters; zeroes for a chip select that does not exist.
     pub fn stats(&self, chip_select: u8) -> abi::Stats {
-        self.slot(chip_select)
-            .map(|slot| slot.stats(&self.env))
+        self.engine
+            .chip_select(chip_select)
+            .map(|chip_select| chip_select.counters.stats(self.env()))
             .unwrap_or_default()
     }
 }

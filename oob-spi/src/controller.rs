@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the framework asks of an SPI controller.
+//! What an SPI controller does for the framework.
 //!
 //! ```text
 //!  in-band   prepare(cs 0)  start        prepare(cs 1)              terminate(cs 0)  terminate(cs 1)  stop
 //!  oob                           pulse [finish]     pulse [finish] ...
 //! ```
 //!
-//! - The framework owns the life cycle: it claims the bus before the first `prepare`, makes every call of one
-//!   controller exclusive, and decides deadlines.
-//! - The controller owns the registers: chip select with its delays, the choice between FIFO and DMA, recovery.
-//! - A pulse either moves the frame itself (`Pulse::Done`), or starts DMA and returns (`Pulse::InFlight`); in that case
-//!   the controller's interrupt raises the bus's flag, and the framework calls `finish`.
-//! - All three run in any context: a thread of either stage, a timer's or the completion's hard interrupt. They wait by
-//!   spinning; where they are given a [`Wait`] that sleeps, which only a thread has, they tell it of each wait that is too
-//!   long to be spun. What they spin in a handler is bounded by [`Prepared::spin`].
-//! - When `finish` has returned, nothing of its frame is left in the hardware: no DMA runs, and no completion status is
-//!   set that the interrupt could take for the next frame's.
+//! - The framework owns the life cycle. It makes all calls of one controller exclusive, and it
+//!   decides deadlines.
+//! - The controller owns the registers: chip select with its delays, the choice between FIFO and
+//!   DMA, recovery.
+//! - A pulse either moves the frame itself (`Pulse::Done`), or starts DMA and returns
+//!   (`Pulse::InFlight`). In the second case the completion interrupt ends the frame, and the
+//!   framework calls `finish`.
+//! - `pulse`, `pulse_may_sleep` and `finish` run in any context: a thread of either stage, a
+//!   timer's handler, the completion interrupt. They spin through short waits. A thread passes a
+//!   [`LongWait`] that sleeps, and the controller passes each wait to it that is too long to spin.
+//!   A handler's [`LongWait`] does not sleep: then the controller spins, and [`Prepared::spin`]
+//!   bounds how long.
+//! - When `finish` has returned, nothing of its frame is left in the hardware: no DMA runs, and no
+//!   completion status is set that the interrupt handler could take for the next frame's.
 
-use core::ffi::c_void;
-use core::marker::PhantomData;
 use core::ptr::NonNull;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob::time::Ns;
 
@@ -45,13 +48,14 @@ pub struct Limits {
     pub min_speed_hz: u32,
     /// Highest clock, in Hz; a faster request is capped to it.
     pub max_speed_hz: u32,
-    /// Bit `n - 1` is set where words of `n` bits are possible. A word takes 1, 2 or 4 bytes of the frame.
+    /// Bit `n - 1` is set where words of `n` bits are possible. A word takes 1, 2 or 4 bytes of the
+    /// frame.
     pub word_bits: u32,
     /// The `MODE_*` bits that may be set.
     pub modes: u32,
 }
 
-/// Delays round the chip select.
+/// Delays around the chip select.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Delays {
@@ -64,7 +68,7 @@ pub struct Delays {
 }
 
 impl Delays {
-    /// All three, one after the other.
+    /// The sum of all three.
     pub const fn sum(&self) -> Ns {
         let Self {
             setup,
@@ -75,11 +79,11 @@ impl Delays {
     }
 }
 
-/// How the frames of one chip select are to be sent; validated against [`Limits`].
+/// How to send the frames of one chip select. The framework has checked it against [`Limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Setup {
-    /// Which chip select, below [`Limits::chip_selects`].
+    /// The chip select, below [`Limits::chip_selects`].
     pub chip_select: u8,
     /// `MODE_*` bits.
     pub mode: u32,
@@ -87,14 +91,14 @@ pub struct Setup {
     pub speed_hz: u32,
     /// Bits per word.
     pub bits_per_word: u8,
-    /// Bytes per frame, at least 1: whole words, which the framework sees to for whatever [`Limits::word_bits`] a controller
-    /// has.
+    /// Bytes per frame, at least 1. The framework checks that they are whole words.
     pub frame_len: u32,
-    /// Delays round the chip select.
+    /// Delays around the chip select.
     pub delays: Delays,
 }
 
-/// Where one chip select's frame lies: coherent memory, seen by the processor and by the DMA controller.
+/// Where one chip select's frame lies: coherent memory, which the processor and the DMA controller
+/// see alike.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct FrameMemory {
@@ -112,13 +116,14 @@ pub struct FrameMemory {
     pub stop_offset: usize,
 }
 
-/// Which frame of a chip select is sent. What is received goes to the same place for both.
+/// The kind of a frame. Both kinds receive into the same area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub enum Which {
+pub enum FrameKind {
     /// The frame at [`FrameMemory::tx_offset`].
     Regular,
-    /// The frame at [`FrameMemory::stop_offset`], which brings the device to rest when its owner fails.
+    /// The frame at [`FrameMemory::stop_offset`], which brings the device to rest when its owner
+    /// fails.
     Stop,
 }
 
@@ -126,38 +131,41 @@ pub enum Which {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum Path {
-    /// By the processor, through the controller's FIFO, spinning: a pulse never says [`Pulse::InFlight`], and has no
-    /// wait that is too long to be spun.
+    /// The processor moves it through the controller's FIFO, spinning. A pulse never returns
+    /// [`Pulse::InFlight`], and has no wait that is too long to spin.
     Fifo,
-    /// The same with such waits: [`Controller::pulse_slowly`] is for threads.
+    /// As `Fifo`, with waits that are too long to spin: threads call
+    /// [`Controller::pulse_may_sleep`].
     SlowFifo,
-    /// By DMA, sleeping until it is done.
+    /// DMA moves it, and the thread sleeps until it is done.
     Dma,
 }
 
-/// What [`Controller::prepare`] settled on.
+/// The parameters that [`Controller::prepare`] arrived at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Prepared {
-    /// The clock that is really programmed.
+    /// The clock that is programmed, in Hz.
     pub effective_hz: u32,
     /// Time of one frame on the wire at that clock, chip-select delays included.
     pub wire: Ns,
-    /// The longest that a handler that sends one spins, whatever the hardware does; chip-select delays included.
+    /// The longest that a handler spins when it sends one, whatever the hardware does; chip-select
+    /// delays included.
     pub spin: Ns,
     /// How frames are moved.
     pub path: Path,
 }
 
-/// Why a frame set-up was refused; nothing has changed then.
+/// Why a frame set-up was refused. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum PrepareError {
     /// The clock cannot be derived.
     Speed,
-    /// DMA is needed and no channel, or no memory for its descriptors, can be had.
+    /// DMA is needed, and there is no channel, or no memory for its descriptors.
     NoDma,
-    /// The chip select is to be active high, which the controller cannot do for frames that go by DMA, or beside them.
+    /// The chip select is to be active high, which the controller cannot do for frames that go by
+    /// DMA, or beside them.
     ActiveHigh,
 }
 
@@ -193,56 +201,12 @@ pub enum Outcome {
     TimedOut,
 }
 
-/// How long waits are passed.
-#[derive(Debug)]
-#[repr(C)]
-pub struct Wait<'a> {
-    sleep: Option<unsafe extern "C" fn(*const c_void, u64) -> bool>,
-    sleeper: *const c_void,
-    lives: PhantomData<&'a ()>,
-}
-
-impl<'a> Wait<'a> {
-    /// A handler's: what is waited for is spun for.
-    pub const SPIN: Wait<'static> = Wait {
-        sleep: None,
-        sleeper: core::ptr::null(),
-        lives: PhantomData,
-    };
-
-    /// A thread's: `sleep` sleeps for a span, possibly less, and says whether the frame is to go on.
-    pub const fn new<F: Fn(Ns) -> bool>(sleep: &'a F) -> Self {
-        unsafe extern "C" fn call<F: Fn(Ns) -> bool>(sleeper: *const c_void, span: u64) -> bool {
-            // SAFETY: the `F` that `new` was given, which is borrowed for as long as the `Wait` lives.
-            (unsafe { &*sleeper.cast::<F>() })(Ns(span))
-        }
-        Self {
-            sleep: Some(call::<F>),
-            sleeper: core::ptr::from_ref(sleep).cast(),
-            lives: PhantomData,
-        }
-    }
-
-    /// Whether this sleeps.
-    pub const fn sleeps(&self) -> bool {
-        self.sleep.is_some()
-    }
-
-    /// Sleeps for `span`, possibly less; does nothing where this is a handler's. `false` once nobody waits for the frame
-    /// any more: it is to be given up.
-    pub fn pass(&self, span: Ns) -> bool {
-        // SAFETY: function and sleeper belong together, by `new`.
-        self.sleep
-            .is_none_or(|sleep| unsafe { sleep(self.sleeper, span.0) })
-    }
-}
-
 /// An SPI controller. All calls are exclusive: the framework holds the bus.
 pub trait Controller {
     /// What the controller can do.
     fn limits(&self) -> Limits;
 
-    /// Makes ready the frames of one chip select. Touches no line of the bus.
+    /// Prepares the frames of one chip select. Does not touch the bus's lines.
     ///
     /// # Errors
     ///
@@ -250,8 +214,8 @@ pub trait Controller {
     ///
     /// # Safety
     ///
-    /// The memory is as `memory` says, for processor and device, until [`Self::terminate`]; nothing but the two of them, and
-    /// user space, reads or writes it meanwhile.
+    /// Until [`Self::terminate`] the memory that `memory` describes is valid, for the processor and
+    /// for the device. Only the processor, the device and user space access it meanwhile.
     unsafe fn prepare(
         &mut self,
         inband: &Inband<'_>,
@@ -259,7 +223,7 @@ pub trait Controller {
         memory: &FrameMemory,
     ) -> Result<Prepared, PrepareError>;
 
-    /// Enters oob mode: clocks stay on, registers are put into a known state.
+    /// Enters oob mode: puts the registers into a known state. Clocks stay on.
     fn start(&mut self, inband: &Inband<'_>);
 
     /// Exchanges, or begins to exchange, the frame of `chip_select`.
@@ -267,37 +231,37 @@ pub trait Controller {
     /// # Errors
     ///
     /// See [`TransferError`].
-    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError>;
+    fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError>;
 
-    /// As [`Self::pulse`], for a thread: waits that are too long to be spun are `wait`'s. A frame that `wait` gives up
-    /// ends in [`TransferError::Stuck`].
+    /// As [`Self::pulse`], for a thread: the controller passes waits that are too long to spin to
+    /// `wait`. If `wait` gives the frame up, this returns [`TransferError::Stuck`].
     ///
     /// # Errors
     ///
     /// See [`TransferError`].
-    fn pulse_slowly(
+    fn pulse_may_sleep(
         &mut self,
         chip_select: u8,
-        which: Which,
-        wait: &Wait<'_>,
+        kind: FrameKind,
+        wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError>;
 
     /// Ends a frame that was in flight: chip select inactive, registers as `pulse` expects them.
     ///
     /// # Errors
     ///
-    /// [`TransferError::Bus`] where DMA stopped on an error; [`TransferError::Stuck`] after [`Outcome::TimedOut`] (an
-    /// `Ok` then counts as stuck, too).
+    /// [`TransferError::Bus`] where DMA stopped on an error. [`TransferError::Stuck`] after
+    /// [`Outcome::TimedOut`]; the framework counts an `Ok` as stuck then, too.
     fn finish(
         &mut self,
         chip_select: u8,
         outcome: Outcome,
-        wait: &Wait<'_>,
+        wait: &LongWait<'_>,
     ) -> Result<(), TransferError>;
 
     /// Forgets the frames of one chip select.
     fn terminate(&mut self, inband: &Inband<'_>, chip_select: u8);
 
-    /// Leaves oob mode: the controller is as an in-band transfer expects it.
+    /// Leaves oob mode: puts the controller into the state that an in-band transfer expects.
     fn stop(&mut self, inband: &Inband<'_>);
 }

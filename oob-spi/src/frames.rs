@@ -1,380 +1,153 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! How the claim's holder moves frames, and what follows from how they end.
+//! How the claim's holder moves frames.
 //!
 //! ```text
 //!              FIFO                     DMA
-//!   exchange   pulse, which may sleep   take off, pulse, wait, settle, finish     a thread, or an in-band call
-//!   launch     pulse                    take off, pulse, go solo                  a timer, or an owed stop frame
-//!                                         ... interrupt: land, finish
+//!   exchange   pulse, which may sleep   begin, pulse, wait, end, finish     a thread, or an in-band call
+//!   start      pulse                    begin, pulse, detach                a timer, or a stop frame that is owed
+//!                                         ... interrupt: complete, finish
 //! ```
 //!
-//! - The phase is Flight before `pulse` is called: the completion may come before `pulse` returns.
-//! - A frame that is overdue is ended by its waiter, or, where it flies solo, by whoever next finds it in the way.
-//! - `release` sends the stop frames that were asked for while the claim was held.
+//! The phase is InFlight before `pulse` is called, because the completion may come before `pulse`
+//! returns.
 
-use crate::bus::{Bus, Env, Flight};
-use crate::claim::{Hold, Next, Phase, Snapshot};
-use crate::controller::{Controller, Outcome, Path, Pulse, TransferError, Wait, Which};
-use crate::errno::RunError;
-use crate::slot::{Slot, State, StopFrame};
-use crate::sync::Ordering;
-use oob::time::{Instant, Ns, Timer};
-use oob::wait::Flag;
+use crate::controller::{Controller, FrameKind, Outcome, Path, Pulse, TransferError};
+use crate::engine::Claimed;
+use crate::env::Env;
+use oob::claim::{Holder, Phase};
+use oob::long_wait::LongWait;
+use oob::time::Ns;
 
+/// How a frame ended.
 pub(crate) type Ended = Result<(), TransferError>;
 
-impl<C: Controller, E: Env> Bus<C, E> {
-    /// Claims the bus for a thread or a handler; ends first what flew solo and is overdue.
-    #[inline]
-    pub(crate) fn claim_now(&self) -> Result<Hold, Snapshot> {
-        match self.claim.claim() {
-            Ok(hold) => Ok(hold),
-            Err(seen) => self.claim_from(seen),
-        }
+impl<C: Controller, E: Env> Claimed<'_, C, E> {
+    #[inline(always)]
+    fn pulse(&mut self, kind: FrameKind) -> Result<Pulse, TransferError> {
+        let index = self.chip_select.index();
+        self.controller(|controller| controller.pulse(index, kind))
     }
 
-    #[cold]
-    fn claim_from(&self, seen: Snapshot) -> Result<Hold, Snapshot> {
-        if seen.is_inband() {
-            return Err(seen);
-        }
-        let hold = self.take_overdue(seen, self.env.now()).ok_or(seen)?;
-        if !self.claim.read().owes_stop() {
-            return Ok(hold);
-        }
-        // Stop frames go first: frames of another chip select that hang one after the other must not keep them back.
-        self.release(hold);
-        self.claim.claim()
-    }
-
-    /// Takes the claim from a frame that flies solo and is overdue.
-    pub(crate) fn take_overdue(&self, seen: Snapshot, now: Instant) -> Option<Hold> {
-        self.take_solo(seen, |flight| now.0 > flight.until.load(Ordering::Relaxed))
-    }
-
-    fn take_solo(&self, seen: Snapshot, give_up: impl FnOnce(&Flight) -> bool) -> Option<Hold> {
-        if seen.phase() != Phase::Solo || !give_up(&self.flight) {
-            return None;
-        }
-        // What was read belongs to the frame of `seen`, or another generation is in flight and the claim is not taken.
-        let mut hold = self.claim.steal(seen)?;
-        self.end_solo(&mut hold, Outcome::TimedOut);
-        Some(hold)
-    }
-
-    /// Sends the stop frames that were asked for, then gives the claim up.
-    #[inline]
-    pub(crate) fn release(&self, hold: Hold) {
-        if let Next::Stop(chip_select, hold) = self.claim.release(hold) {
-            self.send_stops(chip_select, hold);
-        }
-    }
-
-    #[cold]
-    fn send_stops(&self, first: u8, hold: Hold) {
-        let mut next = Next::Stop(first, hold);
-        while let Next::Stop(chip_select, hold) = next {
-            next = match self.send_stop(chip_select, hold) {
-                Some(hold) => self.claim.release(hold),
-                None => return,
-            };
-        }
-    }
-
-    /// Sends a stop frame, if it is still owed; `None` where it flies solo now, and the hold with it.
-    fn send_stop(&self, chip_select: u8, hold: Hold) -> Option<Hold> {
-        let Ok(slot) = self.slot(chip_select) else {
-            return Some(hold);
-        };
-        if slot.state() != State::Stopped || slot.stop() != StopFrame::Armed {
-            return Some(hold);
-        }
-        let (hold, ended) = self.launch(hold, chip_select, slot, Which::Stop)?;
-        self.stop_ended(slot, ended);
-        Some(hold)
-    }
-
-    #[inline]
-    fn pulse(
-        &self,
-        hold: &mut Hold,
-        chip_select: u8,
-        which: Which,
+    fn pulse_may_sleep(
+        &mut self,
+        kind: FrameKind,
+        wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError> {
-        self.controller(hold, |controller| controller.pulse(chip_select, which))
+        let index = self.chip_select.index();
+        self.controller(|controller| controller.pulse_may_sleep(index, kind, wait))
     }
 
-    fn finish(&self, hold: &mut Hold, chip_select: u8, outcome: Outcome, wait: &Wait<'_>) -> Ended {
-        let ended = self.controller(hold, |controller| {
-            controller.finish(chip_select, outcome, wait)
-        });
-        match outcome {
+    /// Ends a frame that was in flight.
+    pub(crate) fn finish(mut self, outcome: Outcome, wait: &LongWait<'_>) -> (Self, Ended) {
+        let index = self.chip_select.index();
+        let ended = self.controller(|controller| controller.finish(index, outcome, wait));
+        let ended = match outcome {
             Outcome::Signalled => ended,
             Outcome::TimedOut => ended.and(Err(TransferError::Stuck)),
-        }
+        };
+        (self, ended)
     }
 
-    #[inline]
-    fn pulse_fifo(&self, hold: &mut Hold, chip_select: u8, which: Which) -> Ended {
-        let pulsed = self.pulse(hold, chip_select, which);
-        self.fifo_ended(hold, chip_select, pulsed)
+    #[inline(always)]
+    fn pulse_fifo(mut self, kind: FrameKind) -> (Self, Ended) {
+        let pulsed = self.pulse(kind);
+        self.fifo_ended(pulsed)
     }
 
-    #[inline]
-    fn fifo_ended(
-        &self,
-        hold: &mut Hold,
-        chip_select: u8,
-        pulsed: Result<Pulse, TransferError>,
-    ) -> Ended {
+    #[inline(always)]
+    fn fifo_ended(self, pulsed: Result<Pulse, TransferError>) -> (Self, Ended) {
         match pulsed {
-            Ok(Pulse::Done) => Ok(()),
-            // Not what it said in `prepare`: nobody would see this frame's end.
-            Ok(Pulse::InFlight) => self.finish(hold, chip_select, Outcome::TimedOut, &Wait::SPIN),
-            Err(error) => Err(error),
+            Ok(Pulse::Done) => (self, Ok(())),
+            Ok(Pulse::InFlight) => {
+                // The controller said otherwise in `prepare`: nobody would see this frame's end.
+                // (Two variables, so that the result of the rare call has a place of its own in
+                // memory, and the usual one needs none.)
+                let (claimed, ended) = self.finish(Outcome::TimedOut, &LongWait::SPIN);
+                (claimed, ended)
+            }
+            Err(error) => (self, Err(error)),
         }
     }
 
-    /// Notes whose frame it is, without a limit as yet.
-    fn take_off(&self, hold: &mut Hold, chip_select: u8, which: Which) {
-        let flight = &self.flight;
-        flight.chip_select.store(chip_select, Ordering::Relaxed);
-        flight
-            .is_stop
-            .store(u8::from(which == Which::Stop), Ordering::Relaxed);
-        flight.until.store(Instant::NEVER.0, Ordering::Relaxed);
-        self.claim.take_off(hold);
+    /// Notes whose frame it is, and moves the claim to InFlight.
+    fn begin(&mut self, kind: FrameKind) {
+        self.engine.in_flight.set(self.chip_select, kind);
+        self.engine.claim.begin(&mut self.guard);
     }
 
-    /// Moves one frame. `wait` sleeps while the phase is the one given, for the span given at most, and says whether
-    /// anybody waits for the frame still.
-    #[inline]
+    /// Moves one frame. `wait` sleeps while the phase is the given one, for at most the given span,
+    /// and returns whether anybody still waits for the frame.
+    #[inline(always)]
     pub(crate) fn exchange(
-        &self,
-        hold: &mut Hold,
-        chip_select: u8,
-        slot: &Slot,
-        which: Which,
-        back: Phase,
+        self,
+        kind: FrameKind,
+        holder: Holder,
         wait: impl Fn(Phase, Ns) -> bool,
-    ) -> Ended {
-        if slot.path() == Path::Fifo {
-            return self.pulse_fifo(hold, chip_select, which);
+    ) -> (Self, Ended) {
+        if self.chip_select.path() == Path::Fifo {
+            return self.pulse_fifo(kind);
         }
-        self.exchange_asleep(hold, chip_select, slot, which, back, wait)
+        // As in `fifo_ended`: a result with a place of its own.
+        let (claimed, ended) = self.exchange_asleep(kind, holder, wait);
+        (claimed, ended)
     }
 
     #[inline(never)]
     fn exchange_asleep(
-        &self,
-        hold: &mut Hold,
-        chip_select: u8,
-        slot: &Slot,
-        which: Which,
-        back: Phase,
+        mut self,
+        kind: FrameKind,
+        holder: Holder,
         wait: impl Fn(Phase, Ns) -> bool,
-    ) -> Ended {
-        // Nobody moves the phase while the controller is called, but the completion that ends Flight.
-        let sleep = |span| wait(self.claim.read().phase(), span);
-        let sleep = Wait::new(&sleep);
-        let pulse = |hold: &mut Hold| {
-            self.controller(hold, |controller| {
-                controller.pulse_slowly(chip_select, which, &sleep)
-            })
-        };
-        if slot.path() == Path::SlowFifo {
-            let pulsed = pulse(hold);
-            return self.fifo_ended(hold, chip_select, pulsed);
+    ) -> (Self, Ended) {
+        let claim = &self.engine.claim;
+        // While the controller is called, only the completion moves the phase: it ends InFlight.
+        let sleep = |span| wait(claim.read().phase(), span);
+        let sleep = LongWait::new(&sleep);
+        if self.chip_select.path() == Path::SlowFifo {
+            let pulsed = self.pulse_may_sleep(kind, &sleep);
+            return self.fifo_ended(pulsed);
         }
-        self.take_off(hold, chip_select, which);
-        let pulsed = pulse(hold);
+        self.begin(kind);
+        let pulsed = self.pulse_may_sleep(kind, &sleep);
         if pulsed == Ok(Pulse::InFlight) {
-            wait(Phase::Flight, slot.limit());
+            wait(Phase::InFlight, self.chip_select.limit());
         }
-        let landed = self.claim.settle(hold, back);
+        let has_completed = claim.end(&mut self.guard, holder);
         match pulsed {
             Ok(Pulse::InFlight) => {
-                let outcome = match landed {
+                let outcome = match has_completed {
                     true => Outcome::Signalled,
                     false => Outcome::TimedOut,
                 };
-                self.finish(hold, chip_select, outcome, &sleep)
+                self.finish(outcome, &sleep)
             }
-            Ok(Pulse::Done) => Ok(()),
-            Err(error) => Err(error),
+            Ok(Pulse::Done) => (self, Ok(())),
+            Err(error) => (self, Err(error)),
         }
     }
 
-    /// Moves one frame for which nobody waits; `None` where it flies solo now, and the hold with it.
-    pub(crate) fn launch(
-        &self,
-        mut hold: Hold,
-        chip_select: u8,
-        slot: &Slot,
-        which: Which,
-    ) -> Option<(Hold, Ended)> {
-        if slot.path() != Path::Dma {
-            let ended = self.pulse_fifo(&mut hold, chip_select, which);
-            return Some((hold, ended));
+    /// Starts one frame for which nobody waits. Returns `None` where the frame is detached now, and
+    /// took the claim along; otherwise the frame has ended.
+    pub(crate) fn start(mut self, kind: FrameKind) -> Option<(Self, Ended)> {
+        if self.chip_select.path() != Path::Dma {
+            return Some(self.pulse_fifo(kind));
         }
-        self.take_off(&mut hold, chip_select, which);
-        let pulsed = self.pulse(&mut hold, chip_select, which);
+        let engine = self.engine;
+        self.begin(kind);
+        let pulsed = self.pulse(kind);
         if pulsed == Ok(Pulse::InFlight) {
-            // From here on, as in an exchange call; and nobody looks at it before the frame flies solo.
-            let Instant(until) = self.env.now().after(slot.limit());
-            self.flight.until.store(until, Ordering::Relaxed);
-            hold = self.claim.go_solo(hold).err()?;
+            // The limit counts from here on, as in an exchange call. Nobody reads it before the
+            // frame is detached.
+            let until = engine.env.now().after(self.chip_select.limit());
+            engine.in_flight.set_limit(until);
+            self.guard = engine.claim.detach(self.guard).err()?;
         }
-        self.claim.settle(&mut hold, Phase::Active);
-        let ended = match pulsed {
-            Ok(Pulse::InFlight) => {
-                self.finish(&mut hold, chip_select, Outcome::Signalled, &Wait::SPIN)
-            }
-            Ok(Pulse::Done) => Ok(()),
-            Err(error) => Err(error),
-        };
-        Some((hold, ended))
-    }
-
-    /// Ends the frame that flew solo; for its new holder.
-    pub(crate) fn end_solo(&self, hold: &mut Hold, outcome: Outcome) {
-        let chip_select = self.flight.chip_select.load(Ordering::Relaxed);
-        let is_stop = self.flight.is_stop.load(Ordering::Relaxed) != 0;
-        let ended = self.finish(hold, chip_select, outcome, &Wait::SPIN);
-        match self.slot(chip_select) {
-            Ok(slot) if is_stop => self.stop_ended(slot, ended),
-            Ok(slot) => self.timer_frame_ended(chip_select, slot, ended),
-            Err(_) => {}
-        }
-    }
-
-    /// Counts a frame that has ended; for the holder.
-    fn count(slot: &Slot, ended: Ended) -> Result<(), RunError> {
-        let counters = &slot.counters;
-        match ended {
-            Ok(()) => {
-                counters.frames.bump();
-                Ok(())
-            }
-            Err(TransferError::Stuck) => {
-                counters.timeouts.bump();
-                Err(RunError::Stuck)
-            }
-            Err(TransferError::Bus) => {
-                counters.bus_errors.bump();
-                Err(RunError::Bus)
-            }
-            Err(TransferError::NotPrepared) => Err(RunError::Off),
-        }
-    }
-
-    /// A stop frame has ended; for the holder. One that failed is owed until oob mode ends.
-    pub(crate) fn stop_ended(&self, slot: &Slot, ended: Ended) {
-        match ended {
-            Ok(()) => {
-                slot.counters.stops.bump();
-                slot.set_stop(StopFrame::Sent);
-            }
-            Err(TransferError::Stuck) => slot.counters.timeouts.bump(),
-            Err(TransferError::Bus) => slot.counters.bus_errors.bump(),
-            Err(TransferError::NotPrepared) => {}
-        }
-    }
-
-    /// A frame that an exchange call started has ended after `took` ticks; for the holder.
-    #[inline]
-    pub(crate) fn call_frame_ended(
-        &self,
-        chip_select: u8,
-        slot: &Slot,
-        ended: Ended,
-        took: u64,
-        is_late: bool,
-    ) -> Result<(), RunError> {
-        slot.counters.worst.raise_to(took);
-        if ended.is_err() || is_late {
-            return self.call_frame_failed(chip_select, slot, ended, is_late);
-        }
-        slot.counters.frames.bump();
-        slot.streak.store(0, Ordering::Relaxed);
-        Ok(())
-    }
-
-    #[cold]
-    fn call_frame_failed(
-        &self,
-        chip_select: u8,
-        slot: &Slot,
-        ended: Ended,
-        is_late: bool,
-    ) -> Result<(), RunError> {
-        let counted = Self::count(slot, ended);
-        if is_late {
-            slot.counters.missed.add(1);
-        }
-        self.strike(chip_select, slot, 1);
-        counted.and(Err(RunError::Late))
-    }
-
-    /// A frame that a timer started has ended; for the holder. It says nothing about the owner, so it ends no streak.
-    pub(crate) fn timer_frame_ended(&self, chip_select: u8, slot: &Slot, ended: Ended) {
-        let counted = Self::count(slot, ended);
-        let how = match counted {
-            Ok(()) => 0,
-            Err(RunError::Stuck) => 1,
-            Err(_) => 2,
-        };
-        let before = slot.ended.load(Ordering::Relaxed);
-        let after = (before | 3).wrapping_add(1) | how;
-        slot.ended.store(after, Ordering::Release);
-        self.env.flag(chip_select).raise();
-        if counted.is_err() {
-            self.strike(chip_select, slot, 1);
-        }
-    }
-
-    /// Adds `misses` to those in a row; trips the fail-safe at the limit. From any context, holder or not.
-    pub(crate) fn strike(&self, chip_select: u8, slot: &Slot, misses: u32) {
-        let streak = slot.streak.fetch_add(misses, Ordering::Relaxed);
-        let limit = slot.miss_limit.load(Ordering::Relaxed);
-        if limit == 0 || streak.saturating_add(misses) < limit || !slot.trip() {
-            return;
-        }
-        self.env.flag(chip_select).raise();
-        // After the state: whoever serves the request finds Stopped, and whoever claims the bus later sends no frame.
-        self.claim.request_stop(chip_select);
-        // Nobody waits for a frame of this chip select any more, but for the stop frame, which may fly already.
-        let is_vain = |flight: &Flight| {
-            flight.chip_select.load(Ordering::Relaxed) == chip_select
-                && flight.is_stop.load(Ordering::Relaxed) == 0
-        };
-        match self.take_solo(self.claim.read(), is_vain) {
-            Some(hold) => self.release(hold),
-            None => self.serve(chip_select, slot),
-        }
-    }
-
-    /// As [`Self::serve`], where there is something to serve: a stop frame that waits, or a frame that may be overdue. So a
-    /// timer that looks here at each of its dates is in no other chip select's way.
-    pub(crate) fn serve_if_due(&self, chip_select: u8, slot: &Slot) {
-        let seen = self.claim.read();
-        if seen.owes_stop() || seen.phase() == Phase::Solo {
-            self.serve(chip_select, slot);
-        }
-    }
-
-    /// Sends what was asked for, unless the claim's holder is about to, or makes sure that it is not forgotten.
-    pub(crate) fn serve(&self, chip_select: u8, slot: &Slot) {
-        match self.claim_now() {
-            Ok(hold) => self.release(hold),
-            // Another chip select's frame, which may hang; the watch-dog, where there is one, looks again anyway.
-            Err(seen) if seen.phase() == Phase::Solo && !slot.is_watched() => {
-                let until = Instant(self.flight.until.load(Ordering::Relaxed));
-                let timer = self.env.watch_timer(chip_select);
-                timer.start(until.after(Ns(1)), Ns(0));
-            }
-            Err(_) => {}
+        engine.claim.end(&mut self.guard, Holder::Oob);
+        match pulsed {
+            Ok(Pulse::InFlight) => Some(self.finish(Outcome::Signalled, &LongWait::SPIN)),
+            Ok(Pulse::Done) => Some((self, Ok(()))),
+            Err(error) => Some((self, Err(error))),
         }
     }
 }

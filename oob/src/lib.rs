@@ -36,7 +36,6 @@
 //! - no function that takes [`stage::Oob`] allocates, maps, touches clocks or panics.
 #![cfg_attr(not(feature = "host"), no_std)]
 
-pub mod board;
 pub mod cores;
 pub mod io;
 pub mod irq;
@@ -54,7 +53,7 @@ pub mod wait;
 pub use cores::host;
 #[cfg(target_os = "none")]
 pub use cores::kernel_core;
-pub use services::{latch, monitor, mutex, pool, relay, semaphore, work};
+pub use services::{claim, gate, latch, long_wait, monitor, mutex, pool, relay, semaphore, work};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/stage.md")]

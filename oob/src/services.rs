@@ -4,7 +4,10 @@
 //! ([`crate::threads`], [`crate::lock`]), so one implementation runs in kernels, in a process, and
 //! under loom.
 
+pub mod claim;
+pub mod gate;
 pub mod latch;
+pub mod long_wait;
 pub mod monitor;
 pub mod mutex;
 pub mod pool;

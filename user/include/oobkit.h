@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 
 /*
- * Numbers and layouts that user programs and oobkit's drivers share.
+ * The numbers and layouts that user programs and oobkit's drivers share.
  *
  *   thread:  open("/dev/oob/ctl"), OOBKIT_CTL_ATTACH, ..., OOBKIT_CTL_DETACH
  *   SPI:     open("/dev/oob/spidev0.0"), SPI_IOC_ENABLE_OOB_MODE, mmap,
  *            { fill TX; SPI_IOC_RUN_OOB_XFER; read RX }*,
  *            munmap, SPI_IOC_DISABLE_OOB_MODE, close
  *
- * The crate oobkit-abi says the same in Rust, and says what each call does and
- * which errno it refuses with; its tests compile this file and compare. Reserved
- * fields are zero (else EINVAL). All dates are CLOCK_MONOTONIC, in ns.
+ * Crate oobkit-abi is the same in Rust. Its documentation describes each call
+ * and the errnos of each call. Its tests compile this file and compare the two.
+ * Reserved fields must be zero (else EINVAL). All dates are CLOCK_MONOTONIC, in ns.
  *
- * The ordinary requests of <linux/spi/spidev.h> that set and read mode, bits per
- * word and clock work on the device, too.
+ * The device also accepts the requests of <linux/spi/spidev.h> that set and read
+ * mode, bits per word and clock.
  */
 #ifndef OOBKIT_H
 #define OOBKIT_H
@@ -32,18 +32,18 @@ struct oobkit_attach {
 #define OOBKIT_CTL_ATTACH _IOW('o', 1, struct oobkit_attach)
 #define OOBKIT_CTL_DETACH _IO('o', 2)
 
-/* ---- /dev/oob/spidev<bus>.<chip select>: EVL's own numbers ---- */
+/* ---- /dev/oob/spidev<bus>.<chip select>: EVL's own calls ---- */
 
-/* EVL's header, where it is included first, has the same. */
+/* If EVL's header is included first, it has defined these already. */
 #ifndef SPI_IOC_ENABLE_OOB_MODE
 struct spi_ioc_oob_setup {
 	uint32_t frame_len;	/* in: bytes per frame */
-	uint32_t speed_hz;	/* in: 0: the device's */
-	uint8_t bits_per_word;	/* in: 0: the device's */
-	uint8_t pad[3];		/* anything */
-	uint32_t iobuf_len;	/* out: bytes to map */
-	uint32_t tx_offset;	/* out */
-	uint32_t rx_offset;	/* out */
+	uint32_t speed_hz;	/* in: clock; 0: the device's own */
+	uint8_t bits_per_word;	/* in: 0: the device's own */
+	uint8_t pad[3];		/* any value */
+	uint32_t iobuf_len;	/* out: how many bytes to map */
+	uint32_t tx_offset;	/* out: of the frame to send */
+	uint32_t rx_offset;	/* out: of the received frame */
 };
 
 #define SPI_IOC_ENABLE_OOB_MODE _IOWR('k', 50, struct spi_ioc_oob_setup)
@@ -51,15 +51,18 @@ struct spi_ioc_oob_setup {
 #define SPI_IOC_RUN_OOB_XFER _IO('k', 52)
 #endif
 
-/* ---- the same device: this kit's ---- */
+/* ---- the same device: this kit's calls ---- */
 
 struct oobkit_spi_run_until {
-	uint64_t deadline_ns;
+	uint64_t deadline_ns;	/* date by which the frame must have ended */
 	uint64_t reserved;
 };
 
 #define OOBKIT_SPI_LIST_MAX 16
-/* Buffers of a chip select, those of earlier sessions that are still mapped included. */
+/*
+ * The most buffers of one chip select: the present session's, and those of
+ * earlier sessions that are still mapped.
+ */
 #define OOBKIT_SPI_BUFFERS_MAX 4
 
 struct oobkit_spi_list_entry {
@@ -82,13 +85,13 @@ struct oobkit_spi_trigger {
 	uint32_t kind;		/* OOBKIT_SPI_TRIGGER_* */
 	uint32_t reserved;
 	uint64_t first_ns;	/* timer: date of the first frame */
-	uint64_t period_ns;	/* timer */
+	uint64_t period_ns;	/* timer: from one frame to the next */
 };
 
 struct oobkit_spi_stop {
 	uint32_t miss_limit;	/* misses in a row; 0: only on death or close */
 	uint32_t reserved;
-	uint64_t period_ns;	/* watch-dog; 0: none */
+	uint64_t period_ns;	/* watch period between calls; 0: none */
 };
 
 struct oobkit_spi_delays {
@@ -105,7 +108,7 @@ struct oobkit_spi_info {
 	uint32_t effective_hz;
 	uint32_t path;		/* OOBKIT_SPI_PATH_* */
 	uint64_t wire_ns;
-	uint64_t limit_ns;	/* from a frame's start until it is given up */
+	uint64_t limit_ns;	/* from a frame's start; then it is given up */
 };
 
 struct oobkit_spi_stats {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Error types by table: one enum per operation, each errno with what to do about it.
+//! Error types from tables: one enum for each operation, with a text for each errno.
 
-/// Makes an error enum from rows `Variant = ERRNO: "what is wrong and what to do"`.
+/// Defines an error enum from rows `Variant = ERRNO: "what is wrong and what to do"`.
 ///
-/// An errno without a row becomes `Other`, so nothing that the kernel says is lost.
+/// An errno without a row becomes `Other`, so no errno is lost.
 macro_rules! operation_error {
     ($(#[$doc:meta])* $name:ident, $operation:literal, {
         $($variant:ident = $errno:ident: $help:literal,)*
@@ -14,7 +14,7 @@ macro_rules! operation_error {
         #[non_exhaustive]
         pub enum $name {
             $(#[doc = concat!("`", stringify!($errno), "`: ", $help, ".")] $variant,)*
-            /// Any other errno, as the kernel gave it.
+            /// Any other errno from the kernel.
             Other(i32),
         }
 
@@ -27,8 +27,8 @@ macro_rules! operation_error {
                 }
             }
 
-            #[allow(dead_code)] // Some operations fail before they reach the kernel.
-            #[deny(unreachable_patterns)] // Two rows with one errno do not build.
+            #[allow(dead_code)] // Unused by operations that only fail before they reach the kernel.
+            #[deny(unreachable_patterns)] // Two rows with the same errno fail the build.
             pub(crate) fn from_errno(errno: rustix::io::Errno) -> Self {
                 match errno.raw_os_error() {
                     $(libc::$errno => Self::$variant,)*
@@ -65,14 +65,14 @@ mod tests {
     use rustix::io::Errno;
 
     operation_error! {
-        /// A test's error.
+        /// The error of an invented operation.
         PourError, "pour the tea", {
             Empty = ENODATA: "the pot is empty; fill it",
         }
     }
 
     #[test]
-    fn the_text_says_what_where_and_what_to_do() {
+    fn the_text_names_operation_cause_and_remedy() {
         let text = PourError::from_errno(Errno::NODATA).to_string();
         assert!(
             text.starts_with("cannot pour the tea: the pot is empty; fill it: "),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_and_its_errno_are_the_same_thing_both_ways() {
+    fn a_row_and_its_errno_convert_both_ways() {
         let row = PourError::Empty;
         assert_eq!(
             PourError::from_errno(Errno::from_raw_os_error(row.errno())),

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A kernel with EVL, as this crate needs it: attaching, out-of-band calls, sleeping.
+//! What this crate needs of a kernel with EVL: attaching, out-of-band calls, sleeping.
 //!
 //! ```text
-//!   /dev/evl/control        is it there?  which ABI?
-//!   /dev/evl/thread/clone   makes the calling thread an EVL thread ----> its descriptor: priority, detach
-//!   /dev/evl/clock/monotonic                                            sleeps until a date, out-of-band
+//!   /dev/evl/control          exists on such a kernel, and returns its ABI level
+//!   /dev/evl/thread/clone     makes the calling thread an EVL thread, and returns its descriptor
+//!   /dev/evl/clock/monotonic  sleeps out-of-band until a date
 //! ```
 //!
-//! The numbers and layouts are those of EVL's ABI level 32 (uapi/evl/*.h, uapi/asm-generic/dovetail.h).
+//! Numbers and layouts are those of EVL's ABI level 32 (uapi/evl/*.h, uapi/asm-generic/dovetail.h).
 
 use oobkit_abi::evl::{
     CLONE, CLONE_THREAD, CONTROL, CloneRequest, OOB_IOCTL, SET_SCHEDPARAM, SchedAttrs,
@@ -25,7 +25,7 @@ use crate::sys;
 
 const CLOCK: &str = "/dev/evl/clock/monotonic";
 
-/// The ABI that this file speaks.
+/// The ABI level that this file implements.
 const ABI: u32 = 32;
 
 /// `struct evl_core_info`.
@@ -51,11 +51,11 @@ const GET_COREINFO: u32 = ioc::ior::<CoreInfo>(b'C', 0);
 const DETACH_SELF: u32 = ioc::io(b'T', 7);
 const SLEEP: u32 = ioc::iow::<Timespec>(b'c', 0);
 
-/// Open once a thread has attached.
+/// EVL's clock device. The first thread that attaches opens it.
 static MONOTONIC: OnceLock<File> = OnceLock::new();
 
 /// Whether this kernel has EVL.
-pub(crate) fn is_there() -> bool {
+pub(crate) fn is_present() -> bool {
     Path::new(CONTROL).exists()
 }
 
@@ -63,11 +63,13 @@ pub(crate) fn is_there() -> bool {
 ///
 /// # Safety
 ///
-/// `argument` is what the call asks for: a number, or the address of memory that it may read and write.
+/// `argument` is what `opcode` takes: a number, or the address of memory that the kernel may read
+/// and write.
 #[inline]
 pub(crate) unsafe fn oob_ioctl(fd: impl AsFd, opcode: u32, argument: usize) -> Result<(), Errno> {
     let fd = fd.as_fd().as_raw_fd();
-    // SAFETY: the kernel checks number and descriptor; the argument is right by contract.
+    // SAFETY: the kernel checks opcode and descriptor. If it uses `argument` as an address, the
+    // caller has promised memory there that may be read and written.
     let result = unsafe { libc::syscall(OOB_IOCTL, fd, opcode, argument) };
     match result {
         -1 => Err(last_errno()),
@@ -84,15 +86,15 @@ fn open(path: &str) -> Result<File, Errno> {
     file.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
 }
 
-/// The calling thread's membership; ends with this value.
+/// The calling thread as an EVL thread. Dropping this value detaches it.
 #[derive(Debug)]
 pub(crate) struct Thread {
     thread: OwnedFd,
-    /// The process's tie to EVL.
+    /// Keeps the process known to EVL.
     _control: File,
 }
 
-/// Makes the calling thread an EVL thread of its own `SCHED_FIFO` priority.
+/// Makes the calling thread an EVL thread with the `SCHED_FIFO` priority that it has.
 pub(crate) fn attach() -> Result<Thread, Errno> {
     let priority = fifo_priority()?;
     let control = open(CONTROL)?;
@@ -101,20 +103,20 @@ pub(crate) fn attach() -> Result<Thread, Errno> {
         return Err(Errno::PROTO);
     }
     if MONOTONIC.get().is_none() {
-        // Another thread's may be there by now, and is as good.
+        // Another thread may have set it meanwhile; either file serves all threads.
         let _ = MONOTONIC.set(open(CLOCK)?);
     }
     let name = thread_name();
     let mut request = CloneRequest::default();
     sys::exchange::<{ CLONE }, _>(open(CLONE_THREAD)?, &mut request)?;
     let fd = i32::try_from(request.fd).map_err(|_| Errno::BADF)?;
-    // SAFETY: a descriptor that the kernel has just made for this caller alone.
+    // SAFETY: the kernel has just created this descriptor for this call, and nothing else owns it.
     let thread = unsafe { OwnedFd::from_raw_fd(fd) };
     let thread = Thread {
         thread,
         _control: control,
     };
-    // EVL has given the thread a name of its own; a thread that is not renamed is no worse a thread.
+    // EVL has renamed the thread. Restoring the name is a courtesy, so a failure is ignored.
     let _ = rustix::thread::set_name(&name);
     let attributes = SchedAttrs {
         policy: libc::SCHED_FIFO,
@@ -127,7 +129,7 @@ pub(crate) fn attach() -> Result<Thread, Errno> {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // It can only say that the thread is not attached, which is what is wanted.
+        // The only possible error is that the thread is not attached, which is the aim.
         let _ = sys::command::<{ DETACH_SELF }>(&self.thread);
     }
 }
@@ -136,12 +138,13 @@ fn thread_name() -> std::ffi::CString {
     rustix::thread::name().unwrap_or_default()
 }
 
-/// The calling thread's priority, which must be one that the shim would take, too.
+/// The calling thread's priority. Like the shim, this accepts `SCHED_FIFO` and priorities 1 to 98
+/// only.
 fn fifo_priority() -> Result<i32, Errno> {
-    // SAFETY: 0 names the calling thread.
+    // SAFETY: the call reads no memory; 0 names the calling thread.
     let policy = unsafe { libc::sched_getscheduler(0) };
     let mut param = libc::sched_param { sched_priority: 0 };
-    // SAFETY: `param` is a whole `sched_param` that outlives the call.
+    // SAFETY: `param` is a `sched_param` that the kernel may write, and it outlives the call.
     if unsafe { libc::sched_getparam(0, &raw mut param) } != 0 {
         return Err(last_errno());
     }
@@ -152,19 +155,21 @@ fn fifo_priority() -> Result<i32, Errno> {
     }
 }
 
-/// Sleeps out-of-band until a date on `CLOCK_MONOTONIC`; `false` where the calling thread cannot.
+/// Sleeps out-of-band until a date on `CLOCK_MONOTONIC`. Returns `false` at once if the calling
+/// thread cannot.
 pub(crate) fn sleep_until(date_ns: u64) -> bool {
     let Some(clock) = MONOTONIC.get() else {
         return false;
     };
     let date = Timespec {
         seconds: i64::try_from(date_ns / 1_000_000_000).unwrap_or(i64::MAX),
-        // EVL takes date 0 for "for ever".
+        // EVL takes date 0 to mean "for ever".
         nanos: i64::try_from(date_ns % 1_000_000_000).unwrap_or(0).max(1),
     };
     loop {
         let argument = (&raw const date).expose_provenance();
-        // SAFETY: SLEEP reads a `Timespec`, which outlives the call.
+        // SAFETY: SLEEP only reads a `Timespec`, and `argument` is the address of one that outlives
+        // the call.
         match unsafe { oob_ioctl(clock, SLEEP, argument) } {
             Ok(()) => return true,
             Err(Errno::INTR) => {}
@@ -178,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_are_those_of_the_abi() {
+    fn opcodes_equal_evls() {
         assert_eq!(GET_COREINFO, 0x8018_4300);
         assert_eq!(CLONE, 0xc028_6600);
         assert_eq!(SET_SCHEDPARAM, 0x4018_5401);
@@ -187,12 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn another_kernel_knows_no_out_of_band_call() {
-        if is_there() {
+    fn a_kernel_without_evl_refuses_out_of_band_calls() {
+        if is_present() {
             return;
         }
         let null = open("/dev/null").unwrap();
-        // SAFETY: no argument.
+        // SAFETY: DETACH_SELF takes no argument, so the kernel accesses no memory.
         let made = unsafe { oob_ioctl(&null, DETACH_SELF, 0) };
         assert_eq!(made, Err(Errno::NOSYS));
         assert_eq!(attach().err(), Some(Errno::INVAL));

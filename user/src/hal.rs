@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `embedded-hal`'s SPI device over a session, as far as it fits: a session sends whole frames of one length.
+//! `embedded-hal`'s SPI device over a session. A session exchanges whole frames of one length, so
+//! most transactions do not fit:
 //!
-//! | operation | what happens |
+//! | operations of a transaction | effect |
 //! | --- | --- |
 //! | one `Transfer`, `TransferInPlace`, `Write` or `Read` of exactly the frame's length | one exchange |
-//! | no operation | nothing |
-//! | another length, several operations, a delay | [`HalError::Shape`], and nothing is sent |
+//! | none | nothing |
+//! | another length, several operations, a delay | [`HalError::Shape`]; nothing is sent |
 
 use crate::spi::{FrameError, RunError, Session};
 use embedded_hal::spi::{Error, ErrorKind, ErrorType, Operation, SpiDevice};
@@ -15,7 +16,7 @@ use std::fmt;
 /// Why an `embedded-hal` transaction failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HalError {
-    /// The transaction is not one operation of exactly the frame's length; nothing was sent.
+    /// The transaction is not one operation of exactly the frame's length. Nothing was sent.
     Shape,
     /// The exchange failed.
     Run(RunError),
@@ -69,7 +70,7 @@ impl SpiDevice for Session {
 fn one(session: &mut Session, operation: &mut Operation<'_, u8>) -> Result<(), HalError> {
     match operation {
         Operation::Transfer(read, write) => {
-            // Before anything is sent: a read of the wrong length must not be found out afterwards.
+            // Checked before the frame is sent, because `read_rx` would fail only afterwards.
             if read.len() != session.frame_len() {
                 return Err(HalError::Shape);
             }

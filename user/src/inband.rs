@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The in-band way, for comparison: full-duplex messages through mainline's `/dev/spidev<bus>.<chip select>`.
+//! In-band SPI, for comparison: full-duplex messages through mainline's `/dev/spidev<bus>.<chip
+//! select>`.
 
 use crate::error::operation_error;
 use crate::sys;
@@ -47,14 +48,14 @@ operation_error! {
 operation_error! {
     /// Why a setting was refused.
     ConfigureError, "configure spidev", {
-        Invalid = EINVAL: "the controller cannot do this",
+        Invalid = EINVAL: "the controller does not support it",
     }
 }
 
 operation_error! {
     /// Why [`Spidev::transfer`] failed.
     TransferError, "exchange a message through spidev", {
-        Length = EMSGSIZE: "both frames must have one length, within spidev's bufsiz parameter",
+        Length = EMSGSIZE: "both frames must have the same length, at most spidev's bufsiz parameter",
         Busy = EBUSY: "the bus is in oob mode",
         Unbound = ESHUTDOWN: "the device has been unbound",
         TimedOut = ETIMEDOUT: "the controller did not finish in time",
@@ -80,7 +81,7 @@ impl Spidev {
             .map_err(|e| OpenError::from_errno(Errno::from_io_error(&e).unwrap_or(Errno::IO)))
     }
 
-    /// Sets the mode (as [`crate::spi::Device::set_mode`]), words of 8 bits, and the clock in Hz.
+    /// Sets the mode (see [`crate::spi::Device::set_mode`]), words of 8 bits, and the clock in Hz.
     ///
     /// # Errors
     ///
@@ -98,7 +99,7 @@ impl Spidev {
     ///
     /// # Errors
     ///
-    /// [`TransferError`]; what is in `rx` is not to be used then.
+    /// [`TransferError`]. The content of `rx` is unspecified then.
     pub fn transfer(&mut self, tx: &[u8], rx: &mut [u8]) -> Result<(), TransferError> {
         if tx.len() != rx.len() {
             return Err(TransferError::Length);
@@ -110,10 +111,11 @@ impl Spidev {
             speed_hz: self.speed_hz,
             ..Transfer::default()
         };
-        // SAFETY: the number is SPI_IOC_MESSAGE for one transfer, and `Transfer` is its layout.
+        // SAFETY: the opcode is SPI_IOC_MESSAGE for one transfer, and `Transfer` has the layout of
+        // its argument.
         let request = unsafe { Setter::<MESSAGE, Transfer>::new(transfer) };
-        // SAFETY: the kernel reads `len` bytes at `tx_buf` and writes `len` at `rx_buf`: both slices are so long and
-        // are borrowed, `rx` mutably, until the call is over.
+        // SAFETY: the kernel reads `len` bytes at `tx_buf` and writes `len` bytes at `rx_buf`. Both
+        // slices have that length and are borrowed until the call returns, `rx` mutably.
         unsafe { ioctl(&self.file, request) }.map_err(TransferError::from_errno)
     }
 }
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_lengths_are_refused_before_the_kernel_sees_them() {
+    fn different_lengths_are_refused_before_the_system_call() {
         let mut spidev = Spidev::open_path("/dev/null").unwrap();
         assert_eq!(
             spidev.transfer(&[0; 4], &mut [0; 3]),
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_device_is_said_to_be_missing() {
+    fn a_missing_device_is_reported_as_missing() {
         let error = Spidev::open_path("/dev/no-such-spidev").unwrap_err();
         assert!(error.to_string().contains("driver_override"), "{error}");
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Out-of-band SPI for programs: a control loop that talks to its device in bounded time.
+//! Out-of-band SPI for programs: a control loop exchanges frames with its device in bounded time.
 //!
 //! ```text
 //!   set-up (in-band)                            the loop (out-of-band)
 //!
 //!   spi::Device::open(bus, cs)                  thread::Realtime{..}.apply()
-//!     .set_mode(..) .set_delays(..)             thread::attach() --------> Attached (detaches on drop)
+//!     .set_mode(..) .set_delays(..)             thread::attach() ---> Attached (drop detaches)
 //!     .enable(frame_len, speed) -> Session ---> loop {
 //!          |  .set_stop(..)                         time::sleep_until(date)
 //!          |  .set_trigger(..)                      session.write_tx(&command)
@@ -17,11 +17,14 @@
 //! ```
 //!
 //! Rules:
-//! - every operation has its own error type; its text says what to do, [`std::error::Error`] aside it keeps the errno;
-//! - what runs in the loop allocates nothing and makes exactly one system call;
-//! - dates are absolute, on `CLOCK_MONOTONIC`, in 64-bit nanoseconds.
+//! - Every operation has its own error type. It keeps the errno, and its text says what the caller
+//!   can do.
+//! - The operations of the loop allocate nothing. Each makes one system call at most.
+//! - Dates are absolute, on `CLOCK_MONOTONIC`, in 64-bit nanoseconds.
 //!
 //! # Examples
+//!
+//! Three whole programs are in `user/examples`. The core of a loop:
 //!
 //! ```no_run
 //! use oobkit::{spi, thread, time::{self, Instant}};
@@ -45,6 +48,7 @@
 //! }
 //! ```
 
+mod call_path;
 mod error;
 mod evl;
 mod hal;

@@ -7,9 +7,10 @@
 //!   [ received frame | pad .......... | frame to send  | pad .......... ]
 //! ```
 //!
-//! A device writes here at any moment, so no reference to these bytes is ever made: they are copied in and out with
-//! volatile accesses, and any value of a byte is valid. Words are 8 bytes where they can be, since the memory may be
-//! uncached. What a copy sees of a frame that is under way is a mixture; the exchange call is what orders them.
+//! The device may write here at any moment. So the program never makes a reference to these bytes:
+//! it copies them with volatile accesses, and any value of a byte is valid. The copies use words of
+//! 8 bytes if they can, because the memory may be uncached. A copy during a frame may see a mixture
+//! of old and new bytes; only the exchange call orders copies and frames.
 
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -22,14 +23,15 @@ const WORD: usize = size_of::<u64>();
 ///
 /// # Invariants
 ///
-/// `base` is page-aligned and begins `len` mapped, readable and writable bytes, until this value is dropped.
+/// `base` is page-aligned. The `len` bytes from there are mapped, readable and writable until this
+/// value is dropped.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: a mapping belongs to the process, and nothing in it is bound to a thread.
+// SAFETY: a mapping belongs to the process, so any of its threads may access and unmap it.
 unsafe impl Send for Mapping {}
 
 /// Why a copy was refused: its bytes do not lie within the mapping.
@@ -39,7 +41,8 @@ pub(crate) struct OutOfRange;
 impl Mapping {
     /// Maps `len` bytes, at least 1, from the start of `fd`.
     pub(crate) fn new(fd: impl AsFd, len: usize) -> Result<Self, Errno> {
-        // SAFETY: a fresh range that the kernel chooses; it replaces no mapping.
+        // SAFETY: the address is null, so the kernel chooses a free range, and no existing mapping
+        // is replaced.
         let address = unsafe {
             mmap(
                 ptr::null_mut(),
@@ -56,11 +59,12 @@ impl Mapping {
             .ok_or(Errno::FAULT)
     }
 
-    /// The address of byte `offset`, of which `len` bytes lie within the mapping.
+    /// The address of byte `offset`, if `len` bytes from there lie within the mapping.
     fn range(&self, offset: usize, len: usize) -> Result<NonNull<u8>, OutOfRange> {
         match offset.checked_add(len) {
             Some(end) if end <= self.len => {
-                // SAFETY: `offset` is at most `self.len`, so this stays within or one past the mapping.
+                // SAFETY: `offset` is at most `self.len`, so the result is within the mapping or
+                // one past its end.
                 Ok(unsafe { self.base.add(offset) })
             }
             _ => Err(OutOfRange),
@@ -71,20 +75,23 @@ impl Mapping {
     pub(crate) fn write(&mut self, offset: usize, from: &[u8]) -> Result<(), OutOfRange> {
         let to = self.range(offset, from.len())?;
         if to.addr().get() % WORD != 0 {
-            // SAFETY: `range` found so many bytes in the mapping, which no reference covers.
+            // SAFETY: `range` checked that `from.len()` bytes lie in the mapping, which is
+            // writable; no reference to its bytes exists.
             unsafe { write_bytes(to, from) };
             return Ok(());
         }
         let (words, tail) = from.as_chunks::<WORD>();
         for (i, word) in words.iter().enumerate() {
-            // SAFETY: word `i` of `from` has its place within the range checked above.
+            // SAFETY: word `i` lies within the first `from.len()` bytes, which `range` checked.
             let place = unsafe { to.cast::<u64>().add(i) };
             // SAFETY: mapped and writable by the type's invariant, and aligned as tested above.
             unsafe { place.write_volatile(u64::from_ne_bytes(*word)) };
         }
-        // SAFETY: the words end where the tail begins, within the range checked above.
+        // SAFETY: the words are at most as long as the slice, so this is within the range that
+        // `range` checked.
         let rest = unsafe { to.add(words.len() * WORD) };
-        // SAFETY: the tail's place is the rest of that range.
+        // SAFETY: the tail ends where the slice ends, so its bytes lie in the range that `range`
+        // checked. No reference to them exists.
         unsafe { write_bytes(rest, tail) };
         Ok(())
     }
@@ -93,20 +100,23 @@ impl Mapping {
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), OutOfRange> {
         let from = self.range(offset, into.len())?;
         if from.addr().get() % WORD != 0 {
-            // SAFETY: `range` found so many bytes in the mapping, which no reference covers.
+            // SAFETY: `range` checked that `into.len()` bytes lie in the mapping, which is
+            // readable; no reference to its bytes exists.
             unsafe { read_bytes(from, into) };
             return Ok(());
         }
         let (words, tail) = into.as_chunks_mut::<WORD>();
         for (i, word) in words.iter_mut().enumerate() {
-            // SAFETY: word `i` of `into` has its place within the range checked above.
+            // SAFETY: word `i` lies within the first `into.len()` bytes, which `range` checked.
             let place = unsafe { from.cast::<u64>().add(i) };
             // SAFETY: mapped and readable by the type's invariant, and aligned as tested above.
             *word = unsafe { place.read_volatile() }.to_ne_bytes();
         }
-        // SAFETY: the words end where the tail begins, within the range checked above.
+        // SAFETY: the words are at most as long as the slice, so this is within the range that
+        // `range` checked.
         let rest = unsafe { from.add(words.len() * WORD) };
-        // SAFETY: the tail's place is the rest of that range.
+        // SAFETY: the tail ends where the slice ends, so its bytes lie in the range that `range`
+        // checked. No reference to them exists.
         unsafe { read_bytes(rest, tail) };
         Ok(())
     }
@@ -116,12 +126,13 @@ impl Mapping {
 ///
 /// # Safety
 ///
-/// `to` begins `from.len()` bytes that are mapped and writable, and to which there is no reference.
+/// The `from.len()` bytes at `to` are mapped and writable, and no reference to them exists.
 unsafe fn write_bytes(to: NonNull<u8>, from: &[u8]) {
     for (i, byte) in from.iter().enumerate() {
-        // SAFETY: byte `i` of `from` has its place by this function's contract.
+        // SAFETY: `i` is below `from.len()`, and the caller has promised so many bytes at `to`.
         let place = unsafe { to.add(i) };
-        // SAFETY: as above; a byte is always aligned.
+        // SAFETY: the caller has promised that the byte is mapped and writable. Every address is
+        // aligned for a byte.
         unsafe { place.write_volatile(*byte) };
     }
 }
@@ -130,20 +141,21 @@ unsafe fn write_bytes(to: NonNull<u8>, from: &[u8]) {
 ///
 /// # Safety
 ///
-/// `from` begins `into.len()` bytes that are mapped and readable, and to which there is no reference.
+/// The `into.len()` bytes at `from` are mapped and readable, and no reference to them exists.
 unsafe fn read_bytes(from: NonNull<u8>, into: &mut [u8]) {
     for (i, byte) in into.iter_mut().enumerate() {
-        // SAFETY: byte `i` of `into` has its place by this function's contract.
+        // SAFETY: `i` is below `into.len()`, and the caller has promised so many bytes at `from`.
         let place = unsafe { from.add(i) };
-        // SAFETY: as above; a byte is always aligned.
+        // SAFETY: the caller has promised that the byte is mapped and readable. Every address is
+        // aligned for a byte.
         *byte = unsafe { place.read_volatile() };
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range was mapped by `new`, and no reference to it was ever made.
-        // A failure would mean that it is gone already.
+        // SAFETY: `new` mapped the range, and no reference to it was ever made. munmap fails for an
+        // invalid range only, so its result is ignored.
         let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
     }
 }
@@ -162,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_at_every_offset_and_length() {
+    fn every_offset_and_length_reads_back_the_bytes_written() {
         let mut mapping = mapping(128);
         for offset in 0..20 {
             for len in 0..40 {
@@ -182,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_outside_is_touched() {
+    fn accesses_outside_the_mapping_are_refused() {
         let mut mapping = mapping(64);
         assert_eq!(mapping.write(60, &[0; 5]), Err(OutOfRange));
         assert_eq!(mapping.write(usize::MAX, &[0; 2]), Err(OutOfRange));

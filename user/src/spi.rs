@@ -6,12 +6,13 @@
 //!   Device --- enable ---> Session --- disable: an orderly end --------------> closed
 //!     mode, bits,            |    '--- drop, by `?`, a panic: stop frame ----> closed
 //!     speed, delays          |
-//!                            write_tx, read_rx      copies, no system call
-//!                            run, run_until, run_list       the exchange calls: attached threads only
+//!                            write_tx, read_rx              copies, no system call
+//!                            run, run_until, run_list       exchange calls: attached threads only
 //!                            set_stop, set_trigger, stats, info
 //! ```
 //!
-//! While a session lives, its whole bus is out-of-band: ordinary drivers' messages on it wait.
+//! While a session lives, its whole bus is out-of-band, and the messages of ordinary drivers on
+//! this bus wait.
 
 mod errors;
 
@@ -20,8 +21,9 @@ pub use errors::{
     RunError, StopError, TriggerError,
 };
 
+use crate::call_path::CallPath;
 use crate::mapping::Mapping;
-use crate::sys::{self, Way};
+use crate::sys;
 use crate::time::{Instant, nanos};
 use oobkit_abi::spi as abi;
 pub use oobkit_abi::spi::{Info, Stats};
@@ -30,7 +32,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-/// Delays round the chip select; each is cut at 4.29 s.
+/// The delays around a chip select. The kernel refuses more than 1 ms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delays {
     /// From chip select active to the first clock edge.
@@ -41,31 +43,32 @@ pub struct Delays {
     pub inactive: Duration,
 }
 
-/// What starts a frame.
+/// The event that starts a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// The exchange call.
     Call,
-    /// A timer, at `first` and then every `period`; the exchange call waits for the next frame that ends.
+    /// A timer, at `first` and then every `period`. The exchange call waits until the next frame
+    /// has ended.
     Timer {
-        /// Date of the first frame.
+        /// The date of the first frame.
         first: Instant,
-        /// From one frame to the next; at least the time of two frames.
+        /// The time from one frame to the next: at least that of two frames.
         period: Duration,
     },
 }
 
-/// When the stop frame is sent, besides the owner's death and close.
+/// When the driver sends the stop frame, besides when the owner dies or closes the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopPolicy {
-    /// After so many missed deadlines in a row; 0: never for this reason.
+    /// After so many missed deadlines in a row. 0: not for this reason.
     pub miss_limit: u32,
-    /// A deadline counts as missed, too, each time no exchange call comes for this long (20 us to an hour); zero: not
-    /// watched.
+    /// A deadline also counts as missed each time no exchange call comes for this long (20 us to an
+    /// hour). Zero: the driver does not watch the time between calls.
     pub watch: Duration,
 }
 
-/// An SPI device in the kit's hands, not yet in oob mode.
+/// An SPI device of the kit, not yet in oob mode.
 #[derive(Debug)]
 pub struct Device {
     file: File,
@@ -92,7 +95,7 @@ impl Device {
             .map_err(|e| OpenError::from_errno(Errno::from_io_error(&e).unwrap_or(Errno::IO)))
     }
 
-    /// Sets the SPI mode: `SPI_CPHA` 1, `SPI_CPOL` 2, `SPI_CS_HIGH` 4 and so on, as spidev has them.
+    /// Sets the SPI mode, in spidev's bits: `SPI_CPHA` 1, `SPI_CPOL` 2, `SPI_CS_HIGH` 4 and so on.
     ///
     /// # Errors
     ///
@@ -101,7 +104,7 @@ impl Device {
         self.configure::<{ abi::WR_MODE32 }, u32>(mode)
     }
 
-    /// Sets the bits per word; 0 means 8.
+    /// Sets the bits per word. 0 means 8.
     ///
     /// # Errors
     ///
@@ -119,7 +122,7 @@ impl Device {
         self.configure::<{ abi::WR_MAX_SPEED_HZ }, u32>(hz)
     }
 
-    /// Sets the delays round the chip select.
+    /// Sets the delays around the chip select.
     ///
     /// # Errors
     ///
@@ -141,11 +144,12 @@ impl Device {
         Ok(self)
     }
 
-    /// Enters oob mode with frames of `frame_len` bytes at `speed_hz` (0: the device's), and maps the frame buffer.
+    /// Enters oob mode with frames of `frame_len` bytes at `speed_hz` (0: the device's own clock),
+    /// and maps the frame buffer.
     ///
     /// # Errors
     ///
-    /// [`EnableError`]; the device is closed then.
+    /// [`EnableError`]. The device is closed then.
     pub fn enable(self, frame_len: u32, speed_hz: u32) -> Result<Session, EnableError> {
         let mut setup = abi::Enable {
             frame_len,
@@ -154,14 +158,14 @@ impl Device {
         };
         sys::exchange::<{ abi::ENABLE_OOB_MODE }, _>(&self.file, &mut setup)
             .map_err(EnableError::from_errno)?;
-        // From here on a failure leaves oob mode again, since the file is closed.
+        // A failure from here on closes the file, which leaves oob mode again.
         let layout = Layout::new(&setup).ok_or(EnableError::Layout)?;
         let mapping =
             Mapping::new(&self.file, layout.buffer_len).map_err(EnableError::from_errno)?;
         Ok(Session {
             mapping,
             layout,
-            way: Way::here(),
+            path: CallPath::of_this_kernel(),
             file: self.file,
         })
     }
@@ -171,7 +175,7 @@ fn nanos32(span: Duration) -> u32 {
     u32::try_from(nanos(span)).unwrap_or(u32::MAX)
 }
 
-/// Where the frames lie in the buffer.
+/// The layout of the frame buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Layout {
     frame_len: usize,
@@ -181,7 +185,8 @@ struct Layout {
 }
 
 impl Layout {
-    /// The layout that the driver answered with; `None` where the frames do not fit in the buffer or overlap.
+    /// The layout that the driver returned. `None` if the frames overlap or do not fit in the
+    /// buffer.
     fn new(setup: &abi::Enable) -> Option<Self> {
         let layout = Self {
             frame_len: usize::try_from(setup.frame_len).ok()?,
@@ -198,19 +203,20 @@ impl Layout {
 
 /// An SPI device in oob mode, with its frame buffer.
 ///
-/// Dropping it unmaps the buffer and closes the device, which leaves oob mode and sends the stop frame, where one is set: who goes
-/// without a word has failed. An orderly end is [`Session::disable`], which sends none.
+/// Dropping the session unmaps the buffer and closes the device. The driver then leaves oob mode
+/// and sends the stop frame, if one is set, because it takes a session that is closed without
+/// DISABLE for a failed one. [`Session::disable`] is the orderly end and sends no stop frame.
 #[derive(Debug)]
 pub struct Session {
     mapping: Mapping,
     layout: Layout,
-    way: Way,
-    // And no `Drop` that calls DISABLE: the close alone has the stop frame sent.
+    path: CallPath,
+    // There is no `Drop` that calls DISABLE: only a close without DISABLE sends the stop frame.
     file: File,
 }
 
 impl Session {
-    /// Bytes of a frame.
+    /// The length of a frame in bytes.
     pub const fn frame_len(&self) -> usize {
         self.layout.frame_len
     }
@@ -219,7 +225,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`FrameError`] where `frame` has another length than the session's frames.
+    /// [`FrameError`] if the length of `frame` is not that of the session's frames.
     pub fn write_tx(&mut self, frame: &[u8]) -> Result<(), FrameError> {
         self.check_len(frame.len())?;
         self.mapping
@@ -231,7 +237,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`FrameError`] where `frame` has another length than the session's frames.
+    /// [`FrameError`] if the length of `frame` is not that of the session's frames.
     pub fn read_rx(&self, frame: &mut [u8]) -> Result<(), FrameError> {
         self.check_len(frame.len())?;
         self.mapping
@@ -247,46 +253,48 @@ impl Session {
         }
     }
 
-    /// Exchanges one frame, within the driver's own time limit ([`Info::limit_ns`]); where a timer starts the frames, waits
-    /// for the next one's end.
+    /// Exchanges one frame, within the driver's own time limit ([`Info::limit_ns`]). If a timer
+    /// starts the frames, this waits until the next one has ended.
     ///
     /// # Errors
     ///
-    /// [`RunError`]; the received frame is not to be used then.
+    /// [`RunError`]. Do not use the received frame then.
     pub fn run(&mut self) -> Result<(), RunError> {
-        self.way
+        self.path
             .command::<{ abi::RUN_OOB_XFER }>(&self.file)
             .map_err(RunError::from_errno)
     }
 
-    /// Exchanges one frame that must be done by `deadline`. A frame that has been started is never cut short.
+    /// Exchanges one frame, which must have ended by `deadline`. The driver never cuts a frame
+    /// short that has started.
     ///
     /// # Errors
     ///
-    /// [`RunError`]; the received frame is not to be used then, but for [`RunError::Late`].
+    /// [`RunError`]. Do not use the received frame then, unless the error is [`RunError::Late`].
     pub fn run_until(&mut self, deadline: Instant) -> Result<(), RunError> {
         let mut request = abi::RunUntil {
             deadline_ns: deadline.as_nanos(),
             reserved: 0,
         };
-        self.way
+        self.path
             .exchange::<{ abi::RUN_UNTIL }, _>(&self.file, &mut request)
             .map_err(RunError::from_errno)
     }
 
-    /// Exchanges the frames of `list`, in order, each chip select's own; all must be done by `deadline` if there is one.
+    /// Exchanges one frame of each chip select in `list`, in order. If there is a `deadline`, all
+    /// must have ended by then.
     ///
     /// # Errors
     ///
-    /// [`RunError`] of the first failure; [`List::results`] tells each entry's own.
+    /// The [`RunError`] of the first failure. [`List::results`] has that of each entry.
     pub fn run_list(&mut self, list: &mut List, deadline: Option<Instant>) -> Result<(), RunError> {
         list.0.deadline_ns = deadline.map_or(0, Instant::as_nanos);
-        self.way
+        self.path
             .exchange::<{ abi::RUN_LIST }, _>(&self.file, &mut list.0)
             .map_err(RunError::from_errno)
     }
 
-    /// Chooses what starts a frame.
+    /// Chooses the event that starts a frame.
     ///
     /// # Errors
     ///
@@ -307,9 +315,10 @@ impl Session {
         sys::set::<{ abi::SET_TRIGGER }, _>(&self.file, request).map_err(TriggerError::from_errno)
     }
 
-    /// Sets the stop frame, which brings the device to rest when its owner fails, and when it is sent.
+    /// Sets the stop frame, which brings the device to rest when its owner fails, and when the
+    /// driver sends it.
     ///
-    /// It passes through the TX area: set the next frame afterwards.
+    /// The call overwrites the TX area, so write the next frame afterwards.
     ///
     /// # Errors
     ///
@@ -324,7 +333,7 @@ impl Session {
         sys::set::<{ abi::SET_STOP }, _>(&self.file, request).map_err(StopError::from_errno)
     }
 
-    /// The counters since oob mode was entered.
+    /// The counters since the session entered oob mode.
     ///
     /// # Errors
     ///
@@ -333,7 +342,8 @@ impl Session {
         sys::get::<{ abi::GET_STATS }, Stats>(&self.file).map_err(QueryError::from_errno)
     }
 
-    /// What entering oob mode settled on: the real clock, the wire time, FIFO or DMA.
+    /// The values that the driver chose when it entered oob mode: the real clock, the wire time,
+    /// FIFO or DMA.
     ///
     /// # Errors
     ///
@@ -342,11 +352,12 @@ impl Session {
         sys::get::<{ abi::GET_INFO }, Info>(&self.file).map_err(QueryError::from_errno)
     }
 
-    /// Leaves oob mode and closes the device, without the stop frame, unless the fail-safe owes it already.
+    /// Leaves oob mode and closes the device. The driver sends no stop frame, unless the fail-safe
+    /// has already tripped and has yet to send it.
     ///
     /// # Errors
     ///
-    /// [`DisableError`]; the device is closed all the same.
+    /// [`DisableError`]. The device is closed in this case, too.
     pub fn disable(self) -> Result<(), DisableError> {
         let Self { mapping, file, .. } = self;
         drop(mapping);
@@ -354,16 +365,17 @@ impl Session {
     }
 }
 
-/// The frames of several chip selects of one bus, to be exchanged in one call.
+/// A list of chip selects of one bus, whose frames one call exchanges.
 #[derive(Clone, Copy, Debug)]
 pub struct List(abi::RunList);
 
 impl List {
-    /// A list of the given chip selects, each in oob mode by a session of this process.
+    /// A list of the given chip selects. Each must be in oob mode through a session of this process
+    /// when the list is run.
     ///
     /// # Errors
     ///
-    /// [`ListError`] where they are none or too many.
+    /// [`ListError`] if there are none or too many.
     pub fn new(chip_selects: &[u8]) -> Result<Self, ListError> {
         if chip_selects.is_empty() || chip_selects.len() > abi::LIST_MAX {
             return Err(ListError::Count);
@@ -378,7 +390,7 @@ impl List {
         Ok(Self(list))
     }
 
-    /// Each entry's chip select and how its last exchange ended.
+    /// Each entry's chip select and the result of its last exchange.
     pub fn results(&self) -> impl Iterator<Item = (u8, Result<(), RunError>)> {
         let used = usize::try_from(self.0.count).unwrap_or(abi::LIST_MAX);
         self.0.entries.iter().take(used).map(|entry| {

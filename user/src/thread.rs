@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Making the calling thread fit for the out-of-band stage, and attaching it.
+//! Prepares the calling thread for the out-of-band stage, and attaches it.
 //!
 //! ```text
-//!   ordinary thread --- Realtime::apply ---> memory locked, CPU chosen, SCHED_FIFO --- attach ---> out-of-band
-//!                                                    (enough for in-band spidev)      <--- drop of Attached
+//!   ordinary thread --- Realtime::apply ---> memory locked, CPU chosen, SCHED_FIFO
+//!                                              |       (enough for in-band spidev)
+//!                                           attach                        ^
+//!                                              v                          |
+//!                                     out-of-band thread --- drop of Attached
 //! ```
 
 use crate::error::operation_error;
@@ -17,16 +20,16 @@ use std::fmt;
 use std::fs::File;
 use std::marker::PhantomData;
 
-/// What a real-time thread needs, whichever way it talks to its device.
+/// The settings of a real-time thread, out-of-band or in-band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Realtime {
-    /// `SCHED_FIFO` priority: 1 to 98 where the thread shall be attached, up to 99 otherwise.
+    /// The `SCHED_FIFO` priority: 1 to 98 if the thread will be attached, up to 99 otherwise.
     pub priority: u8,
-    /// The only CPU it may run on; `None` leaves the affinity as it is.
+    /// The only CPU that the thread may run on. `None` leaves the affinity unchanged.
     pub cpu: Option<usize>,
 }
 
-/// Why [`Realtime::apply`] failed; each carries the errno.
+/// Why [`Realtime::apply`] failed. Each variant carries the errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RealtimeError {
@@ -39,11 +42,12 @@ pub enum RealtimeError {
 }
 
 impl Realtime {
-    /// Locks the process's memory, present and future, and gives the calling thread its CPU and priority.
+    /// Locks the process's memory, present and future, and gives the calling thread its CPU and
+    /// priority.
     ///
     /// # Errors
     ///
-    /// [`RealtimeError`] names the step that failed; the steps before it stay done.
+    /// [`RealtimeError`] names the step that failed. The steps before it stay in effect.
     pub fn apply(self) -> Result<(), RealtimeError> {
         mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)
             .map_err(|e| RealtimeError::Memory(e.raw_os_error()))?;
@@ -67,7 +71,8 @@ fn set_fifo(priority: u8) -> Result<(), Errno> {
     let param = libc::sched_param {
         sched_priority: libc::c_int::from(priority),
     };
-    // SAFETY: 0 names the calling thread, and `param` is a whole `sched_param` that outlives the call.
+    // SAFETY: the kernel only reads `param`, which is a `sched_param` that outlives the call; 0
+    // names the calling thread.
     let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const param) };
     if result == 0 {
         return Ok(());
@@ -112,15 +117,16 @@ operation_error! {
         NoAccess = EACCES: "no access to /dev/oob/ctl; run as root or change the node's owner",
         NoCapability = EPERM: "the thread needs CAP_SYS_NICE; run as root or give the program that capability",
         WrongPolicy = EINVAL: "the thread must be SCHED_FIFO with priority 1 to 98; call Realtime::apply first",
-        Already = EBUSY: "the thread is attached already",
-        Abi = EPROTO: "this kernel's EVL speaks another ABI than this library, which knows level 32",
+        Already = EBUSY: "the thread is already attached",
+        Abi = EPROTO: "this kernel's EVL does not support ABI level 32, which this library uses",
         Full = ENOSPC: "too many threads are attached; detach one",
     }
 }
 
-/// The calling thread's membership of the out-of-band stage; ends with this value.
+/// The calling thread's attachment to the out-of-band stage. Dropping this value detaches the
+/// thread.
 ///
-/// It belongs to its thread, so it cannot be sent to another:
+/// The value belongs to its thread, so it cannot be sent to another one:
 ///
 /// ```compile_fail
 /// fn needs_send<T: Send>() {}
@@ -128,11 +134,11 @@ operation_error! {
 /// ```
 #[derive(Debug)]
 pub struct Attached {
-    _member: Member,
+    _attachment: Attachment,
     of_this_thread: PhantomData<*mut ()>,
 }
 
-/// What gives a kernel its out-of-band stage.
+/// The core that implements a kernel's out-of-band stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Core {
     /// The kit's own module, on a mainline kernel.
@@ -142,16 +148,17 @@ pub enum Core {
 }
 
 impl Core {
-    /// That of the running kernel, which [`attach`] attaches to: EVL where it has that.
+    /// The core of the running kernel: EVL if the kernel has it, else the shim. [`attach`] attaches
+    /// to this core.
     pub fn here() -> Self {
-        if evl::is_there() {
+        if evl::is_present() {
             Self::Evl
         } else {
             Self::Shim
         }
     }
 
-    /// As benchmark records call it.
+    /// The core's name in benchmark records.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Shim => "shim",
@@ -161,31 +168,31 @@ impl Core {
 }
 
 #[derive(Debug)]
-enum Member {
+enum Attachment {
     Shim { _control: Control },
     Evl { _thread: evl::Thread },
 }
 
-/// `/dev/oob/ctl`, through which the calling thread has attached.
+/// The open `/dev/oob/ctl`, through which the calling thread has attached.
 #[derive(Debug)]
 struct Control(File);
 
 /// Attaches the calling thread to the out-of-band stage of the kernel's [`Core`].
 ///
-/// EVL binds the thread to the CPU it is on.
+/// EVL binds the thread to the CPU on which it runs.
 ///
 /// # Errors
 ///
-/// [`AttachError`]; the thread is then as it was.
+/// [`AttachError`]. The thread is unchanged then.
 pub fn attach() -> Result<Attached, AttachError> {
-    let member = match Core::here() {
+    let attachment = match Core::here() {
         Core::Evl => evl::attach()
-            .map(|thread| Member::Evl { _thread: thread })
+            .map(|thread| Attachment::Evl { _thread: thread })
             .map_err(AttachError::from_errno),
-        Core::Shim => attach_to_shim().map(|control| Member::Shim { _control: control }),
+        Core::Shim => attach_to_shim().map(|control| Attachment::Shim { _control: control }),
     };
-    member.map(|member| Attached {
-        _member: member,
+    attachment.map(|attachment| Attached {
+        _attachment: attachment,
         of_this_thread: PhantomData,
     })
 }
@@ -200,7 +207,7 @@ fn attach_to_shim() -> Result<Control, AttachError> {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        // It can only say that the thread is not attached, which is what is wanted.
+        // The only possible error is that the thread is not attached, which is the aim.
         let _ = sys::command::<{ ctl::DETACH }>(&self.0);
     }
 }
@@ -210,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cpu_that_cannot_be_is_refused_by_name() {
+    fn an_impossible_cpu_is_refused_and_the_text_names_the_rule() {
         assert_eq!(choose_cpu(usize::MAX), Err(Errno::INVAL));
         let text = RealtimeError::Cpu(22).to_string();
         assert!(text.contains("must exist"), "{text}");
@@ -218,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_priority_that_cannot_be_is_refused() {
+    fn an_impossible_priority_is_refused() {
         assert_eq!(set_fifo(0), Err(Errno::INVAL));
         assert_eq!(set_fifo(100), Err(Errno::INVAL));
     }
 
     #[test]
-    fn the_texts_name_the_rule() {
+    fn error_texts_name_the_rule() {
         assert!(
             RealtimeError::Policy(1)
                 .to_string()

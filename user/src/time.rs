@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The monotonic clock: dates as 64-bit nanoseconds, and sleeping until one.
+//! The monotonic clock: dates as 64-bit nanoseconds, and sleeping until a date.
 
 use crate::evl;
 use rustix::io::Errno;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// A date on `CLOCK_MONOTONIC`, in nanoseconds; the drivers use the same.
+/// A date on `CLOCK_MONOTONIC`, in nanoseconds. The drivers use the same clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
@@ -18,7 +18,8 @@ impl Instant {
     /// The date now.
     pub fn now() -> Self {
         let now = clock_gettime(ClockId::Monotonic);
-        // The monotonic clock starts near zero at boot, so both parts are non-negative and 584 years fit.
+        // The monotonic clock starts near zero at boot, so both parts are non-negative, and 64 bits
+        // last for 584 years.
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
         let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
         Self(seconds.saturating_mul(NS_PER_S).saturating_add(nanos))
@@ -34,23 +35,23 @@ impl Instant {
         self.0
     }
 
-    /// The date `span` later; the last date there is, where that does not fit.
+    /// The date `span` later, or the last possible date if that does not fit.
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(nanos(span)))
     }
 
-    /// The span from `earlier` to here; zero where `earlier` is later.
+    /// The span from `earlier` to this date, or zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// A span in nanoseconds; the longest there is, where it does not fit.
+/// A span in nanoseconds, or the longest possible one if it does not fit.
 pub(crate) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Sleeps until `date`; returns at once where it has passed. Signals do not end the sleep.
+/// Sleeps until `date`. Returns at once if the date has passed. Signals do not end the sleep.
 ///
 /// A thread that is attached to EVL sleeps out-of-band.
 pub fn sleep_until(date: Instant) {
@@ -61,7 +62,7 @@ pub fn sleep_until(date: Instant) {
         tv_sec: i64::try_from(date.0 / NS_PER_S).unwrap_or(i64::MAX),
         tv_nsec: i64::try_from(date.0 % NS_PER_S).unwrap_or(0),
     };
-    // A valid date on this clock leaves only the signal as a reason to fail.
+    // The date is valid, so the call can only fail because of a signal.
     while clock_nanosleep_absolute(ClockId::Monotonic, &date) == Err(Errno::INTR) {}
 }
 
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_ends_after_its_date_and_not_before() {
+    fn a_sleep_does_not_end_before_its_date() {
         let date = Instant::now().after(Duration::from_millis(3));
         sleep_until(date);
         assert!(Instant::now() >= date);

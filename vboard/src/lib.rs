@@ -1,36 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The virtual board: register-level models of the BCM2835 SPI0 and DMA blocks, with time in them, and what hangs on
-//! the SPI bus.
+//! The virtual board: register-level models of controllers, with time in them, and the devices on
+//! their buses.
 //!
 //! ```text
-//!     driver logic                                     driver logic in a kernel module
-//!          | Mmio, interrupt handlers                        | table of functions
-//!     host::HostBoard (a process, virtual time)         module.rs (vboard.ko)
-//!          \______________________   ______________________/
-//!                                 \ /
-//!                      board::Board<Slaves, BusMemory>
-//!                      |               |             |
-//!                 spi (FIFO,      dma (channels,   faults
-//!                 shifter, CS)    control blocks)
-//!                      |               |
-//!              slave: motor, flash     BusMemory: what DMA reads and writes
+//!   driver under test, in a process                 driver, in a kernel module
+//!        | Mmio, interrupt handlers                      | table::Table
+//!   bcm2835::host::HostBoard (virtual time)         module.rs (vboard.ko)
+//!          \____________________   ____________________/
+//!                               \ /
+//!                    bcm2835: one folder for each SoC
+//!                     |                    |
+//!           slaves: motor, flash     memory: what DMA reads and writes
 //! ```
 //!
-//! Rules:
-//! - the models do no input or output and keep no clock: every call brings the date, and the board computes what has
-//!   happened since the last one; [`board::Board::next_event`] says when it wants to be called again;
-//! - nothing here allocates, panics, or uses floating point outside of the host core and the tests;
-//! - where the vendor's document is silent or known to be wrong, the comment at the register says which way is taken.
+//! A driver depends on this crate without the feature `models`: it gets [`table`] and nothing else.
 //!
-//! For a driver's tests (feature `host`):
+//! Rules for the models:
+//! - They do no input or output and read no clock. Each call passes the date, and the board
+//!   computes what happened since the previous call. `Board::next_event` returns the date at which
+//!   the board must be called again.
+//! - They never allocate or panic and use no floating point. The host core and the tests may.
+//! - Where the vendor's document is silent or known to be wrong, the comment at the register states
+//!   what the model does.
+//!
+//! In a driver's tests (feature `host`):
 //!
 //! ```
 //! # #[cfg(feature = "host")] {
 //! use oob::host::Host;
 //! use oob::io::Mmio;
 //! use std::{cell::RefCell, rc::Rc};
-//! use vboard::{board::Block, host::HostBoard, irq::IrqLine, motor::Motor};
+//! use vboard::bcm2835::{board::Block, host::HostBoard, irq::IrqLine};
+//! use vboard::slaves::motor::Motor;
 //!
 //! let host = Host::new();
 //! let board = HostBoard::new(&host);
@@ -47,18 +49,12 @@
 //! ```
 #![cfg_attr(not(any(test, feature = "host")), no_std)]
 
-pub mod board;
-pub mod bus;
-mod dma;
-pub mod faults;
-mod fifo;
-pub mod flash;
-#[cfg(any(test, feature = "host"))]
-pub mod host;
-pub mod irq;
+#[cfg(feature = "models")]
+pub mod bcm2835;
+#[cfg(feature = "models")]
+pub mod memory;
 #[cfg(feature = "module")]
 mod module;
-pub mod motor;
-pub mod slave;
-mod spi;
-mod ticks;
+#[cfg(feature = "models")]
+pub mod slaves;
+pub mod table;

@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `vboard.ko`: gives any machine a board with an SPI bus, and on it a motor (chip select 0) and a NOR flash (1).
+//! `vboard.ko`: gives any machine a board with an SPI bus, and on it a motor (chip select 0) and a
+//! NOR flash (1).
 //!
 //! ```text
-//!   driver --Table--> access: lock, stamp, model, stamp --> arm --> hrtimer --> deliver: handlers of the lines
+//!   driver --Table--> access: lock, stamp, model, stamp --> arm --> hrtimer --> deliver: handlers
 //!                                   |
-//!                                 cost: what the model took; the board's date is the machine's less the cost
+//!                                 cost of the model: board's date = machine's date - cost
 //! ```
 //!
-//! - The model computes on the processor that it is a model beside. What that costs is stamped at its entry and exit and
-//!   taken out of the board's time, so a driver is given the time on the wire that its registers ask for. The sum is
-//!   `cost_ns` in debugfs.
-//! - An interrupt is delivered from the timer's hard interrupt only, one handler at a time.
+//! - The model computes on the processor whose driver accesses the board. The module takes the time
+//!   at the model's entry and exit and subtracts the difference from the board's time. So a frame
+//!   takes the time on the wire that the registers imply, whatever the model costs. `cost_ns` in
+//!   debugfs is the sum of these costs.
+//! - Interrupts are delivered only from the timer's hard interrupt, one handler at a time.
 
 mod memory;
 mod numbers;
 
-use crate::board::{Block, Board};
-use crate::flash::{FLASH_LEN, Flash};
-use crate::motor::Motor;
-use crate::slave::{Sockets, Unconnected};
+use crate::bcm2835::board::{Block, Board};
+use crate::slaves::flash::{FLASH_LEN, Flash};
+use crate::slaves::motor::Motor;
+use crate::slaves::{Sockets, Unconnected};
+use crate::table::{Child, Table, WINDOW_SPI0};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::alloc::{KBox, VBytes};
@@ -29,23 +32,26 @@ use kernel::platform::OwnDevice;
 use kernel::sync::{LockClass, RawSpinLock};
 use kernel::time::{HardTimer, TimerHandler, monotonic_ns};
 use memory::Regions;
-use oob::board::{Child, Table, WINDOW_SPI0};
 use oob::stage::Inband;
 use oob::time::Instant;
 
-/// The clock of BCM2835 to 2837 (250 MHz nominal).
+/// The core clock of BCM2835 to 2837 (250 MHz nominal).
 const CORE_MHZ: u32 = 250;
-/// The SPI driver's DMA channels, TX and RX: two full ones that the family's firmware leaves to the system.
+/// The SPI driver's DMA channels, TX and RX: two full channels that the family's firmware leaves to
+/// the system.
 const DMA_CHANNELS: [u32; 2] = [4, 5];
 const LINES: usize = 15;
-/// What a register read takes of the board's time, as a processor waits for its bus. No document gives the figure: it was
-/// chosen so that a polling loop does not come round so often that the model's cost outgrows the frame's. See
-/// `docs/benchmarks.md` for what was measured on silicon, and what depends on it.
+/// How long a register read takes in the board's time; a real processor waits for its bus so. No
+/// document gives the figure. It is high enough that a polling loop does not call the model so
+/// often that the model costs more time than the frame takes. `docs/benchmarks.md` has measurements
+/// from silicon and the figures that depend on this value.
 const READ_NS: u64 = 160;
-/// What one entry of the model costs at most. What takes longer is an emulated processor that was held up, and meanwhile
-/// the board's time went on: else its frames would end that much later, behind the driver's time limit.
+/// The most time that one entry into the model may subtract from the board's time. An entry that
+/// takes longer means that the emulated processor was held up. The board's time continues then;
+/// otherwise the frame would end after the driver's time limit.
 const COST_MAX_NS: u64 = 5_000_000;
-/// How often a line may still be high after its handler ran before it is left alone.
+/// After so many handler calls in a row that leave a line high, delivery stops until the next
+/// access.
 const STORM: u32 = 64;
 
 type Model = Board<Sockets<Motor, Flash<VBytes>, Unconnected>, Regions>;
@@ -56,21 +62,23 @@ struct Connection {
     argument: *const c_void,
 }
 
-/// What the lock guards.
+/// The state behind the lock.
 struct State {
     model: Model,
     connections: [Option<Connection>; LINES],
-    /// What the timer is armed for, in the board's time.
+    /// The date that the timer is armed for, in the board's time.
     armed: Option<Instant>,
-    /// The timer's handler is delivering, and looks again by itself.
+    /// The timer's handler is delivering an interrupt and will look for the next one itself.
     delivering: bool,
     cost_ns: u64,
     accesses: u64,
-    /// What reading the clock takes: of the two readings round an entry, one falls outside of what they show.
+    /// How long a reading of the clock takes. An entry takes two readings, and their difference
+    /// covers only one of them.
     stamp_ns: u64,
 }
 
-// SAFETY: a connection's argument may be used from any thread, by the contract of `Table::connect`.
+// SAFETY: the only pointers in the state are those of connections and memory regions. The driver
+// has promised that any thread may use them (see `Table::connect` and `Table::map`).
 unsafe impl Send for State {}
 
 impl State {
@@ -79,14 +87,14 @@ impl State {
         Instant(now.saturating_sub(self.cost_ns))
     }
 
-    /// What was done since the machine's date `entry` took no time of the board's, but for `bus`.
+    /// Subtracts the time since the machine's date `entry` from the board's time, except for `bus`.
     fn charge(&mut self, entry: u64, bus: u64) {
         let took = monotonic_ns().saturating_sub(entry);
         let took = took.saturating_add(self.stamp_ns).min(COST_MAX_NS);
         self.cost_ns = self.cost_ns.wrapping_add(took.saturating_sub(bus));
     }
 
-    /// The connection of a line that is high.
+    /// The connection of the first line that is high and connected.
     fn pending(&self) -> Option<Connection> {
         let high = self.model.irq_lines().channels();
         let connected = self.connections.iter().enumerate();
@@ -102,7 +110,7 @@ struct Vboard {
     timer: HardTimer<Tick>,
 }
 
-/// The timer's handler; finds the board through [`BOARD`].
+/// The timer's handler. It finds the board through [`BOARD`].
 struct Tick;
 
 impl TimerHandler for Tick {
@@ -113,7 +121,7 @@ impl TimerHandler for Tick {
     }
 }
 
-/// What the module holds while it is loaded. Fields are dropped in this order.
+/// What the module owns while it is loaded. Fields are dropped in this order.
 struct Module {
     _device: OwnDevice,
     _numbers: Dir<Vboard>,
@@ -123,7 +131,9 @@ static BOARD: AtomicPtr<Vboard> = AtomicPtr::new(core::ptr::null_mut());
 static MODULE: AtomicPtr<Module> = AtomicPtr::new(core::ptr::null_mut());
 
 fn board() -> Option<&'static Vboard> {
-    // SAFETY: set before anything can call here, and taken away when nothing can any more.
+    // SAFETY: `init` stores a pointer to a live board before it creates the device and arms no
+    // timer before that. `free_board` stores null after it has cancelled the timer, and frees the
+    // board then.
     unsafe { BOARD.load(Ordering::Acquire).as_ref() }
 }
 
@@ -137,7 +147,8 @@ fn stamp_ns() -> u64 {
 }
 
 impl Vboard {
-    /// In a frame of its own: the state passes over the stack, which is scarce in a kernel.
+    /// Not inlined: the state is built on the stack, which is small in a kernel, and this frees it
+    /// before `init` continues.
     #[inline(never)]
     fn new(inband: &Inband<'_>) -> Result<KBox<Self>> {
         static CLASS: LockClass = LockClass::new();
@@ -158,8 +169,9 @@ impl Vboard {
         KBox::new(inband, Self { state, timer })
     }
 
-    /// Runs `f` on the model at the board's present date, and sees to what follows from it. `bus` of what that takes is
-    /// time that the real access would take, too.
+    /// Runs `f` on the model at the board's present date, then arms the timer for the next
+    /// interrupt. `bus` is the part of the cost that a real access would take, too; the board's
+    /// time includes it.
     fn with<R>(&self, bus: u64, f: impl FnOnce(&mut Model, Instant) -> R) -> R {
         let entry = monotonic_ns();
         let mut state = self.state.lock();
@@ -171,7 +183,7 @@ impl Vboard {
         result
     }
 
-    /// Arms the timer for the next change of a line, or at once where one is high that has a handler.
+    /// Arms the timer for the next change of a line, or for now if a connected line is high.
     fn arm(&self, state: &mut State, date: Instant) {
         if state.delivering {
             return;
@@ -189,6 +201,7 @@ impl Vboard {
         state.armed = next;
     }
 
+    /// Calls the handlers of the lines that are high, until none is.
     fn deliver(&self) {
         for _ in 0..STORM {
             let entry = monotonic_ns();
@@ -202,21 +215,27 @@ impl Vboard {
             state.charge(entry, 0);
             drop(state);
             match pending {
-                // SAFETY: handler and argument belong together until `disconnect` has returned, which waits for us.
+                // SAFETY: the driver passed handler and argument together to `connect`, and keeps
+                // the argument alive until `disconnect` has returned, which waits for this timer
+                // handler.
                 Some(connection) => unsafe { (connection.handler)(connection.argument) },
                 None => return,
             }
         }
         self.state.lock().delivering = false;
-        kernel::pr_err!("vboard: an interrupt is not acknowledged; the line is left alone");
+        kernel::pr_err!("vboard: a driver does not acknowledge its interrupt; delivery stops");
     }
 }
 
+/// The board behind a table's context.
+///
 /// # Safety
 ///
-/// `context` is the table's.
+/// `context` is that of the table which [`new_module`] made, and the board's platform device exists
+/// while the result is used.
 unsafe fn of<'a>(context: *const c_void) -> &'a Vboard {
-    // SAFETY: the table's context is the board, which lives until its device is gone.
+    // SAFETY: `new_module` put the board's address into the table. The module frees the board after
+    // its device.
     unsafe { &*context.cast::<Vboard>() }
 }
 
@@ -230,7 +249,7 @@ const fn block(window: u32) -> Block {
 
 unsafe extern "C" fn now(context: *const c_void) -> u64 {
     let entry = monotonic_ns();
-    // SAFETY: the table's contract.
+    // SAFETY: a driver calls this with the table's own context while its platform device exists.
     let mut state = unsafe { of(context) }.state.lock();
     let date = state.date(entry).0;
     state.charge(entry, 0);
@@ -238,14 +257,14 @@ unsafe extern "C" fn now(context: *const c_void) -> u64 {
 }
 
 unsafe extern "C" fn read(context: *const c_void, window: u32, offset: u32) -> u32 {
-    // SAFETY: the table's contract.
+    // SAFETY: a driver calls this with the table's own context while its platform device exists.
     unsafe { of(context) }.with(READ_NS, |model, date| {
         model.read(date, block(window), offset)
     })
 }
 
 unsafe extern "C" fn write(context: *const c_void, window: u32, offset: u32, value: u32) {
-    // SAFETY: the table's contract.
+    // SAFETY: a driver calls this with the table's own context while its platform device exists.
     unsafe { of(context) }.with(0, |model, date| {
         model.write(date, block(window), offset, value)
     });
@@ -257,7 +276,7 @@ unsafe extern "C" fn connect(
     handler: unsafe extern "C" fn(*const c_void),
     argument: *const c_void,
 ) -> i32 {
-    // SAFETY: the table's contract.
+    // SAFETY: a driver calls this with the table's own context while its platform device exists.
     let board = unsafe { of(context) };
     let connected = match board.state.lock().connections.get_mut(line as usize) {
         Some(place @ None) => {
@@ -271,37 +290,39 @@ unsafe extern "C" fn connect(
 }
 
 unsafe extern "C" fn disconnect(context: *const c_void, line: u32) {
-    // SAFETY: the table's contract.
+    // SAFETY: a driver calls this with the table's own context while its platform device exists.
     let board = unsafe { of(context) };
     if let Some(place) = board.state.lock().connections.get_mut(line as usize) {
         *place = None;
     }
-    // SAFETY: the table's contract: a driver goes in-band.
+    // SAFETY: drivers call `disconnect` in-band only, as the invariants of `Table` say.
     let inband = unsafe { Inband::assume() };
-    // Waits for a handler that runs; the next access arms the timer again.
+    // This waits for a handler that runs. The next access arms the timer again.
     board.timer.cancel(&inband);
     board.state.lock().armed = None;
 }
 
 unsafe extern "C" fn map(context: *const c_void, bus: u64, cpu: *mut u8, len: usize) -> i32 {
-    // SAFETY: the table's contract.
+    // SAFETY: a driver calls this with the table's own context while its platform device exists.
     let board = unsafe { of(context) };
-    // SAFETY: the caller's memory is there until it calls `unmap`.
+    // SAFETY: the driver has promised that the `len` bytes at `cpu` may be read and written until
+    // it calls `unmap`, which removes the region.
     let added = board.with(0, |model, _| unsafe { model.memory().add(bus, cpu, len) });
     from_result(added.map(|()| 0).ok_or(code::ENOSPC))
 }
 
 unsafe extern "C" fn unmap(context: *const c_void, bus: u64) {
-    // SAFETY: the table's contract.
+    // SAFETY: a driver calls this with the table's own context while its platform device exists.
     unsafe { of(context) }.with(0, |model, _| model.memory().remove(bus));
 }
 
 #[repr(transparent)]
 struct Children([Child; 3]);
-// SAFETY: names are static and never written to.
+// SAFETY: the pointers lead to string literals, which are static and never written to.
 unsafe impl Sync for Children {}
 
-/// mainline's spidev knows `dh2228fv`, one of the few names it takes without a device tree; its spi-nor, `spi-nor`.
+/// The names are those that mainline's drivers match: spidev accepts `dh2228fv`, one of the few
+/// names that it takes without a device tree; spi-nor accepts `spi-nor`.
 static CHILDREN: Children = Children([
     Child {
         modalias: c"dh2228fv".as_ptr(),
@@ -331,7 +352,8 @@ fn init(inband: &Inband<'_>) -> Result {
 }
 
 fn new_module(inband: &Inband<'_>, board: *const Vboard) -> Result<Module> {
-    // SAFETY: the board outlives the module's parts.
+    // SAFETY: the board outlives the debugfs folder: `oobkit_vboard_exit` drops the `Module`, then
+    // frees the board.
     let numbers = unsafe { Dir::new(inband, c"vboard", board) }?;
     let table = Table {
         context: board.cast(),
@@ -353,19 +375,21 @@ fn new_module(inband: &Inband<'_>, board: *const Vboard) -> Result<Module> {
     })
 }
 
-/// Nothing calls the board any more, but its own timer.
+/// Frees the board. Its device and its debugfs folder are gone, so only its own timer can still
+/// call it.
 fn free_board(inband: &Inband<'_>) {
     if let Some(board) = board() {
         board.timer.cancel(inband);
     }
     let board = BOARD.swap(core::ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: `init` put a box's pointer there; its device, its numbers and its timer are done with it.
+    // SAFETY: `init` stored the pointer of a box. The device and the debugfs folder are gone and
+    // the timer is cancelled, so nothing else uses it.
     drop(unsafe { KBox::from_raw(board) });
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_vboard_init() -> c_int {
-    // SAFETY: the kernel initialises modules in task context, with nothing held.
+    // SAFETY: the kernel calls a module's init function in task context, with no lock held.
     let inband = unsafe { Inband::assume() };
     from_result(init(&inband).map(|()| 0))
 }
@@ -373,8 +397,9 @@ extern "C" fn oobkit_vboard_init() -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_vboard_exit() {
     let module = MODULE.swap(core::ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: `init` put a box's pointer there; this runs once, after a successful `init`.
+    // SAFETY: `init` stored the pointer of a box. The kernel calls exit once, after a successful
+    // init.
     drop(unsafe { KBox::from_raw(module) });
-    // SAFETY: as in `init`.
+    // SAFETY: the kernel calls a module's exit function in task context, with no lock held.
     free_board(&unsafe { Inband::assume() });
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The workshop: set-up, virtual machines, demo, tests, benchmarks.
 
+mod bench;
+mod demo;
+mod kernels;
 mod kit;
+mod machines;
 mod paths;
 mod run;
 mod setup;
@@ -17,8 +21,11 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use kernels::{Arch, Source};
+use kit::modules;
 use setup::Need;
-use setup::kernel::{self, Arch, KERNELS, Source};
+use steps::Mode;
+use vm::Clock;
 
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", about = "The workshop of oobkit")]
@@ -39,56 +46,77 @@ enum Task {
     },
     /// Run a command in a virtual machine with the kit's modules loaded
     ///
-    /// Exits with the command's status; with 124 where the guest hung, 125 where its kernel reported anything about itself
-    /// (WARNING, BUG, panic), 126 where the emulator ended too early, and 130 when told to stop.
+    /// Exits with the command's status; with 124 if the guest hung, 125 if its kernel reported
+    /// anything about itself (WARNING, BUG, panic), 126 if the emulator ended before the command,
+    /// 130 if told to stop.
     Vm(VmArgs),
     /// Show the control loop at work, out of band and in-band
     Demo,
-    /// Run every test
-    Test {
-        /// With every count in full
-        #[arg(long)]
-        long: bool,
-    },
-    /// Measure, and write target/bench/NAME.json
+    /// Run every test, or some
+    Test(TestArgs),
+    /// Measure, check the bars, and write target/bench/NAME.json
     Bench {
         /// What to measure
         name: String,
     },
-    /// Remove what was built for guests and what they left
+    /// Remove the builds for guests, and the files that guests left
     Clean {
-        /// The cache too: kernels and all else that was downloaded
+        /// The cache too: kernels and all other downloads
         #[arg(long)]
         cache: bool,
     },
 }
 
 #[derive(Args)]
+struct TestArgs {
+    /// Print the name of each step and what it shows, and run none
+    #[arg(long)]
+    list: bool,
+    /// Run only the steps whose names contain this text; may be repeated
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+    /// Run only the promises whose names contain this text, in guests; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    promise: Vec<String>,
+    /// Every count in full, and the steps that otherwise do not run. This takes hours: run it in
+    /// parts by --only
+    #[arg(long)]
+    long: bool,
+}
+
+#[derive(Args)]
 struct VmArgs {
-    /// The machine
-    machine: vm::machine::Name,
+    /// The machine to emulate
+    machine: machines::Name,
     /// The kernel's name in the cache
     #[arg(long)]
     kernel: Option<String>,
-    /// Count instructions: each is a nanosecond of guest time
-    #[arg(long)]
+    /// One processor, as benchmarks count its instructions
+    #[arg(long, conflicts_with = "side_by_side")]
     icount: bool,
-    /// Processors
+    /// Run the processors side by side, in the host's time. By default they take turns, and each
+    /// instruction takes a nanosecond of guest time
+    #[arg(long)]
+    side_by_side: bool,
+    /// Do not build: take modules and programs as they were last built
+    #[arg(long)]
+    as_built: bool,
+    /// The number of processors
     #[arg(long)]
     cpus: Option<u32>,
-    /// A file or folder to be added to the guest's root
+    /// Add this file or folder to the guest's root
     #[arg(long, value_name = "PATH")]
     add: Vec<PathBuf>,
-    /// An argument for the emulator
+    /// Pass this argument to the emulator
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     qemu: Vec<String>,
-    /// Seconds after which the guest counts as hung
+    /// Seconds until the guest counts as hung
     #[arg(long, value_name = "S", default_value_t = 120)]
     timeout: u64,
-    /// An argument for the kernel
+    /// Pass this argument to the kernel
     #[arg(long, value_name = "KERNEL_ARG")]
     append: Vec<String>,
-    /// What to run, with its arguments
+    /// The command to run, with its arguments
     #[arg(last = true, required = true)]
     command: Vec<String>,
 }
@@ -107,14 +135,21 @@ fn task(task: Task) -> Result<ExitCode> {
     match task {
         Task::Setup => set_up()?,
         Task::Modules { kernel } => {
-            for module in kit::modules(kernel::named(&kernel)?)?.modules {
+            for module in modules::modules(kernels::named(&kernel)?)?.modules {
                 println!("{}", module.display());
             }
         }
         Task::Vm(args) => return vm(args),
-        Task::Demo => return Ok(status(steps::demo::demo()?)),
-        Task::Test { long } => return Ok(status(steps::test(long))),
-        Task::Bench { name } => return Ok(status(steps::bench::bench(&name)?)),
+        Task::Demo => return Ok(status(demo::demo()?)),
+        Task::Test(args) if args.list => steps::list()?,
+        Task::Test(args) => {
+            let mode = Mode {
+                long: args.long,
+                promises: args.promise,
+            };
+            return Ok(status(steps::test(&mode, &args.only)?));
+        }
+        Task::Bench { name } => return Ok(status(bench::bench(&name)?)),
         Task::Clean { cache } => clean(cache)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -124,15 +159,13 @@ fn status(is_well: bool) -> ExitCode {
     ExitCode::from(u8::from(!is_well))
 }
 
-/// All but the debug kernel, which is built when something asks for it.
+/// Everything except the debug kernel, which is built when a command needs it.
 fn set_up() -> Result<()> {
     let mut needs = vec![Need::Build, Need::Lint, Need::Qemu];
     for arch in [Arch::X86_64, Arch::Arm64] {
         needs.extend([Need::Busybox(arch), Need::RustStd(arch)]);
     }
-    let stock = KERNELS
-        .iter()
-        .filter(|kernel| matches!(kernel.source, Source::Stock { .. }));
+    let stock = kernels::all().filter(|kernel| matches!(kernel.source, Source::Stock { .. }));
     needs.extend(stock.map(Need::Kernel));
     setup::ensure(&needs)
 }
@@ -140,7 +173,12 @@ fn set_up() -> Result<()> {
 fn vm(args: VmArgs) -> Result<ExitCode> {
     let machine = args.machine.machine();
     let mut job = vm::Job::new(machine, args.kernel.as_deref(), args.command)?;
-    job.icount = args.icount;
+    job.clock = match (args.icount, args.side_by_side) {
+        (true, _) => Clock::Counted,
+        (_, true) => Clock::SideBySide,
+        _ => Clock::Turns,
+    };
+    job.as_built = args.as_built;
     job.cpus = args.cpus;
     job.add = args.add;
     job.qemu = args.qemu;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Where things lie.
+//! Where files are kept.
 //!
 //! ```text
 //!   repository   target/kernel/<kernel>    the kit's modules, one folder for each kernel
@@ -9,10 +9,11 @@
 //!                busybox/<arch>  rust-std/<arch>
 //! ```
 //!
-//! What is costly to fetch or build, and does not depend on the tree, lies in the cache: it outlives
-//! `git clean` and is shared by all work trees.
+//! Files that are costly to fetch or build and do not depend on the tree are in the cache. The
+//! cache survives `git clean`, and all work trees share it.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -23,7 +24,7 @@ pub(crate) fn repo() -> PathBuf {
     own.parent().unwrap_or(own).to_path_buf()
 }
 
-/// The repository's `target` folder: always there, wherever Cargo is told to build.
+/// The repository's `target` folder. It is the same wherever Cargo is told to build.
 pub(crate) fn target() -> PathBuf {
     repo().join("target")
 }
@@ -38,4 +39,12 @@ pub(crate) fn cache() -> Result<PathBuf> {
     }
     let home = env::var_os("HOME").context("neither OOBKIT_CACHE nor HOME is set")?;
     Ok(PathBuf::from(home).join(".cache/oobkit"))
+}
+
+/// Replaces `dir` by a finished folder.
+pub(crate) fn replace(dir: &Path, fresh: &Path) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir)?;
+    }
+    fs::rename(fresh, dir).with_context(|| format!("cannot make {}", dir.display()))
 }

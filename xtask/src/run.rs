@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Other programs, run so that a failure says what was run and what it printed.
+//! Runs other programs. A failure says which program was run and what it printed.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// A command line as a person would read it.
+/// The command line in readable form.
 pub(crate) fn shown(cmd: &Command) -> String {
     let words = std::iter::once(cmd.get_program()).chain(cmd.get_args());
     words
@@ -15,12 +15,12 @@ pub(crate) fn shown(cmd: &Command) -> String {
         .join(" ")
 }
 
-/// Runs to the end and gives back what it printed on stdout; its stderr is shown only on failure.
+/// Runs the program to its end and returns its stdout. Its stderr is shown only on failure.
 pub(crate) fn output(cmd: &mut Command) -> Result<String> {
     both(cmd).map(|(text, _)| text)
 }
 
-/// The same, with what it printed on stderr.
+/// The same, and returns its stderr, too.
 pub(crate) fn both(cmd: &mut Command) -> Result<(String, String)> {
     let out = cmd
         .stdin(Stdio::null())
@@ -39,19 +39,7 @@ pub(crate) fn both(cmd: &mut Command) -> Result<(String, String)> {
     Ok((text, errors))
 }
 
-/// Runs to the end with its output going where ours goes.
-pub(crate) fn visible(cmd: &mut Command) -> Result<()> {
-    let status = cmd
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot run {}", shown(cmd)))?;
-    if !status.success() {
-        bail!("{}: {status}", shown(cmd));
-    }
-    Ok(())
-}
-
-/// Whether it could be run and was content.
+/// Whether the program could be run and succeeded.
 pub(crate) fn succeeds(cmd: &mut Command) -> bool {
     cmd.stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -60,7 +48,7 @@ pub(crate) fn succeeds(cmd: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// The end of a long text.
+/// The last lines of a long text.
 pub(crate) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(count);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What is wrong with a kernel's tree or with the toolchain is said in one line, which names it.
+//! Each fault of a kernel's folder or of the toolchain is reported in one line that names it.
 
 mod ability;
 mod fake;
@@ -16,8 +16,8 @@ use fake::Folder;
 const CONFIG: &str = "CONFIG_X86_64=y\nCONFIG_MODULES=y\nCONFIG_64BIT=y\nCONFIG_SPI=y\nCONFIG_SPI_MASTER=y\n\
     CONFIG_HIGH_RES_TIMERS=y\nCONFIG_TRACEPOINTS=y\nCONFIG_RT_MUTEXES=y\nCONFIG_DEBUG_FS=y\nCONFIG_HAVE_CLK=y\n";
 
-/// A folder that looks like a configured kernel's, whose Makefile says what it was given; compilers and a cargo that only
-/// tell their versions.
+/// A folder that looks like a configured kernel's, with a Makefile that prints its variables, and
+/// compilers and a cargo that only print their versions.
 struct Fake(Folder);
 
 impl Fake {
@@ -55,7 +55,7 @@ impl Fake {
         fs::remove_file(self.join(name)).unwrap();
     }
 
-    /// The status, and what was said.
+    /// The status and the output.
     fn check(&self, arch: &str) -> (bool, String) {
         let mut script = Command::new("sh");
         script.arg(top().join("scripts/check-target"));
@@ -64,7 +64,8 @@ impl Fake {
         self.said(&mut script)
     }
 
-    /// What the tree's own Makefile is given by ours, of which nothing is asked but the tree.
+    /// The variables that this project's Makefile passes to the kernel's Makefile. The test gives
+    /// it the kernel's folder alone.
     fn make(&self, machine: &str) -> (bool, String) {
         self.program("uname", &format!("echo {machine}"));
         let mut make = Command::new("make");
@@ -116,9 +117,9 @@ fn each_fault_is_one_line_that_names_it() {
         (
             "no folder",
             |f| fs::remove_dir_all(&***f).unwrap(),
-            "is no folder",
+            "is not a folder",
         ),
-        ("no kernel", |f| f.remove("Makefile"), "holds no Makefile"),
+        ("no kernel", |f| f.remove("Makefile"), "has no Makefile"),
         (
             "not configured",
             |f| f.remove("include/config/auto.conf"),
@@ -172,12 +173,12 @@ fn each_fault_is_one_line_that_names_it() {
             "fake-gcc-12'",
         ),
         ("no cargo", |f| f.remove("cargo"), "no cargo"),
-        ("old compiler", |f| f.rustc("1.90.0"), "1.91 is the oldest"),
+        ("old compiler", |f| f.rustc("1.90.0"), "needs 1.91 or newer"),
         ("no compiler", |f| f.remove("rustc"), "no Rust compiler"),
         (
             "no library source",
             |f| f.remove("root/lib/rustlib/src/rust/library/core/src/lib.rs"),
-            "without its library source",
+            "lacks its library source",
         ),
     ];
     for (name, spoil, named) in cases {
@@ -218,7 +219,7 @@ fn a_tree_without_fault_is_told_nothing() {
     assert_eq!(fake.check("arm64"), (true, String::new()));
 }
 
-/// Where make is; the set-up of `cargo xtask test` sees to that.
+/// Needs make, which the set-up of `cargo xtask test` installs.
 #[test]
 fn the_architecture_is_the_trees_and_so_is_the_prefix() {
     if Command::new("make").arg("--version").output().is_err() {

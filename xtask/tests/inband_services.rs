@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `kernel/examples/promises.rs` leaves out no service of in-band's own.
+//! `kernel/examples/promises.rs` has every in-band service.
 //!
-//! Such a service is a public function that takes the in-band token. It is listed where a line calls it as
-//! `module::Type::name(stage`, `module::name(stage`, or `.name(stage` of a `module::Type`; the crates `oob` and `stax` count as
-//! one module each.
+//! A service is a public function that takes the in-band token. It is in the example if a line
+//! calls it as `module::Type::name(stage`, `module::name(stage`, or `.name(stage` of a
+//! `module::Type`. The crates `oob` and `stax` count as one module each.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ impl Service {
     }
 }
 
-/// What follows `<...>` or `::<...>`.
+/// The rest after `<...>` or `::<...>`.
 fn without_generics(after: &str) -> &str {
     let generics = after.strip_prefix("::").unwrap_or(after);
     if !generics.starts_with('<') {
@@ -67,12 +67,12 @@ fn without_generics(after: &str) -> &str {
     end.map_or("", |end| &generics[end + 1..])
 }
 
-/// Whether a function's name goes on like this where it is given the token.
+/// Whether the call passes the token after the function's name.
 fn called_with_token(after: &str) -> bool {
     without_generics(after).starts_with("(stage")
 }
 
-/// What a file has of them.
+/// The services of a file.
 struct Services<'a> {
     module: &'a str,
     of: Option<String>,
@@ -98,7 +98,7 @@ impl Services<'_> {
     }
 }
 
-/// The name of a type, without its path and what it is generic over.
+/// A type's name without its path and generic arguments.
 fn last(of: &Type) -> String {
     let segment = match of {
         Type::Path(path) => path.path.segments.last(),
@@ -109,7 +109,7 @@ fn last(of: &Type) -> String {
 
 impl<'a> Visit<'a> for Services<'_> {
     fn visit_item_impl(&mut self, item: &'a ItemImpl) {
-        // Kernels know the timer of either core by this name.
+        // Kernel code uses this name for the timer of either core.
         let name = last(&item.self_ty);
         self.of = Some(match name.as_str() {
             "HrTimer" | "EvlTimer" => "HardTimer".to_owned(),
@@ -146,7 +146,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// All that crate has.
+/// All services of the crate.
 fn services(krate: &str, found: &mut BTreeSet<Service>) {
     let root = repo().join(krate).join("src");
     let mut files = Vec::new();
@@ -155,7 +155,7 @@ fn services(krate: &str, found: &mut BTreeSet<Service>) {
         let inside = file.strip_prefix(&root).unwrap();
         let first = Path::new(inside.iter().next().unwrap()).file_stem();
         let module = match (krate, first.and_then(|first| first.to_str()).unwrap()) {
-            // A process's core, which has a list of its own; and what `kernel_core::Relay` keeps to itself.
+            // The host core has a list of its own, and `kernel_core::Relay` has private services.
             ("oob", _) if inside == Path::new("services/relay.rs") => continue,
             ("oob", _)
                 if inside.starts_with("cores/host") || inside.starts_with("cores/host.rs") =>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `cargo xtask setup` on a machine that is not there: apt, dpkg and who we are, are scripts.
+//! Tests `cargo xtask setup` on a fake machine: scripts stand for apt, dpkg and id.
 //!
 //! ```text
 //!   bin/     apt-get, apt-cache, dpkg, dpkg-query, dpkg-deb, id     each notes its call in `calls`
@@ -56,17 +56,17 @@ true"#;
 
 const DPKG_DEB: &str = r#"mkdir -p "$3/bin"; touch "$3/bin/busybox""#;
 
-/// Such a machine; nothing but the system itself is installed.
+/// A machine on which only the system itself is installed.
 struct Machine(Folder);
 
-/// What a call of `xtask` came to.
+/// The result of a call of `xtask`.
 struct Said {
     ended_well: bool,
     text: String,
 }
 
 impl Machine {
-    /// None where the set-up does not know this very system.
+    /// `None` if the set-up does not support the system that the test runs on.
     fn new(name: &str) -> Option<Self> {
         let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
         let is_known = system.contains("VERSION_CODENAME=bookworm");
@@ -113,7 +113,7 @@ impl Machine {
         }
     }
 
-    /// The lines of apt-get that were called for since this was asked last, by their verb.
+    /// The calls of apt-get with this verb since the last question.
     fn calls(&self, verb: &str) -> Vec<String> {
         let text = fs::read_to_string(self.join("calls")).unwrap();
         self.write("calls", "");
@@ -172,7 +172,7 @@ fn all_that_only_root_can_bring_is_named_at_once() {
     }
     assert_eq!(fs::read_to_string(machine.join("calls")).unwrap(), "");
 
-    // What needs no root, a user can have.
+    // A user without root can still do the rest.
     machine.write("uid", "0");
     assert!(machine.xtask(&["setup"]).ended_well);
     machine.write("uid", "1000");
@@ -190,7 +190,7 @@ fn a_package_that_cannot_be_had_is_named() {
     machine.write("missing", "rust-web-src\n");
     let said = machine.xtask(&["setup"]);
     assert!(!said.ended_well);
-    assert!(said.text.contains("cannot be had"), "{}", said.text);
+    assert!(said.text.contains("apt cannot find"), "{}", said.text);
     let of_apt = "Unable to locate package rust-web-src";
     assert!(said.text.contains(of_apt), "{}", said.text);
 }
@@ -203,7 +203,7 @@ fn a_set_up_that_was_cut_off_is_taken_up_where_it_stood() {
     machine.write("missing", "busybox-static:arm64\n");
     let said = machine.xtask(&["setup"]);
     assert!(!said.ended_well);
-    let named = "cannot be had: busybox-static:arm64";
+    let named = "apt cannot find: busybox-static:arm64";
     assert!(said.text.contains(named), "{}", said.text);
     assert!(!machine.calls("install").is_empty());
 

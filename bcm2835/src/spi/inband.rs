@@ -1,79 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The controller as an ordinary, in-band one, while oob mode is off.
+//! The controller, for ordinary messages while oob mode is off.
 //!
 //! ```text
 //!   message:  set_cs_inband(on)  transfer_inband  transfer_inband ...  set_cs_inband(off)
 //!             CS <- idle | TA         FIFO             FIFO            CS <- idle | DONE
 //! ```
 //!
-//! - Transfers of any length, by the FIFO; delays between transfers and round the chip select are the message pump's.
-//! - Native chip select is TA, so TA stays set from `set_cs_inband(on)` to `(off)`. A transfer without a chip select
-//!   that is held sets and clears TA itself.
+//! - Transfers have any length, and go through the FIFO. The message pump makes the delays between
+//!   transfers and around the chip select.
+//! - TA asserts the native chip select, so TA stays set from `set_cs_inband(on)` to `(off)`. A
+//!   transfer whose chip select is not held sets and clears TA itself.
 //! - A transfer that gets stuck leaves everything at rest, chip select included.
 
-use super::bus::{Mode, Stuck};
 use super::fifo::{End, exchange};
 use super::job::{Divider, idle_word};
+use super::parts::CsLine;
+use super::registers::{Mode, Stuck};
 use super::regs::Cs;
-use super::{CsLine, Spi};
-use core::sync::atomic::AtomicU8;
+use super::state::Spi;
 use oob::io::Mmio;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
-use oob::time::{Clock, Instant, Ns};
-use oob_dma::Channel;
+use oob::time::{Clock, Instant};
+use oob_dma::PulseChannel;
 use oob_spi::controller::{MODE_CS_HIGH, MODE_NO_CS};
+use oob_spi::inband::{Buffers, InbandController, InbandError, InbandSetup};
 
-/// Sleeps in-band.
-pub trait Sleep {
-    /// Sleeps for about `span`, rather longer than shorter.
-    fn sleep(&self, inband: &Inband<'_>, span: Ns);
-}
-
-/// How one in-band transfer is to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InbandSetup {
-    /// Which chip select.
-    pub chip_select: u8,
-    /// `MODE_*` bits.
-    pub mode: u32,
-    /// Wanted clock, in Hz.
-    pub speed_hz: u32,
-}
-
-/// The buffers of one in-band transfer. Both ends may be one and the same buffer.
-#[derive(Clone, Copy, Debug)]
-pub enum Buffers<'a> {
-    /// What comes in is dropped.
-    Send(&'a [AtomicU8]),
-    /// Zeroes go out.
-    Receive(&'a [AtomicU8]),
-    /// To send, and to receive into; of one length.
-    Both(&'a [AtomicU8], &'a [AtomicU8]),
-}
-
-/// Why an in-band transfer failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InbandError {
-    /// There is no such chip select.
-    ChipSelect,
-    /// The clock cannot be derived.
-    Speed,
-    /// The two buffers differ in length.
-    Length,
-    /// The hardware did not finish in time. The chip select is inactive now.
-    Stuck,
-}
-
-impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
-    /// Makes a chip select active or inactive. `active` is about the device, not about the level of its line.
-    ///
-    /// Called with `false` once per device, it also makes a native line idle at the level that `mode` asks for.
-    ///
-    /// # Errors
-    ///
-    /// [`InbandError::ChipSelect`].
-    pub fn set_cs_inband(
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> InbandController for Spi<M, C, D, L> {
+    fn set_cs_inband(
         &mut self,
         _inband: &Inband<'_>,
         chip_select: u8,
@@ -82,33 +37,28 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
     ) -> Result<(), InbandError> {
         let (idle, on_line) = self.claim_inband(chip_select, mode)?;
         if active {
-            self.bus.program_idle(idle);
+            self.registers.program_idle(idle);
             if on_line {
-                self.bus.drive(chip_select, true);
+                self.registers.drive(chip_select, true);
             }
-            self.bus.begin(idle, Mode::Fifo);
+            self.registers.begin(idle, Mode::Fifo);
             self.held = Some(chip_select);
         } else {
             if on_line {
-                self.bus.drive(chip_select, false);
+                self.registers.drive(chip_select, false);
             }
-            self.bus.end(idle, false);
+            self.registers.end(idle, false);
             self.held = None;
         }
         Ok(())
     }
 
-    /// Exchanges bytes with a device; the real clock, in Hz, where it went well.
-    ///
-    /// # Errors
-    ///
-    /// See [`InbandError`].
-    pub fn transfer_inband(
+    fn transfer_inband(
         &mut self,
-        inband: &Inband<'_>,
+        _inband: &Inband<'_>,
         setup: &InbandSetup,
         buffers: Buffers<'_>,
-        sleep: &impl Sleep,
+        wait: &LongWait<'_>,
     ) -> Result<u32, InbandError> {
         let divider = Divider::new(self.core_hz, setup.speed_hz).ok_or(InbandError::Speed)?;
         let (len, tx, rx) = match buffers {
@@ -120,20 +70,24 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
         let (idle, _) = self.claim_inband(setup.chip_select, setup.mode)?;
         let held = self.held == Some(setup.chip_select);
         if !held {
-            self.bus.program_idle(idle);
+            self.registers.program_idle(idle);
         }
-        self.bus.set_clock(divider);
+        self.registers.set_clock(divider);
         if !held {
-            self.bus.begin(idle, Mode::Fifo);
+            self.registers.begin(idle, Mode::Fifo);
         }
         let ends = (End::new(tx), End::new(rx));
-        let moved = exchange(&self.bus, divider, len, ends, Instant::NEVER, |span| {
-            sleep.sleep(inband, span);
-            true
-        });
+        let moved = exchange(
+            &self.registers,
+            divider,
+            len,
+            ends,
+            Instant::NEVER,
+            |span| wait.pass(span),
+        );
         match moved {
             Ok(()) if held => {}
-            Ok(()) => self.bus.end(idle, false),
+            Ok(()) => self.registers.end(idle, false),
             Err(Stuck) => {
                 self.quiesce();
                 return Err(InbandError::Stuck);
@@ -141,15 +95,17 @@ impl<M: Mmio, C: Clock, D: Channel, L: CsLine> Spi<M, C, D, L> {
         }
         Ok(divider.effective_hz())
     }
+}
 
-    /// The chip select's word at rest, and whether a line serves it. What oob programmed is lost, which entering oob
-    /// mode reckons with.
+impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
+    /// The chip select's CS word at rest, and whether it is a GPIO line. The registers that oob
+    /// mode programmed are lost: `start` programs them anew.
     fn claim_inband(&mut self, chip_select: u8, mode: u32) -> Result<(Cs, bool), InbandError> {
         if !self.has_chip_select(chip_select) {
             return Err(InbandError::ChipSelect);
         }
-        let on_line = self.bus.line(chip_select).is_some() && mode & MODE_NO_CS == 0;
-        self.bus
+        let on_line = self.registers.line(chip_select).is_some() && mode & MODE_NO_CS == 0;
+        self.registers
             .set_active_high(chip_select, mode & MODE_CS_HIGH != 0 && !on_line);
         Ok((idle_word(chip_select, mode, on_line), on_line))
     }

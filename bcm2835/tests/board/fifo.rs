@@ -3,9 +3,10 @@
 //! Frames through the FIFO.
 
 use crate::rig::{FULL, NO_DMA, Rig, answers, payload, setup};
+use oob::long_wait::LongWait;
 use oob::time::{Clock, Instant, Ns};
 use oob_spi::controller::{
-    Controller, Delays, FrameMemory, Path, PrepareError, Pulse, TransferError, Wait, Which,
+    Controller, Delays, FrameKind, FrameMemory, Path, PrepareError, Pulse, TransferError,
 };
 use oob_spi::validate::MAX_SPIN;
 
@@ -14,7 +15,7 @@ const FIFO: usize = 0x04;
 
 #[test]
 fn every_length_arrives_both_ways_fast_and_slow() {
-    // Slow accesses to a fast wire, so that DONE comes before RXR; and the other way round.
+    // Slow accesses and a fast wire, so that DONE comes before RXR; and the reverse.
     for (speed, access) in [(62_500_000, 200), (4_000_000, 40)] {
         let mut rig = Rig::new(NO_DMA);
         rig.host.set_quantum(Ns(100));
@@ -59,7 +60,7 @@ fn a_short_frame_costs_two_writes_and_one_access_per_byte() {
     let reads = after.spi_reads - before.spi_reads;
     assert!((9..=16).contains(&reads), "{reads} reads");
     assert_eq!(after.dma_writes + after.dma_reads, 0);
-    // TA first, then bytes, then TA off with DONE.
+    // First TA, then the bytes, then TA off with DONE.
     let log = rig.log.borrow();
     assert_eq!(log[0], (CS, 1 << 7));
     assert!(log[1..9].iter().all(|(offset, _)| *offset == FIFO));
@@ -86,9 +87,9 @@ fn the_stop_frame_is_sent_instead() {
     rig.start();
     frame.send(&payload(12, 1));
     frame.set_stop(&payload(12, 2));
-    rig.run_within(0, Which::Stop, Ns(0)).unwrap();
+    rig.run_within(0, FrameKind::Stop, Ns(0)).unwrap();
     assert_eq!(rig.sent(0), payload(12, 2));
-    rig.run_within(0, Which::Regular, Ns(0)).unwrap();
+    rig.run_within(0, FrameKind::Regular, Ns(0)).unwrap();
     assert_eq!(rig.sent(0), payload(12, 1));
     assert_eq!(frame.received(), answers(rig.seed(0), 12));
 }
@@ -118,18 +119,18 @@ fn frames_that_are_not_prepared_touch_nothing() {
     rig.start();
     rig.log.borrow_mut().clear();
     for cs in [1, 3, 255] {
-        let pulse = rig.spi.pulse(cs, Which::Regular);
+        let pulse = rig.spi.pulse(cs, FrameKind::Regular);
         assert_eq!(pulse, Err(TransferError::NotPrepared));
     }
     rig.spi.terminate(&rig.host.inband(), 0);
     rig.spi.terminate(&rig.host.inband(), 200);
-    let pulse = rig.spi.pulse(0, Which::Regular);
+    let pulse = rig.spi.pulse(0, FrameKind::Regular);
     assert_eq!(pulse, Err(TransferError::NotPrepared));
     assert!(rig.log.borrow().is_empty());
 }
 
 #[test]
-fn set_ups_that_cannot_be_are_refused_and_change_nothing() {
+fn impossible_set_ups_are_refused_and_change_nothing() {
     let mut rig = Rig::new(NO_DMA);
     let (frame, _) = rig.prepare(&setup(0, 8, 10_000_000));
     rig.start();
@@ -159,7 +160,7 @@ fn set_ups_that_cannot_be_are_refused_and_change_nothing() {
         assert_eq!(rig.try_prepare(&wanted, &memory), Err(error));
     }
     assert!(rig.log.borrow().is_empty());
-    assert_eq!(rig.spi.pulse(0, Which::Regular), Ok(Pulse::Done));
+    assert_eq!(rig.spi.pulse(0, FrameKind::Regular), Ok(Pulse::Done));
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn a_sleep_that_is_far_too_long_pauses_the_bus_by_as_much_and_loses_nothing() {
 }
 
 #[test]
-fn what_is_spun_and_what_is_slept() {
+fn short_waits_are_spun_and_long_ones_slept() {
     let mut rig = Rig::new(NO_DMA);
     let mut path = |len, speed, hold| {
         let mut wanted = setup(0, len, speed);
@@ -261,7 +262,7 @@ fn a_thread_sleeps_through_long_delays_of_either_path() {
 }
 
 #[test]
-fn a_frame_that_nobody_waits_for_is_given_up() {
+fn a_frame_without_a_waiter_is_given_up() {
     let mut rig = Rig::new(NO_DMA);
     let (frame, _) = rig.prepare(&setup(0, 4096, 1_000_000));
     rig.start();
@@ -270,7 +271,9 @@ fn a_frame_that_nobody_waits_for_is_given_up() {
         host.run_until(host.now().after(span));
         host.now() < Instant(5_000_000)
     };
-    let ended = rig.spi.pulse_slowly(0, Which::Regular, &Wait::new(&sleep));
+    let ended = rig
+        .spi
+        .pulse_may_sleep(0, FrameKind::Regular, &LongWait::new(&sleep));
     assert_eq!(ended, Err(TransferError::Stuck));
     assert!(rig.host.now() < Instant(5_500_000));
     rig.at_rest();
@@ -278,7 +281,7 @@ fn a_frame_that_nobody_waits_for_is_given_up() {
 }
 
 #[test]
-fn no_handler_spins_for_longer_than_was_said_on_a_stuck_controller() {
+fn no_handler_spins_longer_than_prepared_spin_on_a_stuck_controller() {
     for (len, speed, hold) in [
         (8, 10_000_000, 0),
         (8, 10_000_000, 90_000),
@@ -294,7 +297,7 @@ fn no_handler_spins_for_longer_than_was_said_on_a_stuck_controller() {
         rig.start();
         rig.exchange(0, &frame, 0);
         for late in [0, 2_000] {
-            // Stuck from the start, and in the middle.
+            // It gets stuck at the start, and in the middle.
             let (stuck, begin) = (rig.stuck.clone(), rig.host.now());
             rig.host.at(begin.after(Ns(late)), move || stuck.set(true));
             assert_eq!(rig.run(0), Err(TransferError::Stuck));
@@ -305,7 +308,7 @@ fn no_handler_spins_for_longer_than_was_said_on_a_stuck_controller() {
         }
         rig.exchange(0, &frame, 1);
     }
-    // What takes longer by itself says so.
+    // A frame that takes longer by itself has a longer `spin`.
     let mut rig = Rig::new(NO_DMA);
     assert!(rig.prepare(&setup(0, 250, 10_000_000)).1.spin > MAX_SPIN);
 }

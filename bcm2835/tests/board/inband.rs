@@ -3,25 +3,26 @@
 //! In-band transfers, alone and between oob sessions.
 
 use crate::rig::{FULL, NO_DMA, Rig, answers, payload, setup};
-use bcm2835::spi::{Buffers, InbandError, InbandSetup, Sleep};
 use oob::host::Host;
-use oob::stage::Inband;
+use oob::long_wait::LongWait;
 use oob::time::{Clock, Ns};
-use oob_spi::controller::{Controller, Which};
+use oob_spi::controller::{Controller, FrameKind};
+use oob_spi::inband::{Buffers, InbandController, InbandError, InbandSetup};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Sleeps in virtual time, 10 us longer than asked for, as a kernel might.
+/// Sleeps in virtual time, 10 us longer than the span, as a kernel might.
 struct Sleeper {
     host: Host,
     spans: RefCell<Vec<Ns>>,
 }
 
-impl Sleep for Sleeper {
-    fn sleep(&self, _inband: &Inband<'_>, span: Ns) {
+impl Sleeper {
+    fn pass(&self, span: Ns) -> bool {
         self.spans.borrow_mut().push(span);
         self.host
             .run_until(self.host.now().after(Ns(span.0 + 10_000)));
+        true
     }
 }
 
@@ -51,7 +52,7 @@ fn at(chip_select: u8, speed_hz: u32) -> InbandSetup {
     }
 }
 
-/// A message of one transfer, checked at both ends.
+/// Sends a message of one transfer, and checks what both ends received.
 fn message(rig: &mut Rig, cs: u8, len: usize, speed: u32) -> Vec<Ns> {
     let host = rig.host.clone();
     let inband = host.inband();
@@ -60,7 +61,12 @@ fn message(rig: &mut Rig, cs: u8, len: usize, speed: u32) -> Vec<Ns> {
     rig.spi.set_cs_inband(&inband, cs, 0, true).unwrap();
     let hz = rig
         .spi
-        .transfer_inband(&inband, &at(cs, speed), Buffers::Both(&tx, &rx), &sleep)
+        .transfer_inband(
+            &inband,
+            &at(cs, speed),
+            Buffers::Both(&tx, &rx),
+            &LongWait::new(&|span| sleep.pass(span)),
+        )
         .unwrap();
     rig.spi.set_cs_inband(&inband, cs, 0, false).unwrap();
     assert!(hz <= speed);
@@ -71,13 +77,13 @@ fn message(rig: &mut Rig, cs: u8, len: usize, speed: u32) -> Vec<Ns> {
 }
 
 #[test]
-fn every_length_arrives_slept_and_spun() {
+fn every_length_arrives_with_and_without_sleeps() {
     for len in (0..=200).chain([4_000, 70_000]) {
         let mut rig = Rig::new(NO_DMA);
         let spans = message(&mut rig, 1, len, 50_000_000);
         assert!(spans.is_empty());
         let spans = message(&mut rig, 1, len, 4_000_000);
-        // Waits above 30 us, which 15 bytes of 2.016 us make, are slept.
+        // It sleeps through waits above 30 us, which is 15 bytes of 2.016 us.
         assert!(spans.iter().all(|span| *span > Ns(30_000)));
         assert_eq!(spans.is_empty(), len <= 14, "{len}: {spans:?}");
     }
@@ -93,7 +99,12 @@ fn one_way_transfers_and_one_buffer_for_both() {
         let mut go = |buffers| {
             let set = at(0, 10_000_000);
             rig.spi
-                .transfer_inband(&inband, &set, buffers, &sleep)
+                .transfer_inband(
+                    &inband,
+                    &set,
+                    buffers,
+                    &LongWait::new(&|span| sleep.pass(span)),
+                )
                 .unwrap();
             rig.at_rest();
             rig.sent(0)
@@ -108,7 +119,7 @@ fn one_way_transfers_and_one_buffer_for_both() {
 }
 
 #[test]
-fn chip_select_holds_through_a_message_and_its_speeds() {
+fn the_chip_select_stays_active_through_a_message_of_several_speeds() {
     let mut rig = Rig::new(NO_DMA);
     let host = rig.host.clone();
     let (inband, sleep) = (host.inband(), sleeper(&rig));
@@ -116,7 +127,12 @@ fn chip_select_holds_through_a_message_and_its_speeds() {
     for (part, speed) in [(0, 1_000_000), (1, 20_000_000), (2, 5_000_000)] {
         let tx = atomics(&payload(70, part));
         rig.spi
-            .transfer_inband(&inband, &at(2, speed), Buffers::Send(&tx), &sleep)
+            .transfer_inband(
+                &inband,
+                &at(2, speed),
+                Buffers::Send(&tx),
+                &LongWait::new(&|span| sleep.pass(span)),
+            )
             .unwrap();
     }
     assert!(rig.slaves[2].borrow().selected);
@@ -124,11 +140,16 @@ fn chip_select_holds_through_a_message_and_its_speeds() {
     let expected: Vec<u8> = (0..3).flat_map(|part| payload(70, part)).collect();
     assert_eq!(rig.slaves[2].borrow().frames, [expected]);
     rig.at_rest();
-    // From here on a transfer is a selection of its own.
+    // From here on each transfer selects the device by itself.
     let tx = atomics(&payload(5, 7));
     let set = at(2, 1_000_000);
     rig.spi
-        .transfer_inband(&inband, &set, Buffers::Send(&tx), &sleep)
+        .transfer_inband(
+            &inband,
+            &set,
+            Buffers::Send(&tx),
+            &LongWait::new(&|span| sleep.pass(span)),
+        )
         .unwrap();
     assert_eq!(rig.sent(2), payload(5, 7));
     rig.at_rest();
@@ -145,16 +166,24 @@ fn a_stuck_transfer_releases_the_device_and_the_next_one_works() {
             rig.spi.set_cs_inband(&inband, 0, 0, true).unwrap();
         }
         rig.stuck.set(true);
-        let moved = rig
-            .spi
-            .transfer_inband(&inband, &at(0, 1_000_000), Buffers::Send(&tx), &sleep);
+        let moved = rig.spi.transfer_inband(
+            &inband,
+            &at(0, 1_000_000),
+            Buffers::Send(&tx),
+            &LongWait::new(&|span| sleep.pass(span)),
+        );
         assert_eq!(moved, Err(InbandError::Stuck));
         rig.stuck.set(false);
         rig.at_rest();
-        // Chip select is held no longer.
+        // The chip select is not active any more.
         let set = at(0, 1_000_000);
         rig.spi
-            .transfer_inband(&inband, &set, Buffers::Send(&tx), &sleep)
+            .transfer_inband(
+                &inband,
+                &set,
+                Buffers::Send(&tx),
+                &LongWait::new(&|span| sleep.pass(span)),
+            )
             .unwrap();
         assert_eq!(rig.sent(0), payload(90, 1));
         message(&mut rig, 0, 90, 1_000_000);
@@ -162,7 +191,7 @@ fn a_stuck_transfer_releases_the_device_and_the_next_one_works() {
 }
 
 #[test]
-fn bad_transfers_are_told_apart_and_touch_nothing() {
+fn each_bad_transfer_has_its_error_and_touches_nothing() {
     let mut rig = Rig::new(NO_DMA);
     let host = rig.host.clone();
     let (inband, sleep) = (host.inband(), sleeper(&rig));
@@ -170,7 +199,12 @@ fn bad_transfers_are_told_apart_and_touch_nothing() {
     rig.log.borrow_mut().clear();
     let mut go = |set: InbandSetup, buffers| {
         rig.spi
-            .transfer_inband(&inband, &set, buffers, &sleep)
+            .transfer_inband(
+                &inband,
+                &set,
+                buffers,
+                &LongWait::new(&|span| sleep.pass(span)),
+            )
             .unwrap_err()
     };
     let good = at(0, 1_000_000);
@@ -199,7 +233,7 @@ fn in_band_then_oob_then_in_band() {
                 rig.exchange(0, &short, session + turn);
                 rig.exchange(1, &long, session + turn);
             }
-            rig.run_within(1, Which::Stop, Ns(1_000_000)).unwrap();
+            rig.run_within(1, FrameKind::Stop, Ns(1_000_000)).unwrap();
             rig.spi.terminate(&rig.host.inband(), 0);
             rig.spi.terminate(&rig.host.inband(), 1);
             rig.spi.stop(&rig.host.inband());
@@ -230,13 +264,13 @@ fn leaving_oob_mode_in_the_middle_of_a_frame_leaves_the_bus_usable() {
     let (frame, _) = rig.prepare(&setup(0, 500, 10_000_000));
     rig.start();
     rig.exchange(0, &frame, 0);
-    rig.spi.pulse(0, Which::Regular).unwrap();
+    rig.spi.pulse(0, FrameKind::Regular).unwrap();
     rig.host.run_until(rig.host.now().after(Ns(50_000)));
     rig.spi.stop(&rig.host.inband());
     rig.at_rest();
     message(&mut rig, 0, 100, 8_000_000);
-    // The frame that was left is not what goes on here.
-    rig.spi.pulse(0, Which::Regular).unwrap();
+    // The frame that was left behind does not continue here.
+    rig.spi.pulse(0, FrameKind::Regular).unwrap();
     rig.host.run_until(rig.host.now().after(Ns(50_000)));
     rig.start();
     rig.exchange(0, &frame, 1);

@@ -7,14 +7,15 @@
 //!   any other ioctl ----------------------------------> copy in --> mutex --> core, in-band --> copy out
 //! ```
 //!
-//! Oob mode belongs to the process that called ENABLE. It ends by DISABLE, when that process closes the file it enabled
-//! through (any descriptor of it), or with the file.
+//! Oob mode belongs to the process that called ENABLE. It ends by DISABLE, when that process closes
+//! any descriptor of the file through which it called ENABLE, or when that file is released.
 
-use super::{Node, Shared};
-use crate::bus::{Owner, Request};
-use crate::errno::{CallError, Errno};
-use crate::layout::Geometry;
+use super::shared::Shared;
+use crate::errno::{CallError, EnableError, Errno, MapError};
+use crate::layout::{Geometry, Layout};
+use crate::request::{Block, Owner, Request};
 use crate::validate::{Change, Mapping, Settings};
+use core::ffi::c_uint;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::alloc::KArc;
 use kernel::bindings as b;
@@ -23,23 +24,34 @@ use kernel::miscdevice::File;
 use kernel::mm::Vma;
 use kernel::task::current_process;
 use kernel::uaccess::UserPtr;
+use oob::kernel_core::MakeError;
 use oob::kernel_core::with_oob;
 use oob::stage::{Inband, Oob};
 use oob::time::Ns;
 use oobkit_abi::spi as abi;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+unsafe extern "C" {
+    static oobkit_spi_enable_wait_ms: c_uint;
+}
+
+/// A device node: one chip select of a bus.
+pub(super) struct Node {
+    pub(super) shared: KArc<Shared>,
+    pub(super) chip_select: u8,
+}
+
 /// An open node.
 pub(super) struct SpiFile {
     shared: KArc<Shared>,
     chip_select: u8,
-    /// The latest session that ENABLE began through this file, from the process `owner`; 0 for none. It may be over: DISABLE
-    /// may come through any file.
+    /// The latest session that ENABLE began through this file, from the process `owner`; 0 for
+    /// none. It may be over, because DISABLE may come through any file.
     session: AtomicU64,
     owner: AtomicU64,
 }
 
-/// Apart, so that a call that has no error jumps over no table of them.
+/// Kept out of line: the success path does not need the errno table.
 #[cold]
 #[inline(never)]
 fn errno(error: impl Errno) -> Error {
@@ -52,9 +64,9 @@ fn caller() -> Owner {
 }
 
 fn geometry() -> Geometry {
-    // SAFETY: constants of the kernel.
+    // SAFETY: returns a constant of the kernel's configuration.
     let align = unsafe { b::l1_cache_bytes() };
-    // SAFETY: as above.
+    // SAFETY: returns a constant of the kernel's configuration.
     let page = unsafe { b::page_size() };
     Geometry {
         align,
@@ -63,6 +75,11 @@ fn geometry() -> Geometry {
 }
 
 impl SpiFile {
+    /// The chip select's set of buffers.
+    fn set(&self) -> usize {
+        usize::from(self.chip_select)
+    }
+
     fn rejected(&self, error: CallError) -> Error {
         self.shared.bus.reject(self.chip_select);
         errno(error)
@@ -103,7 +120,8 @@ impl SpiFile {
         &self,
         call: impl FnOnce(&Oob<'_>) -> core::result::Result<(), X>,
     ) -> Result<i32> {
-        // SAFETY: called by `oob_ioctl` alone: a system call, nothing held.
+        // SAFETY: only `oob_ioctl` and what it calls come here, from a system call that holds no
+        // lock.
         match unsafe { with_oob(call) } {
             Some(result) => result.map(|()| 0).map_err(errno),
             None => Err(self.rejected(CallError::NotAttached)),
@@ -134,7 +152,7 @@ impl SpiFile {
     fn enable(&self, inband: &Inband<'_>, argument: UserPtr) -> Result<i32> {
         let args: abi::Enable = self.read(inband, argument)?;
         let answer = self.try_enable(inband, &args)?;
-        // A program that cannot learn where its buffer lies must not be left with the bus.
+        // A program that cannot learn where its buffer lies must not keep the bus.
         self.write(inband, argument, &answer).inspect_err(|_| {
             let _ = self.disable(inband);
         })
@@ -144,8 +162,9 @@ impl SpiFile {
         let owner = caller();
         let mut state = self.shared.inband.lock(inband);
         let state = &mut *state;
-        // SAFETY: a module parameter, which may change at any time.
-        let wait_ms = unsafe { (&raw const super::oobkit_spi_enable_wait_ms).read_volatile() };
+        // SAFETY: the address of a static of `module.c`. Volatile, because a module parameter may
+        // change at any time.
+        let wait_ms = unsafe { (&raw const oobkit_spi_enable_wait_ms).read_volatile() };
         let default = Settings::default();
         let request = Request {
             owner,
@@ -159,12 +178,22 @@ impl SpiFile {
         };
         let mut made = false;
         let buffers = &mut state.buffers;
-        let memory = |layout: &_| {
-            let block = buffers.make(inband, self.chip_select, layout);
-            made = block.is_ok();
-            block
+        let memory = |layout: &Layout| {
+            let place = buffers.make(inband, self.set(), layout.total as usize);
+            made = place.is_ok();
+            place
+                .map(|place| Block {
+                    cpu: place.cpu,
+                    bus: place.bus,
+                })
+                .map_err(|error| match error {
+                    MakeError::NoSuch => EnableError::NoSuch,
+                    MakeError::AllMapped => EnableError::AllMapped,
+                    MakeError::NoMemory => EnableError::NoMemory,
+                })
         };
-        // SAFETY: a buffer lives until `retire`, which follows `disable` and `close`, or `revoke`, which follows `gone`.
+        // SAFETY: a buffer has `total` bytes. It lives until `retire`, which follows `disable` and
+        // `close`, or `revoke`, which follows `shutdown`.
         let enabled = unsafe {
             self.shared
                 .bus
@@ -175,7 +204,7 @@ impl SpiFile {
             self.owner.store(owner.0, Ordering::Relaxed);
             self.session.store(session, Ordering::Relaxed);
         } else if made {
-            state.buffers.retire(self.chip_select);
+            state.buffers.retire(self.set());
         }
         enabled.map_err(errno)
     }
@@ -186,7 +215,7 @@ impl SpiFile {
             .bus
             .disable(inband, self.chip_select, caller())
             .map_err(errno)?;
-        state.buffers.retire(self.chip_select);
+        state.buffers.retire(self.set());
         state.sessions.end(self.chip_select);
         Ok(0)
     }
@@ -201,7 +230,7 @@ impl SpiFile {
             self.shared
                 .bus
                 .close(inband, self.chip_select, Owner(owner));
-            state.buffers.retire(self.chip_select);
+            state.buffers.retire(self.set());
             state.sessions.end(self.chip_select);
         }
     }
@@ -215,11 +244,11 @@ impl SpiFile {
         call().map(|()| 0).map_err(errno)
     }
 
-    /// In a frame of its own: it is large.
+    /// Kept out of line, because its stack frame is large.
     #[inline(never)]
     fn run_list(&self, argument: UserPtr) -> Result<i32> {
         let mut list: abi::RunList = self.read_oob(argument)?;
-        // Statuses that cannot be written are found before a frame is sent, not afterwards.
+        // Writing the list back first finds an unwritable one before a frame is sent.
         self.write_oob(argument, &list)?;
         let (bus, chip_select, owner) = (&self.shared.bus, self.chip_select, caller());
         let result = self.out_of_band(|oob| bus.run_list(oob, chip_select, owner, &mut list));
@@ -253,7 +282,7 @@ impl File for SpiFile {
         }
     }
 
-    /// In a frame of its own, apart from that of the exchange calls: it is large.
+    /// Kept out of line, because its stack frame is large and the exchange calls need none of it.
     #[inline(never)]
     fn ioctl(&self, inband: &Inband<'_>, command: u32, argument: UserPtr) -> Result<i32> {
         let (bus, cs) = (&self.shared.bus, self.chip_select);
@@ -282,7 +311,7 @@ impl File for SpiFile {
             abi::WR_MAX_SPEED_HZ => {
                 self.change(inband, Change::Speed(self.read(inband, argument)?))
             }
-            // spidev's 8-bit call shows the lowest 8 bits.
+            // As in spidev, the 8-bit call shows the lowest 8 bits.
             abi::RD_MODE => self.write(
                 inband,
                 argument,
@@ -293,7 +322,8 @@ impl File for SpiFile {
                 self.write(inband, argument, &self.settings(inband).bits_per_word)
             }
             abi::RD_MAX_SPEED_HZ => self.write(inband, argument, &self.settings(inband).speed_hz),
-            // On EVL: in-band, where they are not served.
+            // Only EVL calls this with an exchange call: from a thread in-band, where exchange
+            // calls are not served.
             abi::RUN_OOB_XFER | abi::RUN_UNTIL | abi::RUN_LIST => {
                 Err(self.rejected(CallError::NotAttached))
             }
@@ -316,20 +346,18 @@ impl File for SpiFile {
             .bus
             .check_map(self.chip_select, caller(), &mapping)
             .map_err(errno)?;
-        state
-            .buffers
-            .check_node(inband, self.chip_select, vma)
-            .map_err(|error| {
-                self.shared.bus.reject(self.chip_select);
-                errno(error)
-            })?;
-        state.buffers.map(inband, self.chip_select, vma)
+        if !state.buffers.may_map(inband, self.set(), vma) {
+            self.shared.bus.reject(self.chip_select);
+            return Err(errno(MapError::OtherNode));
+        }
+        state.buffers.map(inband, self.set(), vma)
     }
 }
 
 impl Drop for SpiFile {
     fn drop(&mut self) {
-        // SAFETY: in-band, as for every drop of what sleeps: in `release`, or where `open` failed.
+        // SAFETY: the kernel drops a file in `release`, or where `open` failed: both are task
+        // context, in-band.
         let inband = unsafe { Inband::assume() };
         self.end(&inband, self.owner.load(Ordering::Relaxed));
     }

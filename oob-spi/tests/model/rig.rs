@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A bus whose controller, timers and clock are loom's to reorder.
+//! A bus whose controller, timers and clock loom may reorder.
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use oob::long_wait::LongWait;
 use oob::stage::{Inband, Oob};
 use oob::time::{Clock, Instant, Ns, Timer};
 use oob::wait::{Flag, WaitError};
-use oob_spi::bus::{Block, Bus, Env, Owner, Request};
+use oob_spi::bus::Bus;
 use oob_spi::controller::*;
+use oob_spi::env::Env;
 use oob_spi::errno::RunError;
 use oob_spi::layout::Geometry;
+use oob_spi::request::{Block, Owner, Request};
 use oob_spi::validate::Settings;
 use oobkit_abi::spi as abi;
 use std::ptr::NonNull;
@@ -19,7 +22,7 @@ use std::sync::atomic::{AtomicBool as Switch, AtomicU64, Ordering as Untracked};
 
 pub(crate) const ME: Owner = Owner(1);
 
-/// What the hardware does; shared by the controller and the interrupt handler.
+/// The state of the hardware, which the controller and the interrupt handler share.
 #[derive(Default)]
 pub(crate) struct Hardware {
     pub(crate) frame: u64,
@@ -29,7 +32,7 @@ pub(crate) struct Hardware {
     pub(crate) status: bool,
     pub(crate) prepared: bool,
     pub(crate) regular: u32,
-    /// Of chip select 0.
+    /// Stop frames of chip select 0.
     pub(crate) stops: u32,
 }
 
@@ -67,17 +70,17 @@ impl Controller for Model {
 
     fn start(&mut self, _: &Inband<'_>) {}
 
-    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
+    fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError> {
         let mut hardware = self.hardware.lock().unwrap();
         assert!(hardware.prepared, "a frame without memory");
         assert!(!hardware.running, "two frames at once");
-        match which {
-            Which::Regular => {
+        match kind {
+            FrameKind::Regular => {
                 let is_stopped = chip_select == 0 && hardware.stops > 0;
                 assert!(!is_stopped, "a frame after the stop frame");
                 hardware.regular += 1;
             }
-            Which::Stop => hardware.stops += 1,
+            FrameKind::Stop => hardware.stops += 1,
         }
         if self.path != Path::Dma {
             return Ok(Pulse::Done);
@@ -87,19 +90,19 @@ impl Controller for Model {
         Ok(Pulse::InFlight)
     }
 
-    fn pulse_slowly(
+    fn pulse_may_sleep(
         &mut self,
         chip_select: u8,
-        which: Which,
-        wait: &Wait<'_>,
+        kind: FrameKind,
+        wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError> {
         if self.path == Path::SlowFifo && !wait.pass(Ns(8_000)) {
             return Err(TransferError::Stuck);
         }
-        self.pulse(chip_select, which)
+        self.pulse(chip_select, kind)
     }
 
-    fn finish(&mut self, _: u8, outcome: Outcome, _: &Wait<'_>) -> Result<(), TransferError> {
+    fn finish(&mut self, _: u8, outcome: Outcome, _: &LongWait<'_>) -> Result<(), TransferError> {
         let mut hardware = self.hardware.lock().unwrap();
         if outcome == Outcome::Signalled {
             assert_eq!(
@@ -121,12 +124,13 @@ impl Controller for Model {
     fn stop(&mut self, _: &Inband<'_>) {}
 }
 
-/// Gives up at any moment before the event.
+/// A flag whose wait may time out at any moment before the event.
 pub(crate) struct LoomFlag {
     pub(crate) raised: AtomicBool,
-    /// Threads inside a wait; not tracked.
+    /// Threads inside a wait. Loom does not track it.
     waiting: AtomicU64,
-    /// Set once oob mode is off, and nobody may begin to wait any more. Not tracked: it only looks.
+    /// Set once oob mode is off, and no thread may begin to wait any more. Loom does not track it,
+    /// because it is only a check.
     pub(crate) off: Switch,
 }
 
@@ -163,7 +167,7 @@ impl Timer for NoTimer {
 pub(crate) struct LoomEnv {
     pub(crate) flag: LoomFlag,
     timer: NoTimer,
-    /// Each look at the clock takes `step`: not tracked by loom, as it orders nothing.
+    /// Each reading of the clock takes `step`. Loom does not track it, because it orders nothing.
     pub(crate) now: AtomicU64,
     step: u64,
 }
@@ -190,7 +194,7 @@ impl Env for LoomEnv {
         &self.timer
     }
 
-    fn watch_timer(&self, _: u8) -> &NoTimer {
+    fn watchdog_timer(&self, _: u8) -> &NoTimer {
         &self.timer
     }
 
@@ -212,12 +216,12 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn oob() -> Oob<'static> {
-    // SAFETY: a model's thread blocks nothing else.
+    // SAFETY: a model has no stages, so its thread may stand for an out-of-band one.
     unsafe { Oob::assume() }
 }
 
 pub(crate) fn inband() -> Inband<'static> {
-    // SAFETY: as above.
+    // SAFETY: a model has no stages, so its thread may stand for an in-band one.
     unsafe { Inband::assume() }
 }
 
@@ -269,7 +273,8 @@ impl Rig {
                 bus: 0,
             })
         };
-        // SAFETY: the block is the thread's for good, and as long as is asserted.
+        // SAFETY: the block belongs to the thread, which outlives the model, and the closure
+        // asserts its length.
         unsafe { self.bus.enable(&inband(), chip_select, &request, memory) }.unwrap();
     }
 
@@ -277,7 +282,7 @@ impl Rig {
         self.bus.run(&oob(), 0, ME)
     }
 
-    /// The hardware completes what runs, and the handler is called: also when there is nothing.
+    /// The hardware completes its frame, if one runs, and the handler is called in any case.
     pub(crate) fn complete(&self) {
         let mut hardware = self.hardware.lock().unwrap();
         if hardware.running {
@@ -299,7 +304,7 @@ impl Rig {
         self.bus.set_stop(&inband(), 0, ME, &args).unwrap();
     }
 
-    /// Frames by a timer.
+    /// A timer starts the frames.
     pub(crate) fn set_timer(&self) {
         self.set_trigger(abi::Trigger {
             kind: abi::TRIGGER_TIMER,
@@ -308,7 +313,7 @@ impl Rig {
         });
     }
 
-    /// Frames by the call.
+    /// The call starts the frames.
     pub(crate) fn set_call(&self) {
         self.set_trigger(abi::Trigger::default());
     }
@@ -319,7 +324,7 @@ impl Rig {
 }
 
 thread_local! {
-    // Of the thread that runs the models; other threads only reach it through the bus.
+    // It belongs to the thread that runs the models. Other threads reach it through the bus only.
     static MEMORY: std::cell::Cell<[u8; 8192]> = const { std::cell::Cell::new([0; 8192]) };
 }
 

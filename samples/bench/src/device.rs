@@ -2,8 +2,7 @@
 
 //! `/dev/oob/bench`, and threads of either stage that use it.
 
-use crate::Failure;
-use crate::series::{Column, WARM_UP};
+use crate::series::{Column, Failure, WARM_UP};
 use crate::stamp;
 use oob_trial::bench::{PATH, Round};
 use oobkit::thread::{self, Realtime};
@@ -12,7 +11,10 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::thread::{Scope, ScopedJoinHandle};
 
-/// Which stage a thread belongs to.
+/// The priority of the threads that measure.
+pub(crate) const PRIORITY: u8 = 90;
+
+/// The stage of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Oob,
@@ -37,7 +39,7 @@ impl Stage {
     }
 }
 
-/// Runs `work` in a real-time thread of that stage.
+/// Runs `work` in a real-time thread of stage `stage`.
 pub(crate) fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     stage: Stage,
@@ -54,7 +56,7 @@ pub(crate) fn spawn<'scope, T: Send + 'scope>(
     })
 }
 
-/// What the thread gave.
+/// Waits for the thread, and returns its result.
 pub(crate) fn join<T>(thread: ScopedJoinHandle<'_, Result<T, Failure>>) -> Result<T, Failure> {
     thread.join().map_err(|_| "a thread panicked")?
 }
@@ -69,9 +71,10 @@ impl Bench {
         Ok(Self(file.map_err(|e| format!("{PATH}: {e}"))?))
     }
 
-    /// A call without an argument.
+    /// Makes a call without an argument.
     pub(crate) fn call(&self, command: u32) -> io::Result<()> {
-        // SAFETY: such a command takes no argument.
+        // SAFETY: the callers pass commands that take no argument, so the kernel accesses no
+        // memory.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), command.into()) };
         match result {
             -1 => Err(io::Error::last_os_error()),
@@ -79,9 +82,10 @@ impl Bench {
         }
     }
 
-    /// What the kernel timed.
+    /// Makes a call that measures, and returns the time that the kernel measured.
     pub(crate) fn round(&self, command: u32, mut round: Round) -> io::Result<u64> {
-        // SAFETY: the argument of all these commands, which outlives the call.
+        // SAFETY: the callers pass commands that take a `Round`. The kernel may write it, and it
+        // outlives the call.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), command.into(), &raw mut round) };
         match result {
             -1 => Err(io::Error::last_os_error()),
@@ -89,7 +93,8 @@ impl Bench {
         }
     }
 
-    /// Pairs: as often in one measurement as the counter is too coarse for one instruction.
+    /// Measures a pair of operations, such as lock and unlock. One measurement repeats the pair as
+    /// often as the counter's resolution needs.
     pub(crate) fn pairs(&self, n: u32, command: u32) -> Result<Column, Failure> {
         let times = u32::try_from(stamp::nanos(1).max(1))?;
         let round = Round {
@@ -103,37 +108,37 @@ impl Bench {
     }
 }
 
-/// As many columns of `n` values as there are ways to measure, one value of each in turn: so whatever goes on beside them
-/// disturbs all alike.
-pub(crate) fn columns<const WAYS: usize>(
+/// Measures `COLUMNS` columns of `n` values. The columns take turns, one value each, so that a
+/// disturbance affects all of them.
+pub(crate) fn columns<const COLUMNS: usize>(
     n: u32,
     mut one: impl FnMut(usize) -> Result<u64, Failure>,
-) -> Result<[Column; WAYS], Failure> {
-    let mut values = [const { Vec::new() }; WAYS];
+) -> Result<[Column; COLUMNS], Failure> {
+    let mut values = [const { Vec::new() }; COLUMNS];
     for values in &mut values {
         values.reserve_exact(usize::try_from(n)?);
     }
     for round in 0..usize::try_from(n)? + WARM_UP {
-        for (way, values) in values.iter_mut().enumerate() {
-            let value = one(way)?;
+        for (column, values) in values.iter_mut().enumerate() {
+            let value = one(column)?;
             if round >= WARM_UP {
                 values.push(value);
             }
         }
     }
-    let mut columns = [Column::constant(0, 0); WAYS];
+    let mut columns = [Column::constant(0, 0); COLUMNS];
     for (column, values) in columns.iter_mut().zip(values) {
         *column = Column::of(values).ok_or("no values")?;
     }
     Ok(columns)
 }
 
-/// A column of `n` values; those of a warm-up are dropped.
+/// Measures a column of `n` values, after a warm-up whose values are dropped.
 pub(crate) fn column(
     n: u32,
     mut one: impl FnMut() -> Result<u64, Failure>,
 ) -> Result<Column, Failure> {
-    // Before the first measurement, so that none of them allocates.
+    // Allocated before the first measurement, so that no measurement allocates.
     let mut values = vec![0; usize::try_from(n)?];
     for _ in 0..WARM_UP {
         one()?;

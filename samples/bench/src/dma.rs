@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! RUN on the DMA path of the virtual board, beside the time that its frame takes on the wire.
+//! Measures RUN on the DMA path of the virtual board, and compares it with the frame's time on the
+//! wire.
 //!
 //! ```text
-//!   cost of the model so far | RUN | cost of the model so far         (debugfs; outside what is timed)
-//!   cycle = what RUN took - what the model cost meanwhile
+//!   read the model's cost | RUN | read the model's cost     (debugfs, outside the measured time)
+//!   cycle = duration of RUN - the model's cost during RUN
 //! ```
 
-use crate::Failure;
 use crate::fifo::session;
 use crate::record::Record;
-use crate::series::{Column, Gauge, WARM_UP};
+use crate::series::{Column, Failure, Gauge, WARM_UP};
 use crate::stamp;
 use oobkit::thread;
 use oobkit_abi::spi::PATH_DMA;
@@ -18,7 +18,7 @@ use std::fs;
 use std::path::Path;
 
 const LENGTHS: [u32; 3] = [32, 256, 1024];
-/// Slow enough for the shortest of them to go by DMA.
+/// At this clock, even the shortest frame goes by DMA.
 const SPEED_HZ: u32 = 5_000_000;
 const COST: &str = "/sys/kernel/debug/vboard/cost_ns";
 
@@ -26,7 +26,7 @@ const COST: &str = "/sys/kernel/debug/vboard/cost_ns";
 ///
 /// # Errors
 ///
-/// Whatever keeps a series from being measured.
+/// [`Failure`]: why a series was not measured.
 pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Failure> {
     let _attached = thread::attach()?;
     let mut records = Vec::new();
@@ -60,7 +60,8 @@ pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Failure> {
     Ok(records)
 }
 
-/// The number that a debugfs file holds now. It is opened each time: such a file cannot be read from its start again.
+/// The present value of a debugfs file. The file is opened each time, because such a file cannot be
+/// rewound.
 fn number(path: &str) -> Result<u64, Failure> {
     let text = fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
     Ok(text.trim().parse()?)
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_number_is_refused_by_name() {
+    fn a_file_without_a_number_is_refused_by_name() {
         assert!(number("/dev/null").is_err());
         let error = number("/no/such/file").unwrap_err();
         assert!(error.to_string().contains("/no/such/file"), "{error}");

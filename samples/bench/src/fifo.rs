@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! RUN on the FIFO path, beside mainline's spidev and beside a system call that does nothing, all in one boot.
+//! Measures RUN on the FIFO path, and for comparison mainline's spidev and a system call that does
+//! nothing, in one boot.
 //!
 //! ```text
-//!   kit's driver bound --- session, RUN x n
-//!   the same device handed to mainline's driver (driver_override) --- spidev, SPI_IOC_MESSAGE x n
-//!   /dev/null --- an ioctl that it refuses x n
+//!   the kit's driver is bound                                  n times RUN
+//!   /dev/null                                                  n times an ioctl that it refuses
+//!   the same device, bound to mainline's (driver_override)     n times spidev's SPI_IOC_MESSAGE
 //! ```
 
-use crate::Failure;
 use crate::record::{Record, UNIT};
-use crate::series::{Column, measure};
+use crate::series::{Column, Failure, measure};
 use oobkit::inband::Spidev;
 use oobkit::spi::{Device, Session};
 use oobkit::thread;
@@ -23,23 +23,24 @@ use std::time::Duration;
 const LENGTHS: [u32; 3] = [8, 32, 64];
 /// The clock of the control loop.
 const SPEED_HZ: u32 = 10_000_000;
-/// SPI0 where the processors of BCM2837 see it.
+/// SPI0's device, named after its address on BCM2837.
 const DEVICE: &str = "3f204000.spi";
 const MAINLINE: &str = "spi-bcm2835";
-/// How long udev's place is waited for.
+/// How long to wait until spidev's node appears in /dev.
 const PATIENCE_MS: u32 = 2_000;
 
 /// Measures `n` calls for each length.
 ///
 /// # Errors
 ///
-/// Whatever keeps a series from being measured.
+/// [`Failure`]: why a series was not measured.
 pub(crate) fn run(n: usize, device: &Path) -> Result<Vec<Record>, Failure> {
     let null = File::open("/dev/null")?;
     let mut ours = Vec::new();
     for len in LENGTHS {
         let kit = measure_kit(n, device, len)?;
-        // For as long as the kit at least: what makes a call long is an interrupt, which comes by time and not by calls.
+        // The empty call is measured for at least as long as the kit's. Interrupts make single
+        // calls long, and their number depends on time, not on the number of calls.
         let mut empty = measure(n, || refused(&null))?;
         while empty.iter().sum::<u64>() < kit.iter().sum() {
             empty.extend(measure(n, || refused(&null))?);
@@ -71,7 +72,7 @@ fn measure_kit(n: usize, device: &Path, len: u32) -> Result<Vec<u64>, Failure> {
     measure(n, || session.run())
 }
 
-/// A session in which what is sent is a pattern.
+/// A session that sends a pattern.
 pub(crate) fn session(device: &Path, len: u32, hz: u32) -> Result<Session, Failure> {
     let mut device = Device::open_path(device)?;
     device.set_mode(0)?.set_bits_per_word(8)?;
@@ -92,9 +93,9 @@ fn measure_spidev(n: usize, path: &Path, len: u32) -> Result<Vec<u64>, Failure> 
     measure(n, || spidev.transfer(&tx, &mut rx))
 }
 
-/// The ioctl that ends at once: as /dev/null knows none.
+/// Makes an ioctl that returns at once, because /dev/null refuses all ioctls.
 fn refused(null: &File) -> std::io::Result<()> {
-    // SAFETY: a number that takes no argument, for a driver that knows no ioctl at all.
+    // SAFETY: the opcode takes no argument, so the kernel accesses no memory.
     let result = unsafe { libc::ioctl(null.as_raw_fd(), RUN_OOB_XFER.into()) };
     match result {
         -1 => Ok(()),
@@ -102,7 +103,7 @@ fn refused(null: &File) -> std::io::Result<()> {
     }
 }
 
-/// Takes the controller from the kit's driver and gives it to mainline's, both as any administrator would.
+/// Unbinds the controller from the kit's driver and binds it to mainline's, through sysfs.
 fn hand_over() -> Result<(), Failure> {
     let device = Path::new("/sys/bus/platform/devices").join(DEVICE);
     let write = |path: PathBuf, text: &str| {
@@ -113,7 +114,7 @@ fn hand_over() -> Result<(), Failure> {
     write(PathBuf::from("/sys/bus/platform/drivers_probe"), DEVICE)?;
     let driver = fs::read_link(device.join("driver"))?;
     if !driver.ends_with(MAINLINE) {
-        return Err(format!("the controller went to {}", driver.display()).into());
+        return Err(format!("the controller is bound to {}", driver.display()).into());
     }
     Ok(())
 }
@@ -129,7 +130,7 @@ fn wait_for_spidev() -> Result<PathBuf, Failure> {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    Err("mainline's spidev did not come".into())
+    Err("mainline's spidev has made no node in /dev".into())
 }
 
 #[cfg(test)]
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn null_refuses_every_ioctl() {
+    fn dev_null_refuses_the_ioctl() {
         assert!(refused(&File::open("/dev/null").unwrap()).is_ok());
     }
 }

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What frames, services and the stage lock cost. Runs in a guest whose instructions are counted, each a nanosecond of its
-//! time.
+//! Measures what frames, the stage's services and the stage lock cost. It runs in a guest whose
+//! emulator counts instructions: each takes one nanosecond of the guest's time.
 //!
 //! ```text
-//!   fifo   raspi3b       RUN, mainline's spidev, an empty system call                  guest instructions
-//!   dma    vboard        RUN, the frame's time on the wire                             ns
-//!   stax   /dev/oob/bench    the stage lock, mainline's locks                          guest instructions
-//!   stage  /dev/oob/bench    wake-ups, semaphore, timer, calls; mainline's own         guest instructions
+//!   command  needs            measures; compares with                        unit
+//!   fifo     raspi3b          RUN; mainline's spidev, an empty system call   instructions
+//!   dma      vboard           RUN; the frame's time on the wire              ns
+//!   stax     /dev/oob/bench   the stage lock; mainline's locks               instructions
+//!   stage    /dev/oob/bench   wake-ups, semaphore, timer, calls; mainline's  instructions
 //! ```
 //!
-//! Real-time priority, one processor; each operation is measured by itself. The records go to a file as JSON.
+//! The measuring thread has real-time priority and runs on one processor. Each operation is
+//! measured alone. The records are written to a file as JSON.
 
 mod device;
 mod dma;
@@ -22,10 +24,11 @@ mod stamp;
 mod stax;
 
 use clap::{Args, Parser};
+use device::PRIORITY;
 use oobkit::thread::Realtime;
 use record::Record;
-use std::error::Error;
-use std::path::PathBuf;
+use series::Failure;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -39,23 +42,23 @@ enum Cli {
     Stax(Common),
     /// The stage's services, idle and under load.
     Stage(Common),
-    /// One worker of the load; ends when its standard input closes.
+    /// One worker of the load. It ends when its standard input is closed.
     #[command(hide = true)]
     LoadWorker {
-        /// What it does.
+        /// The work that it repeats.
         kind: inband_load::Kind,
     },
 }
 
 #[derive(Debug, Args)]
 struct Common {
-    /// How often each series measures.
+    /// The number of measurements in each series.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     /// The only processor to run on.
     #[arg(long, value_name = "N")]
     cpu: Option<usize>,
-    /// Where the records go.
+    /// The file to which the records are written.
     #[arg(long, value_name = "FILE")]
     json: PathBuf,
 }
@@ -68,11 +71,6 @@ struct Frames {
     #[arg(long, default_value = "/dev/oob/spidev0.0")]
     device: PathBuf,
 }
-
-const PRIORITY: u8 = 90;
-
-/// Whatever keeps a series from being measured.
-type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
@@ -96,15 +94,16 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     Ok(())
 }
 
-type Way = fn(usize, &std::path::Path) -> Result<Vec<Record>, Failure>;
+/// Measures so many frames on that device.
+type Measure = fn(usize, &Path) -> Result<Vec<Record>, Failure>;
 
 impl Frames {
-    fn measure(&self, way: Way) -> Result<Vec<Record>, Failure> {
+    fn measure(&self, measure: Measure) -> Result<Vec<Record>, Failure> {
         Realtime {
             priority: PRIORITY,
             cpu: self.common.cpu,
         }
         .apply()?;
-        way(usize::try_from(self.common.count)?, &self.device)
+        measure(usize::try_from(self.common.count)?, &self.device)
     }
 }

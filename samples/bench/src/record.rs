@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A benchmark record, as `docs/benchmarks.md` describes it.
+//! A benchmark record. `docs/benchmarks.md` describes the format.
 
 use crate::series::Column;
 use crate::stamp;
@@ -10,30 +10,30 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
 
-/// The unit where instructions are counted.
+/// The unit if the emulator counts instructions.
 pub(crate) const UNIT: &str = "guest-instructions";
 
-/// One case, measured by the kit and by those it is compared with.
+/// One case: the kit's figures, and those of its peers.
 #[derive(Debug, Serialize)]
 pub(crate) struct Record {
     case: String,
     kernel: String,
     core: &'static str,
     unit: &'static str,
-    /// What the counter can tell apart, in the record's unit.
+    /// The counter's resolution, in the record's unit.
     resolution: u64,
     kit: Column,
     peers: BTreeMap<&'static str, Column>,
-    /// What went on beside it.
+    /// The in-band load beside the measurement.
     #[serde(skip_serializing_if = "Option::is_none")]
     load: Option<Rates>,
-    /// What the virtual board's model cost, which is not in the kit's figures.
+    /// The cost of the virtual board's model, which the kit's figures do not include.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<Column>,
 }
 
 impl Record {
-    /// Without a peer yet.
+    /// A record without a peer.
     pub(crate) fn new(case: String, unit: &'static str, kit: Column) -> Self {
         Self {
             case,
@@ -49,18 +49,18 @@ impl Record {
         }
     }
 
-    /// Adds one that the kit is compared with.
+    /// Adds the figures of a peer.
     pub(crate) fn peer(&mut self, name: &'static str, column: Column) -> &mut Self {
         self.peers.insert(name, column);
         self
     }
 
-    /// Says what went on beside it.
+    /// Sets the load beside the measurement.
     pub(crate) fn load(&mut self, rates: Rates) {
         self.load = Some(rates);
     }
 
-    /// Adds what was taken out.
+    /// Sets the cost of the virtual board's model.
     pub(crate) fn model(&mut self, column: Column) -> &mut Self {
         self.model = Some(column);
         self

@@ -1,25 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A series of single measurements, and what is said of it.
+//! A series of single measurements, and its summary.
 //!
 //! ```text
 //!   warm-up, 100 calls | begin = now, call, end = now | ... n times
-//!                        value = end - begin - what two readings with nothing between them take
+//!                        value = end - begin - (time of two readings with nothing between them)
 //! ```
 
-use crate::Failure;
 use crate::stamp;
 use serde::Serialize;
+use std::error::Error;
 use std::time::Duration;
 
-/// Calls before the first that counts: caches, lazily bound code, the branch of the first time.
+/// Why a series was not measured.
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// Calls before the first measured one. They fill caches, bind code lazily and take the branches of
+/// a first call.
 pub(crate) const WARM_UP: usize = 100;
-/// Between set-up and the first call.
+/// The pause between set-up and the first call.
 const SETTLE: Duration = Duration::from_millis(200);
-/// Measurements of nothing, whose median is what a measurement itself takes.
+/// The number of measurements with nothing inside. Their median is the time that a measurement
+/// itself takes.
 const EMPTY: usize = 1001;
 
-/// What is said of a series; all but `n` in nanoseconds, which are instructions where those are counted.
+/// The summary of a series. All fields but `n` are nanoseconds, which are instructions if the
+/// emulator counts these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Column {
     pub(crate) n: u64,
@@ -29,7 +35,7 @@ pub(crate) struct Column {
 }
 
 impl Column {
-    /// Of a constant, as if it had been measured `n` times.
+    /// The summary of a constant, as if it had been measured `n` times.
     pub(crate) const fn constant(n: u64, value: u64) -> Self {
         Self {
             n,
@@ -39,11 +45,11 @@ impl Column {
         }
     }
 
-    /// Of measurements in nanoseconds; nothing of none.
+    /// The summary of measurements in nanoseconds. `None` if there are none.
     pub(crate) fn of(mut values: Vec<u64>) -> Option<Self> {
         values.sort_unstable();
         let last = values.len().checked_sub(1)?;
-        // The smallest value that is not exceeded by that share of all.
+        // The smallest value that at least this share of all values does not exceed.
         let quantile = |thousandths: usize| {
             let rank = (values.len() * thousandths).div_ceil(1000);
             values.get(rank.saturating_sub(1)).copied()
@@ -57,13 +63,13 @@ impl Column {
     }
 }
 
-/// Measures single calls, without what measuring takes.
+/// Measures single calls, and subtracts the time that a measurement itself takes.
 pub(crate) struct Gauge {
     empty: u64,
 }
 
 impl Gauge {
-    /// Measures nothing first.
+    /// Measures the time that a measurement itself takes.
     pub(crate) fn new() -> Self {
         let mut values: Vec<u64> = (0..EMPTY)
             .map(|_| {
@@ -77,11 +83,11 @@ impl Gauge {
         }
     }
 
-    /// What `call` takes, in ticks.
+    /// Measures how long `call` takes, in ticks.
     ///
     /// # Errors
     ///
-    /// The call's.
+    /// The error of `call`.
     #[inline(always)]
     pub(crate) fn one<E>(&self, call: &mut impl FnMut() -> Result<(), E>) -> Result<u64, E> {
         let begin = stamp::now();
@@ -95,14 +101,15 @@ impl Gauge {
 ///
 /// # Errors
 ///
-/// The first call that fails.
+/// The error of the first call that fails.
 pub(crate) fn measure<E: std::error::Error + Send + Sync + 'static>(
     n: usize,
     mut call: impl FnMut() -> Result<(), E>,
 ) -> Result<Vec<u64>, Failure> {
-    // Before the first measurement, so that none of them allocates.
+    // Allocated before the first measurement, so that no measurement allocates.
     let mut ticks = vec![0; n];
-    // Set-up leaves the kernel work to be done later, on any processor; with counted instructions all share one time.
+    // After set-up, the kernel has deferred work left on some processor. If instructions are
+    // counted, all processors share one time, so this work would be measured, too.
     std::thread::sleep(SETTLE);
     let gauge = Gauge::new();
     for _ in 0..WARM_UP {

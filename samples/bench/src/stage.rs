@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The stage's services, each beside mainline's own; idle, then under the in-band load.
+//! Measures the stage's services, and mainline's for comparison: first on an idle machine, then
+//! under the in-band load.
 //!
 //! | case | from | to |
 //! | --- | --- | --- |
-//! | `wake-*` | a hard timer's handler, before it wakes | the thread that waited |
-//! | `timer`, `timer-periodic` | a date | the handler of a timer set to it, once or with a period |
-//! | `sleep` | a date | the thread whose wait it ended |
-//! | `semaphore` | before up | after down, by the same thread |
-//! | `call` | before the system call | after it |
-//! | `semaphore-call` | before a thread's call | after another thread's, which it woke |
+//! | `wake-*` | a hard timer's handler, before it wakes the waiter | the waiter, after its wait |
+//! | `timer`, `timer-periodic` | the timer's date | the handler of the timer, which expires once or with a period |
+//! | `sleep` | the deadline of a thread's wait | the thread, after its wait |
+//! | `semaphore` | before up | after down, in the same thread |
+//! | `call` | before a system call | after it |
+//! | `semaphore-call` | before one thread's up | after another thread's down, which the up has woken |
 
-use crate::device::{Bench, Stage, column, columns, join, spawn};
+use crate::device::{Bench, PRIORITY, Stage, column, columns, join, spawn};
 use crate::record::{Record, UNIT};
-use crate::series::{Column, WARM_UP};
-use crate::{Failure, PRIORITY, stamp};
+use crate::series::{Column, Failure, WARM_UP};
+use crate::stamp;
 use inband_load::Load;
 use oob_trial::bench as abi;
 use oob_trial::bench::Round;
@@ -26,14 +27,14 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
-/// The one that wakes.
+/// The priority of the thread that wakes.
 const LOWER: u8 = PRIORITY - 10;
 
-/// Measures `n` times each.
+/// Measures each case `n` times.
 ///
 /// # Errors
 ///
-/// Whatever keeps a series from being measured; a load that left the machine idle.
+/// [`Failure`]: why a series was not measured, or that the load left the machine idle.
 pub(crate) fn run(n: u32, cpu: Option<usize>) -> Result<Vec<Record>, Failure> {
     let bench = Bench::open()?;
     let mut records = measure(n, &bench, cpu, "")?;
@@ -110,7 +111,7 @@ fn services(n: u32, bench: &Bench, suffix: &str) -> Result<Vec<Record>, Failure>
     )?;
     let mut semaphore = record("wake-semaphore", kit);
     semaphore.peer("semaphore", peer);
-    // These are in ns already.
+    // The kernel gives these in nanoseconds.
     let [kit, peer] = timed(n, bench, |ns| ns, [abi::EXPIRY, abi::EXPIRY_C])?;
     let mut timer = record("timer", kit);
     timer.peer("hrtimer", peer);
@@ -140,29 +141,29 @@ fn services(n: u32, bench: &Bench, suffix: &str) -> Result<Vec<Record>, Failure>
     ])
 }
 
-/// One round of each command in turn, all of them after the same delay.
-fn timed<const WAYS: usize>(
+/// Measures the commands in turn, one round each. The rounds of one turn have the same delay.
+fn timed<const COMMANDS: usize>(
     n: u32,
     bench: &Bench,
     nanos: fn(u64) -> u64,
-    commands: [u32; WAYS],
-) -> Result<[Column; WAYS], Failure> {
+    commands: [u32; COMMANDS],
+) -> Result<[Column; COMMANDS], Failure> {
     let mut delays = Delays(1);
     let mut after_ns = 0;
-    columns(n, |way| {
-        if way == 0 {
+    columns(n, |index| {
+        if index == 0 {
             after_ns = delays.next();
         }
         let round = Round {
             after_ns,
             ..Round::default()
         };
-        let command = commands.get(way).copied().unwrap_or_default();
+        let command = commands.get(index).copied().unwrap_or_default();
         Ok(nanos(bench.round(command, round)?))
     })
 }
 
-/// How long before a timer expires: other code is interrupted each time.
+/// Random delays before a timer expires, so that it interrupts different code each time.
 struct Delays(u32);
 
 impl Delays {
@@ -183,17 +184,17 @@ fn called(n: u32, mut call: impl FnMut() -> Result<(), Failure>) -> Result<Colum
     })
 }
 
-/// The ioctl that ends at once: /dev/null knows none.
+/// Makes an ioctl that returns at once, because /dev/null refuses all ioctls.
 fn refused(null: &File) -> Result<(), Failure> {
-    // SAFETY: a number that takes no argument.
+    // SAFETY: the opcode takes no argument, so the kernel accesses no memory.
     match unsafe { libc::ioctl(null.as_raw_fd(), abi::CALL.into()) } {
         -1 => Ok(()),
         _ => Err("/dev/null took an ioctl".into()),
     }
 }
 
-/// From before one thread's `wake` to after another one's `wait`. The latter has the higher priority, on the same
-/// processor: so it always waits already.
+/// Measures from before one thread's `wake` to after another thread's `wait`. The waiter runs on
+/// the same processor with a higher priority, so it always waits when the other thread wakes it.
 fn woken(
     n: u32,
     realtime: impl Fn(u8) -> Realtime,
@@ -201,7 +202,7 @@ fn woken(
     wake: impl Fn() -> Result<(), Failure> + Sync,
 ) -> Result<Column, Failure> {
     let stamped = AtomicU64::new(0);
-    // The one of the higher priority goes on from here until it waits.
+    // After the barrier, the thread of higher priority runs until it waits.
     let start = Barrier::new(2);
     thread::scope(|scope| {
         let sleeper = spawn(scope, Stage::Oob, realtime(PRIORITY), || {
@@ -211,7 +212,7 @@ fn woken(
                 wait()?;
                 let end = stamp::now();
                 match stamped.load(Ordering::Relaxed) {
-                    0 => Err("a wake-up that nobody waited for".into()),
+                    0 => Err("a wait ended without a wake-up".into()),
                     begin => Ok(stamp::nanos(end.saturating_sub(begin))),
                 }
             })
@@ -233,21 +234,22 @@ fn woken(
 fn futex(word: &AtomicU32, operation: libc::c_int, value: u32) -> io::Result<()> {
     let operation = operation | libc::FUTEX_PRIVATE_FLAG;
     let no_limit = std::ptr::null::<libc::timespec>();
-    // SAFETY: the word outlives the call; these operations use no other address.
+    // SAFETY: the kernel accesses only the word, which is an atomic and outlives the call. The null
+    // timeout means none.
     match unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, no_limit) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
 }
 
-/// A semaphore's down, where there is nothing to be had.
+/// A semaphore's down that has to wait, by a futex.
 fn wait(word: &AtomicU32) -> Result<(), Failure> {
     futex(word, libc::FUTEX_WAIT, 0)?;
     word.store(0, Ordering::Relaxed);
     Ok(())
 }
 
-/// A semaphore's up.
+/// A semaphore's up, by a futex.
 fn wake(word: &AtomicU32) -> Result<(), Failure> {
     word.store(1, Ordering::Relaxed);
     Ok(futex(word, libc::FUTEX_WAKE, 1)?)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The cheapest clock that a program can read: the processor's own counter.
+//! The cheapest clock that a program can read: the processor's own counter, if there is one.
 //!
 //! | machine | counter | tick |
 //! | --- | --- | --- |
@@ -12,7 +12,8 @@
 #[inline(always)]
 pub(crate) fn now() -> u64 {
     let ticks: u64;
-    // SAFETY: reads a counter that Linux lets programs read; the barrier keeps it from being read early.
+    // SAFETY: Linux lets programs read this counter, and reading it has no effect. The barrier
+    // keeps the processor from reading it early.
     unsafe { core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) ticks, options(nostack)) };
     ticks
 }
@@ -21,7 +22,8 @@ pub(crate) fn now() -> u64 {
 #[cfg(target_arch = "aarch64")]
 pub(crate) fn hz() -> u64 {
     let hz: u64;
-    // SAFETY: reads a constant that Linux lets programs read.
+    // SAFETY: Linux lets programs read this register, which is constant, and reading it has no
+    // effect.
     unsafe { core::arch::asm!("mrs {}, cntfrq_el0", out(reg) hz, options(nostack, nomem)) };
     hz
 }
@@ -39,7 +41,7 @@ pub(crate) fn hz() -> u64 {
     1_000_000_000
 }
 
-/// The nanoseconds of `ticks`.
+/// Converts ticks to nanoseconds.
 pub(crate) fn nanos(ticks: u64) -> u64 {
     let ns = u128::from(ticks) * 1_000_000_000 / u128::from(hz().max(1));
     u64::try_from(ns).unwrap_or(u64::MAX)

@@ -1,33 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The stage lock, beside the locks of the same kernel.
+//! Measures the stage lock, and the locks of the same kernel for comparison.
 //!
 //! ```text
-//!   uncontended   lock, unlock                      mutex, rwsem (reader, writer), spinlock
-//!   shared        the same, the stage being inside  rwsem: a reader beside another one
-//!   hand-over     holder's unlock --> waiter inside  mutex, rwsem (writer to writer)
+//!   case          measured                                 compared with
+//!   uncontended   lock, unlock                             mutex, rwsem (both modes), spinlock
+//!   shared        the same, while the stage has the lock   rwsem: a reader beside a reader
+//!   hand-over     holder's unlock until waiter's entry     mutex, rwsem: writer to writer
 //! ```
 //!
-//! For a hand-over the waiter's priority is the higher one, on the same processor: what is measured ends where it is inside.
+//! In a hand-over, the waiter runs on the same processor with a higher priority, so it runs as soon
+//! as it has the lock. The measurement ends there.
 
-use crate::device::{Bench, Stage, column, join, spawn};
+use crate::device::{Bench, PRIORITY, Stage, column, join, spawn};
 use crate::record::{Record, UNIT};
-use crate::series::{Column, WARM_UP};
-use crate::{Failure, PRIORITY, stamp};
+use crate::series::{Column, Failure, WARM_UP};
+use crate::stamp;
 use oob_trial::bench as abi;
 use oob_trial::bench::Round;
 use oobkit::thread::Realtime;
 use std::sync::Barrier;
 use std::thread;
 
-/// The one that hands over.
+/// The priority of the thread that hands over.
 const LOWER: u8 = PRIORITY - 10;
 
-/// Measures `n` times each.
+/// Measures each case `n` times.
 ///
 /// # Errors
 ///
-/// Whatever keeps a series from being measured.
+/// [`Failure`]: why a series was not measured.
 pub(crate) fn run(n: u32, cpu: Option<usize>) -> Result<Vec<Record>, Failure> {
     let bench = Bench::open()?;
     let mut records = Vec::new();
@@ -80,13 +82,13 @@ fn hand_over(
     take: u32,
 ) -> Result<Column, Failure> {
     let realtime = |priority| Realtime { priority, cpu };
-    // The one of the higher priority goes on from here until it waits.
+    // After the barrier, the thread of higher priority runs until it waits.
     let start = Barrier::new(2);
     thread::scope(|scope| {
         let taker = spawn(scope, to, realtime(PRIORITY), || {
             start.wait();
             column(n, || match bench.round(take, Round::default())? {
-                0 => Err("a hand-over that nobody waited for".into()),
+                0 => Err("the waiter got the lock without a hand-over".into()),
                 took => Ok(stamp::nanos(took)),
             })
         });

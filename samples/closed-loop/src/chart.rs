@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The histograms as one SVG: a panel for each run, all on the same logarithmic axes.
+//! The histograms as one SVG, with a panel for each run. All panels have the same logarithmic axes.
 
 use crate::outcome::Outcome;
 use crate::report::{Bin, bins};
@@ -13,7 +13,7 @@ const WIDTH: u32 = 960;
 const PANEL_HEIGHT: u32 = 240;
 /// Bins for each factor of ten.
 const PER_DECADE: u32 = 20;
-/// Where a bar of a logarithmic axis stands; below the count of one.
+/// The lower end of the bars on the logarithmic axis, below a count of one.
 const FLOOR: f64 = 0.7;
 const WAKE: RGBColor = RGBColor(0x1b, 0x6c, 0xa8);
 const CYCLE: RGBColor = RGBColor(0xd9, 0x6b, 0x0b);
@@ -25,11 +25,11 @@ struct Panel<'a> {
     cycle: Vec<Bin>,
 }
 
-/// Draws `outcomes`; the text is the SVG file's content.
+/// Draws `outcomes`, and returns the content of the SVG file.
 ///
 /// # Errors
 ///
-/// What the drawing library reports; none is expected.
+/// Those of the drawing library. None is expected.
 pub(crate) fn svg(outcomes: &[Outcome]) -> Result<String, Box<dyn Error>> {
     let panels: Vec<Panel<'_>> = outcomes
         .iter()
@@ -57,7 +57,7 @@ pub(crate) fn svg(outcomes: &[Outcome]) -> Result<String, Box<dyn Error>> {
     Ok(text)
 }
 
-/// The axes that hold every bin and period: microseconds, and counts.
+/// The ranges of the axes, in microseconds and counts, that include every bin and period.
 #[allow(clippy::cast_precision_loss)]
 fn axes(panels: &[Panel<'_>]) -> (Range<f64>, Range<f64>) {
     let bins = || {
@@ -140,7 +140,7 @@ fn draw<'a, DB: DrawingBackend + 'a>(
     Ok(())
 }
 
-/// 0.5, 20, 10000: no exponents.
+/// Formats a number without an exponent: 0.5, 20, 10000.
 fn plain(value: &f64) -> String {
     if *value < 1.0 {
         format!("{value:.1}")
@@ -155,7 +155,7 @@ mod tests {
     use crate::testing::outcome;
 
     #[test]
-    fn every_run_has_its_panel() {
+    fn every_run_has_a_panel() {
         let text = svg(&[outcome("oob"), outcome("in-band")]).unwrap();
         assert!(text.starts_with("<svg") && text.trim_end().ends_with("</svg>"));
         assert!(text.contains("oob 10 kHz: 0 of 10000 periods missed"));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_figures_is_drawn_too() {
+    fn a_run_without_figures_is_also_drawn() {
         let mut empty = outcome("oob");
         empty.figures = crate::figures::Figures::new();
         assert!(svg(&[empty]).unwrap().contains("oob 10 kHz"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The position loop: where the motor should be, and the voltage that takes it there.
+//! The position loop: the reference position, and the voltage that moves the motor there.
 //!
 //! ```text
 //!   reference --- velocity --------- x FEED_FORWARD ----+
@@ -13,12 +13,12 @@
 use motor_frame::{COUNTS_PER_TURN, DRIVE_FULL};
 use std::f64::consts::TAU;
 
-/// How far the reference swings, in counts: one turn.
+/// The amplitude of the reference's swing, in counts: one turn.
 const SWING: f64 = COUNTS_PER_TURN as f64;
-/// How often it swings there and back, in Hz.
+/// The frequency of the swing, in Hz.
 const SWING_HZ: f64 = 0.5;
 
-/// Where the motor should be.
+/// The position and velocity that the motor should have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Reference {
     /// In counts.
@@ -28,8 +28,8 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// The reference `seconds` after the loop's begin, when the motor stood at `start`: there and back by one turn,
-    /// beginning at rest.
+    /// The reference `seconds` after the start of the loop. It begins at rest at `start`, the
+    /// motor's position then, and swings by one turn and back.
     pub(crate) fn at(start: f64, seconds: f64) -> Self {
         let phase = TAU * SWING_HZ * seconds;
         Self {
@@ -39,18 +39,18 @@ impl Reference {
     }
 }
 
-/// Drive for each count per second of the reference.
+/// Drive for each count per second of the reference's velocity.
 const FEED_FORWARD: f64 = 0.32;
-/// Drive for each count of error.
+/// Drive for each count of position error.
 const P: f64 = 60.0;
-/// Drive for each count of error that lasts a second.
+/// Drive for each count of position error that lasts a second.
 const I: f64 = 400.0;
 /// Drive for each count per second of velocity error.
 const D: f64 = 1.0;
-/// The drive that the integral may reach: a tenth of the whole.
+/// The limit of the integral: a tenth of the full drive.
 const I_LIMIT: f64 = DRIVE_FULL as f64 / 10.0;
 
-/// The control law with its one state, the integral.
+/// The control law and its only state, the integral.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Controller {
     integral: f64,
@@ -71,7 +71,7 @@ impl Controller {
         let drive =
             FEED_FORWARD * reference.velocity + P * error + D * velocity_error + self.integral;
         let limit = f64::from(DRIVE_FULL);
-        // In range by the clamp; a NaN would become 0.
+        // The clamp keeps the value in range. A NaN would become 0.
         #[allow(clippy::cast_possible_truncation)]
         let drive = drive.clamp(-limit, limit) as i32;
         drive

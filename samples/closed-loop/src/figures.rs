@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a loop counts while it runs; made before it, so that counting allocates nothing.
+//! The figures of a loop. They are allocated before it runs, so that counting does not allocate.
 
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// Longest time that is told from longer ones, in ns.
+/// The longest time that the histograms can hold, in ns. Longer ones count as this.
 const LONGEST_NS: u64 = 1_000_000_000;
 
-/// Deviation from the reference, in counts.
+/// The deviation from the reference, in encoder counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tracking {
     samples: u64,
@@ -24,7 +24,7 @@ impl Tracking {
         self.max = self.max.max(error.abs());
     }
 
-    /// Root of the mean square.
+    /// The root of the mean square.
     pub(crate) fn rms(&self) -> f64 {
         if self.samples == 0 {
             return 0.0;
@@ -34,39 +34,39 @@ impl Tracking {
         (self.squares / samples).sqrt()
     }
 
-    /// Largest deviation.
+    /// The largest deviation.
     pub(crate) fn max(&self) -> f64 {
         self.max
     }
 }
 
-/// The counts of one loop.
+/// The figures of one loop.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
-    /// Periods gone by, with a frame or without.
+    /// Periods so far, with or without a frame.
     pub(crate) periods: u64,
-    /// Periods whose frame was not finished before the next period's date.
+    /// Periods whose frame had not ended by the next period's date.
     pub(crate) missed: u64,
-    /// Of these, the ones that had no frame at all, since the next date had come before they began.
+    /// Missed periods without a frame, because the next period's date came before they began.
     pub(crate) skipped: u64,
-    /// Frames that came back wrong: magic, CRC, or a sequence that does not follow.
+    /// Frames whose status was wrong: its magic, CRC or sequence number.
     pub(crate) crc_errors: u64,
     /// Frames that the driver reported as failed.
     pub(crate) failed: u64,
-    /// From the first frame's turn to the last one's.
+    /// From the start of the first frame to the start of the last.
     pub(crate) span: Duration,
-    /// Deviation from the reference.
+    /// The deviation from the reference.
     pub(crate) tracking: Tracking,
-    /// From a period's date to the thread's running, in ns.
+    /// From a period's date until the thread runs, in ns.
     pub(crate) wake: Histogram<u64>,
-    /// From the thread's running to the frame's end, in ns: control, exchange, return.
+    /// From the thread's wake-up until the frame has ended, in ns: control, exchange, return.
     pub(crate) cycle: Histogram<u64>,
 }
 
 impl Figures {
-    /// No counts yet.
+    /// Figures with all counts at zero.
     pub(crate) fn new() -> Self {
-        // 1 ns to 1 s with three digits: constants that the crate accepts.
+        // The bounds, 1 ns to 1 s with three digits, are valid constants.
         let empty =
             Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("constant bounds are valid");
         Self {
@@ -82,7 +82,7 @@ impl Figures {
         }
     }
 
-    /// Frames a second, as they were begun; 0 for fewer than two.
+    /// Frames started per second. 0 for fewer than two frames.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn reached_hz(&self) -> f64 {
         match self.cycle.len() {
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rms_and_max_are_those_of_the_samples() {
+    fn rms_and_max_match_the_samples() {
         let mut tracking = Tracking::default();
         assert_eq!(tracking.rms(), 0.0);
         for error in [3.0, -4.0, 0.0, 0.0] {

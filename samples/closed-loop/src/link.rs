@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The two ways to the motor: the kit's out-of-band SPI, and mainline's spidev.
+//! The connections to the motor: by the kit's out-of-band SPI, and by mainline's spidev.
 
 use crate::run::{Clock, Link, LinkError};
 use motor_frame::{Command, FLAG_BRAKE, FRAME_LEN, Status};
@@ -12,11 +12,11 @@ use std::path::Path;
 use std::time::Duration;
 use zerocopy::{FromZeros, IntoBytes};
 
-/// The bus clock asked for, in Hz: 16 bytes then take 13 us on the wire.
+/// The requested bus clock, in Hz: 16 bytes then take 13 us on the wire.
 const SPEED_HZ: u32 = 10_000_000;
 /// After so many misses in a row the driver brakes the motor.
 const MISS_LIMIT: u32 = 100;
-/// A deadline counts as missed, too, when no frame comes for so many periods.
+/// A deadline also counts as missed when no frame comes for so many periods.
 const WATCH_PERIODS: u32 = 10;
 
 /// The machine's monotonic clock.
@@ -38,7 +38,7 @@ impl Clock for Monotonic {
 pub(crate) struct OobLink(Session);
 
 impl OobLink {
-    /// Enters oob mode, and has the motor braked should this program fail.
+    /// Enters oob mode, and sets a stop frame that brakes the motor if this program fails.
     pub(crate) fn open(
         path: &Path,
         period: Duration,
@@ -59,10 +59,11 @@ impl OobLink {
 impl Link for OobLink {
     fn exchange(&mut self, command: &Command, deadline: Instant) -> Result<Status, LinkError> {
         let mut status = Status::new_zeroed();
-        // The frame's length is the session's, so the copies cannot fail; a zeroed status is found wrong.
+        // The frame has the session's length, so the copies cannot fail. If one did, the zeroed
+        // status would count as wrong.
         let _ = self.0.write_tx(command.as_bytes());
         match self.0.run_until(deadline) {
-            // A late frame is a whole one; that it was late, the loop sees by the clock.
+            // A late frame was exchanged completely. The loop sees by its clock that it was late.
             Ok(()) | Err(RunError::Late) => {}
             Err(error) => return Err(LinkError::Oob(error)),
         }

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A motor's position loop over SPI: out-of-band through the kit, or in-band through mainline's spidev.
+//! A motor's position loop over SPI: out-of-band through the kit, or in-band through mainline's
+//! spidev.
 //!
 //! ```text
-//!   args --- outcome::carry_out ---+--- real-time thread: run::run --- link --- /dev/oob/spidevB.0 or /dev/spidevB.0
+//!   args --- outcome::carry_out ---+--- real-time thread: run::run --- link --- device
 //!               |                  +--- this thread: progress bar
 //!               |                  +--- child processes: load
 //!               +--- report (terminal), record (JSON), chart (SVG)
 //! ```
 //!
-//! Exit status: 0; 1 where an out-of-band run missed a period or got a wrong frame, or where a run under load had 1 % of idle
-//! time or more; 2 where something did not run.
+//! The device is `/dev/oob/spidevB.0`, or in-band `/dev/spidevB.0`.
+//!
+//! Exit status: 0 if all went well; 1 if an out-of-band run missed a period or received a wrong
+//! frame, or if the machine was idle for 1 % of a run under load or more; 2 if a run could not be
+//! carried out.
 
 mod chart;
 mod control;
@@ -27,13 +31,13 @@ mod testing;
 
 use clap::{Args, Parser, Subcommand};
 use oobkit::thread::Realtime;
-use outcome::{Outcome, Plan, Way};
+use outcome::{Outcome, Plan, Stage};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Runs a motor's position loop over SPI and says how well it kept its dates.
+/// Runs a motor's position loop over SPI and reports how well it kept its dates.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -45,10 +49,10 @@ struct Cli {
 
 #[derive(Debug, Args)]
 struct Run {
-    /// Periods per second [default: 10000; to compare, 10000 and 15000].
+    /// Periods per second [default: 10000; with --compare: 10000 and 15000].
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rate: Option<u64>,
-    /// How long each run takes.
+    /// The duration of each run.
     #[arg(long, value_name = "S", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
     /// SCHED_FIFO priority of the loop.
@@ -57,16 +61,17 @@ struct Run {
     /// The only CPU that the loop runs on.
     #[arg(long, value_name = "N")]
     cpu: Option<usize>,
-    /// The kit's device; in-band the one of the same name in /dev is used [default: the first /dev/oob/spidev*.0].
+    /// The kit's device. In-band, the device of the same name in /dev is used [default: the first
+    /// /dev/oob/spidev*.0].
     #[arg(long, value_name = "PATH")]
     device: Option<PathBuf>,
-    /// Go through mainline's spidev.
+    /// Use mainline's spidev.
     #[arg(long)]
     inband: bool,
     /// Run the in-band load beside the loop.
     #[arg(long)]
     load: bool,
-    /// Each rate out-of-band and in-band, under load, side by side.
+    /// Run each rate out-of-band and in-band, under load, and show the figures side by side.
     #[arg(long, conflicts_with_all = ["inband", "load"])]
     compare: bool,
     /// Write the figures as JSON.
@@ -79,21 +84,21 @@ struct Run {
 
 #[derive(Debug, Subcommand)]
 enum Extra {
-    /// Runs the in-band load alone and says what it reaches.
+    /// Runs the in-band load alone and reports its rates.
     Load {
-        /// How long.
+        /// The duration.
         #[arg(long, value_name = "S", default_value_t = 3)]
         seconds: u64,
     },
-    /// One worker of the load; ends when its standard input closes.
+    /// One worker of the load. It ends when its standard input is closed.
     #[command(hide = true)]
     LoadWorker {
-        /// What it does.
+        /// The work that it repeats.
         kind: inband_load::Kind,
     },
 }
 
-/// The rates that `--compare` runs, where none is given.
+/// The default rates of `--compare`.
 const COMPARED: [u64; 2] = [10_000, 15_000];
 
 fn main() -> ExitCode {
@@ -121,8 +126,8 @@ fn load_alone(seconds: u64) -> Result<ExitCode, Box<dyn Error>> {
 fn run_all(run: &Run) -> Result<ExitCode, Box<dyn Error>> {
     let mut outcomes = Vec::new();
     for plan in plans(run)? {
-        let what = format!("{} {}", plan.way.name(), outcome::rate_name(plan.rate_hz));
-        let outcome = outcome::carry_out(&plan).map_err(|e| format!("{what}: {e}"))?;
+        let title = plan.title();
+        let outcome = outcome::carry_out(&plan).map_err(|e| format!("{title}: {e}"))?;
         print!("{}", report::histograms(&outcome));
         outcomes.push(outcome);
     }
@@ -143,21 +148,21 @@ fn plans(run: &Run) -> Result<Vec<Plan>, Box<dyn Error>> {
             "no /dev/oob/spidev*.0; load the kit's modules, or name the device by --device",
         )?,
     };
-    let ways = match (run.compare, run.inband) {
-        (true, _) => &[Way::Oob, Way::Inband][..],
-        (false, false) => &[Way::Oob],
-        (false, true) => &[Way::Inband],
+    let stages = match (run.compare, run.inband) {
+        (true, _) => &[Stage::Oob, Stage::Inband][..],
+        (false, false) => &[Stage::Oob],
+        (false, true) => &[Stage::Inband],
     };
     let [first, ..] = COMPARED;
     let rates = match run.rate {
         None if run.compare => COMPARED.to_vec(),
         rate => vec![rate.unwrap_or(first)],
     };
-    let runs = ways
+    let runs = stages
         .iter()
-        .flat_map(|way| rates.iter().map(move |rate| (*way, *rate)));
-    let plan = |(way, rate_hz)| Plan {
-        way,
+        .flat_map(|stage| rates.iter().map(move |rate| (*stage, *rate)));
+    let plan = |(stage, rate_hz)| Plan {
+        stage,
         device: device.clone(),
         rate_hz,
         seconds: run.seconds,
@@ -174,11 +179,12 @@ fn write(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
     std::fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()).into())
 }
 
-/// Only the kit promises; the peer's misses are what it is compared with. Both must have been under load to be compared.
+/// The exit status. Only out-of-band runs must be without a miss: the in-band runs are there for
+/// comparison. The load must have been real in both.
 fn verdict(outcomes: &[Outcome]) -> ExitCode {
-    let kept = outcomes.iter().all(|outcome| match outcome.way {
-        Way::Oob => outcome.is_clean(),
-        Way::Inband => outcome.load_held(),
+    let kept = outcomes.iter().all(|outcome| match outcome.stage {
+        Stage::Oob => outcome.is_clean(),
+        Stage::Inband => outcome.load_held(),
     });
     ExitCode::from(u8::from(!kept))
 }
@@ -203,36 +209,45 @@ mod tests {
         ])
         .unwrap();
         let plans = plans(&cli.run).unwrap();
-        let runs: Vec<_> = plans.iter().map(|plan| (plan.way, plan.rate_hz)).collect();
+        let runs: Vec<_> = plans
+            .iter()
+            .map(|plan| (plan.stage, plan.rate_hz))
+            .collect();
         let expected = [
-            (Way::Oob, 10_000),
-            (Way::Oob, 15_000),
-            (Way::Inband, 10_000),
-            (Way::Inband, 15_000),
+            (Stage::Oob, 10_000),
+            (Stage::Oob, 15_000),
+            (Stage::Inband, 10_000),
+            (Stage::Inband, 15_000),
         ];
         assert_eq!(runs, expected);
         assert!(plans.iter().all(|plan| plan.load && plan.seconds == 2));
     }
 
     #[test]
-    fn one_rate_may_be_compared_alone() {
+    fn compare_with_a_rate_is_two_runs() {
         let cli = parse(&["--compare", "--rate", "500", "--device", "/dev/x"]).unwrap();
         let plans = plans(&cli.run).unwrap();
-        let runs: Vec<_> = plans.iter().map(|plan| (plan.way, plan.rate_hz)).collect();
-        assert_eq!(runs, [(Way::Oob, 500), (Way::Inband, 500)]);
+        let runs: Vec<_> = plans
+            .iter()
+            .map(|plan| (plan.stage, plan.rate_hz))
+            .collect();
+        assert_eq!(runs, [(Stage::Oob, 500), (Stage::Inband, 500)]);
     }
 
     #[test]
-    fn without_options_it_is_one_run() {
+    fn without_options_there_is_one_run() {
         let cli = parse(&["--device", "/dev/x"]).unwrap();
         let plans = plans(&cli.run).unwrap();
-        let runs: Vec<_> = plans.iter().map(|plan| (plan.way, plan.rate_hz)).collect();
-        assert_eq!(runs, [(Way::Oob, 10_000)]);
+        let runs: Vec<_> = plans
+            .iter()
+            .map(|plan| (plan.stage, plan.rate_hz))
+            .collect();
+        assert_eq!(runs, [(Stage::Oob, 10_000)]);
         assert!(plans.iter().all(|plan| !plan.load));
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_arguments_are_refused() {
         assert!(parse(&["--rate", "0"]).is_err());
         assert!(parse(&["--priority", "99"]).is_err());
         assert!(parse(&["--compare", "--inband"]).is_err());
@@ -241,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_kit_must_be_clean() {
+    fn only_the_out_of_band_run_must_be_clean() {
         let mut oob = outcome("oob");
         let inband = outcome("in-band");
         assert_eq!(verdict(&[oob.clone(), inband]), ExitCode::SUCCESS);
@@ -250,20 +265,20 @@ mod tests {
     }
 
     #[test]
-    fn a_run_beside_no_real_load_fails() {
-        for way in ["oob", "in-band"] {
+    fn a_run_whose_load_left_the_machine_idle_fails() {
+        for stage in ["oob", "in-band"] {
             for (idle_percent, status) in [
                 (Some(0.5), ExitCode::SUCCESS),
                 (Some(1.0), ExitCode::FAILURE),
                 (None, ExitCode::FAILURE),
             ] {
-                let mut outcome = outcome(way);
+                let mut outcome = outcome(stage);
                 if let Some(rates) = &mut outcome.load {
                     rates.idle_percent = idle_percent;
                 }
-                assert_eq!(verdict(&[outcome]), status, "{way}, {idle_percent:?}");
+                assert_eq!(verdict(&[outcome]), status, "{stage}, {idle_percent:?}");
             }
-            let mut alone = outcome(way);
+            let mut alone = outcome(stage);
             alone.load = None;
             assert_eq!(verdict(&[alone]), ExitCode::SUCCESS);
         }

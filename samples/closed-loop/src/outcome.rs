@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One run from set-up to figures: the loop in its own real-time thread, the progress bar in this one.
+//! One run from set-up to figures. The loop runs in its own real-time thread, the progress bar in
+//! the calling one.
 
 use crate::figures::Figures;
 use crate::link::{InbandLink, Monotonic, OobLink};
@@ -18,16 +19,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Which way to the motor.
+/// The stage on which the loop runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// The kit's out-of-band SPI.
+pub(crate) enum Stage {
+    /// Out-of-band, by the kit's SPI.
     Oob,
-    /// Mainline's spidev.
+    /// In-band, by mainline's spidev.
     Inband,
 }
 
-impl Way {
+impl Stage {
     /// The name in tables and charts.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -37,51 +38,59 @@ impl Way {
     }
 }
 
-/// What to run.
+/// One run to be carried out.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// Which way to the motor.
-    pub(crate) way: Way,
-    /// The kit's device; the in-band one has the same name in `/dev`.
+    /// The stage on which the loop runs.
+    pub(crate) stage: Stage,
+    /// The kit's device. The in-band device has the same name in `/dev`.
     pub(crate) device: PathBuf,
     /// Periods per second.
     pub(crate) rate_hz: u64,
-    /// How long.
+    /// The duration.
     pub(crate) seconds: u64,
-    /// Whether the load runs beside it.
+    /// Whether the load runs beside the loop.
     pub(crate) load: bool,
     /// Priority and CPU of the loop.
     pub(crate) realtime: Realtime,
 }
 
-/// What came of it.
+impl Plan {
+    /// "oob 10 kHz".
+    pub(crate) fn title(&self) -> String {
+        title(self.stage, self.rate_hz)
+    }
+}
+
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    /// Which way to the motor.
-    pub(crate) way: Way,
+    /// The stage on which the loop ran.
+    pub(crate) stage: Stage,
     /// Periods per second.
     pub(crate) rate_hz: u64,
-    /// What the loop counted.
+    /// The loop's figures.
     pub(crate) figures: Figures,
-    /// What the load reached, if there was one.
+    /// The load's rates, if there was a load.
     pub(crate) load: Option<Rates>,
-    /// What the virtual board's model cost per period, in ns; `None` on a real board.
+    /// The cost of the virtual board's model for each period, in ns. `None` on a real board.
     pub(crate) model_ns: Option<u64>,
 }
 
 impl Outcome {
     /// "oob 10 kHz".
     pub(crate) fn title(&self) -> String {
-        format!("{} {}", self.way.name(), rate_name(self.rate_hz))
+        title(self.stage, self.rate_hz)
     }
 
-    /// The mean cycle time without what the virtual board's model cost in it, in ns; `None` on a real board.
+    /// The mean cycle time without the cost of the virtual board's model, in ns. `None` on a real
+    /// board.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn net_cycle_ns(&self) -> Option<f64> {
         Some(self.figures.cycle.mean() - self.model_ns? as f64)
     }
 
-    /// Whether no period was missed and every frame was right, and a load that was asked for was one.
+    /// Whether no period was missed, every frame was right, and the load, if requested, was real.
     pub(crate) fn is_clean(&self) -> bool {
         self.figures.missed == 0
             && self.figures.crc_errors == 0
@@ -89,10 +98,14 @@ impl Outcome {
             && self.load_held()
     }
 
-    /// Whether the load that was asked for, if any, left no idle time to speak of.
+    /// Whether the load, if requested, left nearly no idle time.
     pub(crate) fn load_held(&self) -> bool {
         self.load.as_ref().is_none_or(Rates::is_load)
     }
+}
+
+fn title(stage: Stage, rate_hz: u64) -> String {
+    format!("{} {}", stage.name(), rate_name(rate_hz))
 }
 
 /// "10 kHz", "1500 Hz".
@@ -106,13 +119,13 @@ pub(crate) fn rate_name(hz: u64) -> String {
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
-/// Carries `plan` out.
+/// Carries out `plan`.
 ///
 /// # Errors
 ///
-/// What kept the loop from running to its end.
+/// Why the loop did not run to its end.
 pub(crate) fn carry_out(plan: &Plan) -> Result<Outcome, Box<dyn Error>> {
-    // Before the memory is locked, so that the children need not be.
+    // The load starts before this process locks its memory.
     let load = plan.load.then(Load::start).transpose()?;
     let periods = plan.rate_hz.saturating_mul(plan.seconds);
     let progress = AtomicU64::new(0);
@@ -131,7 +144,7 @@ pub(crate) fn carry_out(plan: &Plan) -> Result<Outcome, Box<dyn Error>> {
         .zip(cost_before)
         .map(|(after, before)| after.saturating_sub(before));
     Ok(Outcome {
-        way: plan.way,
+        stage: plan.stage,
         rate_hz: plan.rate_hz,
         model_ns: cost.and_then(|ns| ns.checked_div(figures.periods)),
         figures,
@@ -141,10 +154,10 @@ pub(crate) fn carry_out(plan: &Plan) -> Result<Outcome, Box<dyn Error>> {
 
 fn in_thread(plan: &Plan, periods: u64, progress: &AtomicU64) -> Result<Figures, AnyError> {
     let mut figures = Figures::new();
-    // Locks what is mapped so far, the figures and this thread's stack with it.
+    // This locks all memory mapped so far, including the figures and this thread's stack.
     plan.realtime.apply()?;
-    match plan.way {
-        Way::Oob => {
+    match plan.stage {
+        Stage::Oob => {
             let _attached = rt::attach()?;
             let period = Schedule::new(Instant::from_nanos(0), plan.rate_hz).offset(1);
             let mut link = OobLink::open(&plan.device, period)?;
@@ -157,7 +170,7 @@ fn in_thread(plan: &Plan, periods: u64, progress: &AtomicU64) -> Result<Figures,
                 progress,
             )?;
         }
-        Way::Inband => {
+        Stage::Inband => {
             let mut link = InbandLink::open(&inband_path(&plan.device)?)?;
             run::run(
                 &Monotonic,
@@ -172,7 +185,7 @@ fn in_thread(plan: &Plan, periods: u64, progress: &AtomicU64) -> Result<Figures,
     Ok(figures)
 }
 
-/// The mainline device of the same bus and chip select.
+/// Mainline's device for the same bus and chip select.
 fn inband_path(device: &Path) -> Result<PathBuf, AnyError> {
     let name = device
         .file_name()
@@ -197,14 +210,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_name_the_same_chip_select() {
+    fn both_devices_name_the_same_chip_select() {
         let path = inband_path(Path::new("/dev/oob/spidev3.0")).unwrap();
         assert_eq!(path, Path::new("/dev/spidev3.0"));
         assert!(inband_path(Path::new("/")).is_err());
     }
 
     #[test]
-    fn rates_are_named_as_people_do() {
+    fn rates_are_named_in_khz_or_hz() {
         assert_eq!(rate_name(15_000), "15 kHz");
         assert_eq!(rate_name(1_500), "1500 Hz");
     }

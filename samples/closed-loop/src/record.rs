@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The figures as JSON: benchmark records of the project, two for each rate (cycle time and wake-up lateness), with
-//! their histograms and what else only a loop has beside them.
+//! The figures as JSON: the project's benchmark records, two for each rate (cycle time and wake-up
+//! lateness), with histograms and the other figures of a loop.
 
 use crate::figures::Figures;
-use crate::outcome::{Outcome, Way};
+use crate::outcome::{Outcome, Stage};
 use crate::system;
 use hdrhistogram::Histogram;
 use inband_load::Rates;
@@ -26,7 +26,7 @@ struct Record {
     peers: BTreeMap<&'static str, Column>,
 }
 
-/// One side of a record. The first five are times in the record's unit.
+/// The figures of one run. `p50` to `max` are in the record's unit.
 #[derive(Debug, Serialize)]
 struct Column {
     n: u64,
@@ -45,7 +45,8 @@ struct Column {
     model_ns: Option<u64>,
     net_cycle_ns: Option<f64>,
     load: Option<Rates>,
-    /// Of each bin that is not empty the largest time in it, and how many times are in it. On one line.
+    /// For each bin that is not empty: the largest time in it, and the number of times. Written on
+    /// one line.
     histogram: Box<RawValue>,
 }
 
@@ -84,7 +85,7 @@ type Quantity = fn(&Figures) -> &Histogram<u64>;
 ///
 /// # Errors
 ///
-/// None that these plain structures can cause.
+/// None is expected from these plain structures.
 pub(crate) fn json(outcomes: &[Outcome]) -> serde_json::Result<String> {
     let quantities: [(&str, Quantity); 2] = [("", |f| &f.cycle), ("-wake", |f| &f.wake)];
     let mut rates: Vec<u64> = outcomes.iter().map(|outcome| outcome.rate_hz).collect();
@@ -93,10 +94,10 @@ pub(crate) fn json(outcomes: &[Outcome]) -> serde_json::Result<String> {
     let mut records = Vec::new();
     for rate in rates {
         for (suffix, quantity) in quantities {
-            let column = |way| {
+            let column = |stage| {
                 outcomes
                     .iter()
-                    .find(|outcome| outcome.rate_hz == rate && outcome.way == way)
+                    .find(|outcome| outcome.rate_hz == rate && outcome.stage == stage)
                     .map(|outcome| Column::new(outcome, quantity(&outcome.figures)))
                     .transpose()
             };
@@ -110,8 +111,8 @@ pub(crate) fn json(outcomes: &[Outcome]) -> serde_json::Result<String> {
                 core: Core::here().name(),
                 unit: "ns",
                 rate_hz: rate,
-                kit: column(Way::Oob)?,
-                peers: column(Way::Inband)?
+                kit: column(Stage::Oob)?,
+                peers: column(Stage::Inband)?
                     .map(|peer| ("spidev", peer))
                     .into_iter()
                     .collect(),
@@ -127,7 +128,7 @@ mod tests {
     use crate::testing::outcome;
 
     #[test]
-    fn the_kit_and_its_peer_stand_in_one_record() {
+    fn the_kit_and_its_peer_are_in_one_record() {
         let text = json(&[outcome("oob"), outcome("in-band")]).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value.as_array().map(Vec::len), Some(2));
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quantiles_are_those_of_the_histogram_beside_them() {
+    fn the_quantiles_match_the_histogram() {
         let text = json(&[outcome("oob"), outcome("in-band")]).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         for record in value.as_array().unwrap() {
@@ -167,12 +168,12 @@ mod tests {
                 assert_eq!(column["p50"], half.unwrap().0);
             }
         }
-        // A bin a line would bury the figures.
+        // One bin on each line would hide the figures.
         assert!(text.lines().count() < 150, "{text}");
     }
 
     #[test]
-    fn a_run_without_its_peer_says_so() {
+    fn a_record_may_lack_the_kit_or_the_peer() {
         let value: serde_json::Value =
             serde_json::from_str(&json(&[outcome("in-band")]).unwrap()).unwrap();
         assert!(value[0].get("kit").is_none());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The figures as text: one column a run, then the histograms.
+//! The figures as text: a table with a column for each run, and histograms.
 
 use crate::outcome::Outcome;
 use hdrhistogram::Histogram;
@@ -10,18 +10,19 @@ const BAR: usize = 50;
 /// Bins of the histograms in the terminal, for each factor of ten.
 const PER_DECADE: u32 = 5;
 
-/// One bin: from `low_ns` up to but without `high_ns`.
+/// One bin of a histogram: the values from `low_ns` up to, but not including, `high_ns`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bin {
-    /// Lower end.
+    /// The lower bound.
     pub(crate) low_ns: f64,
-    /// Upper end.
+    /// The upper bound.
     pub(crate) high_ns: f64,
-    /// How many values.
+    /// The number of values.
     pub(crate) count: u64,
 }
 
-/// The bins between the smallest and the largest value, `per_decade` for each factor of ten; empty ones included.
+/// The bins from the smallest to the largest value, including empty ones, with `per_decade` bins
+/// for each factor of ten.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 pub(crate) fn bins(histogram: &Histogram<u64>, per_decade: u32) -> Vec<Bin> {
     let per_decade = f64::from(per_decade);
@@ -48,7 +49,7 @@ pub(crate) fn bins(histogram: &Histogram<u64>, per_decade: u32) -> Vec<Bin> {
     bins
 }
 
-/// Microseconds with as many digits as say something.
+/// A time in microseconds. A larger time has fewer decimals.
 #[allow(clippy::cast_precision_loss)]
 fn us(ns: f64) -> String {
     let us = ns / 1e3;
@@ -115,7 +116,8 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// Both histograms of one run. Bars grow with the logarithm of the count, so that single outliers show.
+/// Both histograms of one run. The length of a bar is the logarithm of the count, so that single
+/// outliers are visible.
 pub(crate) fn histograms(outcome: &Outcome) -> String {
     let mut text = String::new();
     for (name, histogram) in [
@@ -138,7 +140,7 @@ pub(crate) fn histograms(outcome: &Outcome) -> String {
     text
 }
 
-/// 0 for nothing, at least 1 for something, `BAR` for the most.
+/// The length of a bar: 0 for no value, at least 1 for any, `BAR` for the largest count.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_shows_one_among_a_million() {
+    fn a_bar_shows_one_value_in_a_million() {
         assert_eq!(bar_len(0, 1_000_000), 0);
         assert!(bar_len(1, 1_000_000) >= 1);
         assert_eq!(bar_len(1_000_000, 1_000_000), BAR);
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_one_column_a_run() {
+    fn the_table_has_a_column_for_each_run() {
         let text = table(&[outcome("oob"), outcome("in-band")]);
         let head = text.lines().next().unwrap();
         assert!(

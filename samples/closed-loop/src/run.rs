@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The loop itself. Between its first and its last frame it allocates nothing and prints nothing.
+//! The loop. Between its first and its last frame it neither allocates nor prints.
 //!
 //! ```text
 //!   date(n)      woken                                done        date(n+1)
 //!     |--- wake ---|--- control, exchange: cycle ------|             |
-//!                     command n  -->                       a `done` behind date(n+1): period n is missed
+//!                     command n  -->
 //!                 <-- status: effect of command n-1
 //! ```
 //!
-//! A period that has gone by entirely before its turn gets no frame; it counts as missed, and the loop stays in step.
+//! If `done` is after `date(n+1)`, period n is missed. A period that ends before the loop reaches
+//! it gets no frame. It counts as missed, and the dates of later periods do not shift.
 
 use crate::control::{Controller, Reference};
 use crate::figures::Figures;
@@ -21,7 +22,7 @@ use oobkit::time::Instant;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The clock that the loop lives by.
+/// The loop's clock.
 pub(crate) trait Clock {
     /// The date now.
     fn now(&self) -> Instant;
@@ -29,9 +30,10 @@ pub(crate) trait Clock {
     fn sleep_until(&self, date: Instant);
 }
 
-/// The motor, by whichever way.
+/// The connection to the motor.
 pub(crate) trait Link {
-    /// Sends `command`, to be done by `deadline`, and receives the status of the moment before.
+    /// Sends `command` in a frame that must have ended by `deadline`, and returns the status before
+    /// the command.
     fn exchange(&mut self, command: &Command, deadline: Instant) -> Result<Status, LinkError>;
 }
 
@@ -45,7 +47,7 @@ pub(crate) enum LinkError {
 }
 
 impl LinkError {
-    /// Whether the next frame may succeed.
+    /// Whether the next frame may succeed without a repair.
     fn is_transient(self) -> bool {
         match self {
             Self::Oob(error) => error.is_transient(),
@@ -65,31 +67,33 @@ impl std::fmt::Display for LinkError {
 
 impl std::error::Error for LinkError {}
 
-/// From the greeting to the first period.
+/// The time from the first command to the first period.
 const LEAD: Duration = Duration::from_millis(1);
-/// What the frames before and after the loop may take.
+/// The time limit of the frames before and after the loop.
 const UNHURRIED: Duration = Duration::from_secs(1);
 
-/// Numbers the commands, and judges whether a status follows them.
+/// Numbers the commands, and checks the sequence numbers of the statuses.
 #[derive(Debug)]
-struct Conversation {
-    sequence: u16,
-    /// What the next status must carry; `None` where it is unknown what the motor has heard.
+struct Sequence {
+    /// The sequence number of the last command.
+    sent: u16,
+    /// The sequence number that the next status must have. `None` if it is unknown whether the
+    /// motor received the last command.
     expected: Option<u16>,
 }
 
-impl Conversation {
+impl Sequence {
     fn command(&mut self, flags: u8, drive: i32) -> Command {
-        self.sequence = self.sequence.wrapping_add(1);
-        Command::new(self.sequence, flags, drive)
+        self.sent = self.sent.wrapping_add(1);
+        Command::new(self.sent, flags, drive)
     }
 
-    /// Whether `status`, received while the present command was sent, is right.
+    /// Whether `status`, which came in the present command's frame, is right.
     fn is_right(&mut self, status: &Status) -> bool {
         let follows = self.expected.is_none_or(|expected| {
             status.sequence.get() == expected && status.flags & FLAG_BAD_COMMAND == 0
         });
-        self.expected = Some(self.sequence);
+        self.expected = Some(self.sent);
         status.is_valid() && follows
     }
 
@@ -98,11 +102,11 @@ impl Conversation {
     }
 }
 
-/// Runs the position loop for `periods` periods at `rate_hz`; `progress` follows the count.
+/// Runs the position loop for `periods` periods at `rate_hz`, and updates `progress` after each.
 ///
 /// # Errors
 ///
-/// The failure that no next frame can repair; `figures` then holds what was counted until there.
+/// The first failure that is not transient. `figures` then has the counts up to there.
 pub(crate) fn run(
     clock: &impl Clock,
     link: &mut impl Link,
@@ -111,13 +115,13 @@ pub(crate) fn run(
     figures: &mut Figures,
     progress: &AtomicU64,
 ) -> Result<(), LinkError> {
-    let mut talk = Conversation {
-        sequence: 0,
+    let mut sequence = Sequence {
+        sent: 0,
         expected: None,
     };
-    let greeting = talk.command(FLAG_ENABLE, 0);
+    let greeting = sequence.command(FLAG_ENABLE, 0);
     let status = link.exchange(&greeting, clock.now().after(UNHURRIED))?;
-    let start = if talk.is_right(&status) {
+    let start = if sequence.is_right(&status) {
         f64::from(status.position.get())
     } else {
         figures.crc_errors += 1;
@@ -140,9 +144,9 @@ pub(crate) fn run(
         }
         clock.sleep_until(date);
         let woken = clock.now();
-        let command = talk.command(FLAG_ENABLE, drive);
+        let command = sequence.command(FLAG_ENABLE, drive);
         match link.exchange(&command, next) {
-            Ok(status) if talk.is_right(&status) => {
+            Ok(status) if sequence.is_right(&status) => {
                 let reference = Reference::at(start, schedule.offset(n).as_secs_f64());
                 let position = status.position.get();
                 figures
@@ -153,7 +157,7 @@ pub(crate) fn run(
             Ok(_) => figures.crc_errors += 1,
             Err(error) if error.is_transient() => {
                 figures.failed += 1;
-                talk.frame_failed();
+                sequence.frame_failed();
             }
             Err(error) => return Err(error),
         }
@@ -165,7 +169,7 @@ pub(crate) fn run(
         progress.store(n + 1, Ordering::Relaxed);
     }
 
-    let farewell = talk.command(FLAG_BRAKE, 0);
+    let farewell = sequence.command(FLAG_BRAKE, 0);
     link.exchange(&farewell, clock.now().after(UNHURRIED))
         .map(|_| ())
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The dates of a loop: period `n` begins at `first + n / rate`, computed afresh each time, so no rounding adds up.
+//! The dates of a loop. Period `n` begins at `first + n / rate`. Each date is computed from `n`, so
+//! rounding errors do not add up.
 
 use oobkit::time::Instant;
 use std::time::Duration;
@@ -15,7 +16,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Periods at `rate_hz`, at least 1, the first of which begins at `first`.
+    /// Periods at `rate_hz` (at least 1). The first one begins at `first`.
     pub(crate) fn new(first: Instant, rate_hz: u64) -> Self {
         Self {
             first,
@@ -23,13 +24,13 @@ impl Schedule {
         }
     }
 
-    /// From the loop's begin to that of period `n`.
+    /// The time from the start of the loop to the start of period `n`.
     pub(crate) fn offset(&self, n: u64) -> Duration {
         let ns = u128::from(n) * u128::from(NS_PER_S) / u128::from(self.rate_hz);
         Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
     }
 
-    /// When period `n` begins.
+    /// The date at which period `n` begins.
     pub(crate) fn date(&self, n: u64) -> Instant {
         self.first.after(self.offset(n))
     }
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_time_is_not_wrapped_round() {
+    fn dates_saturate_instead_of_wrapping() {
         let schedule = Schedule::new(Instant::from_nanos(u64::MAX - 5), 1);
         assert_eq!(schedule.date(9).as_nanos(), u64::MAX);
         assert_eq!(

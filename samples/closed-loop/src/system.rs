@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the running machine says about itself.
+//! Information about the running machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the virtual board publishes what its model has cost so far, in ns.
+/// The file with the cost of the virtual board's model so far, in ns.
 const MODEL_COST: &str = "/sys/kernel/debug/vboard/cost_ns";
 
-/// What the virtual board's model has cost so far, in ns; `None` on a real board.
+/// The cost of the virtual board's model so far, in ns. `None` on a real board.
 pub(crate) fn model_cost_ns() -> Option<u64> {
     fs::read_to_string(MODEL_COST).ok()?.trim().parse().ok()
 }
@@ -19,7 +19,7 @@ pub(crate) fn kernel() -> String {
         .map_or_else(|_| "unknown".into(), |text| text.trim().into())
 }
 
-/// The machine: a device-tree board's model, else the architecture.
+/// The machine: the model in its device tree, or the architecture if it has none.
 pub(crate) fn machine() -> String {
     fs::read_to_string("/proc/device-tree/model").map_or_else(
         |_| std::env::consts::ARCH.into(),
@@ -27,7 +27,7 @@ pub(crate) fn machine() -> String {
     )
 }
 
-/// The first device in `folder` that is chip select 0, by name.
+/// The first device in `folder`, by name, that is a chip select 0.
 pub(crate) fn find_device(folder: &Path) -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
         .ok()?
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_says_something() {
+    fn this_machine_has_a_kernel_release() {
         assert_ne!(kernel(), "unknown");
     }
 

@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The one in-band load: five child processes that keep the kernel busy in the ways that disturb a loop most.
+//! The in-band load of all measurements: five child processes that keep the kernel busy with work
+//! that disturbs a loop most.
 //!
 //! | worker | one unit of work |
 //! | --- | --- |
-//! | fork | a process forked, ended and waited for |
-//! | copy | 1 MiB copied by the kernel into an area of 128 MiB, which is gone through over and over |
-//! | fault | a page touched for the first time (4 MiB mapped, touched, unmapped) |
-//! | tcp | 1 KiB there and back over loopback |
-//! | udp | 1 KiB there and back over loopback |
+//! | fork | fork a process that exits at once, and wait for it |
+//! | copy | have the kernel copy 1 MiB into the next part of an area of 128 MiB |
+//! | fault | touch a page for the first time (4 MiB are mapped, touched, unmapped) |
+//! | tcp | send 1 KiB over loopback and receive it back |
+//! | udp | send 1 KiB over loopback and receive it back |
 //!
 //! ```text
 //!   parent                                   child: the same program, `load-worker KIND`
 //!     Load::start ---- spawns ------------->   works, counts
 //!             <------- "ready" ------------    (after its first unit)
-//!     Load::stop ----- closes stdin ------->   says "units nanoseconds", ends
+//!     Load::stop ----- closes stdin ------->   writes "units nanoseconds", ends
 //! ```
 //!
-//! Each says its rate since it was ready. A child whose parent dies sees its stdin close, so none is left behind. The
-//! program calls [`work`] where it is called with [`WORKER`] and a [`Kind`].
+//! Each child counts its units from "ready" on. If the parent dies, the children's stdin is closed
+//! and they end. A program that uses the load must call [`work`] when its arguments are [`WORKER`]
+//! and a [`Kind`].
 
 mod worker;
 
@@ -33,28 +35,29 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 /// The argument that makes a program a worker.
 pub const WORKER: &str = "load-worker";
 
-/// What the load has reached, per second.
+/// The load's rates, per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Rates {
-    /// Processes.
+    /// Processes forked.
     pub forks: f64,
     /// MiB copied.
     pub copied_mib: f64,
-    /// Pages touched first.
+    /// Pages touched for the first time.
     pub faults: f64,
     /// Round trips over TCP.
     pub tcp: f64,
     /// Round trips over UDP.
     pub udp: f64,
-    /// Idle time of all processors, in percent; not a rate. `None` where the kernel does not tell.
+    /// The idle time of all processors, in percent (no rate). `None` if the kernel does not report
+    /// it.
     pub idle_percent: Option<f64>,
 }
 
-/// A machine that is idle for as much of its time, in percent, is not under load.
+/// A machine whose idle time, in percent, is at least this is not under load.
 const IDLE_MAX_PERCENT: f64 = 1.0;
 
 impl Rates {
-    /// Whether the machine is known to have been busy all the time.
+    /// Whether the machine is known to have been busy nearly all the time.
     pub fn is_load(&self) -> bool {
         self.idle_percent
             .is_some_and(|percent| percent < IDLE_MAX_PERCENT)
@@ -70,10 +73,13 @@ impl fmt::Display for Rates {
         )?;
         match self.idle_percent {
             Some(percent) => write!(f, "{percent:.2} % idle")?,
-            None => write!(f, "idle for nobody knows how long")?,
+            None => write!(f, "idle time unknown")?,
         }
         if !self.is_load() {
-            write!(f, ": NOT UNDER LOAD, which is below {IDLE_MAX_PERCENT} %")?;
+            write!(
+                f,
+                ": NOT UNDER LOAD (that is below {IDLE_MAX_PERCENT} % idle)"
+            )?;
         }
         Ok(())
     }
@@ -82,21 +88,21 @@ impl fmt::Display for Rates {
 struct Running {
     kind: Kind,
     child: Child,
-    says: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
 }
 
-/// The load while it runs; dropping it ends it.
+/// The running load. Dropping it ends the load.
 pub struct Load {
     workers: Vec<Running>,
     before: Option<(u64, u64)>,
 }
 
 impl Load {
-    /// Starts the five workers and waits until each has done its first unit.
+    /// Starts the five workers and waits until each has done its first unit of work.
     ///
     /// # Errors
     ///
-    /// That of the first that failed.
+    /// The error of the first worker that failed.
     pub fn start() -> io::Result<Self> {
         let mut load = Self {
             workers: Vec::new(),
@@ -108,14 +114,14 @@ impl Load {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?;
-            let says = child
+            let output = child
                 .stdout
                 .take()
                 .ok_or_else(|| io::Error::other("a worker without output"))?;
             load.workers.push(Running {
                 kind,
                 child,
-                says: BufReader::new(says),
+                output: BufReader::new(output),
             });
         }
         for worker in &mut load.workers {
@@ -128,11 +134,11 @@ impl Load {
         Ok(load)
     }
 
-    /// Ends the load and says what it has reached.
+    /// Ends the load and returns its rates.
     ///
     /// # Errors
     ///
-    /// That of a worker that failed meanwhile.
+    /// The error of a worker that failed meanwhile.
     pub fn stop(mut self) -> io::Result<Rates> {
         let after = idle_and_total();
         let mut rates = Rates {
@@ -163,7 +169,7 @@ impl Load {
 impl Running {
     fn expect_line(&mut self) -> io::Result<String> {
         let mut line = String::new();
-        self.says.read_line(&mut line)?;
+        self.output.read_line(&mut line)?;
         Ok(line)
     }
 
@@ -175,20 +181,20 @@ impl Running {
 impl Drop for Load {
     fn drop(&mut self) {
         for worker in &mut self.workers {
-            // It may have ended already; then there is nothing to kill.
+            // This fails if the worker has ended already, which is fine.
             let _ = worker.child.kill();
             let _ = worker.child.wait();
         }
     }
 }
 
-/// Time that the processors have been idle, and time in all, in ticks.
+/// The idle time and the total time of all processors, in ticks.
 fn idle_and_total() -> Option<(u64, u64)> {
     parse_stat(&fs::read_to_string("/proc/stat").ok()?)
 }
 
-/// The first line of /proc/stat: user nice system idle iowait irq softirq steal guest guest_nice (proc(5)). The two
-/// guest times are part of user and nice.
+/// The first line of /proc/stat: user nice system idle iowait irq softirq steal guest guest_nice
+/// (proc(5)). The two guest times are part of user and nice.
 fn parse_stat(text: &str) -> Option<(u64, u64)> {
     let line = text.lines().next()?.strip_prefix("cpu ")?;
     let times: Vec<u64> = line
@@ -200,7 +206,8 @@ fn parse_stat(text: &str) -> Option<(u64, u64)> {
     Some((idle, times.iter().sum()))
 }
 
-/// `None` where no time went by that the kernel counted.
+/// The idle time's share of the total between two readings. `None` if the kernel counted no time
+/// between them.
 #[allow(clippy::cast_precision_loss)]
 fn idle_percent(before: (u64, u64), after: (u64, u64)) -> Option<f64> {
     let idle = after.0.saturating_sub(before.0) as f64;
@@ -238,13 +245,13 @@ mod tests {
     }
 
     #[test]
-    fn idle_is_a_share_of_what_went_by() {
+    fn idle_is_a_share_of_the_time_between_two_readings() {
         assert_eq!(idle_percent((10, 100), (12, 300)), Some(1.0));
         assert_eq!(idle_percent((10, 100), (10, 100)), None);
     }
 
     #[test]
-    fn what_is_idle_for_a_hundredth_or_unknown_is_no_load() {
+    fn idle_time_of_one_percent_or_unknown_is_no_load() {
         let idle = |idle_percent| Rates {
             idle_percent,
             ..Rates::default()

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{ptr, thread};
 
-/// What a worker does.
+/// The work of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// Forks.
@@ -20,9 +20,9 @@ pub enum Kind {
     Copy,
     /// Touches new pages.
     Fault,
-    /// Talks over TCP.
+    /// Exchanges messages over TCP.
     Tcp,
-    /// Talks over UDP.
+    /// Exchanges messages over UDP.
     Udp,
 }
 
@@ -47,7 +47,7 @@ const COPY_AREA: usize = 128 * MIB;
 const FAULT_AREA: usize = 4 * MIB;
 const PAGE: usize = 4096;
 const MESSAGE: usize = 1024;
-/// After so long a datagram is taken for lost.
+/// A datagram that is not answered for so long counts as lost.
 const UDP_PATIENCE: Duration = Duration::from_millis(100);
 
 static UNITS: AtomicU64 = AtomicU64::new(0);
@@ -56,15 +56,15 @@ fn count(units: u64) {
     UNITS.fetch_add(units, Ordering::Relaxed);
 }
 
-/// Works until stdin closes, then says how many units were done in how many nanoseconds.
+/// Works until stdin is closed, then writes how many units it did and in how many nanoseconds.
 ///
 /// # Errors
 ///
-/// The first failure of the work itself, or of the pipes to the parent.
+/// The first failure of the work, or of the pipes to the parent.
 pub fn work(kind: Kind) -> io::Result<()> {
     let (done, outcome) = std::sync::mpsc::channel();
     let told = done.clone();
-    // Each thread ends with the process.
+    // The threads are not joined: they end with the process.
     thread::spawn(move || {
         let result = match kind {
             Kind::Fork => forks(),
@@ -86,7 +86,7 @@ pub fn work(kind: Kind) -> io::Result<()> {
         let closed = io::copy(&mut io::stdin(), &mut io::sink()).map(|_| ());
         let _ = done.send(closed);
     });
-    // Whichever comes first: the work's failure, or the end of stdin.
+    // The first message is the work's failure or the end of stdin.
     outcome.recv().unwrap_or(Ok(()))?;
     let units = UNITS.load(Ordering::Relaxed) - before;
     say(&format!("{units} {}", begin.elapsed().as_nanos()))
@@ -100,14 +100,16 @@ fn say(line: &str) -> io::Result<()> {
 
 fn forks() -> io::Result<()> {
     loop {
-        // SAFETY: the child calls nothing but `_exit`, which is safe after a fork in a process with threads.
+        // SAFETY: the child only calls `_exit`, which is async-signal-safe, as fork in a process
+        // with threads demands.
         let child = unsafe { libc::fork() };
         match child {
             -1 => return Err(io::Error::last_os_error()),
-            // SAFETY: `_exit` ends this child at once, without running anything of the parent's.
+            // SAFETY: `_exit` ends the child at once and runs no destructor or exit handler of the
+            // parent.
             0 => unsafe { libc::_exit(0) },
             _ => {
-                // SAFETY: a null status is allowed, and the child is this thread's own.
+                // SAFETY: waitpid writes no status, because the pointer is null.
                 if unsafe { libc::waitpid(child, ptr::null_mut(), 0) } != child {
                     return Err(io::Error::last_os_error());
                 }
@@ -130,7 +132,8 @@ fn copies() -> io::Result<()> {
 
 fn faults() -> io::Result<()> {
     loop {
-        // SAFETY: a fresh range that the kernel chooses; it replaces no mapping.
+        // SAFETY: the address is null, so the kernel chooses a free range, and no existing mapping
+        // is replaced.
         let area = unsafe {
             mmap_anonymous(
                 ptr::null_mut(),
@@ -140,19 +143,20 @@ fn faults() -> io::Result<()> {
             )
         }?;
         for offset in (0..FAULT_AREA).step_by(PAGE) {
-            // SAFETY: `offset` is below the mapping's length.
+            // SAFETY: `offset` is below `FAULT_AREA`, the mapping's length.
             let page = unsafe { area.cast::<u8>().add(offset) };
-            // SAFETY: mapped above, writable, and nothing else refers to it.
+            // SAFETY: the byte lies in the mapping above, which is writable, and no reference to it
+            // exists.
             unsafe { page.write_volatile(1) };
             count(1);
         }
-        // SAFETY: mapped above; no reference to it was made.
+        // SAFETY: the range is the mapping above, and no reference to it was made.
         unsafe { munmap(area, FAULT_AREA) }?;
     }
 }
 
 fn without_loopback(error: io::Error) -> io::Error {
-    let hint = "the load talks over loopback (is it up? `ip link set lo up`)";
+    let hint = "the load uses the loopback device (is it up? `ip link set lo up`)";
     io::Error::new(error.kind(), format!("{hint}: {error}"))
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The frames that the virtual board's motor speaks over SPI: 16 bytes each way, little-endian, full duplex.
+//! The frames of the virtual board's motor on SPI: 16 bytes in each direction, little-endian, full
+//! duplex.
 //!
 //! ```text
 //!  byte      0      1      2..4       4..8        8..12       12..14     14..16
@@ -8,32 +9,33 @@
 //!  status    magic  flags  sequence   position    velocity    current    CRC
 //! ```
 //!
-//! The status that a frame brings back was taken at the moment chip select became active; its `sequence` is that of the
-//! last command accepted. A command with a wrong magic or CRC changes nothing but the motor's error count. The CRC is
-//! CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xffff) over bytes 0 to 13.
+//! The motor takes the status when chip select becomes active. The status's `sequence` is that of
+//! the last accepted command. A command with a wrong magic or CRC changes only the motor's error
+//! count and its flag `FLAG_BAD_COMMAND`. The CRC is CRC-16/CCITT-FALSE (polynomial 0x1021, initial
+//! value 0xffff) over bytes 0 to 13.
 #![no_std]
 
 use zerocopy::little_endian::{I16, I32, U16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// Bytes of a frame.
+/// The length of a frame in bytes.
 pub const FRAME_LEN: usize = 16;
-/// First byte of a command.
+/// The first byte of a command.
 pub const COMMAND_MAGIC: u8 = 0xc5;
-/// First byte of a status.
+/// The first byte of a status.
 pub const STATUS_MAGIC: u8 = 0x5c;
-/// Command flag: the drive is on; without it the motor coasts.
+/// Command flag: the drive is on. Without it the motor coasts.
 pub const FLAG_ENABLE: u8 = 1 << 0;
-/// Command flag: short the windings; what a stop frame says.
+/// Command flag: the motor brakes by shorting its windings. Stop frames set it.
 pub const FLAG_BRAKE: u8 = 1 << 1;
-/// Status flag: the last command was refused (magic or CRC).
+/// Status flag: the motor has refused the last command (length, magic or CRC).
 pub const FLAG_BAD_COMMAND: u8 = 1 << 7;
-/// Encoder counts of one turn.
+/// Encoder counts in one turn.
 pub const COUNTS_PER_TURN: i32 = 4096;
 /// [`Command::drive`] at full supply voltage.
 pub const DRIVE_FULL: i32 = 1 << 16;
 
-/// What the controller sends.
+/// The frame from the controller to the motor.
 #[derive(
     Clone,
     Copy,
@@ -53,17 +55,17 @@ pub struct Command {
     pub magic: u8,
     /// `FLAG_ENABLE`, `FLAG_BRAKE`.
     pub flags: u8,
-    /// Counts up by one each frame.
+    /// The sequence number: one more than that of the previous command.
     pub sequence: U16,
-    /// Voltage, in 1/65536 of the supply; clamped to [-DRIVE_FULL, DRIVE_FULL].
+    /// The voltage, in 1/65536 of the supply. The motor clamps it to [-DRIVE_FULL, DRIVE_FULL].
     pub drive: I32,
     /// Zero.
     pub reserved: [u8; 6],
-    /// CRC of the bytes before.
+    /// The CRC of the preceding bytes.
     pub crc: U16,
 }
 
-/// What the motor answers.
+/// The frame from the motor to the controller.
 #[derive(
     Clone,
     Copy,
@@ -81,17 +83,17 @@ pub struct Command {
 pub struct Status {
     /// [`STATUS_MAGIC`].
     pub magic: u8,
-    /// `FLAG_ENABLE` and `FLAG_BRAKE` as they are in force, `FLAG_BAD_COMMAND`.
+    /// `FLAG_ENABLE` and `FLAG_BRAKE` of the last accepted command, and `FLAG_BAD_COMMAND`.
     pub flags: u8,
-    /// Sequence of the last command accepted.
+    /// The sequence number of the last accepted command.
     pub sequence: U16,
-    /// Encoder position, in counts.
+    /// The encoder position, in counts.
     pub position: I32,
-    /// Velocity, in counts per second.
+    /// The velocity, in counts per second.
     pub velocity: I32,
-    /// Winding current, in mA.
+    /// The winding current, in mA.
     pub current: I16,
-    /// CRC of the bytes before.
+    /// The CRC of the preceding bytes.
     pub crc: U16,
 }
 
@@ -133,7 +135,7 @@ fn frame_crc(frame: &[u8]) -> u16 {
     crc16(frame.iter().take(FRAME_LEN - 2))
 }
 
-/// CRC-16/CCITT-FALSE, bit by bit: 16 bytes a frame do not earn a table.
+/// CRC-16/CCITT-FALSE, computed bit by bit. For frames of 16 bytes a table is not worth its size.
 pub fn crc16<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u16 {
     bytes.into_iter().fold(0xffff, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
@@ -156,13 +158,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_crc_is_the_published_one() {
-        // The check value that CRC catalogues give for CRC-16/CCITT-FALSE.
+    fn the_crc_has_the_published_check_value() {
+        // CRC catalogues list this value for CRC-16/CCITT-FALSE.
         assert_eq!(crc16(b"123456789"), 0x29b1);
     }
 
     #[test]
-    fn a_flipped_bit_is_seen() {
+    fn every_flipped_bit_is_detected() {
         let good = Command::new(7, FLAG_ENABLE, -12_345);
         assert!(good.is_valid());
         for bit in 0..8 * FRAME_LEN {

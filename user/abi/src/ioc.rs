@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How ioctl numbers are made (asm-generic/ioctl.h: 2 bits direction, 14 size, 8 type, 8 number).
+//! The encoding of ioctl numbers (asm-generic/ioctl.h: 2 bits direction, 14 size, 8 type, 8
+//! number).
 
 const WRITE: u32 = 1;
 const READ: u32 = 2;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `include/oobkit.h` says what this crate says: a C program prints what the compiler makes of the header, and every
-//! size, offset and number is compared. It needs `cc` and the C library's headers, as linking any Rust program does.
+//! Checks that `include/oobkit.h` equals this crate. A C program prints every size, offset and
+//! number of the header, and the test compares them. It needs `cc` and the C library's headers;
+//! linking any Rust program needs these, too.
 
 use oobkit_abi::{ctl, spi};
 use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 
-/// A C expression, and what it must be.
+/// A C expression and its expected value.
 type Check = (String, u64);
 
 macro_rules! layout {
@@ -127,7 +128,7 @@ fn checks() -> Vec<Check> {
     all
 }
 
-/// What the C compiler makes of `expressions`, with `flags`.
+/// The values of `expressions` in C, compiled with `flags`.
 fn in_c(flags: &[&str], expressions: &[Check]) -> Vec<u64> {
     let dir = tempdir();
     let (source, program) = (dir.join("probe.c"), dir.join("probe"));

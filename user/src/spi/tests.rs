@@ -13,7 +13,7 @@ fn answer(frame_len: u32, iobuf_len: u32, tx_offset: u32, rx_offset: u32) -> abi
 }
 
 #[test]
-fn a_layout_must_hold_both_frames_apart() {
+fn a_layout_must_hold_both_frames_without_overlap() {
     assert!(Layout::new(&answer(16, 128, 64, 0)).is_some());
     assert!(Layout::new(&answer(64, 128, 64, 0)).is_some());
     assert!(Layout::new(&answer(65, 130, 64, 0)).is_none());
@@ -23,7 +23,7 @@ fn a_layout_must_hold_both_frames_apart() {
 }
 
 #[test]
-fn a_list_takes_one_to_sixteen() {
+fn a_list_takes_one_to_sixteen_chip_selects() {
     assert!(matches!(List::new(&[]), Err(ListError::Count)));
     assert!(matches!(List::new(&[0; 17]), Err(ListError::Count)));
     let list = List::new(&[2, 0]).unwrap();
@@ -33,7 +33,7 @@ fn a_list_takes_one_to_sixteen() {
 }
 
 #[test]
-fn a_list_tells_each_entry_from_the_other() {
+fn a_list_has_a_result_for_each_entry() {
     let mut list = List::new(&[0, 1, 2]).unwrap();
     list.0.entries[1].status = -libc::EREMOTEIO;
     list.0.entries[2].status = -libc::ECANCELED;
@@ -71,7 +71,7 @@ fn the_errors_carry_the_documented_errnos() {
 }
 
 #[test]
-fn the_text_says_what_to_do() {
+fn error_texts_name_the_remedy() {
     assert!(
         RunError::NotAttached
             .to_string()
@@ -81,7 +81,7 @@ fn the_text_says_what_to_do() {
 }
 
 #[test]
-fn a_missing_device_is_said_to_be_missing() {
+fn a_missing_device_is_reported_as_missing() {
     assert!(matches!(
         Device::open_path("/dev/oob/no-such-device"),
         Err(OpenError::Missing)

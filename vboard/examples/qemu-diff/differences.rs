@@ -1,31 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What QEMU's models do otherwise, and why that is no defect of ours: the one list. Checked against QEMU 10.0.2.
+//! The list of known differences between QEMU's models and the board's, checked against QEMU
+//! 10.0.2. None is a defect of the board's model.
 //!
-//! Most of it was known from QEMU's source and from drivers that were tried there. Found by this comparison, and looked up in
-//! that source then: the reserved bits of CS, when RXR is computed, ENABLE's bit 15, rows without length, NEXTCONBK while a
-//! channel is not paused, and RESET with INT set.
+//! Most of them were known from QEMU's source and from running drivers there. This comparison found
+//! the following ones, which QEMU's source then confirmed: the reserved bits of CS, the moment at
+//! which RXR is computed, ENABLE's bit 15, rows without length, NEXTCONBK while a channel is not
+//! paused, and RESET with INT set.
 
 use std::fmt;
-use vboard::board::Block;
+use vboard::bcm2835::board::Block;
 
-/// What the comparer knows of the sequence so far.
+/// The state of a sequence on which some differences depend.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Context {
-    /// CS as last written.
+    /// The last value written to CS.
     pub(crate) cs: u32,
-    /// Bytes wait behind a receive FIFO that has been read or cleared since the last FIFO access moved them.
+    /// QEMU holds bytes that wait for room in the receive FIFO. Room exists, but QEMU moves them
+    /// only at the next FIFO access.
     pub(crate) lag: bool,
     /// TA was cleared since the last FIFO access.
     pub(crate) ta_fell: bool,
-    /// The channel's last control block was one of rows.
+    /// The channel's last control block had rows (TDMODE).
     pub(crate) rows: bool,
 }
 
 pub(crate) enum Scope {
-    /// These bits of this register (of every channel, for DMA) are not compared while the condition holds.
+    /// These bits of this register (for DMA: of every channel's register) are not compared while
+    /// the condition holds.
     Bits(Block, u32, u32, fn(&Context) -> bool),
-    /// Never played: the two would differ for good from there on.
+    /// The sequences avoid this, because the two models would differ from then on.
     NotPlayed,
 }
 
@@ -61,107 +65,113 @@ const fn not_played(what: &'static str) -> Known {
     }
 }
 
-/// The list.
+/// The known differences.
 pub(crate) const KNOWN: &[Known] = &[
     bits(
         Block::Spi0,
         0x00,
         0x30,
         always,
-        "SPI CS: CLEAR_TX and CLEAR_RX read back as written; they are one-shot",
+        "SPI CS: QEMU reads CLEAR_TX and CLEAR_RX back as written; they are one-shot",
     ),
     bits(
         Block::Spi0,
         0x00,
         0xfc00_c000,
         always,
-        "SPI CS: reserved bits are kept; here they read 0",
+        "SPI CS: QEMU stores reserved bits; in the model they read 0",
     ),
     bits(
         Block::Spi0,
         0x00,
         1 << 16,
         |seen| seen.cs & DMAEN != 0,
-        "SPI CS: DONE ignores DLEN in DMA mode, which QEMU does not have",
+        "SPI CS: QEMU has no DMA mode, so its DONE ignores DLEN",
     ),
     bits(
         Block::Spi0,
         0x00,
         0x001f_0000,
         |seen| seen.lag,
-        "SPI CS: bytes that waited for room in the receive FIFO move only at the next FIFO access, so flags lag",
+        "SPI CS: QEMU moves bytes that waited for room in the receive FIFO only at the next FIFO access, so flags lag",
     ),
     bits(
         Block::Spi0,
         0x00,
         1 << 19,
         |seen| seen.ta_fell || seen.cs & TA == 0,
-        "SPI CS: RXR is computed at FIFO accesses alone, with TA = 0 too, instead of always and with TA = 1 only",
+        "SPI CS: QEMU computes RXR at FIFO accesses only, and with TA = 0, too; the model always, and with TA = 1 only",
     ),
     not_played(
-        "SPI: FIFO accesses with DMAEN are 8 bits wide, DLEN does not count, DREQ is not there",
+        "SPI: in QEMU, FIFO accesses with DMAEN are 8 bits wide, DLEN does not count, and there is no DREQ",
     ),
-    not_played("SPI: a change of DMAEN does not garble what is in the FIFOs"),
+    not_played("SPI: in QEMU, a change of DMAEN does not garble bytes in the FIFOs"),
     not_played(
-        "SPI: chip select and polarity reach no slave; with TA the model's slave must be selected, so that it answers",
-    ),
-    not_played(
-        "SPI: a FIFO write with TA = 0 is dropped; here it is a control word, and DLEN and CS are written again after it",
+        "SPI: in QEMU, chip select and polarity reach no slave; the model's slave answers only if it is selected",
     ),
     not_played(
-        "SPI: with bytes waiting in the transmit FIFO, clearing a FIFO or TA loses bytes that the model has long sent",
+        "SPI: QEMU drops a FIFO write with TA = 0; in the model it is a control word, so DLEN and CS are written again after it",
     ),
-    not_played("SPI: DONE written 1 is ignored, which only DMA transfers can show"),
+    not_played(
+        "SPI: if bytes wait in the transmit FIFO, clearing a FIFO or TA loses bytes in QEMU that the model has sent already",
+    ),
+    not_played("SPI: QEMU ignores DONE written as 1; only DMA transfers would show it"),
     bits(
         Block::Dma,
         0x00,
         1 << 3,
         always,
-        "DMA CS: DREQ reads 0; an unpaced channel's DREQ is always up",
+        "DMA CS: QEMU's DREQ reads 0; in the model an unpaced channel's DREQ is always high",
     ),
     bits(
         Block::Dma,
         0x00,
         1 << 4,
         always,
-        "DMA CS: PAUSED is set after every run and every write of CS",
+        "DMA CS: QEMU sets PAUSED after every run and every write of CS",
     ),
     bits(
         Block::Dma,
         0x14,
         0xffff_ffff,
         |seen| seen.rows,
-        "DMA TXFR_LEN: the row count is left over after rows",
+        "DMA TXFR_LEN: QEMU leaves the row count there after rows",
     ),
     bits(
         Block::Dma,
         0x20,
         0xffff_ffff,
         always,
-        "DMA DEBUG: plain memory, and no channel is lite",
+        "DMA DEBUG: QEMU stores any value, and has no lite channels",
     ),
     bits(
         Block::Dma,
         0xff0,
         1 << 15,
         always,
-        "DMA ENABLE: has a bit for channel 15, which lies in another block",
+        "DMA ENABLE: QEMU has a bit for channel 15, which lies in another block",
     ),
-    not_played("DMA: rows, SRC_IGNORE and DEST_IGNORE on lite channels: QEMU has them all full"),
+    not_played(
+        "DMA: rows, SRC_IGNORE and DEST_IGNORE on lite channels: in QEMU all channels are full",
+    ),
     not_played(
         "DMA: 128-bit accesses (TI.SRC_WIDTH, TI.DEST_WIDTH): QEMU does not have them, and the kit does not use them",
     ),
     not_played(
-        "DMA: rows without length: QEMU adds the strides, the model is done at once; no document tells",
+        "DMA: rows without length: QEMU adds the strides, the model ends at once; no document specifies this",
     ),
     not_played(
-        "DMA: writes to NEXTCONBK: QEMU takes them at any time, the model while the channel is paused, as it should be",
+        "DMA: writes to NEXTCONBK: QEMU takes them at any time, the model only while the channel is paused, as specified",
     ),
-    not_played("DMA: pacing by DREQ, and data for SPI0: no DREQ there, one byte a word"),
-    not_played("DMA: a cleared ENABLE bit leaves ACTIVE set and the channel dead for ever"),
+    not_played(
+        "DMA: pacing by DREQ, and data for SPI0: QEMU has no DREQ and moves one byte for each word",
+    ),
+    not_played(
+        "DMA: in QEMU, a cleared ENABLE bit leaves ACTIVE set, and the channel never runs again",
+    ),
     not_played("DMA: lengths that are no multiple of 4, and cyclic chains: QEMU hangs"),
-    not_played("DMA: pausing or aborting a run: QEMU's is over within the write that starts it"),
-    not_played("DMA: RESET with INT set leaves the bit in INT_STATUS for good"),
+    not_played("DMA: pausing or aborting a run: QEMU ends the run within the write that starts it"),
+    not_played("DMA: in QEMU, RESET with INT set leaves the bit in INT_STATUS for good"),
     not_played("DMA: bus errors: QEMU has none"),
 ];
 

@@ -1,35 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is played to, and the model as one of it.
+//! The machine whose registers are accessed, and the board's model as such a machine.
 
 use oob::time::{Instant, Ns};
-use vboard::board::{Block, Board};
-use vboard::bus::{BusError, BusMemory};
-use vboard::slave::Slaves;
+use vboard::bcm2835::board::{Block, Board};
+use vboard::memory::{BusError, BusMemory};
+use vboard::slaves::Slaves;
 
-/// Bus address of the memory that both have.
+/// The bus address of the memory of both machines.
 pub(crate) const MEMORY_BUS: u32 = 0xc010_0000;
-/// Bytes of it.
+/// The size of that memory in bytes.
 pub(crate) const MEMORY_LEN: usize = 0x2000;
-/// Bytes of the flash.
+/// The size of the flash in bytes.
 pub(crate) const FLASH_LEN: usize = 4 << 20;
 
 pub(crate) trait Machine {
     fn read(&mut self, block: Block, offset: u32) -> u32;
     fn write(&mut self, block: Block, offset: u32, value: u32);
-    /// Puts data into memory.
+    /// Copies data into the memory, at `offset` from its start.
     fn load(&mut self, offset: u32, data: &[u8]);
-    /// All of the memory.
+    /// A copy of the whole memory.
     fn memory(&mut self) -> Vec<u8>;
 }
 
-/// What the flash holds at an address.
+/// The byte of the flash at an address.
 pub(crate) fn flash_byte(at: usize) -> u8 {
-    // Neighbours differ, and so do places 64, 128, 256... apart.
+    // Neighbouring bytes differ, and so do bytes that are 64, 128, 256... apart.
     (at.wrapping_mul(0x9e37_79b1) >> 13) as u8
 }
 
-/// A slave that streams the flash's content, whatever it is sent and whichever line is active.
+/// A slave that streams the flash's content. It ignores the bytes that it receives and the line
+/// that is active.
 #[derive(Debug)]
 struct Stream(usize);
 
@@ -86,7 +87,7 @@ impl Model {
         }
     }
 
-    /// Long enough for 128 bytes at the slowest clock.
+    /// Lets a second pass, which is enough for 128 bytes at the slowest clock.
     fn finish(&mut self) {
         self.now = self.now.after(Ns(1_000_000_000));
         self.board.advance(self.now);

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Plays the same random register accesses to the board's model and to QEMU's, and compares what is read back.
+//! Makes the same random register accesses to the board's model and to QEMU's, and compares the
+//! values read.
 //!
 //! ```text
 //!   script (seed) ---> model (vboard, 1 s of virtual time after each access) ---+
-//!        |                                                                      +--> compare, known differences apart
+//!        |                                                                      +--> compare
 //!        +-----------> qemu-system-aarch64 -M raspi3b -S -qtest stdio ----------+
 //! ```
 //!
-//! QEMU does everything at once, so the model gets the time to be finished after each access. Polled SPI against a flash
-//! that streams its content for ever (so that every byte has its place), and DMA from memory to memory. What QEMU's
-//! models do not do is listed in `differences.rs`; nothing else is excused.
+//! QEMU completes everything within an access, so the model gets enough virtual time after each
+//! access to complete it, too. The sequences are polled SPI, and DMA from memory to memory. The SPI
+//! slave is a flash that streams its content without end, so each byte shows its position.
+//! `differences.rs` lists the known differences; any other difference is a failure.
 //!
 //! `cargo run -p vboard --example qemu-diff -- [--sequences N] [--seed S]`
 
@@ -38,7 +40,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             .ok_or_else(|| format!("{name} needs a number"))?;
         let value = value
             .parse()
-            .map_err(|_| format!("{name}: {value} is no number"))?;
+            .map_err(|_| format!("{name}: {value} is not a number"))?;
         match name.as_str() {
             "--sequences" => options.sequences = value,
             "--seed" => options.seed = value,
@@ -108,14 +110,14 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vboard::board::Block;
+    use vboard::bcm2835::board::Block;
 
     const OPTIONS: Options = Options {
         sequences: 40,
         seed: 7,
     };
 
-    /// A model with a defect: some bits of one register, from some access on.
+    /// A model with a defect: after 300 reads, some bits of one register are flipped.
     struct Broken {
         model: Model,
         register: (Block, u32),

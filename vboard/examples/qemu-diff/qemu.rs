@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A QEMU without a guest, driven through its qtest protocol. It is killed with SIGKILL when dropped, for a QEMU that
-//! hangs in DMA ignores everything else.
+//! A QEMU without a guest, driven by its qtest protocol. Dropping it sends SIGKILL, because a QEMU
+//! that hangs in DMA ignores all other signals.
 
 use crate::machine::{FLASH_LEN, MEMORY_BUS, MEMORY_LEN, Machine, flash_byte};
 use std::io::{self, BufRead, BufReader, Write};
@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use vboard::board::Block;
+use vboard::bcm2835::board::Block;
 
 /// SPI0, the DMA controller and memory, as the processor sees them.
 const SPI0: u32 = 0x3f20_4000;
 const DMA: u32 = 0x3f00_7000;
 const MEMORY: u32 = MEMORY_BUS - 0xc000_0000;
-/// Nothing takes QEMU longer than this, unless it hangs.
+/// A QEMU that does not answer for so long is considered hung.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Qemu {
@@ -31,7 +31,7 @@ impl Qemu {
         let image: Vec<u8> = (0..FLASH_LEN).map(flash_byte).collect();
         std::fs::write(&flash, image)?;
         let drive = format!("file={},if=none,id=flash,format=raw", flash.display());
-        // setpriv becomes QEMU; should this process be killed, QEMU goes with it.
+        // setpriv makes the kernel kill QEMU if this process dies, and then becomes QEMU.
         let spawned = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "qemu-system-aarch64"])
             .args([
@@ -65,7 +65,8 @@ impl Qemu {
             answers: listen(output),
             flash,
         };
-        // A read command from address 0. Without a chip select it streams for ever.
+        // A read command from address 0. Since no chip select ends it, the flash streams without
+        // end.
         qemu.send_spi(&[0x03, 0, 0, 0])?;
         Ok(qemu)
     }
@@ -80,7 +81,7 @@ impl Qemu {
         Ok(())
     }
 
-    /// One request; what follows `OK`.
+    /// Sends one request, and returns the rest of the answer after `OK`.
     fn ask(&mut self, request: &str) -> io::Result<String> {
         writeln!(self.requests, "{request}")?;
         self.requests.flush()?;
@@ -100,7 +101,8 @@ impl Qemu {
         match self.ask(request) {
             Ok(answer) => answer,
             Err(problem) => {
-                // Ends the whole run. Here and now, for a panic that aborts drops nothing.
+                // The panic ends the run. QEMU is killed first, because a panic that aborts drops
+                // nothing.
                 let _ = self.child.kill();
                 panic!("{problem}");
             }
@@ -108,12 +110,12 @@ impl Qemu {
     }
 }
 
-/// Collects QEMU's lines, so that waiting for one can have an end.
+/// Reads QEMU's lines in a thread, so that the caller can wait for a line with a timeout.
 fn listen(output: ChildStdout) -> Receiver<String> {
     let (sender, answers) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // Everything but answers (interrupts, the greeting) is of no interest.
+            // All lines but answers (interrupts, the greeting) are dropped.
             let answer =
                 line.starts_with("OK") || line.starts_with("FAIL") || line.starts_with("ERR");
             if answer && sender.send(line).is_err() {
@@ -126,7 +128,7 @@ fn listen(output: ChildStdout) -> Receiver<String> {
 
 impl Drop for Qemu {
     fn drop(&mut self) {
-        // SIGKILL.
+        // This sends SIGKILL.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_file(&self.flash);
@@ -145,7 +147,7 @@ impl Machine for Qemu {
     fn read(&mut self, block: Block, offset: u32) -> u32 {
         let answer = self.must(&format!("readl {:#x}", address(block, offset)));
         let value = u64::from_str_radix(answer.trim_start_matches("0x"), 16);
-        value.unwrap_or_else(|_| panic!("no number: {answer}")) as u32
+        value.unwrap_or_else(|_| panic!("not a number: {answer}")) as u32
     }
 
     fn write(&mut self, block: Block, offset: u32, value: u32) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The random sequences, and their playing.
+//! The random sequences of accesses, and how they are played to both machines.
 
 use crate::differences::{Context, compared};
 use crate::machine::{MEMORY_BUS, MEMORY_LEN, Machine};
-use vboard::board::Block;
+use vboard::bcm2835::board::Block;
 
 const CS: u32 = 0x00;
 const FIFO: u32 = 0x04;
@@ -17,19 +17,19 @@ const CLEAR_TX: u32 = 1 << 4;
 const CLEAR_RX: u32 = 1 << 5;
 const TA: u32 = 1 << 7;
 const DMAEN: u32 = 1 << 8;
-/// Bits that choose a slave: CS, CSPOL, CSPOL0..2.
+/// The bits that select a slave: CS, CSPOL, CSPOL0..2.
 const SELECT: u32 = 0x00e0_0043;
-/// Bytes of each FIFO.
+/// The size of each FIFO in bytes.
 const DEPTH: usize = 64;
 
-/// What came of a sequence.
+/// The result of a sequence.
 pub(crate) struct Outcome {
     pub(crate) mismatch: Option<String>,
     pub(crate) compared: u64,
     pub(crate) log: Vec<String>,
 }
 
-/// Plays sequence number `sequence` of `seed` to both.
+/// Plays sequence number `sequence` of `seed` to both machines.
 pub(crate) fn play(
     seed: u64,
     sequence: u64,
@@ -88,7 +88,7 @@ struct Player<'a> {
     model: &'a mut dyn Machine,
     other: &'a mut dyn Machine,
     seen: Context,
-    /// Bytes in the FIFOs, on the model's side.
+    /// The bytes in the model's FIFOs.
     in_tx: usize,
     in_rx: usize,
     outcome: Outcome,
@@ -120,7 +120,7 @@ impl Player<'_> {
         }
     }
 
-    /// Polled SPI.
+    /// Plays polled SPI transfers.
     fn spi(&mut self) {
         self.write_cs(CLEAR_TX | CLEAR_RX);
         self.write_cs(0);
@@ -168,14 +168,15 @@ impl Player<'_> {
         }
     }
 
-    /// What the model's shifter does with the time it gets.
+    /// Updates the levels: after each access the model's shifter has time to move all bytes for
+    /// which there is room.
     fn move_on(&mut self) {
         let moved = self.in_tx.min(DEPTH - self.in_rx);
         self.in_tx -= moved;
         self.in_rx += moved;
     }
 
-    /// Up to a FIFO and a half of bytes.
+    /// Writes up to 130 bytes, about two FIFOs full.
     fn send(&mut self) {
         if self.seen.cs & TA == 0 || self.seen.cs & DMAEN != 0 {
             return;
@@ -208,12 +209,12 @@ impl Player<'_> {
         self.read(Block::Spi0, FIFO);
         self.in_rx = self.in_rx.saturating_sub(1);
         self.seen.ta_fell = false;
-        // What the model moves up now, QEMU moves at the next access.
+        // The model moves these bytes now, QEMU at the next access.
         self.seen.lag = self.in_tx > 0;
         self.move_on();
     }
 
-    /// Reads until nothing waits: from here on both sides stand the same.
+    /// Reads until no byte waits, so that both machines are in the same state.
     fn settle(&mut self) {
         while self.in_tx > 0 || self.seen.lag {
             self.receive_one();
@@ -236,7 +237,7 @@ impl Player<'_> {
         self.read(Block::Spi0, CS);
     }
 
-    /// A FIFO write without TA, and both registers it changes written again.
+    /// Writes the FIFO without TA, and then both registers that this changes.
     fn control_word(&mut self) {
         self.settle();
         let cs = self.seen.cs & !(TA | DMAEN);
@@ -252,7 +253,7 @@ impl Player<'_> {
         self.read(Block::Spi0, DLEN);
     }
 
-    /// DMAEN on and off again with nothing in the FIFOs.
+    /// Sets and clears DMAEN while the FIFOs are empty.
     fn dma_mode(&mut self) {
         self.settle();
         self.write_cs(CLEAR_TX | CLEAR_RX);
@@ -263,7 +264,7 @@ impl Player<'_> {
         self.read(Block::Spi0, CS);
     }
 
-    /// Memory to memory, one to four control blocks.
+    /// Plays DMA from memory to memory, with one to four control blocks.
     fn dma(&mut self) {
         let bytes: Vec<u8> = (0..MEMORY_LEN).map(|_| self.random.next() as u8).collect();
         self.model.load(0, &bytes);
@@ -280,7 +281,7 @@ impl Player<'_> {
             }
             self.read(Block::Dma, 0xfe0);
             self.read(Block::Dma, 0xff0);
-            // INT and END are cleared by writing 1, and by nothing else. (Bits 28 and 29 are kept.)
+            // Only writing 1 clears INT and END. (Bits 28 and 29 are stored.)
             for _ in 0..2 {
                 let clear = self.random.next() & 0x30ff_0006;
                 self.write(Block::Dma, n * 0x100, clear);
@@ -314,14 +315,16 @@ impl Player<'_> {
             } else {
                 MEMORY_BUS + (link + 1) * 32
             };
-            // INTEN, WAIT_RESP, DEST_INC, SRC_INC, BURST_LENGTH, PERMAP, WAITS, NO_WIDE_BURSTS at random; full channels
-            // also TDMODE, DEST_IGNORE, SRC_IGNORE. PERMAP means nothing without a DREQ bit.
+            // Random bits: INTEN, WAIT_RESP, DEST_INC, SRC_INC, BURST_LENGTH, PERMAP, WAITS,
+            // NO_WIDE_BURSTS; on full channels TDMODE, DEST_IGNORE, SRC_IGNORE, too. PERMAP has no
+            // effect without a DREQ bit.
             let mut ti = self.random.next() & 0x07ff_f119;
             let full = n < 7;
             if full {
                 ti |= self.random.next() & 0x882;
             }
-            // Both ends stay inside the upper part of the memory, whatever the stride, which may be negative.
+            // Source and destination stay inside the upper part of the memory for any stride, which
+            // may be negative.
             let place = |random: &mut Random| MEMORY_BUS + 0x800 + random.below(0x400) * 4;
             let (source, dest) = (place(&mut self.random), place(&mut self.random));
             let rows = ti & 2 != 0;

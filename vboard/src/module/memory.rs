@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory that the board's DMA reaches: what the drivers told it of.
+//! The memory that the board's DMA reaches: the regions that drivers have mapped through the table.
 
-use crate::bus::{BusError, BusMemory};
+use crate::memory::{BusError, BusMemory};
 
 const REGIONS: usize = 32;
 
@@ -12,9 +12,11 @@ struct Region {
     cpu: *mut u8,
 }
 
+/// The mapped regions.
+///
 /// # Invariants
 ///
-/// Each region's memory is there until it is removed.
+/// The `len` bytes at `cpu` of each region may be read and written until the region is removed.
 pub(super) struct Regions([Option<Region>; REGIONS]);
 
 impl Regions {
@@ -22,7 +24,7 @@ impl Regions {
         Self([const { None }; REGIONS])
     }
 
-    /// Adds a region; `None` where there is no room, or the address is out of DMA's reach.
+    /// Adds a region. `None` if there is no room, or if the bus address does not fit in 32 bits.
     ///
     /// # Safety
     ///
@@ -45,7 +47,7 @@ impl Regions {
         }
     }
 
-    /// The processor's address of `len` bytes from `bus` on.
+    /// The processor's address of the `len` bytes at bus address `bus`.
     fn find(&self, bus: u32, len: usize) -> Result<*mut u8, BusError> {
         for region in self.0.iter().flatten() {
             let Some(offset) = bus.checked_sub(region.bus) else {
@@ -53,7 +55,8 @@ impl Regions {
             };
             let offset = offset as usize;
             if offset.saturating_add(len) <= region.len {
-                // SAFETY: inside the region.
+                // SAFETY: `offset` is at most `region.len`, as just checked, and the region's bytes
+                // are one range of memory.
                 return Ok(unsafe { region.cpu.add(offset) });
             }
         }
@@ -65,9 +68,11 @@ impl BusMemory for Regions {
     fn read(&self, bus: u32, out: &mut [u8]) -> Result<(), BusError> {
         let from = self.find(bus, out.len())?;
         for (i, byte) in out.iter_mut().enumerate() {
-            // SAFETY: `find` gave that many bytes.
+            // SAFETY: `find` checked that `out.len()` bytes lie in the region, and `i` is below
+            // that.
             let from = unsafe { from.add(i) };
-            // SAFETY: inside a region, which is there by the invariants; volatile, as user space shares it.
+            // SAFETY: the byte lies in a region, which may be read by the invariant. The read is
+            // volatile because user space may write the byte at the same time.
             *byte = unsafe { from.read_volatile() };
         }
         Ok(())
@@ -76,9 +81,11 @@ impl BusMemory for Regions {
     fn write(&mut self, bus: u32, data: &[u8]) -> Result<(), BusError> {
         let to = self.find(bus, data.len())?;
         for (i, byte) in data.iter().enumerate() {
-            // SAFETY: `find` gave that many bytes.
+            // SAFETY: `find` checked that `data.len()` bytes lie in the region, and `i` is below
+            // that.
             let to = unsafe { to.add(i) };
-            // SAFETY: as for reading.
+            // SAFETY: the byte lies in a region, which may be written by the invariant. The write
+            // is volatile because user space may read the byte at the same time.
             unsafe { to.write_volatile(*byte) };
         }
         Ok(())

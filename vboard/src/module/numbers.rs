@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `/sys/kernel/debug/vboard`: what the board saw, what its model cost, and the faults that a test injects.
+//! The files in `/sys/kernel/debug/vboard`: counters, the model's cost, and the faults that a test
+//! can inject.
 
 use super::{DMA_CHANNELS, Vboard};
-use crate::faults::Noise;
-use crate::irq::IrqLine;
+use crate::bcm2835::faults::Noise;
+use crate::bcm2835::irq::IrqLine;
 use core::ffi::CStr;
 use kernel::debugfs::Numbers;
 
@@ -24,15 +25,16 @@ impl Numbers for Vboard {
         (c"cs_inactive_ns", READ),
         (c"fault_tx_dreq", WRITE),
         (c"fault_rx_dreq", WRITE),
-        // How many of the RX channel's next interrupts are lost.
+        // So many of the RX channel's next interrupts are lost.
         (c"fault_lost_irqs", WRITE),
-        // One bit per channel.
+        // One bit for each channel.
         (c"fault_hung_channels", WRITE),
-        // One byte in so many has a flipped bit; 0: none.
+        // About one byte in so many has a flipped bit. 0: none.
         (c"fault_miso_noise", WRITE),
-        // The bus address at which DMA meets a bus error; 0: none.
+        // A DMA access to this bus address ends in a bus error. 0: none.
         (c"fault_bus_error_at", WRITE),
-        // What a panic of Rust code does to the kernel, shown with this number.
+        // A write makes Rust code panic with the written number, to test what a panic does to the
+        // kernel.
         (c"panic", WRITE),
     ];
 

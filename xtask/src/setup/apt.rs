@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Debian's packages: installed on this machine, or only downloaded and unpacked into a folder.
 //!
-//! Kernels, their headers and whatever is for another architecture are never installed. The mirror is
-//! the one that the machine's own apt sources name, also for the backports suite that is added for
-//! QEMU.
+//! Kernels, their headers and packages for another architecture are never installed. The mirror is
+//! the one in the machine's own apt sources, also for the backports suite that is added for QEMU.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +23,7 @@ pub(crate) fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
         "--showformat",
         "${binary:Package} ${db:Status-Status}\n",
     ]);
-    let known = run::output(&mut query).context("this is no Debian machine")?;
+    let known = run::output(&mut query).context("this machine does not run Debian")?;
     let installed = |package: &str| {
         known.lines().any(|line| {
             line.split_once(' ').is_some_and(|(name, status)| {
@@ -61,7 +60,7 @@ pub(crate) fn is_at_least(package: &str, version: &str) -> bool {
     })
 }
 
-/// Whether we may install packages.
+/// Whether this process may install packages.
 pub(crate) fn is_root() -> Result<bool> {
     Ok(run::output(Command::new("id").arg("-u"))?.trim() == "0")
 }
@@ -70,7 +69,7 @@ pub(crate) fn is_root() -> Result<bool> {
 pub(crate) fn update() -> Result<()> {
     run::output(apt_get_command().arg("update"))
         .map(drop)
-        .context("the package lists cannot be fetched")
+        .context("cannot fetch the package lists")
 }
 
 /// Installs packages, from `suite` when one is named.
@@ -83,7 +82,7 @@ pub(crate) fn install(packages: &[&str], suite: Option<&str>) -> Result<()> {
     cmd.args(packages).env("DEBIAN_FRONTEND", "noninteractive");
     run::output(&mut cmd)
         .map(drop)
-        .with_context(|| format!("packages that cannot be had: {}", packages.join(" ")))
+        .with_context(|| format!("packages that apt cannot find: {}", packages.join(" ")))
 }
 
 /// Makes the backports suite known to apt; true when it was not and the lists must be fetched.
@@ -109,14 +108,14 @@ pub(crate) fn add_backports(suite: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether apt knows this architecture's packages.
+/// Whether apt knows the packages of this architecture.
 pub(crate) fn knows_architecture(arch: &str) -> Result<bool> {
     let native = run::output(Command::new("dpkg").arg("--print-architecture"))?;
     let known = run::output(Command::new("dpkg").arg("--print-foreign-architectures"))?;
     Ok(native.trim() == arch || known.lines().any(|line| line == arch))
 }
 
-/// Makes apt know a second architecture's packages.
+/// Adds a second architecture to those that apt knows.
 pub(crate) fn add_architecture(arch: &str) -> Result<()> {
     run::output(Command::new("dpkg").args(["--add-architecture", arch])).map(drop)
 }
@@ -152,18 +151,18 @@ pub(crate) fn depends(package: &str) -> Result<Vec<String>> {
     Ok(text.lines().filter_map(plain).collect())
 }
 
-/// Downloads packages and unpacks them into `root`, which then looks as if they were installed there.
+/// Downloads packages and unpacks them into `root`, as if they were installed there.
 pub(crate) fn unpack(packages: &[String], root: &Path) -> Result<()> {
     let debs = root.with_extension("debs");
     fs::create_dir_all(&debs)?;
     fs::create_dir_all(root)?;
     let mut cmd = apt_get_command();
-    // Without its sandbox apt may write into a folder that only we can enter.
+    // Without its sandbox apt may write into a folder that only this user can enter.
     cmd.args(["-o", "APT::Sandbox::User=root", "download"])
         .args(packages)
         .current_dir(&debs);
     run::output(&mut cmd)
-        .with_context(|| format!("packages that cannot be had: {}", packages.join(" ")))?;
+        .with_context(|| format!("packages that apt cannot find: {}", packages.join(" ")))?;
     for entry in fs::read_dir(&debs)? {
         run::output(
             Command::new("dpkg-deb")

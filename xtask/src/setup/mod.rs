@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Set-up: what the other subcommands need is installed, downloaded or built when it is missing.
+//! Set-up: installs, downloads or builds what the other subcommands need and do not find.
 //!
 //! ```text
 //!   ensure([Need::Kernel(..), Need::Qemu, ..])
@@ -7,12 +7,10 @@
 //!       lock the cache, look again, do them one by one with a progress bar
 //! ```
 //!
-//! Every job leaves a mark that is made last and in one step, so a set-up that was cut off is taken up
-//! where it stood, and a second one does nothing.
+//! Each job makes its mark last and in one step. An interrupted set-up therefore continues where it
+//! stopped, and a second one does nothing.
 
 pub(crate) mod apt;
-mod debug;
-pub(crate) mod kernel;
 pub(crate) mod packages;
 mod progress;
 
@@ -23,20 +21,21 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::kernels::{self, Arch, Kernel, Recipe, Source, debug, stock};
 use crate::{paths, run};
-use kernel::{Arch, Kernel, Source};
+
 use progress::Progress;
 
-/// Something that a subcommand cannot do without.
+/// Something that a subcommand needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Need {
     /// Compilers for modules and for the guests' programs.
     Build,
-    /// rustfmt and clippy, where no rustup brings them.
+    /// rustfmt and clippy.
     Lint,
     /// The emulators.
     Qemu,
-    /// What counts a process's instructions.
+    /// Valgrind, which counts a process's instructions.
     Valgrind,
     /// A kernel in the cache.
     Kernel(&'static Kernel),
@@ -46,7 +45,7 @@ pub(crate) enum Need {
     RustStd(Arch),
 }
 
-/// Makes sure that all of these are there.
+/// Makes sure that all of these exist.
 pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     let jobs = pending(needs)?;
     if jobs.is_empty() {
@@ -58,7 +57,7 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let lock = File::create(cache.join("lock"))?;
     lock.lock().context("cannot lock the cache")?;
-    // Another set-up may have done it all while we waited.
+    // Another set-up may have done everything while this one waited.
     let jobs = pending(needs)?;
     let mut progress = Progress::new(jobs.iter().map(Job::seconds).sum());
     for job in &jobs {
@@ -67,7 +66,8 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses anyone but root, where something is missing that only root can bring: all of that is named.
+/// Fails for any user but root if something is missing that only root can install. The error names
+/// all of it.
 fn for_root(jobs: &[Job]) -> Result<()> {
     if apt::is_root()? {
         return Ok(());
@@ -84,7 +84,7 @@ fn for_root(jobs: &[Job]) -> Result<()> {
 
 /// One piece of the set-up.
 enum Job {
-    /// Fetched, with those of architectures that apt does not know yet.
+    /// The package lists, including those of architectures that apt does not know yet.
     Lists(Vec<&'static str>),
     Install(Vec<&'static str>),
     Qemu,
@@ -95,7 +95,7 @@ enum Job {
     },
     Debug {
         kernel: &'static Kernel,
-        series: &'static str,
+        recipe: &'static Recipe,
     },
     Busybox(Arch),
     RustStd(Arch),
@@ -108,12 +108,12 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
     for need in needs {
         match *need {
             Need::Build => wanted.extend(packages::BUILD),
-            // Debian's own, in any case: the kernel build is linted by the Rust that it is built with.
+            // Always Debian's own: the Rust that builds the modules also lints them.
             Need::Lint => wanted.extend(packages::LINT),
             Need::Qemu if !packages::has_qemu() => later.push(Job::Qemu),
             Need::Qemu => {}
             Need::Valgrind => wanted.extend(packages::VALGRIND),
-            Need::Kernel(kernel) if kernel.is_ready()? => {}
+            Need::Kernel(kernel) if kernels::is_ready(kernel)? => {}
             Need::Kernel(kernel) => {
                 wanted.extend(packages::UNPACK);
                 if kernel.arch != Arch::X86_64 {
@@ -125,9 +125,9 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
                         series,
                         flavour,
                     },
-                    Source::Built { series } => {
+                    Source::Built(recipe) => {
                         wanted.extend(packages::BUILD.iter().chain(packages::KERNEL_BUILD));
-                        Job::Debug { kernel, series }
+                        Job::Debug { kernel, recipe }
                     }
                 });
             }
@@ -168,7 +168,7 @@ fn pending(needs: &[Need]) -> Result<Vec<Job>> {
 }
 
 impl Job {
-    /// About how long it takes on 2 cores and a good line.
+    /// The approximate time it takes on 2 cores with a fast network.
     fn seconds(&self) -> u64 {
         match self {
             Self::Lists(_) => 5,
@@ -193,7 +193,7 @@ impl Job {
         }
     }
 
-    /// What of it only root can do.
+    /// The part of it that only root can do.
     fn for_root(&self) -> Option<String> {
         match self {
             Self::Lists(unknown) if !unknown.is_empty() => {
@@ -218,10 +218,10 @@ impl Job {
                 kernel,
                 series,
                 flavour,
-            } => kernel::unpack_stock(kernel, series, flavour),
-            // What is there may be current after all, now that its compiler is there, too.
-            Self::Debug { kernel, .. } if kernel.is_ready()? => Ok(()),
-            Self::Debug { kernel, series } => debug::build(kernel, series),
+            } => stock::unpack(kernel, series, flavour),
+            // The kernel may turn out to be current now that its compiler is installed.
+            Self::Debug { kernel, .. } if kernels::is_ready(kernel)? => Ok(()),
+            Self::Debug { kernel, recipe } => debug::build(kernel, recipe),
             Self::Busybox(arch) => unpack_into(
                 &format!("busybox-static:{}", arch.debian()),
                 busybox_dir(*arch)?,
@@ -235,7 +235,7 @@ impl Job {
     }
 }
 
-/// Only root may fetch the lists; for anyone else those that are there must do.
+/// Only root may fetch the lists. Other users take the lists that are there.
 fn update_lists() -> Result<()> {
     if apt::is_root()? {
         apt::update()?;
@@ -249,7 +249,7 @@ fn unpack_into(package: &str, dir: PathBuf) -> Result<()> {
         fs::remove_dir_all(&fresh)?;
     }
     apt::unpack(&[package.to_owned()], &fresh)?;
-    kernel::replace(&dir, &fresh)
+    paths::replace(&dir, &fresh)
 }
 
 fn busybox_dir(arch: Arch) -> Result<PathBuf> {
@@ -271,13 +271,28 @@ fn rust_version() -> Result<String> {
     apt::installed_version("rustc-web").context("rustc-web is not installed")
 }
 
-/// The Cargo that runs us.
+/// The Cargo that runs this program, in the repository.
 pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
+    let mut cmd = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    cmd.current_dir(paths::repo());
+    cmd
 }
 
-/// Whether that one has rustfmt and clippy.
-pub(crate) fn has_lints() -> bool {
+/// The same Cargo if it has rustfmt and clippy; otherwise Debian's, which the set-up has installed.
+pub(crate) fn lint_cargo() -> Command {
+    if has_lints() {
+        return cargo();
+    }
+    let mut cmd = Command::new(packages::CARGO);
+    let path = env::var("PATH").unwrap_or_default();
+    cmd.env("PATH", format!("/usr/bin:{path}"))
+        .env("RUSTC", packages::RUSTC);
+    cmd.current_dir(paths::repo());
+    cmd
+}
+
+/// Whether that Cargo has rustfmt and clippy.
+fn has_lints() -> bool {
     ["fmt", "clippy"]
         .iter()
         .all(|tool| run::succeeds(cargo().args([tool, "--version"])))

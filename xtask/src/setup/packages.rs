@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What must be installed on this machine, by what it is needed for.
+//! The packages that must be installed on this machine, by purpose.
 
 use anyhow::{Context, Result, bail};
 
 use super::apt;
 
-/// The Rust that kernels and guests are built with: Debian's, since it comes with its library's source.
+/// The Rust that builds modules and guest programs: Debian's, because it comes with the source of
+/// its library.
 pub(crate) const RUSTC: &str = "/usr/bin/rustc";
 /// Its Cargo.
 pub(crate) const CARGO: &str = "/usr/bin/cargo";
-/// Not in an ordinary user's PATH.
+/// Its folder is not in an ordinary user's PATH.
 pub(crate) const DEPMOD: &str = "/sbin/depmod";
 
 /// To unpack kernels.
@@ -40,7 +41,7 @@ pub(crate) const BUILD: &[&str] = &[
 /// To build a whole kernel.
 pub(crate) const KERNEL_BUILD: &[&str] = &["bison", "flex", "libssl-dev", "cpio"];
 
-/// To check the tree itself; the last one is ThreadSanitizer's runtime.
+/// To check the tree itself. The last package is ThreadSanitizer's runtime.
 pub(crate) const LINT: &[&str] = &["rustfmt-web", "rust-web-clippy", "libclang-rt-19-dev"];
 
 /// To count the instructions of a process.
@@ -51,7 +52,7 @@ pub(super) const QEMU: &[&str] = &["qemu-system-arm", "qemu-system-x86", "qemu-u
 /// The first version that models the BCM2835 SPI controller and the i.MX 8M Plus board.
 const QEMU_VERSION: &str = "1:10.0";
 
-/// Refuses any system but the one whose package names are known.
+/// Fails on any system but the one whose package names are known.
 pub(crate) fn check_system() -> Result<String> {
     let text = std::fs::read_to_string("/etc/os-release").context("no /etc/os-release")?;
     let codename = text
@@ -59,11 +60,13 @@ pub(crate) fn check_system() -> Result<String> {
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     match codename {
         Some("bookworm") => Ok("bookworm".to_owned()),
-        other => bail!("the set-up knows Debian 12 (bookworm) only; this is {other:?}"),
+        other => {
+            bail!("the set-up supports only Debian 12 (bookworm); this machine runs {other:?}")
+        }
     }
 }
 
-/// Whether an emulator that is new enough is installed.
+/// Whether a new enough emulator is installed.
 pub(crate) fn has_qemu() -> bool {
     QEMU.iter()
         .take(2)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! How far the set-up is, and how long it may still take.
 //!
-//! Each job is entered with the seconds it took when it was tried, since jobs differ by a factor of a
-//! hundred and their number says nothing. How fast this machine did the jobs so far corrects what is
-//! left. Without a terminal there is one line for each job instead of the bar.
+//! Jobs differ by a factor of a hundred in length, so their number says nothing. Each job comes
+//! with the seconds that it took in a trial. The speed of this machine in the jobs so far corrects
+//! the estimate of the rest. Without a terminal, each job prints one line instead of the bar.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For jobs that take `total` seconds together.
+    /// For jobs that take `total` seconds in all.
     pub(crate) fn new(total: u64) -> Self {
         let pace = Arc::new(Mutex::new(Pace::new(total)));
         let bar = stderr()
@@ -67,7 +67,7 @@ fn bar(total: u64, pace: Arc<Mutex<Pace>>) -> ProgressBar {
     let left = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
         if let Ok(pace) = pace.lock() {
             let left = pace.left(pace.since.elapsed().as_secs());
-            // A line that cannot be drawn is drawn again in a moment.
+            // If drawing fails, the next tick draws the line again.
             let _ = write!(out, "{}:{:02} left", left / 60, left % 60);
         }
     };
@@ -78,7 +78,7 @@ fn bar(total: u64, pace: Arc<Mutex<Pace>>) -> ProgressBar {
     bar
 }
 
-/// Seconds as they were expected and as they turned out.
+/// Expected and real seconds.
 struct Pace {
     total: u64,
     done: u64,
@@ -102,11 +102,11 @@ impl Pace {
         self.since = Instant::now();
     }
 
-    /// What is left when the job at hand has run for so long.
+    /// The time left when the current job has run for this long.
     fn left(&self, running: u64) -> u64 {
         let expected = self.total.saturating_sub(self.done);
         let left = if self.done < 10 {
-            // Too little to go by.
+            // Too little time has passed for an estimate.
             expected
         } else {
             expected.saturating_mul(self.took) / self.done

@@ -1,41 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The modules held against EVL's declared interface, and that this would see a change of it.
+//! Compiles and links the modules against the declarations of EVL's interface, and checks that a
+//! change of that interface is noticed.
 //!
 //! ```text
-//!   tests/abi/ --copied--> target/abi-check --make abi-check--> nothing to say
+//!   tests/abi/ --copied--> target/abi-check --make abi-check--> no error
 //!                               |
-//!                               '- one thing spoilt --> one line that names it; put back
+//!                               '- one line changed --> one error that names it; undone
 //! ```
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::Count;
-use crate::setup::kernel::KERNELS;
-use crate::{kit, paths};
+use super::count::Count;
+use super::step::{Log, Mode, Step, Tool};
+use crate::kernels::{self, Kernel};
+use crate::kit::modules::abi_check;
+use crate::paths;
+use crate::setup::Need;
 
-/// Laid under the declarations: not a PREEMPT_RT one, since EVL's are none.
+/// The kernel under the declarations. It is not PREEMPT_RT, because EVL's kernels are not.
 const KERNEL: &str = "6.12-amd64";
 
-/// A file of the declarations, what to replace in it and by what, and what the error must name.
+/// A file of the declarations, the text to replace and its replacement, and the text that the error
+/// must contain.
 const SPOILT: [[&str; 4]; 5] = [
-    // Seen by C.
+    // C finds this fault.
     [
         "include/evl/timer.h",
         "ktime_t first, ktime_t interval);",
         "ktime_t first, ktime_t interval, int flags);",
         "evl_start_timer",
     ],
-    // Seen by Rust.
+    // Rust finds this fault.
     [
         "include/evl/file.h",
         "int evl_open_file(struct evl_file *efilp, struct file *filp);",
         "int evl_open_file(struct evl_file *efilp, struct file *filp, int flags);",
         "E0061",
     ],
-    // Seen at the higher level only.
+    // Only the higher level has this fault.
     [
         "include/linux/interrupt.h",
         "#define IRQF_OOB 0x00200000",
@@ -48,27 +53,51 @@ const SPOILT: [[&str; 4]; 5] = [
         "(*out_of_band_ioctl)",
         "oob_ioctl",
     ],
-    // Seen at the link.
+    // The link finds this fault.
     ["exports", "evl_release_file", "#", "evl_release_file"],
 ];
 
-pub(super) fn check() -> Result<Count> {
-    let kernel = KERNELS.iter().find(|kernel| kernel.name == KERNEL);
-    let kernel = kernel.context("no such kernel")?;
-    let declared = paths::target().join("abi-check");
-    copy(&paths::repo().join("tests/abi"), &declared)?;
-    let mut count = match kit::abi_check(kernel, &declared)? {
-        None => Count::PASS,
-        Some(error) => {
-            println!("{error}");
-            return Ok(Count::FAIL);
-        }
-    };
+pub(super) const NAME: &str = "abi check";
+
+pub(super) fn step() -> Step {
+    Step::new(
+        NAME,
+        "the modules against EVL's declared interface, at two ABI levels",
+        check,
+    )
+    .needs(&[Need::Build])
+    .uses(Tool::KernelBuild)
+}
+
+/// Each fault makes make rebuild the modules, for at least one level.
+pub(super) fn plants_step() -> Step {
+    Step::new(
+        "abi check, planted faults",
+        "each spoilt declaration or export is named",
+        plants,
+    )
+    .needs(&[Need::Build])
+    .uses(Tool::KernelBuild)
+    .after(NAME)
+    .long()
+}
+
+fn check(_: &Mode, log: &mut Log) -> Result<Count> {
+    let said = abi_check(kernel()?, &declared()?)?;
+    if let Some(error) = &said {
+        log.line(error);
+    }
+    Ok(Count::of(said.is_none()))
+}
+
+fn plants(_: &Mode, log: &mut Log) -> Result<Count> {
+    let (kernel, declared) = (kernel()?, declared()?);
+    let mut count = Count::default();
     for [file, from, to, named] in SPOILT {
         let path = declared.join(file);
         let good = fs::read_to_string(&path)?;
         fs::write(&path, good.replace(from, to))?;
-        let said = kit::abi_check(kernel, &declared);
+        let said = abi_check(kernel, &declared);
         fs::write(&path, good)?;
         let said = said?.unwrap_or_default();
         // The other line is make's own.
@@ -79,7 +108,9 @@ pub(super) fn check() -> Result<Count> {
         match lines[..] {
             [line] if line.contains(named) => count.add(Count::PASS),
             _ => {
-                println!("{file}, spoilt: {named} was not named: {said}");
+                log.line(format_args!(
+                    "{file}, spoilt: {named} was not named: {said}"
+                ));
                 count.add(Count::FAIL);
             }
         }
@@ -87,7 +118,18 @@ pub(super) fn check() -> Result<Count> {
     Ok(count)
 }
 
-/// Leaves alone what is the same, so that it is not built anew.
+fn kernel() -> Result<&'static Kernel> {
+    kernels::named(KERNEL)
+}
+
+/// Copies a folder, so that a file of the copy can be changed.
+fn declared() -> Result<PathBuf> {
+    let declared = paths::target().join("abi-check");
+    copy(&paths::repo().join("tests/abi"), &declared)?;
+    Ok(declared)
+}
+
+/// An unchanged file is not written, so that make does not rebuild for it.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

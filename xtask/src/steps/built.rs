@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What was built, held against what it should be: the modules' own instructions and symbols.
+//! Reads the built modules: their instructions and symbols must be as the kernel's configuration
+//! says.
 //!
 //! ```text
 //!   x86_64  retpolines, return thunks, IBT       objtool, which says so while the modules are built: no word, no fault
@@ -17,13 +18,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::setup::kernel::{Arch, Kernel};
-use crate::{kit, run};
+use crate::kernels::{Arch, Kernel};
+use crate::kit::list::{Kind, Module, list};
+use crate::run;
 
-/// As it stands in every mangled name of that module of Rust's library.
+/// This text is part of the mangled name of everything in that module of Rust's library.
 const PANICKING: &str = "4core9panicking";
 
-/// What is wrong with a kernel's module, a line each.
+/// The faults of a kernel's module, one line each.
 pub(super) fn faults(kernel: &Kernel, module: &Path) -> Result<Vec<String>> {
     let config = kernel.dir()?.join("build/include/config/auto.conf");
     let config = fs::read_to_string(&config).with_context(|| format!("no {}", config.display()))?;
@@ -34,13 +36,14 @@ pub(super) fn faults(kernel: &Kernel, module: &Path) -> Result<Vec<String>> {
     let symbols = symbols_of(module)?;
     let mut faults = Vec::new();
     let name = module.file_stem().unwrap_or_default().to_string_lossy();
-    // The virtual board is the machine: it panics when a test asks for that, and its memory is not checked, or it would be
-    // slower than the program that runs on it.
-    let is_board = |known: kit::Module| known.name == name && known.kind == kit::Kind::Board;
-    if !kit::list().any(is_board) {
+    // The virtual board simulates the machine. It panics when a test asks for it, and its memory
+    // accesses are not checked by KASAN, which would make the machine slower than the programs on
+    // it.
+    let is_board = |known: Module| known.name == name && known.kind == Kind::Board;
+    if !list().any(is_board) {
         faults.extend(panicking(&symbols));
         if is_set("CONFIG_KASAN") {
-            // The module as a whole has C code, too, which always is.
+            // The module as a whole has C code too, which is always checked.
             let rust = module.with_file_name(format!("{name}_rust.o"));
             faults.extend(unchecked(&symbols_of(&rust)?));
         }
@@ -57,7 +60,7 @@ pub(super) fn faults(kernel: &Kernel, module: &Path) -> Result<Vec<String>> {
         if is_set("CONFIG_ARM64_PTR_AUTH_KERNEL") {
             faults.extend(bare(&code, "paciasp", "signed"));
         }
-        // With the other option, signatures are made into pushes at boot.
+        // With the other option the kernel replaces signatures by pushes at boot.
         if is_set("CONFIG_SHADOW_CALL_STACK") && !is_set("CONFIG_UNWIND_PATCH_PAC_INTO_SCS") {
             faults.extend(bare(&code, "[x18]", "on the shadow stack"));
         }
@@ -70,14 +73,14 @@ fn panicking(symbols: &str) -> Vec<String> {
     found.map(|line| format!("can panic: {line}")).collect()
 }
 
-/// That the code in question calls nothing of KASAN's.
+/// A fault if the Rust code calls nothing of KASAN's.
 fn unchecked(symbols: &str) -> Option<String> {
     let calls = |line: &str| line.starts_with("__asan_");
     let is_checked = symbols.lines().any(calls);
     (!is_checked).then(|| "Rust's memory accesses are not checked".to_owned())
 }
 
-/// Functions without their prefix, from the lines `name type value size` of nm.
+/// Functions without their prefix, from nm's lines `name type value size`.
 fn without_room(symbols: &str) -> Vec<String> {
     let functions: BTreeSet<&str> = symbols
         .lines()
@@ -89,14 +92,14 @@ fn without_room(symbols: &str) -> Vec<String> {
         .collect();
     functions
         .iter()
-        // A mark inside of one, as every `.L` is.
+        // A label inside a function, as every `.L` is.
         .filter(|name| !name.starts_with("__pfx_") && !name.starts_with(".L"))
         .filter(|name| !functions.contains(format!("__pfx_{name}").as_str()))
         .map(|name| format!("no room before {name}"))
         .collect()
 }
 
-/// Functions that save a return address before `guard` is among their instructions' words.
+/// Functions that save a return address before the word `guard` is among their instructions.
 fn bare(code: &str, guard: &str, what: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let (mut function, mut is_guarded) = ("", false);

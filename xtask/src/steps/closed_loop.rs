@@ -1,40 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The control loop of the demo in short: a second each way in one guest, and its own figures held against what is promised.
+//! A short version of the demo's control loop: one second on each stage in one guest. Checks its
+//! figures.
 //!
 //! ```text
 //!   guest, instructions counted: closed-loop            --> /out/oob.json     no period missed, no wrong frame
 //!                                closed-loop --inband   --> /out/inband.json  a frame in each period that was not skipped
 //! ```
 //!
-//! How well mainline keeps its dates is its own business: the demo shows it.
+//! The step does not judge how well mainline keeps its dates. The demo shows that.
 
 use std::fs;
-use std::io::stdout;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::Count;
-use crate::vm::machine::Name;
+use super::count::Count;
+use super::modules;
+use super::step::{Log, Mode, Step};
+use crate::machines::Name;
+use crate::vm::Job;
 
 const SCRIPT: &str = "closed-loop --rate 10000 --seconds 1 --json /out/oob.json && \
                       closed-loop --rate 10000 --seconds 1 --inband --json /out/inband.json";
 const PERIODS: u64 = 10_000;
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Where a way's column stands, and what must be 0 there.
+/// The column of each stage in the figures, and the fields that must be 0 there.
 const OOB: (&str, &[&str]) = ("/0/kit", &["missed", "crc_errors", "failed"]);
 const INBAND: (&str, &[&str]) = ("/0/peers/spidev", &["crc_errors", "failed"]);
 
-/// One test for each way.
-pub(super) fn closed_loop() -> Result<Count> {
+pub(super) fn step() -> Step {
+    Step::new(
+        "closed loop",
+        "10 kHz for a second out-of-band, then in-band",
+        closed_loop,
+    )
+    .after(modules::name("6.12-rt-amd64"))
+}
+
+/// One test for each stage.
+fn closed_loop(_: &Mode, log: &mut Log) -> Result<Count> {
     let command = ["sh", "-c", SCRIPT].map(str::to_owned).to_vec();
-    let mut job = super::counted(Name::X86_64, None, command, "closed-loop")?;
+    let mut job = Job::counted(Name::X86_64, None, command, "closed-loop")?;
     job.timeout = TIMEOUT;
-    let outcome = job.run(&mut stdout())?;
+    let outcome = job.run(&mut Vec::new())?;
     if let Some(trouble) = outcome.trouble() {
-        println!("{}\n{trouble}", outcome.log);
+        log.line(format_args!("{}\n{trouble}", outcome.log));
         return Ok(Count::FAIL);
     }
     let status = outcome.exit_status();
@@ -45,14 +57,15 @@ pub(super) fn closed_loop() -> Result<Count> {
         let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
         let held = hold(&serde_json::from_str(&text)?, column, zero);
         if let Err(error) = &held {
-            println!("{file}: {error:#}");
+            log.line(format_args!("{file}: {error:#}"));
         }
         count.add(Count::of(held.is_ok()));
     }
     Ok(count)
 }
 
-/// Whether all periods went by, each with its frame unless it was skipped, and nothing was counted that must not be.
+/// Whether all periods passed, each with its frame unless it was skipped, and the fields that must
+/// be 0 are 0.
 fn hold(records: &Value, column: &str, zero: &[&str]) -> Result<()> {
     let number = |field: &str| {
         let value = records.pointer(&format!("{column}/{field}"));
@@ -78,7 +91,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// A column with one field other than a good run's.
+    /// A good run's column with one field changed.
     fn held(way: (&str, &[&str]), field: &str, value: u64) -> bool {
         let mut side = json!({"n": 10000, "periods": 10000, "missed": 0, "skipped": 0, "crc_errors": 0, "failed": 0});
         side[field] = value.into();

@@ -1,257 +1,146 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `cargo xtask test`: every rung, one after the other, and one closing line.
+//! `cargo xtask test`: the steps, which of them run, and one closing line.
 //!
 //! ```text
-//!   set-up -> the tree itself -> host tests -+-> loom, ThreadSanitizer --+-> guests, one after the other -> N passed, N failed
-//!                                            '-> modules and what they --'
-//!                                                are held against
+//!   all() --chosen--> set-up of what they need --> schedule: two at a time --> report: N passed, N failed
 //! ```
-//!
-//! A step that cannot be run, or that tests nothing, counts as failed.
 
 mod abi;
-pub(crate) mod bench;
 mod built;
+mod clippy;
 mod closed_loop;
-pub(crate) mod demo;
-mod guests;
-mod host;
-mod layout;
+mod count;
+mod documentation;
+mod format;
+mod guest;
+mod host_tests;
+mod kernel_lint;
+mod layouts;
+mod loom;
+mod modules;
 mod promises;
+mod qemu_diff;
+mod report;
+mod schedule;
+mod shows;
+mod step;
+mod thread_sanitizer;
 mod verdicts;
 
-use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use crate::paths;
-use crate::setup::kernel::Arch;
-use crate::setup::{self, Need};
-use crate::vm::Job;
-use crate::vm::machine::Name;
+pub(crate) use step::Mode;
 
-/// What the kernels that are measured are booted with. Without it each system call costs hundreds of instructions more
-/// on every side of a comparison: for the stack's random offset, and for a page-table switch that only processors from
-/// before 2019 need (arm64's that are emulated need none, and take no notice).
-const CALM: [&str; 2] = ["randomize_kstack_offset=off", "pti=off"];
+use crate::setup;
+use report::Report;
+use step::Step;
 
-/// A guest whose instructions are counted; what it leaves goes to the folder `results` of `target/vm`.
-fn counted(
-    machine: Name,
-    kernel: Option<&str>,
-    command: Vec<String>,
-    results: &str,
-) -> Result<Job> {
-    let mut job = Job::new(machine.machine(), kernel, command)?;
-    job.icount = true;
-    job.append = CALM.map(str::to_owned).to_vec();
-    job.results = paths::target().join("vm").join(results);
-    Ok(job)
-}
-
-/// What a step found.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Count {
-    passed: u32,
-    failed: u32,
-}
-
-impl Count {
-    const PASS: Self = Self {
-        passed: 1,
-        failed: 0,
-    };
-    const FAIL: Self = Self {
-        passed: 0,
-        failed: 1,
-    };
-
-    /// Of a step that is one test.
-    fn of(passed: bool) -> Self {
-        if passed { Self::PASS } else { Self::FAIL }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.passed = self.passed.saturating_add(other.passed);
-        self.failed = self.failed.saturating_add(other.failed);
-    }
-
-    /// Finds a program's own closing line, `N passed, N failed`.
-    fn closing(text: &str) -> Option<Self> {
-        let line = text.lines().rev().find(|line| line.ends_with(" failed"))?;
-        let (passed, failed) = line.strip_suffix(" failed")?.split_once(" passed, ")?;
-        Some(Self {
-            passed: passed.trim().parse().ok()?,
-            failed: failed.parse().ok()?,
-        })
-    }
-}
-
-/// One line of the summary.
-struct Entry {
-    name: String,
-    count: Count,
-    took: Duration,
-}
-
-/// A step of a lane.
-type Step = (&'static str, Box<dyn FnOnce() -> Result<Count> + Send>);
-
-/// Announces a step and runs it.
-fn timed(name: &str, work: impl FnOnce() -> Result<Count>) -> (Result<Count>, Duration) {
-    println!("=== {name}");
-    let start = Instant::now();
-    (work(), start.elapsed())
-}
-
-/// The steps that were run.
-#[derive(Default)]
-struct Report {
-    entries: Vec<Entry>,
-    /// What guests said of the promises that they did not keep: shown again at the end, as much text lies between.
-    failures: Vec<String>,
-}
-
-impl Report {
-    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<Count>) {
-        let (count, took) = timed(name, work);
-        self.enter(name, count, took);
-    }
-
-    /// Runs the steps of each lane one after the other, and the lanes beside each other.
-    fn lanes(&mut self, lanes: [Vec<Step>; 2]) {
-        let shared = Mutex::new(self);
-        thread::scope(|scope| {
-            for lane in lanes {
-                scope.spawn(|| {
-                    for (name, work) in lane {
-                        let (count, took) = timed(name, work);
-                        // A poisoned lock means that a thread panicked, which ends the scope with a panic.
-                        let Ok(mut report) = shared.lock() else {
-                            return;
-                        };
-                        report.enter(name, count, took);
-                    }
-                });
-            }
-        });
-    }
-
-    fn enter(&mut self, name: &str, count: Result<Count>, took: Duration) {
-        let count = match count {
-            Ok(Count {
-                passed: 0,
-                failed: 0,
-            }) => {
-                println!("{name}: nothing was tested");
-                Count::FAIL
-            }
-            Ok(count) => count,
-            Err(error) => {
-                println!("{name}: {error:#}");
-                Count::FAIL
-            }
-        };
-        self.entries.push(Entry {
-            name: name.to_owned(),
-            count,
-            took,
-        });
-    }
-
-    /// Prints the summary; true when nothing failed.
-    fn close(&self) -> bool {
-        let mut total = Count::default();
-        println!("=== summary");
-        for Entry { name, count, took } in &self.entries {
-            total.add(*count);
-            let Count { passed, failed } = count;
-            println!(
-                "{name:<40} {passed:>5} passed {failed:>3} failed {:>5} s",
-                took.as_secs()
-            );
-        }
-        for failure in &self.failures {
-            println!("{failure}");
-        }
-        println!("{} passed, {} failed", total.passed, total.failed);
-        total.failed == 0
-    }
-}
-
-/// Runs everything; true when nothing failed.
-pub(crate) fn test(long: bool) -> bool {
-    let mut report = Report::default();
-    report.step("set-up", || {
-        let mut needs = vec![Need::Build, Need::Lint, Need::Qemu];
-        needs.extend([Arch::X86_64, Arch::Arm64].map(Need::Busybox));
-        needs.extend(guests::kernels(long).map(Need::Kernel));
-        setup::ensure(&needs)?;
-        Ok(Count::PASS)
-    });
-    report.step("format", host::format);
-    report.step("clippy", host::clippy);
-    report.step("documentation", host::documentation);
-    report.step("host tests", || host::tests(long));
-    // Models and sanitized threads keep one processor busy for minutes, the builds both, but not all the time.
-    report.lanes([
-        vec![
-            ("loom", Box::new(move || host::models(long))),
-            ("ThreadSanitizer", Box::new(host::thread_sanitizer)),
-        ],
-        vec![
-            ("what does not compile", Box::new(promises::in_a_process)),
-            (
-                "model against QEMU's own",
-                Box::new(move || host::qemu_diff(long)),
-            ),
-            ("modules", Box::new(move || guests::modules(long))),
-            ("layouts", Box::new(layout::check)),
-            ("abi check", Box::new(abi::check)),
-            ("clippy, kernel build", Box::new(guests::lint)),
-            (
-                "what does not compile, kernel build",
-                Box::new(promises::in_a_kernel),
-            ),
-        ],
+/// Every step, in the order in which they begin: steps that others wait for and long steps come
+/// first.
+fn all() -> Result<Vec<Step>> {
+    let mut steps = vec![format::step(), clippy::step()];
+    steps.extend(guest::module_steps()?);
+    steps.extend(guest::steps());
+    steps.extend([
+        host_tests::step(),
+        abi::step(),
+        loom::step(),
+        documentation::step(),
+        qemu_diff::step(),
+        layouts::step(),
+        kernel_lint::step(),
+        promises::step(),
+        verdicts::step(),
+        verdicts::debug_step(),
+        closed_loop::step(),
+        abi::plants_step(),
+        thread_sanitizer::step(),
+        shows::demo_step(),
     ]);
-    report.step("verdicts on guests", verdicts::verdicts);
-    report.step("closed loop", closed_loop::closed_loop);
-    guests::run_all(&mut report, long);
-    if long {
-        report.step("demo", || demo::demo().map(Count::of));
-        for name in bench::NAMES {
-            report.step(&format!("bars of bench {name}"), || {
-                bench::bench(name).map(Count::of)
-            });
-        }
+    steps.extend(shows::bench_steps());
+    Ok(steps)
+}
+
+/// Whether a step runs. `only` holds names, or parts of names.
+fn is_chosen(step: &Step, mode: &Mode, only: &[String]) -> bool {
+    if step.is_long && !mode.long {
+        return false;
     }
-    report.close()
+    let is_named = |text: &String| step.name == *text;
+    let is_meant = |text: &String| step.name.contains(text.as_str());
+    let by_promise = mode.promises.is_empty() || step.is_guest;
+    by_promise && (only.is_empty() || only.iter().any(|text| is_named(text) || is_meant(text)))
+}
+
+/// Prints the steps' names, with what each shows.
+pub(crate) fn list() -> Result<()> {
+    for step in all()? {
+        let long = if step.is_long { " (with --long)" } else { "" };
+        println!("{:<48} {}{long}", step.name, step.about);
+    }
+    Ok(())
+}
+
+/// Runs the chosen steps. True if nothing failed.
+pub(crate) fn test(mode: &Mode, only: &[String]) -> Result<bool> {
+    let (steps, left_out): (Vec<_>, Vec<_>) = all()?
+        .into_iter()
+        .partition(|step| is_chosen(step, mode, only));
+    ensure!(!steps.is_empty(), "no such step; --list prints the names");
+    let needs: Vec<_> = steps.iter().flat_map(|step| step.needs.clone()).collect();
+    setup::ensure(&needs)?;
+    let report = Mutex::new(Report::new());
+    schedule::run(&steps, mode, |ended| {
+        // A poisoned lock means that the other worker panicked. The run then ends with that panic.
+        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.enter(ended);
+    });
+    // With --only, the other steps are not reported as left out.
+    let left_out: Vec<_> = left_out.iter().filter(|_| only.is_empty()).collect();
+    let report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(report.close(&left_out))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_closing_line_is_found() {
-        let text = "ok a\nFAIL b: no\n12 passed, 1 failed\n\n";
-        assert_eq!(
-            Count::closing(text),
-            Some(Count {
-                passed: 12,
-                failed: 1
-            })
-        );
-        assert_eq!(Count::closing("ok a\n"), None);
+    fn chosen(long: bool, promises: &[&str], only: &[&str]) -> Vec<String> {
+        let owned = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|&text| text.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let mode = Mode {
+            long,
+            promises: owned(promises),
+        };
+        let only = owned(only);
+        let steps = all().unwrap().into_iter();
+        let steps = steps.filter(|step| is_chosen(step, &mode, &only));
+        steps.map(|step| step.name).collect()
     }
 
     #[test]
-    fn what_tests_nothing_is_no_pass() {
-        let mut report = Report::default();
-        report.enter("empty", Ok(Count::default()), Duration::ZERO);
-        assert!(!report.close());
+    fn steps_are_chosen_by_name_by_promise_and_by_length() {
+        assert_eq!(chosen(false, &[], &["loom", "format"]), ["format", "loom"]);
+        assert_eq!(chosen(false, &[], &["demo"]), [""; 0]);
+        assert_eq!(chosen(true, &[], &["demo"]), ["demo"]);
+        let guests = chosen(false, &["life: "], &[]);
+        assert!(guests.len() > 5 && guests.iter().all(|name| name.starts_with("guest ")));
+        assert!(chosen(true, &[], &[]).len() > chosen(false, &[], &[]).len());
+    }
+
+    #[test]
+    fn every_step_that_another_waits_for_is_there() {
+        let steps = all().unwrap();
+        for step in &steps {
+            for name in &step.after {
+                assert!(steps.iter().any(|other| other.name == *name), "{name}");
+            }
+        }
     }
 }

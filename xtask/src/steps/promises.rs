@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What must not compile, with the very error that is named where it is promised.
+//! What must not compile in a kernel's modules, with the very error that is marked.
 //!
 //! ```text
-//!   documentation tests of evl, stax     in a process; stable Rust takes any error for the one that is named, this does not
-//!   kernel/examples/promises.rs          as a kernel's modules have it, for each core: right as it is; with its mistakes,
-//!                                        one error on each line that is marked, the one of the mark, and no other
+//!   kernel/examples/promises.rs   for each core: compiles as it is; with its mistakes, each marked line has the error of its mark,
+//!                                 and no other line has one
 //! ```
 
 use std::collections::BTreeSet;
@@ -12,59 +11,53 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::Count;
-use super::host::{cargo, results};
-use crate::{kit, paths, run};
+use super::count::Count;
+use super::kernel_lint;
+use super::step::{Log, Mode, Step, Tool};
+use crate::kit::lint;
+use crate::paths;
+use crate::setup::Need;
 
-/// The crates whose documentation promises it.
-const PROMISING: [&str; 2] = ["oob", "stax"];
-
-/// How many mistakes are shown at least.
-const MISTAKES: usize = 20;
-
-/// Their documentation tests.
-pub(super) fn in_a_process() -> Result<Count> {
-    let mut cmd = cargo();
-    cmd.args(["test", "--doc"]).env("RUSTC_BOOTSTRAP", "1");
-    cmd.args(PROMISING.map(|package| ["--package", package]).concat());
-    let text = run::output(&mut cmd)?;
-    let mut count = results(&text);
-    let mistakes = text.matches(" - compile fail").count();
-    if mistakes < MISTAKES {
-        println!("{mistakes} mistakes are shown, of {MISTAKES} at least");
-        count.add(Count::FAIL);
-    }
-    Ok(count)
+pub(super) fn step() -> Step {
+    let step = Step::new(
+        "what does not compile, kernel build",
+        "each in-band service refuses the out-of-band token",
+        in_a_kernel,
+    );
+    let step = step
+        .needs(&[Need::Build, Need::Lint])
+        .uses(Tool::KernelBuild);
+    kernel_lint::after_builds(step)
 }
 
 const EXAMPLE: &str = "kernel/examples/promises.rs";
 
-/// A line, and the error on it.
+/// A line number, and the error on that line.
 type Errors = BTreeSet<(usize, String)>;
 
-/// The example, for each build that is linted.
-pub(super) fn in_a_kernel() -> Result<Count> {
+/// Compiles the example for each build that is linted.
+fn in_a_kernel(_: &Mode, log: &mut Log) -> Result<Count> {
     let wanted = marks(&fs::read_to_string(paths::repo().join(EXAMPLE))?);
     let mut count = Count::default();
-    for lint in &kit::LINTS {
-        let right = kit::promises(lint, false)?;
-        right.iter().for_each(|error| println!("{error}"));
-        let mut elsewhere = kit::promises(lint, true)?;
+    for build in &lint::LINTS {
+        let right = lint::promises(build, false)?;
+        right.iter().for_each(|error| log.line(error));
+        let mut elsewhere = lint::promises(build, true)?;
         let seen: Errors = elsewhere.iter().filter_map(|error| place(error)).collect();
         elsewhere.retain(|error| place(error).is_none() && !is_sum(error));
-        elsewhere.iter().for_each(|error| println!("{error}"));
+        elsewhere.iter().for_each(|error| log.line(error));
         for (line, code) in wanted.symmetric_difference(&seen) {
-            println!(
+            log.line(format_args!(
                 "{}: {EXAMPLE}:{line}: {code} is promised or seen, not both",
-                lint.name
-            );
+                build.name
+            ));
         }
-        println!(
+        log.line(format_args!(
             "{}: {} mistakes, {} seen",
-            lint.name,
+            build.name,
             wanted.len(),
             seen.len()
-        );
+        ));
         count.add(Count::of(
             right.is_empty() && elsewhere.is_empty() && !wanted.is_empty() && wanted == seen,
         ));
@@ -72,19 +65,20 @@ pub(super) fn in_a_kernel() -> Result<Count> {
     Ok(count)
 }
 
-/// What the marks of a file say.
+/// The marks of a file.
 fn marks(text: &str) -> Errors {
     let lines = text.lines().enumerate();
     let marks = lines.filter_map(|(i, line)| Some((i + 1, line.split_once("//~ ")?.1.to_owned())));
     marks.collect()
 }
 
-/// Whether it only says that there were errors.
+/// Whether the line only says that there were errors.
 fn is_sum(error: &str) -> bool {
     error.starts_with("error: could not compile") || error.starts_with("error: aborting due to")
 }
 
-/// The place and the code of one error of the example: `<file>:<line>:<column>: error[<code>]: ...`.
+/// The place and the code of one error of the example: `<file>:<line>:<column>: error[<code>]:
+/// ...`.
 fn place(error: &str) -> Option<(usize, String)> {
     let (line, rest) = error
         .strip_prefix(EXAMPLE)?
@@ -92,7 +86,7 @@ fn place(error: &str) -> Option<(usize, String)> {
         .split_once(':')?;
     let (_, code) = rest.split_once(": error")?;
     let code = code.strip_prefix('[').and_then(|code| code.split_once(']'));
-    // One without a code is none that is promised.
+    // No promise names an error without a code.
     Some((line.parse().ok()?, code.unwrap_or_default().0.to_owned()))
 }
 

@@ -7,8 +7,9 @@
 //!   the same with the name TRAILER!!!
 //! ```
 //!
-//! Not compressed: the emulator hands it over in memory, and unpacking would be emulated.
-//! Format: Documentation/driver-api/early-userspace/buffer-format.rst of the kernel.
+//! The archive is not compressed: the emulator hands it over in memory, and the guest would have to
+//! unpack it at emulated speed. Format: Documentation/driver-api/early-userspace/buffer-format.rst
+//! of the kernel.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,7 +32,7 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Without any entry.
+    /// An empty archive.
     pub(crate) fn new() -> Self {
         Self {
             bytes: Vec::new(),
@@ -40,7 +41,7 @@ impl Archive {
         }
     }
 
-    /// Adds a folder and those above it; once is enough.
+    /// Adds a folder and its parents. A folder that exists is not added again.
     pub(crate) fn dir(&mut self, path: &str) -> Result<()> {
         let mut so_far = String::new();
         for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -73,7 +74,7 @@ impl Archive {
         self.entry(path, CHAR | 0o600, (major, minor), &[])
     }
 
-    /// Adds a file, or a folder with all in it, of this machine.
+    /// Adds a file of this machine, or a folder with all its content.
     pub(crate) fn copy(&mut self, from: &Path, to: &str) -> Result<()> {
         let about = || format!("cannot add {}", from.display());
         let meta = fs::symlink_metadata(from).with_context(about)?;

@@ -18,9 +18,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::cpio::Archive;
-use crate::setup::kernel::Kernel;
+use crate::kernels::Kernel;
 
-/// What a guest is made of.
+/// The parts of a guest.
 pub(crate) struct Contents<'a> {
     pub(crate) init: &'a Path,
     pub(crate) busybox: &'a Path,
@@ -36,7 +36,7 @@ pub(crate) struct Contents<'a> {
     pub(crate) command: &'a [String],
 }
 
-/// Writes it as an archive.
+/// Writes the root file system as an archive.
 pub(crate) fn build(contents: &Contents<'_>) -> Result<Vec<u8>> {
     let mut archive = Archive::new();
     archive.device("dev/console", 5, 1)?;
@@ -79,7 +79,7 @@ pub(crate) fn build(contents: &Contents<'_>) -> Result<Vec<u8>> {
 }
 
 fn name(path: &Path) -> Result<String> {
-    // `..` has no name of its own.
+    // The path `..` has no file name.
     let real = path
         .canonicalize()
         .with_context(|| format!("cannot add {}", path.display()))?;
@@ -88,12 +88,12 @@ fn name(path: &Path) -> Result<String> {
     Ok(name.to_string_lossy().into_owned())
 }
 
-/// One word for a shell.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Adds stock modules with those they depend on; gives back which of them are to be loaded.
+/// Adds stock modules and the modules they depend on. Returns the names of the modules to load.
 fn add_stock(archive: &mut Archive, kernel: &Kernel, wanted: &[&str]) -> Result<Vec<String>> {
     let modules = kernel.dir()?.join("modules");
     let read = |name: &str| fs::read_to_string(modules.join(name)).unwrap_or_default();
@@ -149,13 +149,13 @@ fn read_module(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// A module's name as the kernel compares it: without folder and ending, `-` as `_`.
+/// A module's name as the kernel compares it: without folder and suffix, with `_` for `-`.
 fn plain(path: &str) -> String {
     let file = path.rsplit('/').next().unwrap_or(path);
     file.split('.').next().unwrap_or(file).replace('-', "_")
 }
 
-/// modules.dep: a module's file, and the files of all that it depends on, the nearest first.
+/// modules.dep: for each module's file, the files of all modules that it depends on, nearest first.
 struct Index(BTreeMap<String, (String, Vec<String>)>);
 
 impl Index {

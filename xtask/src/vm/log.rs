@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What the guest's kernel log says about the guest's health.
+//! Finds in the guest's kernel log whether the guest is well.
 //!
-//! Any report that a kernel makes about itself fails a run: the kit promises none.
+//! Any report that a kernel makes about itself fails a run, because the kit must cause none.
 
-/// What begins such a report, wherever in a line it stands.
+/// Texts that such a report begins with, anywhere in a line.
 const REPORTS: &[&str] = &[
     "WARNING: ",
     "BUG: ",
@@ -30,7 +30,7 @@ const REPORTS: &[&str] = &[
     PANIC,
 ];
 
-/// Whether the allocator has found one of its objects spoilt: `BUG <cache> (<taint>): <what>`.
+/// Whether the line is the allocator's report of a corrupt object: `BUG <cache> (<taint>): <what>`.
 fn is_slab_report(line: &str) -> bool {
     let taints = [" (Not tainted): ", " (Tainted: "];
     line.split_once("BUG ")
@@ -41,25 +41,25 @@ fn is_report(line: &str) -> bool {
     REPORTS.iter().any(|report| line.contains(report)) || is_slab_report(line)
 }
 
-/// How many lines before and after a report's first one are shown: what led to it, and the trace.
+/// How many lines before and after the first line of a report are shown: its cause and its trace.
 const BEFORE: usize = 8;
 const AFTER: usize = 40;
 
 const PANIC: &str = "Kernel panic - not syncing";
 
-/// A kernel log as it grows.
+/// A kernel log that grows.
 #[derive(Default)]
 pub(crate) struct Log {
     lines: Vec<String>,
     partial: Vec<u8>,
     report: Option<String>,
-    /// Its place in `lines`.
+    /// Its index in `lines`.
     reported_at: usize,
     panicked: bool,
 }
 
 impl Log {
-    /// Takes what was added to the log.
+    /// Adds new text of the log.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         for byte in bytes {
             match byte {
@@ -90,17 +90,18 @@ impl Log {
         self.report.as_deref()
     }
 
-    /// Whether nothing more will come but the rest of the panic's text.
+    /// Whether only the rest of a panic's text can follow.
     pub(crate) fn panicked(&self) -> bool {
         self.panicked
     }
 
-    /// Whether a line holds this text.
+    /// Whether some line contains this text.
     pub(crate) fn has(&self, text: &str) -> bool {
         self.lines.iter().any(|line| line.contains(text))
     }
 
-    /// The last lines, and before them those round the first report, where they are not among them.
+    /// The last lines. The lines around the first report come before them if they are not among
+    /// them.
     pub(crate) fn end(&self, count: usize) -> String {
         let from = self.lines.len().saturating_sub(count);
         let begin = self.reported_at.saturating_sub(BEFORE);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A command in an emulated machine.
+//! Runs a command in an emulated machine.
 //!
 //! ```text
 //!   build      modules, programs -> initramfs -> emulator
@@ -8,79 +8,121 @@
 //!   verdict    the command's status, unless the guest itself was not well
 //! ```
 //!
-//! A run has a folder of its own while it lasts, so that runs side by side do not meet; what it leaves
-//! (`console.log`, `out/`) then replaces what the machine's last run left.
+//! A run has a folder of its own while it lasts, so that two runs at a time do not interfere. At
+//! its end, its `console.log` and `out/` replace those of the machine's last run.
 
 mod cpio;
 mod initramfs;
 mod log;
-pub(crate) mod machine;
 mod qemu;
 mod stream;
 mod watch;
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::setup::kernel::{self, Kernel};
+use crate::kernels::{self, Kernel};
+use crate::kit::list::{Kind, list};
+use crate::kit::{modules, programs};
+use crate::machines::{Machine, Name, Serial};
 use crate::setup::{self, Need};
-use crate::{kit, paths, run};
-use machine::{Machine, Serial};
+use crate::{paths, run};
 use qemu::Qemu;
 pub(crate) use watch::Outcome;
 use watch::Verdict;
 
-/// The pipe by which the emulator itself is spoken to.
+/// Boot arguments of the kernels that are measured. Without them each system call costs hundreds of
+/// instructions more on both sides of a comparison: for the stack's random offset, and for a
+/// page-table switch that only processors from before 2019 need (the emulated arm64 processors need
+/// none and ignore the argument).
+const CALM: [&str; 2] = ["randomize_kstack_offset=off", "pti=off"];
+
+/// The pipe to the emulator's monitor.
 const MONITOR: &str = "monitor";
 const FLASH_IMAGE: &str = "flash.img";
 
-/// What to boot and what to run in it.
+/// How the emulator runs the guest's processors, and how guest time passes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Clock {
+    /// The processors take turns. Each instruction takes a nanosecond of guest time, and an idle
+    /// guest jumps to its next timer. Guest time does not depend on the host, and a run repeats.
+    Turns,
+    /// The same with one processor, whose instructions a benchmark counts.
+    Counted,
+    /// The processors run side by side, in the host's time. This finds races that turns hide.
+    SideBySide,
+}
+
+/// What to boot, and what to run in it.
 pub(crate) struct Job {
     pub(crate) machine: &'static Machine,
     pub(crate) kernel: &'static Kernel,
-    /// One guest instruction is one nanosecond of guest time.
-    pub(crate) icount: bool,
+    pub(crate) clock: Clock,
+    /// Whether to take modules and programs as they were last built.
+    pub(crate) as_built: bool,
     pub(crate) cpus: Option<u32>,
     pub(crate) add: Vec<PathBuf>,
     pub(crate) qemu: Vec<String>,
     pub(crate) append: Vec<String>,
     pub(crate) timeout: Duration,
     pub(crate) command: Vec<String>,
-    /// Where `console.log` and `out/` end up.
+    /// The folder for `console.log` and `out/`.
     pub(crate) results: PathBuf,
 }
 
 impl Job {
-    /// With the machine's defaults.
+    /// A job with the machine's defaults.
     pub(crate) fn new(
         machine: &'static Machine,
         kernel: Option<&str>,
         command: Vec<String>,
     ) -> Result<Self> {
-        let kernel = kernel::named(kernel.unwrap_or(machine.default_kernel))?;
+        let folder = match kernel {
+            Some(kernel) if kernel != machine.default_kernel => {
+                format!("{}-{kernel}", machine.name)
+            }
+            _ => machine.name.to_owned(),
+        };
+        let kernel = kernels::named(kernel.unwrap_or(machine.default_kernel))?;
         if kernel.arch != machine.arch {
             bail!("kernel {} does not run on {}", kernel.name, machine.name);
         }
         Ok(Self {
             machine,
             kernel,
-            icount: false,
+            clock: Clock::Turns,
+            as_built: false,
             cpus: None,
             add: Vec::new(),
             qemu: Vec::new(),
             append: Vec::new(),
             timeout: Duration::from_secs(120),
             command,
-            results: paths::target().join("vm").join(machine.name),
+            results: paths::target().join("vm").join(folder),
         })
     }
 
-    /// Builds, boots, runs; what the command prints goes to `output` as it comes.
+    /// A guest whose instructions are counted. Its files go to the folder `results` of `target/vm`.
+    pub(crate) fn counted(
+        machine: Name,
+        kernel: Option<&str>,
+        command: Vec<String>,
+        results: &str,
+    ) -> Result<Self> {
+        let mut job = Self::new(machine.machine(), kernel, command)?;
+        job.clock = Clock::Counted;
+        job.append = CALM.map(str::to_owned).to_vec();
+        job.results = paths::target().join("vm").join(results);
+        Ok(job)
+    }
+
+    /// Builds, boots and runs. The command's output goes to `output` as it comes.
     pub(crate) fn run(&self, output: &mut dyn Write) -> Result<Outcome> {
         let arch = self.machine.arch;
         setup::ensure(&[
@@ -89,11 +131,17 @@ impl Job {
             Need::Kernel(self.kernel),
             Need::Busybox(arch),
         ])?;
-        let wanted = kit::list()
-            .filter(|module| self.machine.needs_board || module.kind != kit::Kind::Board)
+        let wanted = list()
+            .filter(|module| self.machine.needs_board || module.kind != Kind::Board)
             .map(|module| module.name);
-        let kit = picked(&kit::modules(self.kernel)?.modules, wanted)?;
-        let programs = kit::programs(arch)?;
+        let (built, programs) = match self.as_built {
+            true => (modules::as_built(self.kernel)?, programs::as_built(arch)),
+            false => (
+                modules::modules(self.kernel)?.modules,
+                programs::programs(arch)?,
+            ),
+        };
+        let kit = picked(&built, wanted)?;
         let folder = Folder::new(&self.results)?;
         let mut added = self.add.clone();
         if self.machine.flash.is_some() {
@@ -101,7 +149,7 @@ impl Job {
             fs::write(&image, flash_content())?;
             added.push(image);
         }
-        let nonce = nonce();
+        let nonce = self.nonce();
         let initramfs = initramfs::build(&initramfs::Contents {
             init: &paths::repo().join("xtask/guest/init"),
             busybox: &setup::busybox(arch)?,
@@ -123,10 +171,10 @@ impl Job {
         let console = folder.path.join("console.log");
         File::create(&console)?;
         let monitor = folder.path.join(MONITOR);
-        // A run that was killed may have left one, and its number come again.
+        // A killed run may have left this file, and its number may come again.
         let _ = fs::remove_file(&monitor);
         run::output(Command::new("mkfifo").arg(&monitor))?;
-        // For both, so that opening waits for nobody.
+        // Opened for reading and writing, so that opening does not wait for a peer.
         let mut monitor = File::options().read(true).write(true).open(monitor)?;
         let errors = folder.path.join("qemu.log");
         let cmd = self.emulator(&folder.path)?;
@@ -143,19 +191,27 @@ impl Job {
         Ok(outcome)
     }
 
+    /// The mark at the end of the command's output. A command does not print it by chance, and a
+    /// repeated run has the same mark.
+    fn nonce(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        (self.machine.name, self.kernel.name, &self.command).hash(&mut hasher);
+        format!("oobkit-{:016x}", hasher.finish())
+    }
+
     fn emulator(&self, dir: &Path) -> Result<Command> {
         let machine = self.machine;
-        let cpus = match (machine.fixed_cpus, self.cpus, self.icount) {
-            (true, None, _) => machine.cpus,
-            (true, Some(cpus), _) if cpus != machine.cpus => {
-                bail!("{} has {} processors, always", machine.name, machine.cpus)
+        let counted = self.clock == Clock::Counted;
+        let cpus = match self.cpus {
+            Some(cpus) if machine.fixed_cpus && cpus != machine.cpus => {
+                bail!("{} always has {} processors", machine.name, machine.cpus)
             }
-            (_, Some(cpus), true) if cpus != 1 && !machine.fixed_cpus => {
+            Some(cpus) if counted && cpus != 1 && !machine.fixed_cpus => {
                 bail!("--icount counts one processor's instructions")
             }
-            (_, Some(cpus), _) => cpus,
-            (false, None, true) => 1,
-            (false, None, false) => machine.cpus,
+            Some(cpus) => cpus,
+            None if counted && !machine.fixed_cpus => 1,
+            None => machine.cpus,
         };
         let mut cmd = Command::new(machine.qemu);
         cmd.args(machine.args);
@@ -208,20 +264,22 @@ impl Job {
             append.push_str(word);
         }
         cmd.arg("-append").arg(append.trim_end());
-        if self.icount {
-            cmd.args(["-icount", "shift=0,sleep=off"]);
+        if self.clock != Clock::SideBySide {
+            cmd.args(["-icount", "shift=0,sleep=off", "-rtc", "clock=vm"]);
+            cmd.args(["-seed", "1"]);
         }
         cmd.args(&self.qemu);
         Ok(cmd)
     }
 
-    /// The kernel's description of the board, with the kit's overlays.
+    /// The kernel's device tree of the board, with the kit's overlays.
     fn board_description(&self, dtb: &str, dir: &Path) -> Result<PathBuf> {
         let board = dir.join("board.dtb");
         fs::copy(self.kernel.dir()?.join("dtb").join(dtb), &board)
             .with_context(|| format!("kernel {} has no {dtb}", self.kernel.name))?;
-        // A seed, which the emulator replaces by a random one, as firmware does: a kernel without randomness makes some
-        // for each system call (the stack's offset), at 10,000 instructions.
+        // A seed, which the emulator replaces by a random one, as firmware does. A kernel without
+        // randomness makes some in each system call (for the stack's offset), at 10,000
+        // instructions.
         let mut seed = Command::new("fdtput");
         seed.args(["-t", "x"]).arg(&board);
         seed.args(["/chosen", "rng-seed"]).args(["1"; 8]);
@@ -252,7 +310,8 @@ impl Job {
     }
 }
 
-/// The modules that a machine gets, in load order: a guest without one of them would test less than it says.
+/// The modules of a machine, in load order. A missing module is an error, because the guest would
+/// test less than it claims.
 fn picked(
     built: &[PathBuf],
     wanted: impl IntoIterator<Item = &'static str>,
@@ -265,7 +324,7 @@ fn picked(
     wanted.into_iter().map(find).collect()
 }
 
-/// A run's own folder, gone when the run is.
+/// A run's own folder. Dropping it removes the folder.
 struct Folder {
     path: PathBuf,
 }
@@ -296,12 +355,12 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed now, `clean` removes.
+        // `clean` removes what this cannot remove.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// Unpacks what the guest left in /out.
+/// Unpacks the files that the guest left in /out.
 fn unpack(archive: &[u8], to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let mut tar = Command::new("tar");
@@ -315,12 +374,12 @@ fn unpack(archive: &[u8], to: &Path) -> Result<()> {
         input.write_all(archive)?;
     }
     if !child.wait()?.success() {
-        bail!("the guest's /out cannot be unpacked");
+        bail!("cannot unpack the guest's /out");
     }
     Ok(())
 }
 
-/// A megabyte in which each place looks different, the same in every run: a 32-bit xorshift's output.
+/// A megabyte of pseudo-random words (32-bit xorshift), the same in every run.
 fn flash_content() -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let words = std::iter::repeat_with(|| {
@@ -330,14 +389,6 @@ fn flash_content() -> Vec<u8> {
         state.to_le_bytes()
     });
     words.take(1 << 18).flatten().collect()
-}
-
-/// Something that no guest's program can know.
-fn nonce() -> String {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    format!("{:x}-{:x}", since.as_nanos(), process::id())
 }
 
 #[cfg(test)]

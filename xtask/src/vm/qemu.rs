@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! An emulator process that cannot outlive us.
+//! An emulator process that cannot outlive this program.
 //!
-//! A hung one may ignore SIGTERM, so it only ever gets SIGKILL: from the guard when it is dropped, and
-//! from the kernel when we die ourselves.
+//! A hung emulator may ignore SIGTERM, so it only gets SIGKILL: from the guard when it is dropped,
+//! and from the kernel when this program dies.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -17,12 +17,12 @@ use crate::run;
 /// A running emulator, whose stdout is the guest's data line.
 pub(crate) struct Qemu {
     child: Child,
-    /// What comes out of the data line; disconnected when it is closed.
+    /// The output of the data line. Disconnected when the line is closed.
     pub(crate) data: Receiver<Vec<u8>>,
 }
 
 impl Qemu {
-    /// Starts it.
+    /// Starts the emulator.
     pub(crate) fn start(mut cmd: Command, errors: Stdio) -> Result<Self> {
         // SAFETY: getpid has no arguments and cannot fail.
         let parent = unsafe { libc::getpid() };
@@ -39,7 +39,7 @@ impl Qemu {
         if let Some(mut out) = child.stdout.take() {
             thread::spawn(move || {
                 let mut buffer = [0; 4096];
-                // Ends when the emulator does, or when nobody listens any more.
+                // Ends when the emulator ends, or when the receiver is dropped.
                 while let Ok(count @ 1..) = out.read(&mut buffer) {
                     let bytes = buffer.get(..count).unwrap_or_default().to_vec();
                     if send.send(bytes).is_err() {
@@ -51,7 +51,7 @@ impl Qemu {
         Ok(Self { child, data })
     }
 
-    /// Its exit status, if it has ended by itself.
+    /// The emulator's exit status, if it has ended by itself.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
@@ -59,13 +59,13 @@ impl Qemu {
 
 impl Drop for Qemu {
     fn drop(&mut self) {
-        // Fails only when it has ended already.
+        // Fails only if the emulator has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Has the kernel kill this process when the thread that forked it ends.
+/// Asks the kernel to kill this process when the thread that forked it ends.
 fn die_with(parent: libc::pid_t) -> io::Result<()> {
     // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
@@ -73,7 +73,7 @@ fn die_with(parent: libc::pid_t) -> io::Result<()> {
     }
     // SAFETY: getppid has no arguments and cannot fail.
     if unsafe { libc::getppid() } != parent {
-        // It died before the call above.
+        // The parent died before the call above.
         return Err(io::Error::from(io::ErrorKind::Interrupted));
     }
     Ok(())

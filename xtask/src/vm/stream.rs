@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What comes out of the guest's data line.
+//! The output of the guest's data line.
 //!
 //! ```text
 //!   output of the command ...  RS nonce " exit 0" NL   base64 of /out ...   RS nonce " end" NL
 //! ```
 //!
-//! RS is the byte 0x1e. The nonce is drawn anew for each boot, so that nothing the command prints can be
-//! taken for the end. Output is passed on at once, all but a tail that may be the mark's beginning.
+//! RS is the byte 0x1e. The nonce depends on the machine, the kernel and the command, so the
+//! command does not print the end mark by chance. Output is passed on at once, except for a tail
+//! that may be the beginning of a mark.
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -19,7 +20,7 @@ pub(crate) struct Stream {
     /// The command's exit status, once it is known.
     pub(crate) status: Option<i32>,
     archive: Vec<u8>,
-    /// Whether the guest has said all that it had to say.
+    /// Whether the guest has sent everything.
     pub(crate) ended: bool,
 }
 
@@ -36,7 +37,7 @@ impl Stream {
         }
     }
 
-    /// Takes what was read and gives back what is the command's output.
+    /// Takes new input and returns the part of it that is the command's output.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.held.extend(bytes);
         let mut output = Vec::new();
@@ -61,7 +62,7 @@ impl Stream {
         output
     }
 
-    /// The archive of /out, if the guest sent one.
+    /// The archive of /out, if the guest has sent one.
     pub(crate) fn archive(&self) -> Result<Option<Vec<u8>>> {
         let text: Vec<u8> = self
             .archive
@@ -75,7 +76,7 @@ impl Stream {
         STANDARD
             .decode(text)
             .map(Some)
-            .context("the guest's /out came over damaged")
+            .context("the guest's /out arrived damaged")
     }
 
     fn pass(&mut self, count: usize, output: &mut Vec<u8>) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What a machine may lack.
+//! Tests that this machine cannot run.
 
 use std::env;
 
-/// Says why this machine is none for a test. `cargo xtask test`, which has set its machine up, takes that for a failure.
+/// Prints why this machine cannot run a test. `cargo xtask test` has set its machine up and treats
+/// this as a failure.
 pub(crate) fn cannot(why: &str) {
     assert!(env::var_os("OOBKIT_ALL_TESTS").is_none(), "{why}");
     eprintln!("not tested: {why}");

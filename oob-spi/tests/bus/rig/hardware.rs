@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The scripted controller: what each frame does is said beforehand, what was done is logged.
+//! The scripted controller. A script says what each frame does, and a log says what was called.
 
 use super::{FRAME, LIMITS, WIRE};
 use oob::host::Host;
+use oob::long_wait::LongWait;
 use oob::stage::Inband;
 use oob::time::{Clock, Instant, Ns};
 use oob_spi::controller::*;
@@ -18,7 +19,7 @@ const STUCK: Ns = Ns(10_000_000);
 pub(crate) enum Did {
     Prepare(u8),
     Start,
-    Pulse(u8, Which),
+    Pulse(u8, FrameKind),
     Finish(u8, Outcome),
     Terminate(u8),
     Stop,
@@ -35,7 +36,8 @@ pub(crate) enum Frame {
     Stuck,
     /// DMA: its completion interrupt comes this long after the start.
     Late(Ns),
-    /// Never ends by itself; its completion interrupt comes this long after the start, whatever has happened since.
+    /// Never ends by itself. Its completion interrupt comes this long after the start, even if the
+    /// frame has been ended.
     Ghost(Ns),
     /// `pulse` fails.
     Refused(TransferError),
@@ -68,10 +70,10 @@ impl Hardware {
         self.log.borrow_mut().push(what);
     }
 
-    pub(crate) fn pulses(&self) -> Vec<(u8, Which)> {
+    pub(crate) fn pulses(&self) -> Vec<(u8, FrameKind)> {
         let log = self.log.borrow();
         let pulses = log.iter().filter_map(|did| match did {
-            Did::Pulse(chip_select, which) => Some((*chip_select, *which)),
+            Did::Pulse(chip_select, kind) => Some((*chip_select, *kind)),
             _ => None,
         });
         pulses.collect()
@@ -82,22 +84,22 @@ impl Hardware {
         interrupt();
     }
 
-    /// What is received is what was sent, inverted.
-    fn loop_back(&self, chip_select: u8, which: Which) {
+    /// The received bytes are the sent ones, inverted.
+    fn loop_back(&self, chip_select: u8, kind: FrameKind) {
         let memory = self.memory.borrow()[usize::from(chip_select)].unwrap();
-        let from = match which {
-            Which::Regular => memory.tx_offset,
-            Which::Stop => memory.stop_offset,
+        let from = match kind {
+            FrameKind::Regular => memory.tx_offset,
+            FrameKind::Stop => memory.stop_offset,
         };
         let mut sent = Vec::new();
         for i in 0..FRAME as usize {
-            // SAFETY: the rig's block is as long as the layout says.
+            // SAFETY: the area has `FRAME` bytes of the rig's block, which is leaked.
             let byte = unsafe { byte_at(&memory, from + i).read() };
             sent.push(byte);
-            // SAFETY: as above.
+            // SAFETY: the RX area has `FRAME` bytes of the rig's block, which is leaked.
             unsafe { byte_at(&memory, memory.rx_offset + i).write(!byte) };
         }
-        if which == Which::Stop {
+        if kind == FrameKind::Stop {
             self.stopped_with.borrow_mut().push(sent);
         }
     }
@@ -146,18 +148,18 @@ impl Controller for Scripted {
         self.0.did(Did::Start);
     }
 
-    fn pulse(&mut self, chip_select: u8, which: Which) -> Result<Pulse, TransferError> {
-        self.pulse_slowly(chip_select, which, &Wait::SPIN)
+    fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError> {
+        self.pulse_may_sleep(chip_select, kind, &LongWait::SPIN)
     }
 
-    fn pulse_slowly(
+    fn pulse_may_sleep(
         &mut self,
         chip_select: u8,
-        which: Which,
-        wait: &Wait<'_>,
+        kind: FrameKind,
+        wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError> {
         let hardware = self.0.clone();
-        hardware.did(Did::Pulse(chip_select, which));
+        hardware.did(Did::Pulse(chip_select, kind));
         hardware.dates.borrow_mut().push(hardware.host.now());
         let frame = hardware
             .script
@@ -174,9 +176,9 @@ impl Controller for Scripted {
             if !wait.pass(if frame == Frame::Stuck { STUCK } else { WIRE }) {
                 return Err(TransferError::Stuck);
             }
-            // Spinning: other processors' timers fire meanwhile.
+            // It spins, and other processors' timers fire meanwhile.
             hardware.host.run_until(end);
-            hardware.loop_back(chip_select, which);
+            hardware.loop_back(chip_select, kind);
             return match frame {
                 Frame::Stuck | Frame::Ghost(_) => Err(TransferError::Stuck),
                 Frame::Broken(error) => Err(error),
@@ -188,7 +190,7 @@ impl Controller for Scripted {
             let hardware = hardware.clone();
             move || {
                 if hardware.frame.get() == mine {
-                    hardware.loop_back(chip_select, which);
+                    hardware.loop_back(chip_select, kind);
                     hardware.done.set(true);
                 }
                 hardware.fire();
@@ -212,7 +214,7 @@ impl Controller for Scripted {
         &mut self,
         chip_select: u8,
         outcome: Outcome,
-        _: &Wait<'_>,
+        _: &LongWait<'_>,
     ) -> Result<(), TransferError> {
         let hardware = &self.0;
         hardware.did(Did::Finish(chip_select, outcome));

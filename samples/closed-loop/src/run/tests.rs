@@ -5,8 +5,8 @@ use crate::testing::allocations;
 use motor_frame::FRAME_LEN;
 use std::cell::Cell;
 use std::rc::Rc;
-use vboard::motor::Motor;
-use vboard::slave::SpiSlave;
+use vboard::slaves::SpiSlave;
+use vboard::slaves::motor::Motor;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Virtual time, in ns.
@@ -35,7 +35,7 @@ struct Plant {
     world: World,
     motor: Motor,
     frames: u64,
-    /// What goes wrong with frame `n`.
+    /// The fault of frame `n`.
     fault: fn(u64) -> Fault,
 }
 
@@ -113,7 +113,7 @@ fn the_motor_follows_and_nothing_is_missed() {
             (figures.missed, figures.crc_errors, figures.failed),
             (0, 0, 0)
         );
-        // The greeting and the farewell are frames, but not periods.
+        // The first and the last command are frames, but not periods.
         assert_eq!(plant.frames, 3 * rate + 2);
         assert_eq!(plant.motor.flags(), FLAG_BRAKE);
         assert_eq!(plant.motor.counts().accepted, 3 * rate + 2);
@@ -125,7 +125,7 @@ fn the_motor_follows_and_nothing_is_missed() {
 }
 
 #[test]
-fn noise_is_one_error_and_the_loop_goes_on() {
+fn noise_is_one_error_and_the_loop_continues() {
     let (result, figures, _) = run_with(
         |n| {
             if n == 50 {
@@ -145,7 +145,7 @@ fn noise_is_one_error_and_the_loop_goes_on() {
 }
 
 #[test]
-fn a_command_that_was_refused_is_seen_in_the_next_status() {
+fn a_refused_command_shows_in_the_next_status() {
     let (_, figures, _) = run_with(
         |n| {
             if n == 50 {
@@ -175,9 +175,9 @@ fn a_failed_frame_is_counted_once_and_may_leave_the_sequence_unknown() {
 }
 
 #[test]
-fn a_slow_frame_misses_its_period_and_swallows_those_that_go_by() {
-    // Frame 50 is period 49; it ends 350 us after its date, so periods 50 and 51 have gone by entirely, and 52, whose
-    // date has gone by but not its end, still gets its frame.
+fn a_slow_frame_misses_its_period_and_skips_those_that_end_meanwhile() {
+    // Frame 50 is period 49. It ends 350 us after its date, when periods 50 and 51 have ended.
+    // Period 52 has begun but not ended, so it still gets its frame.
     let (_, figures, plant) = run_with(
         |n| {
             if n == 50 {
@@ -196,7 +196,7 @@ fn a_slow_frame_misses_its_period_and_swallows_those_that_go_by() {
 }
 
 #[test]
-fn what_no_frame_can_repair_ends_the_loop() {
+fn a_failure_that_is_not_transient_ends_the_loop() {
     let (result, figures, plant) = run_with(
         |n| {
             if n == 50 {
@@ -234,7 +234,7 @@ fn the_loop_allocates_nothing() {
     let result = run(&world, &mut plant, 10_000, 1_000, &mut figures, &progress);
     assert_eq!(allocations(), before);
     assert_eq!(result, Ok(()));
-    // The counter does count.
+    // This shows that the counter works.
     drop(Box::new(figures));
     assert_ne!(allocations(), before);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Clocks, and what a time-out is counted from. */
+/* Clocks, and the two kinds of timeouts: relative and absolute. */
 #ifndef ABI_CHECK_EVL_CLOCK_H
 #define ABI_CHECK_EVL_CLOCK_H
 
@@ -14,7 +14,7 @@ enum evl_tmode {
 };
 
 #define EVL_INFINITE ((ktime_t)0)
-/* EVL_NONBLOCK is not here: level 32 has it and takes it for a date. */
+/* EVL_NONBLOCK is left out: level 32 declares it, but treats it as a date. */
 
 static inline ktime_t evl_read_clock(struct evl_clock *clock) { return 0; }
 static inline ktime_t evl_ktime_monotonic(void) { return 0; }

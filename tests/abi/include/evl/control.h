@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Which EVL this is. */
+/* The version of EVL. */
 #ifndef ABI_CHECK_EVL_CONTROL_H
 #define ABI_CHECK_EVL_CONTROL_H
 

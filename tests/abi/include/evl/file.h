@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Files with out-of-band calls; their operations are in linux/fs.h. */
+/* Files with out-of-band calls. Their operations are in linux/fs.h. */
 #ifndef ABI_CHECK_EVL_FILE_H
 #define ABI_CHECK_EVL_FILE_H
 

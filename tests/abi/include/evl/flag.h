@@ -19,7 +19,7 @@ static inline void evl_destroy_flag(struct evl_flag *wf)
 	evl_destroy_wait(&wf->wait);
 }
 
-/* With the flag's lock held. */
+/* The caller holds the flag's lock. */
 static inline bool evl_read_flag(struct evl_flag *wf) { return false; }
 
 #define evl_lock_flag(wf, flags) raw_spin_lock_irqsave(&(wf)->wait.wchan.lock, flags)

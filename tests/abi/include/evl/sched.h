@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Scheduling, and going from stage to stage. */
+/* Scheduling and stage switches. */
 #ifndef ABI_CHECK_EVL_SCHED_H
 #define ABI_CHECK_EVL_SCHED_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Semaphores. evl_broadcast() is not here: level 32 exports it and declares it nowhere. */
+/* Semaphores. evl_broadcast() is left out: level 32 exports it but declares it in no header. */
 #ifndef ABI_CHECK_EVL_SEM_H
 #define ABI_CHECK_EVL_SEM_H
 

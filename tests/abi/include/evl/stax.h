@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The stage-exclusion lock, which got flags. */
+/* The stage-exclusion lock. Later levels add flags. */
 #ifndef ABI_CHECK_EVL_STAX_H
 #define ABI_CHECK_EVL_STAX_H
 

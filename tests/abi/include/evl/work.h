@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Work for in-band. */
+/* Work that oob code hands over to in-band code. */
 #ifndef ABI_CHECK_EVL_WORK_H
 #define ABI_CHECK_EVL_WORK_H
 
@@ -21,7 +21,7 @@ struct evl_sync_work {
 void evl_init_work(struct evl_work *work, void (*handler)(struct evl_work *work));
 void evl_init_sync_work(struct evl_sync_work *work, int (*handler)(struct evl_sync_work *work));
 
-/* Whether it was not pending already is told from some level on. */
+/* Later levels return whether the work was not pending already. */
 #if OOBKIT_ABI < 37
 void evl_call_inband_from(struct evl_work *work, struct workqueue_struct *wq);
 static inline void evl_call_inband(struct evl_work *work)

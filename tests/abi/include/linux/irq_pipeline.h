@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The stage that code runs on, and the processor's own interrupt switch. */
+/* The current stage, and the processor's own interrupt flag. */
 #ifndef ABI_CHECK_IRQ_PIPELINE_H
 #define ABI_CHECK_IRQ_PIPELINE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Dovetail's locks and stages, beside the kernel's own locks. */
+/* Dovetail's hard spinlocks, beside the kernel's own locks. */
 #include_next <linux/spinlock.h>
 
 #ifndef ABI_CHECK_SPINLOCK_H
@@ -9,7 +9,7 @@
 #error "OOBKIT_ABI is 32 or 37"
 #endif
 
-/* Taken by the raw_spin_* operations, which tell the two kinds apart by their types. */
+/* The raw_spin_* operations take hard and raw spinlocks, and tell them apart by type. */
 typedef struct {
 	struct raw_spinlock rlock;
 } hard_spinlock_t;
@@ -27,7 +27,7 @@ static inline struct raw_spinlock *abi_check_raw(struct raw_spinlock *lock)
 #define abi_check_lock(lock) \
 	_Generic((lock), hard_spinlock_t *: abi_check_hard, default: abi_check_raw)(lock)
 
-/* No parameter of a macro, where its name stands without parentheses: the kernel's own operations, of raw locks. */
+/* The kernel's own operations, as functions: the macros below redefine their names. */
 static inline void abi_check_init(struct raw_spinlock *lock)
 {
 	raw_spin_lock_init(lock);

@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Which board this is, and what can be asked of the virtual one.
+//! Which board this is; the virtual board's faults and counters; the parameters of oob_spi.
 
-use super::device::is_evl;
-use super::program32;
-use crate::On;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::fs;
 use std::path::Path;
 
-/// A board.
+/// A board with an SPI bus under the kit's driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Board {
-    /// `vboard.ko`'s, on any machine without an SPI bus for the kit.
+    /// The virtual board of `vboard.ko`, on any machine without an SPI bus for the kit.
     Vboard,
     /// QEMU's raspi3b.
     Raspi3b,
-    /// The same with the overlay for silicon. The emulated SPI block has no DMA mode: no frame may go by DMA here.
+    /// QEMU's raspi3b with the overlay for silicon. Its SPI block has no DMA mode, so no test may
+    /// send a frame by DMA.
     Raspi3bOverlay,
 }
 
 impl Board {
-    /// By the machine, not by the nodes that are there: on a board that lacks them every test shall fail, not vanish.
+    /// Looks at the machine and not at the device nodes: if the nodes are missing, the tests shall
+    /// fail and not vanish.
     pub(crate) fn detect() -> Self {
         let compatible = fs::read_to_string("/proc/device-tree/compatible").unwrap_or_default();
         if compatible.contains("raspberrypi,3") {
@@ -43,36 +42,6 @@ impl Board {
             Self::Raspi3bOverlay => "raspi3b-overlay",
         }
     }
-
-    /// Whether tests of this kind are for this board.
-    pub(crate) fn has(self, on: On) -> bool {
-        if self == Self::Raspi3bOverlay {
-            return on == On::Overlay;
-        }
-        match on {
-            On::Any | On::Shim | On::DrivenLine | On::Evl | On::Spi | On::ShimSpi | On::Compat => {
-                true
-            }
-            On::Overlay => false,
-            On::Vboard | On::FailingMemory => self == Self::Vboard,
-            On::PrinterPort => self == Self::Vboard && cfg!(target_arch = "x86_64"),
-            On::Raspi3b => self == Self::Raspi3b,
-        }
-    }
-}
-
-/// What this kernel lacks for tests of this kind, if anything.
-pub(crate) fn lacks(on: On) -> Option<&'static str> {
-    match on {
-        On::Shim | On::ShimSpi if is_evl() => Some("on EVL there is no shim"),
-        On::DrivenLine if is_evl() => Some("EVL lets no line be driven by software"),
-        On::Evl if !is_evl() => Some("this kernel has no EVL"),
-        On::Compat if !program32::can_run() => Some("this kernel runs no programs of 32 bits"),
-        On::FailingMemory if !crate::memory::can_fail() => {
-            Some("this kernel cannot fail allocations on demand")
-        }
-        _ => None,
-    }
 }
 
 const DEBUGFS: &str = "/sys/kernel/debug";
@@ -80,7 +49,7 @@ const DEBUGFS: &str = "/sys/kernel/debug";
 fn path(name: &str) -> Result<String> {
     let folder = format!("{DEBUGFS}/vboard");
     if !Path::new(&folder).exists() {
-        // Where it is mounted already, the file's absence is the better message.
+        // If debugfs is mounted already, the missing file gives the better message.
         let _ = mount("debugfs", DEBUGFS);
     }
     Ok(format!("{folder}/{name}"))
@@ -90,7 +59,7 @@ fn path(name: &str) -> Result<String> {
 pub(crate) fn mount(kind: &str, at: &str) -> Result<()> {
     let text = |text: &str| std::ffi::CString::new(text);
     let (kind, at) = (text(kind)?, text(at)?);
-    // SAFETY: C strings that outlive the call; no data.
+    // SAFETY: the strings are C strings that outlive the call, and null stands for no data.
     let result = unsafe {
         libc::mount(
             kind.as_ptr(),
@@ -117,7 +86,7 @@ fn write(path: &str, value: u64) -> Result<()> {
     fs::write(path, value.to_string()).with_context(|| format!("cannot write {path}"))
 }
 
-/// What the virtual board says of itself.
+/// Reads one of the virtual board's counters.
 pub(crate) fn number(name: &str) -> Result<u64> {
     read(&path(name)?)
 }
@@ -136,7 +105,7 @@ const FAULTS: [&str; 6] = [
     "fault_bus_error_at",
 ];
 
-/// A fault of the virtual board, in force until dropped.
+/// A fault of the virtual board, which lasts until this value is dropped.
 pub(crate) struct Fault(&'static str);
 
 impl Fault {
@@ -153,7 +122,7 @@ impl Drop for Fault {
     }
 }
 
-/// No fault is in force afterwards.
+/// Ends all faults.
 pub(crate) fn clear_faults(board: Board) -> Result<()> {
     if board == Board::Vboard {
         for name in FAULTS {
@@ -172,7 +141,7 @@ pub(crate) fn set_parameter(name: &str, value: u64) -> Result<()> {
     write(&parameter(name), value)
 }
 
-/// Sets the parameters to what they are by default.
+/// Sets the parameters to their defaults.
 pub(crate) fn default_parameters() -> Result<()> {
     set_parameter("inband_wait_ms", 1000)?;
     set_parameter("enable_wait_ms", 1000)

@@ -1,29 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The devices by bare system calls, so that a test can ask for what no library would.
-//!
-//! ```text
-//!   Device   an open node: any command with any argument; the good calls by name
-//!   Mapping  its frame buffer, or a part of it
-//!   Frames   a chip select in oob mode with its buffer: fill, run, look
-//! ```
+//! Device nodes by bare system calls, so that a test can make calls that no library makes.
 
-use super::accepted;
-use anyhow::{Context, Result, ensure};
+use super::check::accepted;
+use super::evl_poll;
+use super::mapping::Mapping;
+use anyhow::{Context, Result};
 use libc::c_long;
 use oob_trial::{STAX_HAMMER, files, relay, services};
 use oobkit_abi::evl::{OOB_IOCTL, OOB_READ, OOB_WRITE};
 use oobkit_abi::spi as abi;
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::MapFlags;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 use std::path::Path;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::LazyLock;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Where the nodes are.
+/// The folder of the kit's device nodes.
 pub(crate) const FOLDER: &str = "/dev/oob";
 
 /// An open device node.
@@ -39,7 +35,7 @@ impl Device {
             .with_context(|| format!("cannot open {}", path.display()))
     }
 
-    /// What was opened in some other way.
+    /// Wraps a file that is open already.
     pub(crate) const fn of(file: File) -> Self {
         Self(file)
     }
@@ -49,14 +45,14 @@ impl Device {
         Self::open_path(format!("{FOLDER}/spidev0.{chip_select}"))
     }
 
-    /// Makes the call `command` with `argument` as it is.
+    /// Makes the call `command` with any argument.
     pub(crate) fn call(&self, command: u32, argument: usize) -> Result<i32, Errno> {
         call(self.0.as_raw_fd(), command, argument)
     }
 
-    /// Makes the call `command` with `value`, whatever the two are to each other; `value` has at least the size that the
-    /// command's number tells.
-    pub(crate) fn exchange<T: FromBytes + IntoBytes>(
+    /// Makes the call `command` with a pointer to `value`, which has at least the size that the
+    /// command's number encodes.
+    pub(crate) fn ioctl<T: FromBytes + IntoBytes>(
         &self,
         command: u32,
         value: &mut T,
@@ -64,18 +60,18 @@ impl Device {
         self.call(command, ptr::from_mut(value).expose_provenance())
     }
 
-    /// As [`Self::exchange`], for a value that nobody looks at afterwards.
+    /// Makes the call `command` with a pointer to a copy of `value`.
     pub(crate) fn set<T: FromBytes + IntoBytes>(
         &self,
         command: u32,
         mut value: T,
     ) -> Result<(), Errno> {
-        self.exchange(command, &mut value).map(drop)
+        self.ioctl(command, &mut value).map(drop)
     }
 
     pub(crate) fn get<T: FromBytes + IntoBytes + Default>(&self, command: u32) -> Result<T, Errno> {
         let mut value = T::default();
-        self.exchange(command, &mut value).map(|_| value)
+        self.ioctl(command, &mut value).map(|_| value)
     }
 
     /// ENABLE for frames of `frame_len` bytes at `speed_hz`.
@@ -85,8 +81,7 @@ impl Device {
             speed_hz,
             ..abi::Enable::default()
         };
-        self.exchange(abi::ENABLE_OOB_MODE, &mut setup)
-            .map(|_| setup)
+        self.ioctl(abi::ENABLE_OOB_MODE, &mut setup).map(|_| setup)
     }
 
     pub(crate) fn disable(&self) -> Result<(), Errno> {
@@ -106,14 +101,15 @@ impl Device {
     }
 
     pub(crate) fn run_list(&self, list: &mut abi::RunList) -> Result<(), Errno> {
-        self.exchange(abi::RUN_LIST, list).map(drop)
+        self.ioctl(abi::RUN_LIST, list).map(drop)
     }
 
     pub(crate) fn set_trigger(&self, trigger: abi::Trigger) -> Result<(), Errno> {
         self.set(abi::SET_TRIGGER, trigger)
     }
 
-    /// Frames from `first_ns` on, every `period_ns`.
+    /// SET_TRIGGER for a timer that starts its first frame at `first_ns`, and then one every
+    /// `period_ns`.
     pub(crate) fn set_timer(&self, first_ns: u64, period_ns: u64) -> Result<(), Errno> {
         self.set_trigger(abi::Trigger {
             kind: abi::TRIGGER_TIMER,
@@ -140,7 +136,7 @@ impl Device {
         accepted("GET_STATS", self.get(abi::GET_STATS))
     }
 
-    /// What WR_MODE32, WR_BITS_PER_WORD and WR_MAX_SPEED_HZ have left.
+    /// The mode, the bits per word and the highest clock.
     pub(crate) fn settings(&self) -> Result<(u32, u8, u32)> {
         Ok((
             accepted("RD_MODE32", self.get(abi::RD_MODE32))?,
@@ -164,40 +160,44 @@ impl Device {
         self.map_as(setup.iobuf_len as usize, MapFlags::SHARED, 0)
     }
 
-    /// `read(2)`; the number of bytes.
+    /// `read(2)`. Returns the number of bytes.
     pub(crate) fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
         let fd = self.0.as_raw_fd();
         let (to, len) = (into.as_mut_ptr(), into.len());
         by_stage(
             true,
-            // SAFETY: the buffer outlives the call.
+            // SAFETY: the kernel writes at most `len` bytes to `into`, which has this length and
+            // outlives the call.
             || unsafe { libc::syscall(OOB_READ, fd, to, len) },
-            // SAFETY: as above.
+            // SAFETY: `into` is borrowed mutably for the whole call, and read(2) writes only to its
+            // `len` bytes.
             || unsafe { libc::syscall(libc::SYS_read, fd, to, len) },
         )
         .map(|len| len as usize)
     }
 
-    /// `write(2)`; the number of bytes.
+    /// `write(2)`. Returns the number of bytes.
     pub(crate) fn write(&self, from: &[u8]) -> Result<usize, Errno> {
         let fd = self.0.as_raw_fd();
         let (from, len) = (from.as_ptr(), from.len());
         by_stage(
             true,
-            // SAFETY: the buffer outlives the call.
+            // SAFETY: the kernel only reads `len` bytes of `from`, which has this length and
+            // outlives the call.
             || unsafe { libc::syscall(OOB_WRITE, fd, from, len) },
-            // SAFETY: as above.
+            // SAFETY: `from` is borrowed for the whole call, and write(2) only reads its `len`
+            // bytes.
             || unsafe { libc::syscall(libc::SYS_write, fd, from, len) },
         )
         .map(|len| len as usize)
     }
 
-    /// The descriptor, which stays this value's.
+    /// The descriptor, which this value still owns.
     pub(crate) fn raw(&self) -> i32 {
         self.0.as_raw_fd()
     }
 
-    /// The descriptor, which is the caller's to close.
+    /// The descriptor, which the caller must close.
     pub(crate) fn into_raw(self) -> i32 {
         self.0.into_raw_fd()
     }
@@ -208,8 +208,8 @@ impl Device {
     }
 }
 
-/// The exchange calls, and those of EVL's own devices that are made the same way.
-const EXCHANGE: [u32; 12] = [
+/// The calls that have an out-of-band form on EVL: the kit's oob calls, and those of EVL's poll.
+const OOB_CALLS: [u32; 12] = [
     abi::RUN_OOB_XFER,
     abi::RUN_UNTIL,
     abi::RUN_LIST,
@@ -220,32 +220,36 @@ const EXCHANGE: [u32; 12] = [
     services::MUTEX_TWICE,
     services::MUTEX_KEPT,
     services::WORK_WAIT,
-    crate::stage_evl::CONTROL,
-    crate::stage_evl::WAIT,
+    evl_poll::CONTROL,
+    evl_poll::WAIT,
 ];
 
-/// Whether this kernel has EVL, and so no shim.
+/// Whether this kernel has EVL. It then has no shim.
 pub(crate) fn is_evl() -> bool {
-    // Asked once: what the exchange calls do is traced.
+    // The file system is asked only once, because tests trace the oob calls.
     static IS_EVL: LazyLock<bool> = LazyLock::new(|| Path::new("/dev/evl").exists());
     *IS_EVL
 }
 
-/// `ioctl(2)`, or what stands for it, on a descriptor that may not even be open.
+/// `ioctl(2)`, or `oob_ioctl` on EVL, on any descriptor. The descriptor need not be open.
 pub(crate) fn call(fd: i32, command: u32, argument: usize) -> Result<i32, Errno> {
     by_stage(
-        EXCHANGE.contains(&command),
-        // SAFETY: by the kit's and spidev's ABI such a call touches at most the argument, which is a live value of the
-        // size that the command's number tells, or no address of this process.
+        OOB_CALLS.contains(&command),
+        // SAFETY: the kernel accesses at most the argument, by the kit's ABI. The argument is a
+        // live value of the size that the command's number encodes, or not an address of this
+        // process.
         || unsafe { libc::syscall(OOB_IOCTL, fd, command, argument) },
-        // SAFETY: as above.
+        // SAFETY: the devices that tests open access at most the argument of an ioctl, by the kit's
+        // and spidev's ABI. The argument is a live value of the encoded size, or not an address of
+        // this process.
         || unsafe { libc::ioctl(fd, command.into(), argument) }.into(),
     )
     .map(|result| result as i32)
 }
 
-/// A call that has an out-of-band form on EVL: of an attached thread it is made so. Of any other EVL refuses that with
-/// `EPERM`, before the file sees it; then it is made in-band, as everywhere else.
+/// Makes the out-of-band form of a call on EVL, if the call has one. EVL refuses it with `EPERM` to
+/// a thread that is not attached, before the file sees it. In that case, and on any other kernel,
+/// makes the in-band form.
 fn by_stage(
     has_oob: bool,
     oob: impl FnOnce() -> c_long,
@@ -266,159 +270,4 @@ fn result(result: c_long) -> Result<c_long, Errno> {
     }
     let error = std::io::Error::last_os_error();
     Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
-}
-
-/// A part of a process's memory.
-///
-/// # Invariants
-///
-/// `len` bytes from `base` on are mapped, until this value is dropped.
-#[derive(Debug)]
-pub(crate) struct Mapping {
-    base: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: the bytes are reached by volatile accesses only; a device writes to them at any moment anyway.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    fn new(fd: BorrowedFd<'_>, len: usize, flags: MapFlags, offset: u64) -> Result<Self, Errno> {
-        let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a fresh range that the kernel chooses.
-        let address = unsafe { mmap(ptr::null_mut(), len, access, flags, fd, offset) }?;
-        // INVARIANT: just mapped.
-        let base = NonNull::new(address.cast()).ok_or(Errno::FAULT)?;
-        Ok(Self { base, len })
-    }
-
-    /// Fresh zeroes of this process's own.
-    pub(crate) fn anonymous(len: usize, access: ProtFlags) -> Result<Self, Errno> {
-        // SAFETY: a fresh range that the kernel chooses.
-        let address =
-            unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, access, MapFlags::PRIVATE) }?;
-        // INVARIANT: just mapped.
-        let base = NonNull::new(address.cast()).ok_or(Errno::FAULT)?;
-        Ok(Self { base, len })
-    }
-
-    /// The same, and none of it can be written to any more.
-    pub(crate) fn read_only(self) -> Result<Self> {
-        let base = self.base.as_ptr().cast();
-        // SAFETY: this mapping's own range, into which nobody has a reference.
-        unsafe { rustix::mm::mprotect(base, self.len, rustix::mm::MprotectFlags::READ) }?;
-        Ok(self)
-    }
-
-    /// Splits the bytes from `offset` on, whole pages, off what may be accessed; for their address only.
-    pub(crate) fn without_access(&self, offset: usize) -> Result<Edge> {
-        let base = self.at(offset);
-        let len = self.len - offset;
-        // SAFETY: this mapping's own range, into which nobody has a reference.
-        unsafe {
-            rustix::mm::mprotect(
-                base.as_ptr().cast(),
-                len,
-                rustix::mm::MprotectFlags::empty(),
-            )
-        }?;
-        Ok(Edge(base.as_ptr().expose_provenance()))
-    }
-
-    pub(crate) fn address(&self) -> usize {
-        self.base.as_ptr().expose_provenance()
-    }
-
-    fn at(&self, offset: usize) -> NonNull<u8> {
-        assert!(offset < self.len, "beyond the mapping");
-        // SAFETY: inside the mapping.
-        unsafe { self.base.add(offset) }
-    }
-
-    pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
-        for (i, byte) in into.iter_mut().enumerate() {
-            // SAFETY: mapped by the invariants; a mapping that was revoked ends the process, as its test expects.
-            *byte = unsafe { self.at(offset + i).read_volatile() };
-        }
-    }
-
-    pub(crate) fn write(&self, offset: usize, from: &[u8]) {
-        for (i, byte) in from.iter().enumerate() {
-            // SAFETY: as in `read`.
-            unsafe { self.at(offset + i).write_volatile(*byte) };
-        }
-    }
-}
-
-/// Where the part of a mapping that cannot be accessed begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Edge(usize);
-
-impl Edge {
-    pub(crate) const fn address(self) -> usize {
-        self.0
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: mapped by the invariants, and no reference into it was ever made.
-        // A failure would mean that it is gone already.
-        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
-    }
-}
-
-/// A chip select in oob mode, with its buffer.
-#[derive(Debug)]
-pub(crate) struct Frames {
-    pub(crate) setup: abi::Enable,
-    pub(crate) mapping: Mapping,
-    pub(crate) device: Device,
-}
-
-impl Frames {
-    /// Enters oob mode with frames of `len` bytes at `speed_hz`.
-    pub(crate) fn on(chip_select: u8, len: u32, speed_hz: u32) -> Result<Self> {
-        Self::with(Device::open(chip_select)?, len, speed_hz)
-    }
-
-    /// As [`Self::on`], through a device that is open already.
-    pub(crate) fn with(device: Device, len: u32, speed_hz: u32) -> Result<Self> {
-        let setup = accepted("ENABLE", device.enable(len, speed_hz))?;
-        let mapping = accepted("mmap", device.map(&setup))?;
-        Ok(Self {
-            setup,
-            mapping,
-            device,
-        })
-    }
-
-    pub(crate) fn fill(&self, frame: &[u8]) {
-        self.mapping.write(self.setup.tx_offset as usize, frame);
-    }
-
-    /// Makes the RX area such that a byte that was not received is seen.
-    pub(crate) fn spoil(&self, byte: u8) {
-        let spoilt = vec![byte; self.setup.frame_len as usize];
-        self.mapping.write(self.setup.rx_offset as usize, &spoilt);
-    }
-
-    pub(crate) fn received(&self) -> Vec<u8> {
-        let mut frame = vec![0; self.setup.frame_len as usize];
-        self.mapping.read(self.setup.rx_offset as usize, &mut frame);
-        frame
-    }
-
-    /// Which way the frames go.
-    pub(crate) fn path(&self) -> Result<u32> {
-        Ok(accepted("GET_INFO", self.device.info())?.path)
-    }
-
-    /// Fails unless the frames go by DMA.
-    pub(crate) fn must_be_dma(&self) -> Result<()> {
-        ensure!(self.path()? == abi::PATH_DMA, "these frames go by FIFO");
-        Ok(())
-    }
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Modules and bindings.
+//! Loading and unloading the kit's modules, and binding its driver.
 //!
 //! ```text
 //!   oob_shim   oob_spi <- oob_bcm2835 <- vboard's device          /modules/<name>.ko
 //! ```
 
-use super::accepted;
 use super::board::Board;
+use super::check::{accepted, eventually};
 use super::device::is_evl;
-use super::eventually;
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
 use rustix::system::{delete_module, finit_module};
@@ -17,12 +16,11 @@ use std::ffi::CString;
 use std::fs;
 use std::fs::File;
 use std::path::Path;
-use std::time::Duration;
 
-/// What `/init` was told: lines of shell variables.
+/// The settings of `/init`: lines of shell variables.
 const SETTINGS: &str = "/etc/oobkit";
 
-/// The kit's modules, in load order: those that `/init` loaded.
+/// The kit's modules that `/init` loaded, in load order.
 pub(crate) fn names() -> Result<Vec<String>> {
     let settings = fs::read_to_string(SETTINGS).with_context(|| format!("no {SETTINGS}"))?;
     let line = settings.lines().find_map(|line| line.strip_prefix("KIT="));
@@ -46,7 +44,7 @@ pub(crate) fn load(name: &str) -> Result<()> {
     )
 }
 
-/// Unloads at once, or says why not.
+/// Unloads a module without waiting. The inner result is the kernel's.
 pub(crate) fn try_unload(name: &str) -> Result<Result<(), Errno>> {
     let name = CString::new(name)?;
     Ok(delete_module(&name, libc::O_NONBLOCK))
@@ -56,7 +54,7 @@ pub(crate) fn unload(name: &str) -> Result<()> {
     accepted(&format!("unloading {name}"), try_unload(name)?)
 }
 
-/// Loads what is not there, binds what is not bound, and waits for the nodes.
+/// Loads all missing modules, binds the driver, and waits for the device nodes.
 pub(crate) fn load_all(board: Board) -> Result<()> {
     for name in names()? {
         if !is_loaded(&name) {
@@ -95,25 +93,23 @@ fn await_nodes(board: Board) -> Result<()> {
             "/dev/spidev0.0",
         ],
     };
-    // On EVL there is no shim to be spoken to.
+    // On EVL there is no shim, and so no control node.
     let needed = |node: &&&str| !is_evl() || !node.ends_with("/ctl");
     for node in nodes.iter().filter(needed) {
-        eventually(&format!("{node} is there"), Duration::from_secs(5), || {
-            Ok(Path::new(node).exists())
-        })?;
+        eventually(&format!("{node} is there"), || Ok(Path::new(node).exists()))?;
     }
     Ok(())
 }
 
-/// The driver's folder.
+/// The driver's folder in sysfs.
 const DRIVER: &str = "/sys/bus/platform/drivers/oobkit-bcm2835-spi";
 
-/// The device that the driver is bound to.
+/// The device that the driver is bound to, if any.
 pub(crate) fn bound() -> Result<Option<String>> {
     for entry in fs::read_dir(DRIVER).with_context(|| format!("no {DRIVER}"))? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        // Beside the devices there is a link to the module.
+        // The folder also has a link to the module.
         if entry.file_type()?.is_symlink() && name != "module" {
             return Ok(Some(name));
         }
@@ -121,7 +117,7 @@ pub(crate) fn bound() -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Unbinds the driver; the device's name.
+/// Unbinds the driver. Returns the device's name.
 pub(crate) fn unbind() -> Result<String> {
     let device = bound()?.context("the driver is bound to nothing")?;
     fs::write(format!("{DRIVER}/unbind"), &device).context("unbind")?;
@@ -138,7 +134,8 @@ pub(crate) fn bind_to(device: &str) -> Result<()> {
     }
 }
 
-/// By hand, where that has not happened: kernels with EVL may be older than spidev's knowledge of the board's device.
+/// Binds spidev to the board's device. The spidev of an old kernel with EVL does not know this
+/// device.
 fn bind_spidev() -> Result<()> {
     let device = Path::new("/sys/bus/spi/devices/spi0.0");
     if !device.exists() || device.join("driver").exists() {
@@ -148,7 +145,7 @@ fn bind_spidev() -> Result<()> {
     fs::write("/sys/bus/spi/drivers/spidev/bind", "spi0.0").context("binding spidev")
 }
 
-/// Binds the driver to the one device it is for.
+/// Binds the driver to its device.
 fn bind() -> Result<()> {
     for entry in fs::read_dir("/sys/bus/platform/devices")? {
         let name = entry?.file_name().to_string_lossy().into_owned();

@@ -2,17 +2,18 @@
 
 //! The virtual board's motor, on chip select 0.
 
-use super::device::Frames;
-use super::{accepted, board};
+use super::board;
+use super::check::accepted;
+use super::frames::Frames;
 use anyhow::{Result, ensure};
 use motor_frame::{Command, FLAG_BAD_COMMAND, FRAME_LEN, Status};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Chip select of the motor.
 pub(crate) const CHIP_SELECT: u8 = 0;
-/// Clock at which a motor frame goes through the FIFO: 13 us.
+/// At this clock a motor frame goes through the FIFO and takes 13 us.
 pub(crate) const FIFO_HZ: u32 = 10_000_000;
-/// Clock at which it goes by DMA: 128 us.
+/// At this clock a motor frame goes by DMA and takes 128 us.
 pub(crate) const DMA_HZ: u32 = 1_000_000;
 
 /// The motor, in oob mode.
@@ -28,7 +29,7 @@ impl Motor {
         Ok(Self::over(frames))
     }
 
-    /// The same, over frames that are there already.
+    /// The motor behind frames that are in oob mode already.
     pub(crate) const fn over(frames: Frames) -> Self {
         Self {
             frames,
@@ -36,7 +37,7 @@ impl Motor {
         }
     }
 
-    /// Sets the next command; its sequence number.
+    /// Sets the next command. Returns its sequence number.
     pub(crate) fn set(&mut self, flags: u8, drive: i32) -> u16 {
         self.sequence = self.sequence.wrapping_add(1);
         let command = Command::new(self.sequence, flags, drive);
@@ -44,12 +45,13 @@ impl Motor {
         self.sequence
     }
 
-    /// What came back; fails where it is no status.
+    /// The received status. Fails if the RX area holds none.
     pub(crate) fn status(&self) -> Result<Status> {
         status(&self.frames.received())
     }
 
-    /// One good frame with a fresh command: what the motor answers has to be the answer to the one before.
+    /// Exchanges one frame with a new command. The motor must answer that it accepted the previous
+    /// command.
     pub(crate) fn exchange(&mut self, flags: u8, drive: i32) -> Result<Status> {
         let before = self.sequence;
         self.set(flags, drive);
@@ -68,7 +70,7 @@ impl Motor {
         Ok(status)
     }
 
-    /// `count` good frames.
+    /// Exchanges `count` good frames.
     pub(crate) fn works(&mut self, count: u32) -> Result<()> {
         for _ in 0..count {
             self.exchange(0, 0)?;
@@ -77,14 +79,14 @@ impl Motor {
     }
 }
 
-/// A motor's answer; fails where it is none.
+/// Reads a status from a frame. Fails if the frame holds none.
 pub(crate) fn status(frame: &[u8]) -> Result<Status> {
     let status = Status::read_from_bytes(frame).ok();
     let status = status.filter(Status::is_valid);
     status.ok_or_else(|| anyhow::anyhow!("no motor status: {frame:02x?}"))
 }
 
-/// The command flags in force, as the motor itself has them.
+/// The flags of the motor's last command, as the model has them.
 pub(crate) fn flags() -> Result<u8> {
     Ok(u8::try_from(board::number("motor_flags")?)?)
 }

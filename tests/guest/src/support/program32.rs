@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Programs of 32 bits, made on the spot: no compiler for them is needed.
+//! 32-bit programs that a test assembles itself, so that it needs no compiler for them.
 //!
 //! ```text
 //!   BASE  ELF header | program header | code | table of calls | data
-//!                                       '-- makes each call of the table, puts its result there
+//!                                       '-- makes each call of the table and stores its result there
 //!   last two calls: write(1, BASE, all of it); exit(0)
 //! ```
 //!
-//! The tests' own processor runs it in its 32-bit mode, and the kernel serves it as such a program.
+//! The processor runs the program in 32-bit mode, and the kernel treats it as a 32-bit program.
 
 use super::device::is_evl;
 use anyhow::{Context, Result, bail, ensure};
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::Command;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// System calls by their numbers, which these two machines have in common (asm/unistd_32.h, asm/unistd.h).
+/// Numbers of system calls, which are the same on x86 and arm (asm/unistd_32.h, asm/unistd.h).
 pub(crate) mod nr {
     pub(crate) const EXIT: u32 = 1;
     pub(crate) const READ: u32 = 3;
@@ -29,8 +29,8 @@ pub(crate) mod nr {
     pub(crate) const SCHED_SETSCHEDULER: u32 = 156;
     pub(crate) const POLL: u32 = 168;
 
-    /// An exchange call's: on EVL it has a number of its own.
-    pub(crate) fn exchange(inband: u32) -> u32 {
+    /// The number of an oob call, which on EVL is a system call of its own.
+    pub(crate) fn oob_call(inband: u32) -> u32 {
         use oobkit_abi::evl::{OOB_IOCTL, OOB_READ, OOB_WRITE};
         let oob = match inband {
             _ if !super::is_evl() => return inband,
@@ -51,15 +51,15 @@ const DATA: u32 = 0x1000;
 /// An argument.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Arg {
-    /// As it is.
+    /// This value.
     Value(u32),
-    /// What an earlier call gave; for the first argument only.
+    /// The result of an earlier call. Only the first argument can be this.
     ResultOf(Call),
-    /// What lies there by then; for the first argument only.
+    /// The word at this address when the call is made. Only the first argument can be this.
     At(At),
 }
 
-/// A call of the program, by its place.
+/// A call of the program, by its place in the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call(u32);
 
@@ -73,17 +73,17 @@ impl Call {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At(pub(crate) u32);
 
-/// A program to be.
+/// A program under construction.
 pub(crate) struct Program {
     image: Vec<u8>,
     calls: u32,
 }
 
-/// What a program left.
+/// The memory of a program that has ended.
 pub(crate) struct Left(Vec<u8>);
 
-/// The word at `[table]` is the call's number, then five arguments' room, the result, whether the first argument is the
-/// address of the true one.
+/// An entry of the table holds words: the call's number, room for four arguments, the result, and
+/// whether the first argument is the address of the true one.
 #[cfg(target_arch = "x86_64")]
 fn code() -> Vec<u8> {
     let [a, b, c, d] = (BASE + TABLE).to_le_bytes();
@@ -128,7 +128,7 @@ fn code() -> Vec<u8> {
     words.map(u32::to_le_bytes).concat()
 }
 
-/// Machine and flags in the ELF header (elf(5)).
+/// The machine and the flags in the ELF header (elf(5)).
 const MACHINE: (u16, u32) = match cfg!(target_arch = "x86_64") {
     true => (3, 0),
     false => (40, 0x0500_0000),
@@ -141,13 +141,14 @@ fn header(size: u32) -> Vec<u8> {
     let mut out = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     let mut halves = |halves: &[u16]| out.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
     let words = |word: u32| [word as u16, (word >> 16) as u16];
-    // Kind, machine; version, entry, program headers, section headers, flags; sizes and counts.
+    // File type, machine; version, entry, program headers, section headers, flags; sizes and
+    // counts.
     halves(&[2, machine]);
     for word in [1, BASE + u32::from(EHDR + PHDR), EHDR.into(), 0, flags] {
         halves(&words(word));
     }
     halves(&[EHDR, PHDR, 1, 0, 0, 0]);
-    // To be loaded: offset, addresses, sizes; readable, writable, executable; alignment.
+    // One segment to load: offset, addresses, sizes; readable, writable, executable; alignment.
     for word in [1, 0, BASE, BASE, size, size, 7, 0x1000] {
         halves(&words(word));
     }
@@ -170,7 +171,7 @@ impl Program {
         at
     }
 
-    /// Adds a text with a zero behind it.
+    /// Adds a text and a terminating zero.
     pub(crate) fn put_text(&mut self, text: &str) -> At {
         self.put(format!("{text}\0").as_bytes())
     }
@@ -198,7 +199,7 @@ impl Program {
         Arg::ResultOf(self.call(nr::OPEN, Arg::Value(path.0), [2, 0]))
     }
 
-    /// Makes it and has the kernel run it, to its end.
+    /// Writes the program to a file and runs it to its end.
     pub(crate) fn run(mut self) -> Result<Left> {
         let size = self.image.len() as u32;
         self.call(nr::WRITE, Arg::Value(1), [BASE, size]);
@@ -221,12 +222,12 @@ impl Program {
 }
 
 impl Left {
-    /// What a call returned: an errno is negative.
+    /// The result of a call. An errno is negative.
     pub(crate) fn result(&self, call: Call) -> Result<i32> {
         self.data(At(BASE + call.result()))
     }
 
-    /// What lies in the program's memory.
+    /// The value at this address of the program's memory.
     pub(crate) fn data<T: FromBytes>(&self, at: At) -> Result<T> {
         let bytes = self.0.get((at.0 - BASE) as usize..).context("no data")?;
         let (value, _) = T::read_from_prefix(bytes).ok().context("no data")?;
@@ -234,10 +235,13 @@ impl Left {
     }
 }
 
-/// Whether this kernel is one that runs such programs. The workshop's do, so that tests fail where one does not, but for the debug
-/// kernel of arm64, which is built without. An EVL kernel is somebody's own, and is asked what it has only then: their 32-bit
-/// entry's switch on x86_64 (arch/x86/entry/vdso/vdso32-setup.c), an emulated instruction's on arm64
-/// (arch/arm64/kernel/armv8_deprecated.c).
+/// Whether this kernel runs 32-bit programs.
+///
+/// All kernels that xtask sets up do, except arm64's debug kernel. So this looks at the name only,
+/// and the tests fail on a kernel that should run them and does not. A kernel with EVL comes from
+/// elsewhere, so this looks for a file that only a kernel with 32-bit programs has: the switch of
+/// the 32-bit entry on x86_64 (arch/x86/entry/vdso/vdso32-setup.c), or of an emulated instruction
+/// on arm64 (arch/arm64/kernel/armv8_deprecated.c).
 pub(crate) fn can_run() -> bool {
     let is_x86 = cfg!(target_arch = "x86_64");
     if is_evl() {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Real-time threads, and processes that are there to be killed.
+//! Real-time threads, and child processes that a test can kill.
 
+use super::check::{accepted, eventually};
 use super::device::{Device, is_evl};
-use super::{accepted, eventually};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use oobkit::thread::{Attached, Realtime};
 use oobkit::time::Instant;
@@ -23,14 +23,18 @@ pub(crate) const PRIORITY: u8 = 80;
 
 /// The processor of the tests' real-time threads.
 ///
-/// An emulated processor may be held up for longer than a frame's time limit while another one goes on. Where a thread
-/// runs, there the virtual board's timer is armed, too; so on one processor a frame's end stays before its time limit,
-/// however late both are seen.
+/// An emulator may delay one processor for longer than a frame's time limit while another one runs.
+/// The virtual board arms its timer on the processor of the thread that starts the frame. So on
+/// that processor the frame's end stays before its time limit, however late both come.
 pub(crate) fn home() -> Result<Option<usize>> {
-    // Not what this thread may use: it may be pinned already.
-    // SAFETY: asks for a number.
+    Ok(processors().checked_sub(1))
+}
+
+/// How many processors are online, including those that this thread may not use.
+pub(crate) fn processors() -> usize {
+    // SAFETY: the call takes a number and returns one; it accesses no memory of this process.
     let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
-    Ok(usize::try_from(count)?.checked_sub(1))
+    usize::try_from(count).unwrap_or(0)
 }
 
 /// Gives the calling thread a policy and priority.
@@ -38,14 +42,14 @@ pub(crate) fn schedule(policy: i32, priority: i32) -> Result<(), Errno> {
     let param = libc::sched_param {
         sched_priority: priority,
     };
-    // SAFETY: 0 names the calling thread; the parameter outlives the call.
+    // SAFETY: 0 stands for the calling thread, and the parameter outlives the call.
     match unsafe { libc::sched_setscheduler(0, policy, &raw const param) } {
         0 => Ok(()),
         _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
     }
 }
 
-/// ATTACH through `ctl`, for as long as the thread lives.
+/// Attaches the calling thread through `ctl` until the thread ends.
 pub(crate) fn attach(ctl: &Device) -> Result<(), Errno> {
     ctl.set(ctl::ATTACH, ctl::Attach::default())
 }
@@ -70,55 +74,70 @@ pub(crate) fn oob<T: Send>(f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     })
 }
 
-/// What a scoped thread came to.
+/// The result of a scoped thread.
 pub(crate) fn join<T>(handle: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     handle.join().map_err(|_| anyhow!("a thread panicked"))?
 }
 
-/// Where a thread is about to sleep in a call, so that another one can wait for that.
+/// A thread that is about to sleep in a call. Another thread can wait until it does.
 #[derive(Default)]
 pub(crate) struct Spot(AtomicI32);
 
 impl Spot {
-    /// The calling thread's next call is the one.
+    /// Says that the calling thread's next system call is the one.
     pub(crate) fn here(&self) {
         self.0
             .store(gettid().as_raw_nonzero().get(), Ordering::Release);
     }
 
+    /// The thread's number, if it is there already.
+    pub(crate) fn number_so_far(&self) -> Option<i32> {
+        Some(self.0.load(Ordering::Acquire)).filter(|number| *number != 0)
+    }
+
     /// The thread's number, once it is there.
     pub(crate) fn number(&self) -> Result<i32> {
-        eventually("a thread begins", PATIENCE, || {
-            Ok(self.0.load(Ordering::Acquire) != 0)
-        })?;
+        eventually(
+            "a thread begins",
+            || Ok(self.0.load(Ordering::Acquire) != 0),
+        )?;
         Ok(self.0.load(Ordering::Acquire))
     }
 
-    /// The thread's number, once it is asleep in the kernel where no signal wakes it.
+    /// The thread's number, once it sleeps in the kernel in a wait that ignores signals.
     pub(crate) fn asleep(&self) -> Result<i32> {
-        eventually("a thread sleeps in its call", PATIENCE, || {
+        self.in_state(&['D'])
+    }
+
+    /// The thread's number, once it sleeps in a wait of either kind.
+    pub(crate) fn waits(&self) -> Result<i32> {
+        self.in_state(&['D', 'S'])
+    }
+
+    fn in_state(&self, states: &[char]) -> Result<i32> {
+        eventually("a thread sleeps in its call", || {
             let tid = self.0.load(Ordering::Acquire);
-            Ok(tid != 0 && is_asleep(&format!("/proc/self/task/{tid}"))?)
+            Ok(tid != 0 && is_asleep(&format!("/proc/self/task/{tid}"), states)?)
         })?;
         Ok(self.0.load(Ordering::Acquire))
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Whether a task, by its folder, is in state D (proc(5): the letter behind the name in parentheses).
-fn is_asleep(task: &str) -> Result<bool> {
+/// Whether a task, given by its folder, is in one of these states (proc(5): the letter after the
+/// name in parentheses), or waits in EVL.
+fn is_asleep(task: &str, states: &[char]) -> Result<bool> {
     if is_evl() && waits_in_evl(task.rsplit('/').next().unwrap_or_default()) {
         return Ok(true);
     }
-    // A task that has ended sleeps no more.
+    // A task that has ended does not sleep.
     let stat = std::fs::read_to_string(format!("{task}/stat")).unwrap_or_default();
     Ok(stat
         .rsplit_once(')')
-        .is_some_and(|(_, rest)| rest.trim_start().starts_with('D')))
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with(states)))
 }
 
-/// Whether an EVL thread, by its number, waits for something (EVL_T_PEND or EVL_T_DELAY of uapi/evl/thread.h).
+/// Whether an EVL thread, given by its number, waits (EVL_T_PEND or EVL_T_DELAY of
+/// uapi/evl/thread.h).
 fn waits_in_evl(tid: &str) -> bool {
     let threads = std::fs::read_dir("/sys/devices/virtual/thread");
     threads.into_iter().flatten().flatten().any(|thread| {
@@ -129,55 +148,60 @@ fn waits_in_evl(tid: &str) -> bool {
     })
 }
 
-/// `CLOCK_MONOTONIC` in `ahead` from now, in ns.
+/// The date `ahead` from now on `CLOCK_MONOTONIC`, in ns.
 pub(crate) fn date(ahead: Duration) -> u64 {
     Instant::now().after(ahead).as_nanos()
 }
 
-/// Voluntary context switches and page faults of the calling thread so far.
+/// How many voluntary context switches and page faults the calling thread has had.
 pub(crate) fn switches_and_faults() -> Result<(i64, i64)> {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the buffer is as large as the kernel expects.
+    // SAFETY: the buffer is one `rusage` and outlives the call.
     let result = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
     ensure!(result == 0, "no getrusage");
-    // SAFETY: zeroes make an `rusage`, and the kernel filled it in.
+    // SAFETY: all zeroes is a valid `rusage`, and the kernel wrote only valid fields.
     let usage = unsafe { usage.assume_init() };
     Ok((usage.ru_nvcsw, usage.ru_minflt + usage.ru_majflt))
 }
 
-/// Has [`interrupt`] end a wait, and not the process.
+/// Makes [`interrupt`] end a wait with EINTR, instead of ending the process or restarting the call.
 pub(crate) fn take_interrupts() {
     extern "C" fn nothing(_: libc::c_int) {}
-    // SAFETY: a handler that does nothing.
-    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(_) as usize) };
+    // SAFETY: all zeroes is a valid `sigaction`: an empty mask, no flags and so no SA_RESTART.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(_) as usize;
+    // SAFETY: the action outlives the call, and its handler does nothing, which is safe at any
+    // moment.
+    unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) };
 }
 
-/// Sends a thread of this process a signal, by its number; nothing where it has ended.
+/// Sends a signal to a thread of this process, given by its number. Does nothing if the thread has
+/// ended.
 pub(crate) fn interrupt(number: i32) {
     let process = getpid().as_raw_nonzero().get();
-    // SAFETY: names a thread of this process, or none any more.
+    // SAFETY: the call takes numbers only, and SIGUSR1 has a handler: see `take_interrupts`.
     unsafe { libc::tgkill(process, number, libc::SIGUSR1) };
 }
 
-/// How a child talks to its parent.
+/// The child's end of the connection to its parent.
 pub(crate) struct Parent {
     to: File,
     from: File,
 }
 
 impl Parent {
-    /// Tells the parent that all is ready.
+    /// Tells the parent that the child is ready.
     pub(crate) fn ready(&mut self) -> Result<()> {
         Ok(self.to.write_all(&[1])?)
     }
 
-    /// Waits for the parent's word.
+    /// Waits until the parent calls [`Process::go`].
     pub(crate) fn wait(&mut self) -> Result<()> {
         Ok(self.from.read_exact(&mut [0])?)
     }
 }
 
-/// A process that runs a part of a test; killed when dropped.
+/// A child process that runs a part of a test. Dropping this value kills it.
 pub(crate) struct Process {
     pid: Pid,
     to: File,
@@ -185,11 +209,12 @@ pub(crate) struct Process {
     over: Option<WaitStatus>,
 }
 
-/// Runs `f` in a process of its own. The caller's process has one thread now.
+/// Runs `f` in a child process. The calling process must have only one thread.
 pub(crate) fn fork(f: impl FnOnce(&mut Parent) -> Result<()>) -> Result<Process> {
     let (child_from, to) = rustix::pipe::pipe()?;
     let (from, child_to) = rustix::pipe::pipe()?;
-    // SAFETY: one thread: so the child may go on in ordinary Rust.
+    // SAFETY: the process has only one thread. So no lock is held in the child, which may run any
+    // Rust code.
     let pid = unsafe { libc::fork() };
     ensure!(pid >= 0, "no fork");
     let Some(pid) = Pid::from_raw(pid) else {
@@ -205,7 +230,7 @@ pub(crate) fn fork(f: impl FnOnce(&mut Parent) -> Result<()>) -> Result<Process>
             },
             |()| 0,
         );
-        // SAFETY: ends the process; its files are closed by the kernel.
+        // SAFETY: _exit ends the process without running any more code of it.
         unsafe { libc::_exit(status) };
     };
     Ok(Process {
@@ -217,24 +242,24 @@ pub(crate) fn fork(f: impl FnOnce(&mut Parent) -> Result<()>) -> Result<Process>
 }
 
 impl Process {
-    /// Waits until the child says that it is ready.
+    /// Waits until the child calls [`Parent::ready`].
     pub(crate) fn ready(&mut self) -> Result<()> {
         self.from
             .read_exact(&mut [0])
             .context("the child ended before it was ready")
     }
 
-    /// Gives the child the word it waits for.
+    /// Ends the child's [`Parent::wait`].
     pub(crate) fn go(&mut self) -> Result<()> {
         Ok(self.to.write_all(&[1])?)
     }
 
-    /// Waits until one of the child's threads is asleep in the kernel where no signal wakes it.
+    /// Waits until one of the child's threads sleeps in the kernel in a wait that ignores signals.
     pub(crate) fn asleep(&self) -> Result<()> {
         let tasks = format!("/proc/{}/task", self.pid.as_raw_nonzero());
-        eventually("the child sleeps in its call", PATIENCE, || {
+        eventually("the child sleeps in its call", || {
             for task in std::fs::read_dir(&tasks)? {
-                if is_asleep(&task?.path().to_string_lossy())? {
+                if is_asleep(&task?.path().to_string_lossy(), &['D'])? {
                     return Ok(true);
                 }
             }
@@ -261,7 +286,7 @@ impl Process {
         Ok(status)
     }
 
-    /// Fails unless the child's part of the test went well.
+    /// Fails unless the child's part of the test succeeded.
     pub(crate) fn succeeds(&mut self) -> Result<()> {
         match self.over()?.exit_status() {
             Some(0) => Ok(()),
@@ -273,22 +298,23 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.over.is_none() {
-            // Both fail only where the child is gone already.
+            // Both calls fail only if the child is gone already.
             let _ = kill_process(self.pid, Signal::KILL);
             let _ = waitpid(Some(self.pid), WaitOptions::empty());
         }
     }
 }
 
-/// As [`fork`], for a child whose part is over when `f` returns.
+/// Runs `f` in a child process and waits for it.
 pub(crate) fn in_child(f: impl FnOnce() -> Result<()>) -> Result<()> {
     fork(|_| f())?.succeeds()
 }
 
-/// Attaches the calling thread for as long as it lives, through a control device of its own or to EVL; or says why not.
+/// Attaches the calling thread until it ends. The inner result is that of ATTACH, or of attaching
+/// to EVL.
 pub(crate) fn try_attach() -> Result<Result<(), Errno>> {
     if is_evl() {
-        // EVL takes threads of locked memory only.
+        // EVL attaches a thread only if the process has locked its memory.
         rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)?;
         let attached = oobkit::thread::attach();
         return Ok(attached
@@ -299,12 +325,17 @@ pub(crate) fn try_attach() -> Result<Result<(), Errno>> {
     Ok(attach(&ctl))
 }
 
-/// Makes the calling thread real-time, as ATTACH asks for.
+/// Pins the calling thread to one processor.
+pub(crate) fn pin(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Gives the calling thread the policy that ATTACH requires, on the processor [`home`].
 pub(crate) fn become_fifo() -> Result<()> {
     if let Some(cpu) = home()? {
-        let mut set = CpuSet::new();
-        set.set(cpu);
-        sched_setaffinity(None, &set)?;
+        pin(cpu)?;
     }
     accepted(
         "SCHED_FIFO",

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the kernel did on one thread's behalf: allocations, page faults, schedulings, each with its stack.
+//! What the kernel did on behalf of one thread: allocations, page faults and context switches, each
+//! with its stack.
 //!
 //! ```text
 //!   set_event_pid, events -> tracing_on -> marker  the thread's loop  marker -> trace -> Events
 //! ```
 //!
-//! Soft interrupts that borrow the thread are left out: the kit has none. Hard ones count.
+//! Events of soft interrupts are left out, since the kit has none. Events of hard interrupts count.
 
 use super::board::mount;
+use super::cpus::OneProcessor;
 use anyhow::{Context, Result, ensure};
 use rustix::thread::gettid;
 use std::fs;
@@ -17,26 +19,26 @@ use std::path::Path;
 const ROOT: &str = "/sys/kernel/tracing";
 const BEGIN: &str = "guest-tests begins";
 const END: &str = "guest-tests ends";
-/// A probe of our own, where the architecture has no events for page faults.
+/// A kprobe for architectures without trace events for page faults.
 const FAULT_PROBE: &str = "p:vmtests/fault handle_mm_fault";
 
-/// One thing that happened.
+/// One event of the trace.
 #[derive(Debug)]
 pub(crate) struct Event {
     name: String,
-    /// Everything behind the name.
+    /// Everything after the name.
     text: String,
     stack: Vec<String>,
 }
 
-/// What happened between the markers.
+/// The events between the two markers.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     pub(crate) allocations: Vec<Event>,
     pub(crate) faults: Vec<Event>,
-    /// The thread gave the processor away, and not to one of a higher priority that preempted it.
+    /// Context switches away from the thread, except preemptions by a thread of higher priority.
     pub(crate) sleeps: Vec<Event>,
-    /// Timers that expired while the thread ran, where they were asked for.
+    /// Timers that expired while the thread ran, if [`Tracing::with_timers`] was called.
     pub(crate) timers: Vec<Event>,
 }
 
@@ -47,7 +49,7 @@ impl Event {
         self.stack.iter().any(|line| line.contains(&mark))
     }
 
-    /// Whether it names a function of this module.
+    /// Whether the event's text names a function of this module.
     pub(crate) fn is_about(&self, module: &str) -> bool {
         self.text.contains(&format!("[{module}]"))
     }
@@ -58,8 +60,8 @@ impl Event {
         self.stack.iter().any(|line| line.starts_with(&mark))
     }
 
-    /// Whether it is a sleep of the kit's own wait: the wait of a flag in `oob_spi.ko`, and nothing between it and the
-    /// scheduler.
+    /// Whether the event is a sleep in the flag's wait: `oob_spi.ko`'s wait for a flag called the
+    /// scheduler directly.
     pub(crate) fn is_flags_wait(&self) -> bool {
         let calls = self.stack.windows(2);
         calls
@@ -72,7 +74,7 @@ impl Event {
             })
     }
 
-    /// In one line.
+    /// The event in one line.
     pub(crate) fn story(&self) -> String {
         format!("{} {} < {}", self.name, self.text, self.stack.join(" < "))
     }
@@ -83,11 +85,13 @@ fn set(file: &str, value: &str) -> Result<()> {
     fs::write(&path, value).with_context(|| format!("cannot write {value:?} to {path}"))
 }
 
-/// Tracing of the calling thread; off again when dropped.
+/// Tracing of the calling thread, until this value is dropped.
 pub(crate) struct Tracing {
-    /// `group/name` of each event that is on.
+    /// `group/name` of each enabled event.
     events: Vec<&'static str>,
     marker: fs::File,
+    /// Dropped last, because disabling events patches code.
+    _alone: OneProcessor,
 }
 
 const ALLOCATIONS: [&str; 3] = [
@@ -101,11 +105,12 @@ const SWITCH: &str = "sched/sched_switch";
 const TIMER: &str = "timer/hrtimer_expire_entry";
 
 impl Tracing {
-    /// Makes ready to trace the calling thread.
+    /// Prepares tracing of the calling thread.
     pub(crate) fn new() -> Result<Self> {
         if !Path::new(ROOT).join("trace").exists() {
             mount("tracefs", ROOT).context("no tracefs")?;
         }
+        let alone = OneProcessor::new()?;
         set("tracing_on", "0")?;
         set("current_tracer", "nop")?;
         set("buffer_size_kb", "8192")?;
@@ -123,14 +128,18 @@ impl Tracing {
         let marker = fs::File::options()
             .write(true)
             .open(format!("{ROOT}/trace_marker"))?;
-        let tracing = Self { events, marker };
+        let tracing = Self {
+            events,
+            marker,
+            _alone: alone,
+        };
         for event in &tracing.events {
             set(&format!("events/{event}/enable"), "1")?;
         }
         Ok(tracing)
     }
 
-    /// Traces expirations of timers, too.
+    /// Also traces expirations of timers.
     pub(crate) fn with_timers(mut self) -> Result<Self> {
         set(&format!("events/{TIMER}/enable"), "1")?;
         self.events.push(TIMER);
@@ -142,7 +151,7 @@ impl Tracing {
         Ok((&self.marker).write_all(text.as_bytes())?)
     }
 
-    /// Runs `f`, and tells what happened meanwhile.
+    /// Runs `f`. Returns its result and the events meanwhile.
     pub(crate) fn of<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<(T, Events)> {
         set("trace", "")?;
         set("tracing_on", "1")?;
@@ -158,7 +167,7 @@ impl Tracing {
 
 impl Drop for Tracing {
     fn drop(&mut self) {
-        // What is left on disturbs nobody but the next test that traces, which sets all of this anew.
+        // An event that stays enabled disturbs only the next trace, which sets everything anew.
         let _ = set("tracing_on", "0");
         for event in &self.events {
             let _ = set(&format!("events/{event}/enable"), "0");
@@ -171,7 +180,8 @@ impl Drop for Tracing {
     }
 }
 
-/// Reads `<comm>-<tid> [cpu] <flags> <time>: <event>: <text>`, and the ` => <function>` lines behind each.
+/// Reads `<comm>-<tid> [cpu] <flags> <time>: <event>: <text>`, and the ` => <function>` lines after
+/// each.
 fn parse(trace: &str, tid: i32) -> Result<Events> {
     let mut events = Events::default();
     let mut inside = None;
@@ -221,7 +231,8 @@ impl Events {
                 let mut words = event.text.split_whitespace();
                 words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
             };
-            // The kernel's numbers: the lower, the higher. Where one is missing, it was no preemption.
+            // In the kernel, a lower number is a higher priority. Without both numbers the event
+            // counts as a sleep.
             let prio = |name| field(name).and_then(|prio| prio.parse::<i32>().ok());
             let higher = prio("next_prio").zip(prio("prev_prio"));
             let preempted = matches!(field("prev_state"), Some("R" | "R+"))
