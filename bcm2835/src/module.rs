@@ -12,7 +12,8 @@
 //!      oob_spi.ko, by Registration                SPI core, by SpiController
 //! ```
 //!
-//! Removal: oob mode ends for good, then the in-band controller drains and goes, then the interrupt, then the rest.
+//! Removal: oob mode ends for good, then the in-band controller drains and goes, then the
+//! interrupt, then the rest.
 
 mod device;
 mod dma_mapped;
@@ -38,8 +39,8 @@ impl Driver for Bound {
 
     fn probe(inband: &Inband<'_>, device: &platform::Device<'_>) -> Result<KBox<Self>> {
         device.set_dma_mask(DMA_BITS)?;
-        // SAFETY: only `vboard.ko` registers devices of this driver's name, with a `Table`. Devices of a device tree have no
-        // platform data.
+        // SAFETY: only `vboard.ko` registers devices of this driver's name, with a `Table`. Devices
+        // of a device tree have no platform data.
         let board = unsafe { device.platform_data::<Table>() };
         match board {
             Some(board) => simulated::probe(inband, device, *board),
@@ -64,6 +65,7 @@ extern "C" fn oobkit_bcm2835_init() -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn oobkit_bcm2835_exit() {
     let driver = DRIVER.swap(core::ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: `init` stored a box's pointer. The kernel calls this once, after `init` has succeeded.
+    // SAFETY: `init` stored a box's pointer. The kernel calls this once, after `init` has
+    // succeeded.
     drop(unsafe { KBox::from_raw(driver) });
 }

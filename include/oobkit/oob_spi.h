@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What oob_spi.ko gives to the modules of controllers; oob-spi/src/registration.rs is the other half. */
+/* What oob_spi.ko exports to the modules of controllers. oob-spi/src/registration.rs calls it. */
 #ifndef OOBKIT_OOB_SPI_H
 #define OOBKIT_OOB_SPI_H
 

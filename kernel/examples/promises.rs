@@ -82,6 +82,11 @@ inband_only! {
     run_thread: |stage| kernel_core::Thread::run(stage, c"", 1, None, |_: &Oob<'_>, _: &_| ()); //~ E0308
     stop_thread: |stage, thread: kernel_core::Thread| thread.stop(stage); //~ E0308
     new_interrupt: |stage| kernel_core::Interrupt::new(stage, 0, c"", Nothing); //~ E0308
+    make_buffers: |stage, b: &mut kernel_core::MappedBuffers<1, 1>| b.make(stage, 0, 4096); //~ E0308
+    may_map_buffer: |stage, b: &mut kernel_core::MappedBuffers<1, 1>, vma: &mm::Vma<'_>| b.may_map(stage, 0, vma); //~ E0308
+    map_buffer: |stage, b: &mut kernel_core::MappedBuffers<1, 1>, vma: &mm::Vma<'_>| b.map(stage, 0, vma); //~ E0308
+    take_process: |stage, b: &mut kernel_core::MappedBuffers<1, 1>| b.take_process(stage); //~ E0308
+    revoke_buffers: |stage, b: &mut kernel_core::MappedBuffers<1, 1>| b.revoke(stage); //~ E0308
     new_relay: |stage, file: file::OpenFile| kernel_core::Relay::new(stage, file, 1, 64); //~ E0308
     flush_relay: |stage, relay: &kernel_core::Relay| relay.flush(stage); //~ E0308
 

@@ -22,16 +22,17 @@
 //!   register writes.
 //! - The channel's interrupt reports completion. The owner of the interrupt decides which code it
 //!   runs.
-//! - A channel moves 32-bit words. The last word may hold bytes that nobody wants, so both ends must
-//!   have room for it.
-//! - A controller implements the traits that its hardware has. A user names the ability that it needs
-//!   as a bound, so a channel without it does not compile there.
+//! - A channel moves 32-bit words. The last word may hold bytes that nobody wants, so both ends
+//!   must have room for it.
+//! - A controller implements the traits that its hardware has. A user names the ability that it
+//!   needs as a bound, so a channel without it does not compile there.
 #![cfg_attr(not(test), no_std)]
 
 use core::ptr::NonNull;
 use oob::time::{Clock, Ns};
 
-/// Coherent memory for descriptors: seen by the processor and by the DMA controller without cache maintenance.
+/// Coherent memory for descriptors: seen by the processor and by the DMA controller without cache
+/// maintenance.
 #[derive(Debug)]
 pub struct DescriptorMemory {
     cpu: NonNull<u8>,
@@ -39,7 +40,8 @@ pub struct DescriptorMemory {
     len: usize,
 }
 
-// SAFETY: the memory may be reached from any thread, and the caller of `new` promises that nobody else uses it.
+// SAFETY: the memory may be reached from any thread, and the caller of `new` promises that nobody
+// else uses it.
 unsafe impl Send for DescriptorMemory {}
 
 impl DescriptorMemory {
@@ -47,15 +49,18 @@ impl DescriptorMemory {
     ///
     /// # Safety
     ///
-    /// The memory is valid for reads and writes through `cpu` on any processor, belongs to the result alone, and lives
-    /// until the result is gone *and* every channel that was given a descriptor in it is idle.
+    /// The memory is valid for reads and writes through `cpu` on any processor, belongs to the
+    /// result alone, and lives until the result is gone *and* every channel that was given a
+    /// descriptor in it is idle.
     pub const unsafe fn new(cpu: NonNull<u8>, bus: u64, len: usize) -> Self {
         Self { cpu, bus, len }
     }
 
-    /// The place of descriptor `slot` of `size` bytes, counted from the start: processor's address and bus address.
+    /// The place of descriptor `slot` of `size` bytes, counted from the start: processor's address
+    /// and bus address.
     ///
-    /// `None` where it would end behind the memory, or where either address is no multiple of `size` (a power of two).
+    /// `None` where it would end behind the memory, or where either address is no multiple of
+    /// `size` (a power of two).
     pub fn slot(&self, slot: usize, size: usize) -> Option<(NonNull<u8>, u64)> {
         let offset = slot.checked_mul(size)?;
         if offset.checked_add(size)? > self.len {
@@ -272,7 +277,8 @@ mod tests {
         let skewed = unsafe { DescriptorMemory::new(start, 0xc000_0050, 96) };
         assert_eq!(skewed.slot(0, 32), None);
         let inside = NonNull::from(&mut memory.0[8..]).cast::<u8>();
-        // SAFETY: `inside` has 88 bytes of the array, which outlives every use of `skewed`, and no channel uses it.
+        // SAFETY: `inside` has 88 bytes of the array, which outlives every use of `skewed`, and no
+        // channel uses it.
         let skewed = unsafe { DescriptorMemory::new(inside, 0xc000_0040, 64) };
         assert_eq!(skewed.slot(0, 32), None);
     }

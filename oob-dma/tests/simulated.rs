@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A simulated DMA controller with chains, rings, and one interrupt for all channels: the traits fit
-//! hardware that has these.
+//! A simulated DMA controller with chains, rings, and one interrupt for all channels: the traits
+//! fit hardware that has these.
 //!
 //! ```text
 //!   descriptor in memory:  | from | to | len | interrupt | next: slot + 1, 0 ends the chain |
@@ -98,7 +98,8 @@ impl SimChannel<'_> {
             interrupt: transfer.interrupt.into(),
             next: next as u32,
         };
-        // SAFETY: `slot` returned room for a descriptor, aligned, in memory that belongs to `memory`.
+        // SAFETY: `slot` returned room for a descriptor, aligned, in memory that belongs to
+        // `memory`.
         unsafe { cpu.cast::<Descriptor>().write_volatile(descriptor) };
         Ok(())
     }

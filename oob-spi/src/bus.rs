@@ -12,15 +12,16 @@
 //! ```
 //!
 //! Rules:
-//! 1. The kernel edge calls the in-band operations of one bus one at a time, under a sleeping mutex. The other operations may
-//!    come at any moment, on any processor.
-//! 2. ENABLE enters the gate before the memory is made and before the controller prepares anything. Each failure undoes exactly
-//!    what was done.
-//! 3. An in-band call that ends oob mode first changes the state, so that no new frame begins. Then it stops the timers and sends
-//!    the waiting threads away. Then it claims the bus, which waits for the frame under way, at most for its time limit. Then it
-//!    undoes what ENABLE did. An exchange call looks at the state again once it holds the claim.
-//! 4. The memory is the kernel edge's. It lives at least until `disable`, `close` or `shutdown` returns, and longer where it is
-//!    mapped.
+//! 1. The kernel edge calls the in-band operations of one bus one at a time, under a sleeping
+//!    mutex. The other operations may come at any moment, on any processor.
+//! 2. ENABLE enters the gate before the memory is made and before the controller prepares anything.
+//!    Each failure undoes exactly what was done.
+//! 3. An in-band call that ends oob mode first changes the state, so that no new frame begins. Then
+//!    it stops the timers and sends the waiting threads away. Then it claims the bus, which waits
+//!    for the frame under way, at most for its time limit. Then it undoes what ENABLE did. An
+//!    exchange call looks at the state again once it holds the claim.
+//! 4. The memory is the kernel edge's. It lives at least until `disable`, `close` or `shutdown`
+//!    returns, and longer where it is mapped.
 
 use crate::chip_select::{ChipSelect, State};
 use crate::controller::{Controller, Limits};

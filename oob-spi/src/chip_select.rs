@@ -9,9 +9,10 @@
 //!    +---- Closing <---+---------------------------+        any --- controller unbound ---> Gone
 //! ```
 //!
-//! All fields are atomics, because threads, timers and in-band calls read them at any time. Only the claim's holder writes the
-//! parameters of the frames, and only while the state is not On. `On -> Stopped` is a compare-and-swap that any context may do.
-//! The other moves are in-band calls, which exclude one another.
+//! All fields are atomics, because threads, timers and in-band calls read them at any time. Only
+//! the claim's holder writes the parameters of the frames, and only while the state is not On.
+//! `On -> Stopped` is a compare-and-swap that any context may do. The other moves are in-band
+//! calls, which exclude one another.
 
 use crate::controller::{FrameMemory, Path, Prepared};
 use crate::counters::Counters;
@@ -74,7 +75,8 @@ pub(crate) struct ChipSelect {
     pub(crate) watchdog_period: AtomicU64,
     /// Entry date of the latest exchange call that had a deadline or was watched.
     pub(crate) last_call: AtomicU64,
-    /// The watch-dog's own: the `last_call` that it saw, and how many misses it has counted since then.
+    /// The watch-dog's own: the `last_call` that it saw, and how many misses it has counted since
+    /// then.
     pub(crate) watchdog_seen: AtomicU64,
     pub(crate) watchdog_counted: AtomicU64,
     /// Timer-driven frames that have ended, times four, plus how the last one ended.
@@ -172,12 +174,13 @@ impl ChipSelect {
         }
     }
 
-    /// A thread begins to wait for a timer's frame. Returns `false` where another thread waits already. The thread then looks
-    /// at the state and at the trigger.
+    /// A thread begins to wait for a timer's frame. Returns `false` where another thread waits
+    /// already. The thread then looks at the state and at the trigger.
     ///
-    /// An in-band call that wants the thread to leave changes those first, and calls [`Self::has_waiter`] then. All three
-    /// functions are read-modify-writes of one word, so one of the two sides comes second and sees what the other did before:
-    /// the thread leaves, or the in-band call waits for it.
+    /// An in-band call that wants the thread to leave changes those first, and calls
+    /// [`Self::has_waiter`] then. All three functions are read-modify-writes of one word, so one of
+    /// the two sides comes second and sees what the other did before: the thread leaves, or the
+    /// in-band call waits for it.
     pub(crate) fn begin_wait(&self) -> bool {
         self.waiting.swap(1, Ordering::AcqRel) == 0
     }
@@ -248,7 +251,8 @@ impl ChipSelect {
         self.misses_in_a_row.store(0, Ordering::Relaxed);
     }
 
-    /// Starts a new session with the parameters that the controller chose; for the claim's holder, before On.
+    /// Starts a new session with the parameters that the controller chose; for the claim's holder,
+    /// before On.
     pub(crate) fn begin_session(&self, prepared: &Prepared, plan: &Plan, now: Instant) {
         let path = match prepared.path {
             Path::Fifo => 0,

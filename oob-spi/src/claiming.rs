@@ -2,8 +2,8 @@
 
 //! Taking the claim, and giving it up.
 //!
-//! - A frame that is overdue is ended by its waiter. A *detached* frame, for which nobody waits, is ended by the next caller or
-//!   handler that finds it overdue.
+//! - A frame that is overdue is ended by its waiter. A *detached* frame, for which nobody waits, is
+//!   ended by the next caller or handler that finds it overdue.
 //! - `release` sends the stop frames that were requested while the claim was held.
 
 use crate::chip_select::{ChipSelect, State, StopFrame};
@@ -58,13 +58,15 @@ impl<C: Controller, E: Env> Engine<C, E> {
         if !self.claim.read().has_request() {
             return Ok(claimed.with(chip_select));
         }
-        // Stop frames go first: frames of another chip select that hang one after the other must not keep them back.
+        // Stop frames go first: frames of another chip select that hang one after the other must
+        // not keep them back.
         claimed.release();
         let guard = self.claim.claim()?;
         Ok(self.claimed(chip_select, guard))
     }
 
-    /// Claims the bus for an in-band call: waits for the frame under way, and ends a detached one that is overdue.
+    /// Claims the bus for an in-band call: waits for the frame under way, and ends a detached one
+    /// that is overdue.
     pub(crate) fn claim_inband<'b>(
         &'b self,
         inband: &Inband<'_>,
@@ -74,7 +76,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
             if let Ok(guard) = self.claim.claim_inband() {
                 return self.claimed(chip_select, guard);
             }
-            // The nap comes first: it lets the interrupt in, of a frame that is overdue only because this thread was held up.
+            // The nap comes first: it lets the interrupt in, of a frame that is overdue only
+            // because this thread was held up.
             self.env.nap(inband);
             self.end_overdue(self.claim.read(), self.env.now());
         }
@@ -89,7 +92,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
         self.take_detached(seen, |in_flight| now > in_flight.limit())
     }
 
-    /// Takes the claim from the detached frame of `seen` where `give_up` says so, and ends that frame.
+    /// Takes the claim from the detached frame of `seen` where `give_up` says so, and ends that
+    /// frame.
     pub(crate) fn take_detached(
         &self,
         seen: Snapshot,
@@ -98,7 +102,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
         if seen.phase() != Phase::Detached || !give_up(&self.in_flight) {
             return None;
         }
-        // What `give_up` read belongs to the frame of `seen`. If another generation is in flight, `take_over` fails.
+        // What `give_up` read belongs to the frame of `seen`. If another generation is in flight,
+        // `take_over` fails.
         let guard = self.claim.take_over(seen)?;
         Some(self.end_detached(guard, Outcome::TimedOut))
     }
@@ -144,7 +149,8 @@ impl<'b, C: Controller, E: Env> Claimed<'b, C, E> {
         }
     }
 
-    /// Sends the stop frame, if it is still owed. Returns `None` where the frame is detached now, and took the claim along.
+    /// Sends the stop frame, if it is still owed. Returns `None` where the frame is detached now,
+    /// and took the claim along.
     fn send_stop(self) -> Option<ClaimGuard<'b>> {
         let chip_select = self.chip_select;
         if chip_select.state() != State::Stopped || chip_select.stop_frame() != StopFrame::Armed {

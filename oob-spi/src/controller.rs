@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the framework asks of an SPI controller.
+//! What an SPI controller does for the framework.
 //!
 //! ```text
 //!  in-band   prepare(cs 0)  start        prepare(cs 1)              terminate(cs 0)  terminate(cs 1)  stop
 //!  oob                           pulse [finish]     pulse [finish] ...
 //! ```
 //!
-//! - The framework owns the life cycle: it claims the bus before the first `prepare`, makes every call of one
-//!   controller exclusive, and decides deadlines.
-//! - The controller owns the registers: chip select with its delays, the choice between FIFO and DMA, recovery.
-//! - A pulse either moves the frame itself (`Pulse::Done`), or starts DMA and returns (`Pulse::InFlight`); in that case
-//!   the controller's interrupt raises the bus's flag, and the framework calls `finish`.
-//! - All three run in any context: a thread of either stage, a timer's or the completion's hard interrupt. They wait by
-//!   spinning; where they are given a [`LongWait`] that sleeps, which only a thread has, they tell it of each wait that is too
-//!   long to be spun. What they spin in a handler is bounded by [`Prepared::spin`].
-//! - When `finish` has returned, nothing of its frame is left in the hardware: no DMA runs, and no completion status is
-//!   set that the interrupt could take for the next frame's.
+//! - The framework owns the life cycle. It makes all calls of one controller exclusive, and it
+//!   decides deadlines.
+//! - The controller owns the registers: chip select with its delays, the choice between FIFO and
+//!   DMA, recovery.
+//! - A pulse either moves the frame itself (`Pulse::Done`), or starts DMA and returns
+//!   (`Pulse::InFlight`). In the second case the completion interrupt ends the frame, and the
+//!   framework calls `finish`.
+//! - `pulse`, `pulse_may_sleep` and `finish` run in any context: a thread of either stage, a
+//!   timer's handler, the completion interrupt. They spin through short waits. A thread passes a
+//!   [`LongWait`] that sleeps, and the controller passes each wait to it that is too long to spin.
+//!   A handler's [`LongWait`] does not sleep: then the controller spins, and [`Prepared::spin`]
+//!   bounds how long.
+//! - When `finish` has returned, nothing of its frame is left in the hardware: no DMA runs, and no
+//!   completion status is set that the interrupt handler could take for the next frame's.
 
 use core::ptr::NonNull;
 use oob::long_wait::LongWait;
@@ -44,13 +48,14 @@ pub struct Limits {
     pub min_speed_hz: u32,
     /// Highest clock, in Hz; a faster request is capped to it.
     pub max_speed_hz: u32,
-    /// Bit `n - 1` is set where words of `n` bits are possible. A word takes 1, 2 or 4 bytes of the frame.
+    /// Bit `n - 1` is set where words of `n` bits are possible. A word takes 1, 2 or 4 bytes of the
+    /// frame.
     pub word_bits: u32,
     /// The `MODE_*` bits that may be set.
     pub modes: u32,
 }
 
-/// Delays round the chip select.
+/// Delays around the chip select.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Delays {
@@ -63,7 +68,7 @@ pub struct Delays {
 }
 
 impl Delays {
-    /// All three, one after the other.
+    /// The sum of all three.
     pub const fn sum(&self) -> Ns {
         let Self {
             setup,
@@ -74,7 +79,7 @@ impl Delays {
     }
 }
 
-/// How the frames of one chip select are to be sent; validated against [`Limits`].
+/// How to send the frames of one chip select. The framework has checked it against [`Limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Setup {
@@ -86,14 +91,14 @@ pub struct Setup {
     pub speed_hz: u32,
     /// Bits per word.
     pub bits_per_word: u8,
-    /// Bytes per frame, at least 1: whole words, which the framework sees to for whatever [`Limits::word_bits`] a controller
-    /// has.
+    /// Bytes per frame, at least 1. The framework checks that they are whole words.
     pub frame_len: u32,
-    /// Delays round the chip select.
+    /// Delays around the chip select.
     pub delays: Delays,
 }
 
-/// Where one chip select's frame lies: coherent memory, seen by the processor and by the DMA controller.
+/// Where one chip select's frame lies: coherent memory, which the processor and the DMA controller
+/// see alike.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct FrameMemory {
@@ -117,7 +122,8 @@ pub struct FrameMemory {
 pub enum FrameKind {
     /// The frame at [`FrameMemory::tx_offset`].
     Regular,
-    /// The frame at [`FrameMemory::stop_offset`], which brings the device to rest when its owner fails.
+    /// The frame at [`FrameMemory::stop_offset`], which brings the device to rest when its owner
+    /// fails.
     Stop,
 }
 
@@ -125,38 +131,41 @@ pub enum FrameKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum Path {
-    /// By the processor, through the controller's FIFO, spinning: a pulse never says [`Pulse::InFlight`], and has no
-    /// wait that is too long to be spun.
+    /// The processor moves it through the controller's FIFO, spinning. A pulse never returns
+    /// [`Pulse::InFlight`], and has no wait that is too long to spin.
     Fifo,
-    /// The same with such waits: [`Controller::pulse_may_sleep`] is for threads.
+    /// As `Fifo`, with waits that are too long to spin: threads call
+    /// [`Controller::pulse_may_sleep`].
     SlowFifo,
-    /// By DMA, sleeping until it is done.
+    /// DMA moves it, and the thread sleeps until it is done.
     Dma,
 }
 
-/// What [`Controller::prepare`] settled on.
+/// The parameters that [`Controller::prepare`] arrived at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Prepared {
-    /// The clock that is really programmed.
+    /// The clock that is programmed, in Hz.
     pub effective_hz: u32,
     /// Time of one frame on the wire at that clock, chip-select delays included.
     pub wire: Ns,
-    /// The longest that a handler that sends one spins, whatever the hardware does; chip-select delays included.
+    /// The longest that a handler spins when it sends one, whatever the hardware does; chip-select
+    /// delays included.
     pub spin: Ns,
     /// How frames are moved.
     pub path: Path,
 }
 
-/// Why a frame set-up was refused; nothing has changed then.
+/// Why a frame set-up was refused. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum PrepareError {
     /// The clock cannot be derived.
     Speed,
-    /// DMA is needed and no channel, or no memory for its descriptors, can be had.
+    /// DMA is needed, and there is no channel, or no memory for its descriptors.
     NoDma,
-    /// The chip select is to be active high, which the controller cannot do for frames that go by DMA, or beside them.
+    /// The chip select is to be active high, which the controller cannot do for frames that go by
+    /// DMA, or beside them.
     ActiveHigh,
 }
 
@@ -197,7 +206,7 @@ pub trait Controller {
     /// What the controller can do.
     fn limits(&self) -> Limits;
 
-    /// Makes ready the frames of one chip select. Touches no line of the bus.
+    /// Prepares the frames of one chip select. Does not touch the bus's lines.
     ///
     /// # Errors
     ///
@@ -205,8 +214,8 @@ pub trait Controller {
     ///
     /// # Safety
     ///
-    /// The memory is as `memory` says, for processor and device, until [`Self::terminate`]; nothing but the two of them, and
-    /// user space, reads or writes it meanwhile.
+    /// Until [`Self::terminate`] the memory that `memory` describes is valid, for the processor and
+    /// for the device. Only the processor, the device and user space access it meanwhile.
     unsafe fn prepare(
         &mut self,
         inband: &Inband<'_>,
@@ -214,7 +223,7 @@ pub trait Controller {
         memory: &FrameMemory,
     ) -> Result<Prepared, PrepareError>;
 
-    /// Enters oob mode: clocks stay on, registers are put into a known state.
+    /// Enters oob mode: puts the registers into a known state. Clocks stay on.
     fn start(&mut self, inband: &Inband<'_>);
 
     /// Exchanges, or begins to exchange, the frame of `chip_select`.
@@ -224,8 +233,8 @@ pub trait Controller {
     /// See [`TransferError`].
     fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError>;
 
-    /// As [`Self::pulse`], for a thread: waits that are too long to be spun are `wait`'s. A frame that `wait` gives up
-    /// ends in [`TransferError::Stuck`].
+    /// As [`Self::pulse`], for a thread: the controller passes waits that are too long to spin to
+    /// `wait`. If `wait` gives the frame up, this returns [`TransferError::Stuck`].
     ///
     /// # Errors
     ///
@@ -241,8 +250,8 @@ pub trait Controller {
     ///
     /// # Errors
     ///
-    /// [`TransferError::Bus`] where DMA stopped on an error; [`TransferError::Stuck`] after [`Outcome::TimedOut`] (an
-    /// `Ok` then counts as stuck, too).
+    /// [`TransferError::Bus`] where DMA stopped on an error. [`TransferError::Stuck`] after
+    /// [`Outcome::TimedOut`]; the framework counts an `Ok` as stuck then, too.
     fn finish(
         &mut self,
         chip_select: u8,
@@ -253,6 +262,6 @@ pub trait Controller {
     /// Forgets the frames of one chip select.
     fn terminate(&mut self, inband: &Inband<'_>, chip_select: u8);
 
-    /// Leaves oob mode: the controller is as an in-band transfer expects it.
+    /// Leaves oob mode: puts the controller into the state that an in-band transfer expects.
     fn stop(&mut self, inband: &Inband<'_>);
 }

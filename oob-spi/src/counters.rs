@@ -6,7 +6,8 @@ use crate::sync::{AtomicU64, Ordering};
 use oob::time::Clock;
 use oobkit_abi::spi as abi;
 
-/// A counter. Most have one writer at a time, the claim's holder, and are added to without an atomic read-modify-write.
+/// A counter. Most have one writer at a time, the claim's holder, and are added to without an
+/// atomic read-modify-write.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -55,8 +56,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Zeroes all counters but `rejected`, which counts calls outside of oob mode, too. For the claim's holder, before oob mode
-    /// is on.
+    /// Zeroes all counters but `rejected`, which counts calls outside of oob mode, too. For the
+    /// claim's holder, before oob mode is on.
     pub(crate) fn reset(&self) {
         for counter in [
             &self.frames,

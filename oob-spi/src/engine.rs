@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The frame engine of one bus: the controller, the chip selects, and the claim that decides who may use them.
+//! The frame engine of one bus: the controller, the chip selects, and the claim that decides who
+//! may use them.
 //!
 //! ```text
 //!   bus.rs, exchange.rs, life.rs, setup.rs, events.rs   calls, life cycle, handlers
@@ -13,8 +14,8 @@
 //!   engine.rs       Engine: what they share    Claimed: the claim, held for one chip select
 //! ```
 //!
-//! The three files above this one call each other: ending a frame may trip the fail-safe, which claims the bus, which may end an
-//! overdue frame.
+//! The three files above this one call each other: ending a frame may trip the fail-safe, which
+//! claims the bus, which may end an overdue frame.
 
 use crate::chip_select::ChipSelect;
 use crate::controller::{Controller, FrameKind, FrameMemory, Limits};
@@ -77,12 +78,14 @@ pub(crate) struct Engine<C, E> {
     chip_selects: [ChipSelect; MAX_CHIP_SELECTS],
 }
 
-// SAFETY: only the claim's holder reaches the cells (the controller, the chip selects' memory), and each move of the claim
-// acquires and releases. So the cells' contents move between threads, which `C: Send` allows, and are never shared.
-// `FrameMemory` is an address whose bytes every thread may reach. The other fields are atomics, plain data, and `E: Sync`.
+// SAFETY: only the claim's holder reaches the cells (the controller, the chip selects' memory), and
+// each move of the claim acquires and releases. So the cells' contents move between threads, which
+// `C: Send` allows, and are never shared. `FrameMemory` is an address whose bytes every thread may
+// reach. The other fields are atomics, plain data, and `E: Sync`.
 unsafe impl<C: Send, E: Sync> Sync for Engine<C, E> {}
 
-// SAFETY: nothing in an engine is bound to a thread, except for what `C` and `E` bring, which are `Send`.
+// SAFETY: nothing in an engine is bound to a thread, except for what `C` and `E` bring, which are
+// `Send`.
 unsafe impl<C: Send, E: Send> Send for Engine<C, E> {}
 
 impl<C: Controller, E: Env> Engine<C, E> {
@@ -122,7 +125,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
     /// The chip select whose frame is in flight, or was the last one.
     pub(crate) fn chip_select_in_flight(&self) -> &ChipSelect {
         let [first, ..] = &self.chip_selects;
-        // The number is that of a chip select of this bus; `first` is never returned for want of one.
+        // The number is that of a chip select of this bus; `first` is never returned for want of
+        // one.
         self.chip_selects
             .get(usize::from(self.in_flight.chip_select()))
             .unwrap_or(first)
@@ -131,7 +135,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
 
 /// The claim, held for one chip select.
 ///
-/// A frame uses the value up and gives it back: so the compiler keeps it in registers on the way of RUN.
+/// A frame uses the value up and gives it back: so the compiler keeps it in registers on the way of
+/// RUN.
 ///
 /// # Invariants
 ///
@@ -157,8 +162,9 @@ impl<'b, C, E> Claimed<'b, C, E> {
     #[inline(always)]
     pub(crate) fn controller<R>(&mut self, f: impl FnOnce(&mut C) -> R) -> R {
         self.engine.controller.with_mut(|controller| {
-            // SAFETY: by the invariants this is the claim's holder, the only one that reaches the cell. `self` is borrowed
-            // exclusively until `f` returns, so the holder has no second reference.
+            // SAFETY: by the invariants this is the claim's holder, the only one that reaches the
+            // cell. `self` is borrowed exclusively until `f` returns, so the holder has no second
+            // reference.
             f(unsafe { &mut *controller })
         })
     }
@@ -166,8 +172,9 @@ impl<'b, C, E> Claimed<'b, C, E> {
     /// Runs `f` on the chip select's frame memory.
     pub(crate) fn memory<R>(&mut self, f: impl FnOnce(&mut Option<FrameMemory>) -> R) -> R {
         self.chip_select.memory.with_mut(|memory| {
-            // SAFETY: by the invariants this is the claim's holder, the only one that reaches the cell. `self` is borrowed
-            // exclusively until `f` returns, so the holder has no second reference.
+            // SAFETY: by the invariants this is the claim's holder, the only one that reaches the
+            // cell. `self` is borrowed exclusively until `f` returns, so the holder has no second
+            // reference.
             f(unsafe { &mut *memory })
         })
     }

@@ -9,7 +9,8 @@ use oob::wait::Flag;
 /// Most chip selects of a bus.
 pub const MAX_CHIP_SELECTS: usize = if cfg!(loom) { 2 } else { 8 };
 
-/// The surroundings. Chip selects that are passed here are below [`crate::controller::Limits::chip_selects`].
+/// The surroundings. Chip selects that are passed here are below
+/// [`crate::controller::Limits::chip_selects`].
 pub trait Env: Clock {
     /// Wakes a thread that waits for a frame.
     type Flag: Flag;
@@ -25,7 +26,8 @@ pub trait Env: Clock {
     /// The timer whose handler calls [`crate::bus::Bus::watchdog_tick`].
     fn watchdog_timer(&self, chip_select: u8) -> &Self::Timer;
 
-    /// Whether a signal waits for the calling thread. The bus asks only while no frame of the thread is in flight.
+    /// Whether a signal waits for the calling thread. The bus asks only while no frame of the
+    /// thread is in flight.
     fn is_interrupted(&self, oob: &Oob<'_>) -> bool;
 
     /// Sleeps for about 100 us.

@@ -2,10 +2,11 @@
 
 //! Every way an operation can fail, and the one errno that user space sees for it.
 //!
-//! Within one operation no two causes share an errno; [`oobkit_abi::spi`] has the same table for users. EVL's own
-//! numbers are kept where EVL has one for the case (`ENXIO` off, `EBUSY` on already, `EIO` no DMA, `ENOTTY` unknown).
-//! A *rejection* is a refusal for the input or the moment: nothing has changed, and it is counted. What is no
-//! rejection happened to a frame that was tried.
+//! Within one operation no two causes share an errno. [`oobkit_abi::spi`] has the same table for
+//! users. Where EVL has an errno for a case, the kit uses it (`ENXIO` off, `EBUSY` on already,
+//! `EIO` no DMA, `ENOTTY` unknown). A *rejection* refuses a call for its arguments or for the state
+//! of the bus: nothing has changed, and the call is counted. Any other error happened to a frame
+//! that was tried.
 
 use crate::controller::PrepareError;
 
@@ -37,7 +38,8 @@ macro_rules! errors {
     };
 }
 
-/// The numbers, equal on every architecture that the kit serves (asm-generic/errno.h, errno-base.h).
+/// The numbers. They are equal on every architecture that the kit supports (asm-generic/errno.h,
+/// errno-base.h).
 mod number {
     pub(super) const EPERM: i32 = 1;
     pub(super) const EINTR: i32 = 4;
@@ -74,11 +76,11 @@ mod number {
     pub(super) const EOWNERDEAD: i32 = 130;
 }
 
-/// `ECANCELED`: the status of list entries behind one that failed.
+/// `ECANCELED`: the status of the list entries that follow one that failed.
 pub const ECANCELED: i32 = 125;
 
 errors! {
-    /// Why a call went nowhere; found by the kernel edge, before the core.
+    /// Why the kernel edge refused a call before it reached the core.
     CallError {
         /// no such call.
         Unknown = ENOTTY,
@@ -106,7 +108,7 @@ errors! {
         Delay = EDOM,
         /// no such chip select.
         NoSuch = ECHRNG,
-        /// the controller is gone.
+        /// the controller has been unbound.
         Gone = ENODEV,
     }
 }
@@ -118,13 +120,14 @@ errors! {
         FrameEmpty = ENODATA,
         /// frames longer than the controller or a buffer can have.
         FrameTooLong = EMSGSIZE,
-        /// frames that are not whole words; never where the controller's words are single bytes, as BCM2835's are.
+        /// frames that are not whole words. It does not occur where the controller's words are
+        /// single bytes, as BCM2835's are.
         FrameNotWords = EBADMSG,
         /// the controller has no such word.
         BitsPerWord = EPROTONOSUPPORT,
         /// the controller has no such mode.
         Mode = EPROTOTYPE,
-        /// below the controller's lowest clock, or not to be derived.
+        /// below the controller's lowest clock, or a clock that cannot be derived.
         Speed = ERANGE,
         /// a frame takes more than [`crate::validate::MAX_WIRE`] on the wire.
         TooSlow = EOVERFLOW,
@@ -140,27 +143,28 @@ errors! {
         AllMapped = EUSERS,
         /// no DMA channel or descriptors.
         NoDma = EIO,
-        /// a chip select that is active high, for frames by DMA or beside them, on a controller that cannot do that.
+        /// the controller cannot combine an active-high chip select with frames by DMA, of the same
+        /// or another chip select.
         ActiveHigh = EOPNOTSUPP,
         /// no such chip select.
         NoSuch = ECHRNG,
-        /// the controller is gone.
+        /// the controller has been unbound.
         Gone = ENODEV,
     }
 }
 
 errors! {
-    /// Why a call about an enabled chip select was refused: DISABLE, INFO.
+    /// Why DISABLE or GET_INFO was refused.
     StateError {
         /// oob mode is off.
         Off = ENXIO,
         /// oob mode belongs to another owner.
         OtherOwner = EACCES,
-        /// oob mode is being left.
+        /// oob mode is ending.
         Closing = ESHUTDOWN,
         /// no such chip select.
         NoSuch = ECHRNG,
-        /// the controller is gone.
+        /// the controller has been unbound.
         Gone = ENODEV,
     }
 }
@@ -172,19 +176,20 @@ errors! {
         Off = ENXIO,
         /// oob mode belongs to another owner.
         OtherOwner = EACCES,
-        /// oob mode is being left.
+        /// oob mode is ending.
         Closing = ESHUTDOWN,
         /// no such chip select.
         NoSuch = ECHRNG,
-        /// the controller is gone.
+        /// the controller has been unbound.
         Gone = ENODEV,
         /// longer than the buffer.
         TooLong = EFBIG,
-        /// not from the buffer's begin.
+        /// does not start at the begin of the buffer.
         Offset = ESPIPE,
         /// a private mapping, which the device would not see.
         Private = EINVAL,
-        /// mapped through another node of the same device; found by the kernel edge.
+        /// the buffer is mapped through another node of the same device; the kernel edge finds
+        /// this.
         OtherNode = EBUSY,
     }
 }
@@ -196,15 +201,15 @@ errors! {
         Off = ENXIO,
         /// oob mode belongs to another owner.
         OtherOwner = EACCES,
-        /// oob mode is being left.
+        /// oob mode is ending.
         Closing = ESHUTDOWN,
         /// stopped by the fail-safe.
         Stopped = EOWNERDEAD,
         /// no such chip select.
         NoSuch = ECHRNG,
-        /// the controller is gone.
+        /// the controller has been unbound.
         Gone = ENODEV,
-        /// a field that is reserved, or means nothing for this kind, is not zero.
+        /// a field that is reserved, or unused for this kind, is not zero.
         Reserved = EINVAL,
         /// no such kind.
         Kind = EOPNOTSUPP,
@@ -224,13 +229,13 @@ errors! {
         Off = ENXIO,
         /// oob mode belongs to another owner.
         OtherOwner = EACCES,
-        /// oob mode is being left.
+        /// oob mode is ending.
         Closing = ESHUTDOWN,
         /// stopped by the fail-safe.
         Stopped = EOWNERDEAD,
         /// no such chip select.
         NoSuch = ECHRNG,
-        /// the controller is gone.
+        /// the controller has been unbound.
         Gone = ENODEV,
         /// a reserved field is not zero.
         Reserved = EINVAL,
@@ -238,7 +243,8 @@ errors! {
         Period = ERANGE,
         /// a period without a miss limit.
         NoLimit = EDOM,
-        /// the handler that sends the stop frame would spin for more than [`crate::validate::MAX_SPIN`].
+        /// the handler that sends the stop frame would spin for more than
+        /// [`crate::validate::MAX_SPIN`].
         Spins = E2BIG,
     }
 }
@@ -250,13 +256,13 @@ errors! {
         Off = ENXIO,
         /// oob mode belongs to another owner.
         OtherOwner = EACCES,
-        /// oob mode is being left.
+        /// oob mode is ending.
         Closing = ESHUTDOWN,
         /// stopped by the fail-safe, until DISABLE and ENABLE.
         Stopped = EOWNERDEAD,
         /// no such chip select.
         NoSuch = ECHRNG,
-        /// the controller is gone.
+        /// the controller has been unbound.
         Gone = ENODEV,
         /// another thread's or a timer's frame is under way.
         Busy = EALREADY,
@@ -300,7 +306,7 @@ pub enum ListError {
     Failed(RunError),
 }
 
-/// Why a chip select does not serve a caller at this moment; part of every operation's error.
+/// Why a chip select refuses a caller at this moment. Every operation's error includes these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Off,
@@ -336,7 +342,7 @@ macro_rules! from_refusal {
     })* };
 }
 
-// What a stopped chip select still serves (DISABLE, INFO, mmap) never meets that refusal.
+// A stopped chip select still serves DISABLE, GET_INFO and mmap, so these never meet `Stopped`.
 from_refusal! {
     StateError: Off;
     MapError: Off;

@@ -19,30 +19,33 @@ use oob::time::{Instant, Ns};
 use oob::wait::Flag;
 
 impl<C: Controller, E: Env> Bus<C, E> {
-    /// The trigger timer of a chip select has fired, after `missed` dates at which its handler was held up.
+    /// The trigger timer of a chip select has fired, after `missed` dates at which its handler was
+    /// held up.
     pub fn trigger_tick(&self, chip_select: u8, missed: u64) {
         if let Ok(chip_select) = self.engine.chip_select(chip_select) {
             self.engine.trigger(chip_select, missed);
         }
     }
 
-    /// The watch-dog timer of a chip select has fired. The watch-dog compares dates itself, so it needs no count of the dates at
-    /// which its handler was held up.
+    /// The watch-dog timer of a chip select has fired. The watch-dog compares dates itself, so it
+    /// needs no count of the dates at which its handler was held up.
     pub fn watchdog_tick(&self, chip_select: u8, _missed: u64) {
         if let Ok(chip_select) = self.engine.chip_select(chip_select) {
             self.engine.watch(chip_select);
         }
     }
 
-    /// The controller's completion interrupt has fired. `is_over` reads the hardware's status, acknowledges it, and returns
-    /// whether a frame has ended. It runs after the bus has noted which frame that could be. Returns whether the interrupt was
-    /// the controller's.
+    /// The controller's completion interrupt has fired. `is_over` reads the hardware's status,
+    /// acknowledges it, and returns whether a frame has ended. It runs after the bus has noted
+    /// which frame that could be. Returns whether the interrupt was the controller's.
     ///
-    /// Two calls never overlap: the controller has one completion interrupt, and a handler never runs beside itself.
+    /// Two calls never overlap: the controller has one completion interrupt, and a handler never
+    /// runs beside itself.
     ///
-    /// A handler may be held up between the two steps for so long that its frame times out and the next one begins. Then the
-    /// interrupt counts as the old frame's. At worst it has acknowledged the new frame's status, too, and the new frame times
-    /// out as well: a completion is lost, but none is invented.
+    /// A handler may be held up between the two steps for so long that its frame times out and the
+    /// next one begins. Then the interrupt counts as the old frame's. At worst it has acknowledged
+    /// the new frame's status, too, and the new frame times out as well: a completion is lost, but
+    /// none is invented.
     pub fn interrupt(&self, is_over: impl FnOnce() -> bool) -> bool {
         let engine = &self.engine;
         let token = engine.claim.read();
@@ -83,7 +86,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
         }
     }
 
-    /// The k-th miss of a pause is due k periods after the last exchange call. The timer finds it at most one period later.
+    /// The k-th miss of a pause is due k periods after the last exchange call. The timer finds it
+    /// at most one period later.
     fn watch(&self, chip_select: &ChipSelect) {
         let now = self.env.now();
         match chip_select.state() {

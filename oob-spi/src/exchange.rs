@@ -8,11 +8,14 @@
 //!          refused            EALREADY: another thread's or a timer's frame; EAGAIN: an in-band call
 //! ```
 //!
-//! - Calls do not queue. The bus is one, and the program chooses the order of its frames: by one thread, or by a list.
-//! - The clock is expensive, so it is read only on entry for a deadline or the watch-dog, at the frame's end for a deadline, and
-//!   for the time limit where a thread waits for DMA. The processor's counter, which costs a tenth, measures how long a frame
-//!   took. A call does not touch the watch-dog's timer: it stores its entry date, and the timer looks at that.
-//! - What `run` needs for a good frame of the FIFO path is inlined into it. What goes wrong is out of line.
+//! - Calls do not queue. The bus is one, and the program chooses the order of its frames: by one
+//!   thread, or by a list.
+//! - The clock is expensive, so it is read only on entry for a deadline or the watch-dog, at the
+//!   frame's end for a deadline, and for the time limit where a thread waits for DMA. The
+//!   processor's counter, which costs a tenth, measures how long a frame took. A call does not
+//!   touch the watch-dog's timer: it stores its entry date, and the timer looks at that.
+//! - What `run` needs for a good frame of the FIFO path is inlined into it. What goes wrong is out
+//!   of line.
 
 use crate::bus::Bus;
 use crate::chip_select::{ChipSelect, State};
@@ -68,7 +71,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
         self.count_run_refusal(chip_select, result)
     }
 
-    /// Exchanges the frames of several chip selects, one after the other, with nothing in between (RUN_LIST).
+    /// Exchanges the frames of several chip selects, one after the other, with nothing in between
+    /// (RUN_LIST).
     ///
     /// # Errors
     ///
@@ -119,7 +123,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
         result
     }
 
-    /// As [`Self::check_sender`], for the claim's holder: from here on only the fail-safe can change the answer.
+    /// As [`Self::check_sender`], for the claim's holder: from here on only the fail-safe can
+    /// change the answer.
     #[inline]
     fn check_sender_again(&self, chip_select: &ChipSelect, owner: Owner) -> Result<(), RunError> {
         self.check_sender(chip_select, owner)?;
@@ -251,8 +256,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
         counted.and(Err(RunError::Late))
     }
 
-    /// Sleeps once more where a limit was noticed so late that the thread, or its whole machine, must have been held up. The
-    /// completion may have been held up, too, and gets time to come.
+    /// Sleeps once more where a limit was noticed so late that the thread, or its whole machine,
+    /// must have been held up. The completion may have been held up, too, and gets time to come.
     #[cold]
     fn if_held_up(&self, limit: Instant, sleep: impl FnOnce(Instant)) {
         let now = self.env.now();
@@ -273,11 +278,13 @@ impl<C: Controller, E: Env> Claimed<'_, C, E> {
     ) -> (Self, Result<(), RunError>) {
         let (engine, chip_select) = (self.engine, self.chip_select);
         let (claimed, ended) = self.exchange(FrameKind::Regular, Holder::Oob, |phase, span| {
-            // The limit counts from here on: the hardware is not to blame for a thread that was held up before.
+            // The limit counts from here on: the hardware is not to blame for a thread that was
+            // held up before.
             let until = engine.env.now().after(span);
             let flag = engine.env.flag(chip_select.index());
-            // The phase decides. An event that was latched for an earlier frame only causes one more turn. Once the fail-safe
-            // has tripped, the stop frame must not wait for this frame.
+            // The phase decides. An event that was latched for an earlier frame only causes one
+            // more turn. Once the fail-safe has tripped, the stop frame must not wait for this
+            // frame.
             let is_over =
                 || engine.claim.read().phase() != phase || chip_select.state() == State::Stopped;
             let sleep = |until| while !is_over() && flag.wait_until(oob, until).is_ok() {};

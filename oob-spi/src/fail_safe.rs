@@ -7,8 +7,8 @@
 //!        --> record_miss --> limit reached? --> On -> Stopped --> request the stop frame --> serve
 //! ```
 //!
-//! The holder of the claim sends a requested stop frame before it releases the claim. `serve` makes sure that there is a holder
-//! that does, or that the watch-dog's timer looks again.
+//! The holder of the claim sends a requested stop frame before it releases the claim. `serve` makes
+//! sure that there is a holder that does, or that the watch-dog's timer looks again.
 
 use crate::chip_select::{ChipSelect, StopFrame};
 use crate::controller::{Controller, TransferError};
@@ -21,7 +21,8 @@ use oob::claim::Phase;
 use oob::time::{Ns, Timer};
 use oob::wait::Flag;
 
-/// A thread that notices a date later than this was held up: on a machine that serves for real time no wake-up takes as long.
+/// A thread that notices a date later than this was held up: on a machine that serves for real time
+/// no wake-up takes as long.
 pub(crate) const HELD_UP: Ns = Ns(1_000_000);
 
 /// Counts a frame that has ended; for the claim's holder.
@@ -45,7 +46,8 @@ pub(crate) fn count_frame(chip_select: &ChipSelect, ended: Ended) -> Result<(), 
 }
 
 impl<C: Controller, E: Env> Engine<C, E> {
-    /// A stop frame has ended; for the claim's holder. A stop frame that failed is owed until oob mode ends.
+    /// A stop frame has ended; for the claim's holder. A stop frame that failed is owed until oob
+    /// mode ends.
     pub(crate) fn stop_frame_ended(chip_select: &ChipSelect, ended: Ended) {
         let counters = &chip_select.counters;
         match ended {
@@ -59,8 +61,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
         }
     }
 
-    /// A frame that a timer started has ended; for the claim's holder. A good frame does not end the misses in a row, because
-    /// it says nothing about the owner.
+    /// A frame that a timer started has ended; for the claim's holder. A good frame does not end
+    /// the misses in a row, because it says nothing about the owner.
     pub(crate) fn timer_frame_ended(&self, chip_select: &ChipSelect, ended: Ended) {
         let counted = count_frame(chip_select, ended);
         let how = match counted {
@@ -85,7 +87,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
         error
     }
 
-    /// Adds `misses` to those in a row, and trips the fail-safe at the limit. From any context, holder of the claim or not.
+    /// Adds `misses` to those in a row, and trips the fail-safe at the limit. From any context,
+    /// holder of the claim or not.
     pub(crate) fn record_miss(&self, chip_select: &ChipSelect, misses: u32) {
         let in_a_row = &chip_select.misses_in_a_row;
         let before = in_a_row.fetch_add(misses, Ordering::Relaxed);
@@ -94,9 +97,11 @@ impl<C: Controller, E: Env> Engine<C, E> {
             return;
         }
         self.env.flag(chip_select.index()).raise();
-        // After the state has changed: the holder that serves the request finds Stopped, and later holders send no frame.
+        // After the state has changed: the holder that serves the request finds Stopped, and later
+        // holders send no frame.
         self.claim.request(chip_select.index());
-        // Nobody waits for a regular frame of this chip select any more. The stop frame itself may be in flight already.
+        // Nobody waits for a regular frame of this chip select any more. The stop frame itself may
+        // be in flight already.
         let is_vain = |in_flight: &InFlight| {
             in_flight.chip_select() == chip_select.index() && !in_flight.is_stop()
         };
@@ -106,8 +111,9 @@ impl<C: Controller, E: Env> Engine<C, E> {
         }
     }
 
-    /// As [`Self::serve`], where there is something to serve: a stop frame that waits, or a frame that may be overdue. So a
-    /// timer that looks here at each of its dates is in no other chip select's way.
+    /// As [`Self::serve`], where there is something to serve: a stop frame that waits, or a frame
+    /// that may be overdue. So a timer that looks here at each of its dates is in no other chip
+    /// select's way.
     pub(crate) fn serve_if_due(&self, chip_select: &ChipSelect) {
         let seen = self.claim.read();
         if seen.has_request() || seen.phase() == Phase::Detached {
@@ -118,7 +124,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
     /// Sends the stop frames that were requested, unless the claim's holder is about to send them.
     fn serve(&self, chip_select: &ChipSelect) {
         match self.claim(chip_select).map(Claimed::release) {
-            // Another chip select's frame is in flight and may hang. Where there is a watch-dog, its timer looks again anyway.
+            // Another chip select's frame is in flight and may hang. Where there is a watch-dog,
+            // its timer looks again anyway.
             Err(seen) if seen.phase() == Phase::Detached && !chip_select.is_watched() => {
                 let until = self.in_flight.limit();
                 let timer = self.env.watchdog_timer(chip_select.index());

@@ -9,7 +9,8 @@
 //!                                         ... interrupt: complete, finish
 //! ```
 //!
-//! The phase is InFlight before `pulse` is called, because the completion may come before `pulse` returns.
+//! The phase is InFlight before `pulse` is called, because the completion may come before `pulse`
+//! returns.
 
 use crate::controller::{Controller, FrameKind, Outcome, Path, Pulse, TransferError};
 use crate::engine::Claimed;
@@ -59,8 +60,9 @@ impl<C: Controller, E: Env> Claimed<'_, C, E> {
         match pulsed {
             Ok(Pulse::Done) => (self, Ok(())),
             Ok(Pulse::InFlight) => {
-                // The controller said otherwise in `prepare`: nobody would see this frame's end. (Two variables, so that
-                // the result of the rare call has a place of its own in memory, and the usual one needs none.)
+                // The controller said otherwise in `prepare`: nobody would see this frame's end.
+                // (Two variables, so that the result of the rare call has a place of its own in
+                // memory, and the usual one needs none.)
                 let (claimed, ended) = self.finish(Outcome::TimedOut, &LongWait::SPIN);
                 (claimed, ended)
             }
@@ -74,8 +76,8 @@ impl<C: Controller, E: Env> Claimed<'_, C, E> {
         self.engine.claim.begin(&mut self.guard);
     }
 
-    /// Moves one frame. `wait` sleeps while the phase is the given one, for at most the given span, and returns whether anybody
-    /// still waits for the frame.
+    /// Moves one frame. `wait` sleeps while the phase is the given one, for at most the given span,
+    /// and returns whether anybody still waits for the frame.
     #[inline(always)]
     pub(crate) fn exchange(
         self,
@@ -125,8 +127,8 @@ impl<C: Controller, E: Env> Claimed<'_, C, E> {
         }
     }
 
-    /// Starts one frame for which nobody waits. Returns `None` where the frame is detached now, and took the claim along;
-    /// otherwise the frame has ended.
+    /// Starts one frame for which nobody waits. Returns `None` where the frame is detached now, and
+    /// took the claim along; otherwise the frame has ended.
     pub(crate) fn start(mut self, kind: FrameKind) -> Option<(Self, Ended)> {
         if self.chip_select.path() != Path::Dma {
             return Some(self.pulse_fifo(kind));
@@ -135,7 +137,8 @@ impl<C: Controller, E: Env> Claimed<'_, C, E> {
         self.begin(kind);
         let pulsed = self.pulse(kind);
         if pulsed == Ok(Pulse::InFlight) {
-            // The limit counts from here on, as in an exchange call. Nobody reads it before the frame is detached.
+            // The limit counts from here on, as in an exchange call. Nobody reads it before the
+            // frame is detached.
             let until = engine.env.now().after(self.chip_select.limit());
             engine.in_flight.set_limit(until);
             self.guard = engine.claim.detach(self.guard).err()?;

@@ -6,8 +6,8 @@
 //!   message:  set_cs_inband(active)  transfer_inband  transfer_inband ...  set_cs_inband(inactive)
 //! ```
 //!
-//! `spi_controller.rs` calls this for the kernel's SPI core. The gate keeps oob mode out meanwhile, so the controller is the
-//! message's alone.
+//! `spi_controller.rs` calls this for the kernel's SPI core. The gate keeps oob mode out meanwhile,
+//! so the controller is the message's alone.
 
 use crate::controller::Controller;
 use core::sync::atomic::AtomicU8;
@@ -49,11 +49,14 @@ pub enum InbandError {
     Stuck,
 }
 
-/// A controller that sends ordinary messages, too. All calls are exclusive, and none comes while oob mode is on.
+/// A controller that sends ordinary messages, too. All calls are exclusive, and none comes while
+/// oob mode is on.
 pub trait InbandController: Controller {
-    /// Makes a chip select active or inactive. `active` is about the device, not about the level of its line.
+    /// Makes a chip select active or inactive. `active` is about the device, not about the level of
+    /// its line.
     ///
-    /// Called with `false` once for each device, it also makes a native line idle at the level that `mode` requires.
+    /// Called with `false` once for each device, it also makes a native line idle at the level that
+    /// `mode` requires.
     ///
     /// # Errors
     ///

@@ -9,10 +9,11 @@
 //!  |<------- mappable: whole pages ------>|<--- whole pages ------>|
 //! ```
 //!
-//! RX and TX share no cache line, since one is written by the device and the other by the processor. The stop frame
-//! shares no page with them: a program that runs wild over its mapping cannot touch what brings its device to rest.
+//! RX and TX share no cache line, because the device writes one and the processor the other. The
+//! stop frame shares no page with them, so a faulty program cannot overwrite the frame that brings
+//! its device to rest.
 
-/// What the processor asks of a layout; both are powers of two.
+/// What a layout depends on; both are powers of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// Bytes of a level 1 cache line.
@@ -30,7 +31,7 @@ pub struct Layout {
     pub tx_offset: u32,
     /// RX and TX with their padding.
     pub iobuf_len: u32,
-    /// What may be mapped: `iobuf_len` in whole pages.
+    /// The bytes that may be mapped: `iobuf_len` in whole pages.
     pub mappable: u32,
     /// Where the stop frame begins.
     pub stop_offset: u32,
@@ -45,7 +46,8 @@ const fn align_up(len: u32, align: u32) -> Option<u32> {
     len.checked_next_multiple_of(align)
 }
 
-/// Lays out frames of `frame_len` bytes; `None` where that does not fit 32 bits or `geometry` is no geometry.
+/// Lays out frames of `frame_len` bytes. `None` where that does not fit 32 bits, or `geometry` is
+/// not of powers of two.
 pub const fn layout(frame_len: u32, geometry: Geometry) -> Option<Layout> {
     let Some(tx_offset) = align_up(frame_len, geometry.align) else {
         return None;
@@ -78,7 +80,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_numbers_are_evls() {
+    fn offsets_are_those_of_evl() {
         let geometry = Geometry {
             align: 64,
             page: 4096,
@@ -107,7 +109,7 @@ mod tests {
         #[test]
         fn areas_are_aligned_and_apart(len in 1u32.., align in 0u32..8, page in 0u32..6) {
             let geometry = Geometry { align: 16 << align, page: 4096 << page };
-            // Wide arithmetic says what the exact answer is, and whether it fits.
+            // 64 bits give the exact answer, and tell whether it fits 32.
             let half = u64::from(len).next_multiple_of(u64::from(geometry.align));
             let page = u64::from(geometry.page);
             let mappable = (2 * half).next_multiple_of(page);

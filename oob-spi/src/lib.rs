@@ -4,26 +4,33 @@
 //!
 //! ```text
 //!   user:    open  ENABLE      mmap  { RUN | RUN_UNTIL | RUN_LIST }*   DISABLE  close
-//!   kernel edge (module.rs): files, user memory, mapping, timers, interrupts, the ordinary spi_controller
-//!   core:    Bus -- gate, validation, claim, frames, fail-safe, statistics          (this crate, pure)
-//!   traits:  Controller, Env (clock, flags, timers)
+//!   kernel edge (module/): files, user memory, mapping, timers
+//!   core:    Bus -- checks, gate, claim, frames, fail-safe, statistics       (pure)
+//!   traits:  Controller (registers), Env (clock, flags, timers)
 //! ```
 //!
-//! | file | story |
+//! `docs/spi.md` walks each actor through the protocol. A new controller starts from
+//! `examples/template.rs`.
+//!
+//! | file | what it has |
 //! | --- | --- |
-//! | [`controller`] | what a controller does |
-//! | [`bus`], `life` | the bus and its life cycle, in-band |
-//! | `exchange`, `events`, `frames` | exchange calls; timers and the interrupt; what both do |
-//! | `claim` | the protocol between them, in one word |
-//! | [`gate`] | in-band messages against oob mode |
-//! | [`validate`], [`layout`], [`errno`] | what is asked, where it lies, what is refused |
-//! | [`vtable`], `registration` | how a controller's module and this one meet |
+//! | [`controller`], [`inband`] | what a controller does, out of band and for ordinary messages |
+//! | [`bus`] | the bus, and what it can be asked |
+//! | `life`, `setup`, `oob_mode`, [`request`] | its in-band calls; the gate and the owner |
+//! | `exchange`, `timer_wait`, `events` | exchange calls; timers and the interrupt |
+//! | `engine`, `claiming`, `frames`, `fail_safe` | below them: the claim's guard, and what its holder does |
+//! | `chip_select`, `counters` | the state of one chip select |
+//! | [`env`] | what a bus needs from its surroundings |
+//! | [`validate`], [`layout`], [`errno`] | checks of arguments, the frame memory, the errors |
+//! | [`vtable`], `registration` | how a controller's module registers its bus with this one |
+//! | `spi_controller` | the bridge to mainline's `spi_controller` |
 //! | `module` | the kernel edge |
 //!
-//! The fail-safe: a stop frame, set beforehand (SET_STOP), brings the device to rest. It is sent when the owner closes or
-//! dies, when the controller is unbound, or after so many misses in a row: a deadline that passed, a frame that failed, a
-//! watch period without an exchange call. After the last, exchange calls get `EOWNERDEAD` until DISABLE and ENABLE; no
-//! frame follows the stop frame.
+//! The fail-safe: a stop frame, set beforehand (SET_STOP), brings the device to rest. It is sent
+//! when the owner closes or dies, when the controller is unbound, or after a number of misses in a
+//! row. A miss is a deadline that passed, a frame that failed, or a watch period without an
+//! exchange call. After too many misses, exchange calls return `EOWNERDEAD` until DISABLE and
+//! ENABLE. No frame follows the stop frame.
 #![cfg_attr(not(test), no_std)]
 
 pub mod bus;

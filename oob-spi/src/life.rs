@@ -25,8 +25,8 @@ use oob::wait::Flag;
 use oobkit_abi::spi as abi;
 
 impl<C: Controller, E: Env> Bus<C, E> {
-    /// Enters oob mode. `memory` makes zeroed, coherent memory for a layout, or returns why it cannot. Where ENABLE fails
-    /// afterwards, the bus does not use the memory any more.
+    /// Enters oob mode. `memory` makes zeroed, coherent memory for a layout, or returns why it
+    /// cannot. Where ENABLE fails afterwards, the bus does not use the memory any more.
     ///
     /// # Errors
     ///
@@ -34,7 +34,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
     ///
     /// # Safety
     ///
-    /// What `memory` returns is [`Layout::total`] bytes, which stay valid until `disable`, `close` or `shutdown` has returned.
+    /// What `memory` returns is [`Layout::total`] bytes, which stay valid until `disable`, `close`
+    /// or `shutdown` has returned.
     pub unsafe fn enable(
         &self,
         inband: &Inband<'_>,
@@ -95,7 +96,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
         let frames = frame_memory(&plan.layout, block).ok_or(EnableError::FrameTooLong)?;
         let mut claimed = self.engine.claim_inband(inband, chip_select);
         let prepared = claimed.controller(|controller| {
-            // SAFETY: by `enable`'s contract the block is there until oob mode has ended, which is after `terminate`.
+            // SAFETY: by `enable`'s contract the block is there until oob mode has ended, which is
+            // after `terminate`.
             let prepared = unsafe { controller.prepare(inband, &plan.setup, &frames) }?;
             if prepared.wire > validate::MAX_WIRE {
                 controller.terminate(inband, plan.setup.chip_select);
@@ -116,7 +118,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
         prepared.map(drop)
     }
 
-    /// Leaves oob mode at the owner's own wish. A stop frame is sent only where the fail-safe still owes it.
+    /// Leaves oob mode at the owner's own wish. A stop frame is sent only where the fail-safe still
+    /// owes it.
     ///
     /// # Errors
     ///
@@ -133,15 +136,16 @@ impl<C: Controller, E: Env> Bus<C, E> {
         Ok(())
     }
 
-    /// The owner has closed its file, or died: leaves oob mode, with the stop frame. Does nothing where oob mode is off.
+    /// The owner has closed its file, or died: leaves oob mode, with the stop frame. Does nothing
+    /// where oob mode is off.
     pub fn close(&self, inband: &Inband<'_>, chip_select: u8, owner: Owner) {
         if let Ok(owned) = self.owned(chip_select, owner) {
             self.switch_off(inband, owned, State::Closing, true);
         }
     }
 
-    /// The controller is being unbound: leaves oob mode everywhere, with the stop frames, for good. Once this has returned, the
-    /// bus does not touch the controller any more.
+    /// The controller is being unbound: leaves oob mode everywhere, with the stop frames, for good.
+    /// Once this has returned, the bus does not touch the controller any more.
     pub fn shutdown(&self, inband: &Inband<'_>) {
         for chip_select in self.engine.chip_selects() {
             if chip_select.check_enabled().is_ok() {
@@ -170,7 +174,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
             let ended;
             (claimed, ended) = claimed.exchange(FrameKind::Stop, Holder::Inband, |phase, span| {
                 let end = env.now().after(span);
-                // The last nap comes after the end: a thread that was held up until then has not let the interrupt in yet.
+                // The last nap comes after the end: a thread that was held up until then has not
+                // let the interrupt in yet.
                 let mut is_over = false;
                 while engine.claim.read().phase() == phase && !is_over {
                     is_over = env.now() >= end;
@@ -199,7 +204,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
 }
 
 impl<C: Controller, E: Env> Engine<C, E> {
-    /// Wakes the thread that waits for a timer's frame until the thread has seen why it should leave.
+    /// Wakes the thread that waits for a timer's frame until the thread has seen why it should
+    /// leave.
     pub(crate) fn send_waiter_away(&self, inband: &Inband<'_>, chip_select: &ChipSelect) {
         while chip_select.has_waiter() {
             self.env.flag(chip_select.index()).raise();

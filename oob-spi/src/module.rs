@@ -14,10 +14,11 @@
 //!   env.rs         clock, timers, flags, the queue at the gate
 //! ```
 //!
-//! - There is one [`shared::Shared`] for each bus. Its registration and every open file own it, so a file that outlives the
-//!   controller still has something to answer `ENODEV` from.
-//! - `Shared::inband` is the mutex that the core's first rule requires. User memory is never touched under it: a page fault takes
-//!   the memory map's lock, and `mmap` takes this mutex under that lock.
+//! - There is one [`shared::Shared`] for each bus. Its registration and every open file own it, so
+//!   a file that outlives the controller still has something to answer `ENODEV` from.
+//! - `Shared::inband` is the mutex that the core's first rule requires. User memory is never
+//!   touched under it: a page fault takes the memory map's lock, and `mmap` takes this mutex under
+//!   that lock.
 
 mod env;
 mod exports;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Oob mode of a whole bus: its owner, how many chip selects are in it, and the gate against in-band messages.
+//! Oob mode of a whole bus: its owner, how many chip selects are in it, and the gate against
+//! in-band messages.
 
 use crate::env::Env;
 use crate::errno::{EnableError, Refusal};
@@ -10,7 +11,8 @@ use oob::gate::Gate;
 use oob::stage::Inband;
 use oob::time::Ns;
 
-/// See the module. In-band calls, which exclude one another, write it; exchange calls read the owner.
+/// See the module. In-band calls, which exclude one another, write it; exchange calls read the
+/// owner.
 pub(crate) struct OobMode {
     owner: AtomicU64,
     enabled: AtomicU32,
@@ -38,8 +40,9 @@ impl OobMode {
         }
     }
 
-    /// Enters oob mode for one chip select more. For the bus's first one that means to wait at the gate, for at most `limit`.
-    /// Returns whether it is the first. [`Self::commit`] or [`Self::cancel`] follows.
+    /// Enters oob mode for one chip select more. For the bus's first one that means to wait at the
+    /// gate, for at most `limit`. Returns whether it is the first. [`Self::commit`] or
+    /// [`Self::cancel`] follows.
     pub(crate) fn enter(
         &self,
         env: &impl Env,

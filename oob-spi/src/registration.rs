@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What a controller's module calls in `oob_spi.ko`.
+//! How a controller's module registers its bus with `oob_spi.ko`.
 
 use crate::controller::Controller;
 use crate::vtable::Ops;
@@ -32,13 +32,13 @@ unsafe extern "C" {
     fn oobkit_spi_exit_inband(bus: *mut c_void);
 }
 
-/// A bus as the controller's interrupt and its in-band side see it.
+/// A registered bus, for the controller's interrupt handler and its in-band side.
 #[derive(Clone, Copy, Debug)]
 pub struct BusHandle(NonNull<c_void>);
 
-// SAFETY: the functions behind it may be called from any thread.
+// SAFETY: the functions that take the pointer may be called from any thread.
 unsafe impl Send for BusHandle {}
-// SAFETY: as above.
+// SAFETY: the functions that take the pointer may be called from several threads at once.
 unsafe impl Sync for BusHandle {}
 
 impl BusHandle {
@@ -49,35 +49,36 @@ impl BusHandle {
     /// The registration that gave the handle is alive.
     pub unsafe fn interrupt<F: Fn() -> bool>(&self, is_over: &F) -> bool {
         unsafe extern "C" fn call<F: Fn() -> bool>(argument: *mut c_void) -> bool {
-            // SAFETY: `interrupt` passes its own `is_over`, which outlives the call.
+            // SAFETY: `interrupt` passes a pointer to its `is_over`, an `F` that outlives the call.
             (unsafe { &*argument.cast_const().cast::<F>() })()
         }
         let argument: *const F = is_over;
-        // SAFETY: the bus is alive by contract; `call` and the argument belong together.
+        // SAFETY: the registration is alive, by contract. `call::<F>` takes a pointer to an `F`,
+        // which the argument is.
         unsafe { oobkit_spi_interrupt(self.0.as_ptr(), call::<F>, argument.cast_mut().cast()) }
     }
 
-    /// Begins an in-band message: waits while oob mode is on.
+    /// Begins an in-band message. Waits while oob mode is on.
     ///
     /// # Errors
     ///
-    /// `EBUSY` once the module parameter `inband_wait_ms` is over.
+    /// `EBUSY` after the time of the module parameter `inband_wait_ms`.
     ///
     /// # Safety
     ///
     /// The registration that gave the handle is alive.
     pub unsafe fn enter_inband(&self, _inband: &Inband<'_>) -> Result {
-        // SAFETY: the bus is alive by contract.
+        // SAFETY: the registration is alive, by contract.
         to_result(unsafe { oobkit_spi_enter_inband(self.0.as_ptr()) }).map(|_| ())
     }
 
-    /// Begins an in-band message if that can be done at once.
+    /// Begins an in-band message if the gate is free. Returns whether it did.
     ///
     /// # Safety
     ///
     /// The registration that gave the handle is alive.
     pub unsafe fn try_enter_inband(&self) -> bool {
-        // SAFETY: the bus is alive by contract.
+        // SAFETY: the registration is alive, by contract.
         unsafe { oobkit_spi_try_enter_inband(self.0.as_ptr()) }
     }
 
@@ -87,27 +88,29 @@ impl BusHandle {
     ///
     /// The registration that gave the handle is alive.
     pub unsafe fn exit_inband(&self) {
-        // SAFETY: the bus is alive by contract.
+        // SAFETY: the registration is alive, by contract.
         unsafe { oobkit_spi_exit_inband(self.0.as_ptr()) };
     }
 }
 
-/// A registered bus, with its device nodes. Dropping it ends oob mode everywhere and takes the nodes away; what user
-/// programs still hold of the bus answers `ENODEV` from then on.
+/// A registered bus, with its device nodes. Dropping it ends oob mode everywhere and removes the
+/// nodes. Files that user programs still have open return `ENODEV` from then on.
 ///
 /// # Invariants
 ///
-/// The bus is registered. Its controller lies in the box, and is used by the bus's claim holder while oob mode is on, by
-/// the sender of an in-band message while it has entered the gate, and by nobody else.
+/// The bus is registered. Its controller lies in the box. Only two actors use the controller: the
+/// holder of the bus's claim while oob mode is on, and the sender of an in-band message while it
+/// has the gate.
 pub struct Registration<C> {
     bus: BusHandle,
     controller: KBox<UnsafeCell<C>>,
     owns: PhantomData<C>,
 }
 
-// SAFETY: the controller is reached exclusively, by the invariants.
+// SAFETY: the controller, which is `Send`, moves along; the bus may be used from any thread.
 unsafe impl<C: Send> Send for Registration<C> {}
-// SAFETY: as above.
+// SAFETY: one actor at a time uses the controller, by the invariants, and `C: Send` lets it move
+// between them.
 unsafe impl<C: Send> Sync for Registration<C> {}
 
 struct Table<C>(PhantomData<C>);
@@ -117,7 +120,7 @@ impl<C: Controller> Table<C> {
 }
 
 impl<C: Controller + Send> Registration<C> {
-    /// Registers a bus, without nodes as yet.
+    /// Registers a bus, without nodes.
     ///
     /// # Safety
     ///
@@ -131,7 +134,9 @@ impl<C: Controller + Send> Registration<C> {
         device: *mut b::device,
         controller: KBox<UnsafeCell<C>>,
     ) -> Result<Self> {
-        // SAFETY: table and controller fit; the box outlives the bus, which `drop` unregisters.
+        // SAFETY: the vtable is static and was made for a `C`, which the box holds. `drop`
+        // unregisters before the box is freed. The caller promises that the device outlives the
+        // registration, and the token shows that this is in-band.
         let bus = from_err_ptr(unsafe {
             oobkit_spi_register(device, Table::<C>::OPS, controller.get().cast())
         })?;
@@ -143,19 +148,19 @@ impl<C: Controller + Send> Registration<C> {
         })
     }
 
-    /// Makes the nodes `/dev/oob/spidev<bus_num>.<chip select>`; once.
+    /// Makes the nodes `/dev/oob/spidev<bus_num>.<chip select>`. Call it once.
     ///
     /// # Errors
     ///
     /// Those of `misc_register`.
     pub fn publish(&mut self, _inband: &Inband<'_>, bus_num: u32) -> Result {
-        // SAFETY: registered since `new`.
+        // SAFETY: `new` registered the bus. The token shows that this is in-band.
         to_result(unsafe { oobkit_spi_publish(self.bus.0.as_ptr(), bus_num) }).map(|_| ())
     }
 
-    /// Ends oob mode everywhere, for good: the controller is in-band's alone from here on.
+    /// Ends oob mode everywhere, for good. From here on only in-band messages use the controller.
     pub fn shutdown(&self, _inband: &Inband<'_>) {
-        // SAFETY: registered since `new`.
+        // SAFETY: `new` registered the bus. The token shows that this is in-band.
         unsafe { oobkit_spi_shutdown(self.bus.0.as_ptr()) };
     }
 
@@ -172,7 +177,8 @@ impl<C: Controller + Send> Registration<C> {
 
 impl<C> Drop for Registration<C> {
     fn drop(&mut self) {
-        // SAFETY: registered since `new`; the controller is not called any more afterwards.
+        // SAFETY: `new` registered the bus, and this is the last use of it. The bus does not call
+        // the controller any more afterwards.
         unsafe { oobkit_spi_unregister(self.bus.0.as_ptr()) };
     }
 }

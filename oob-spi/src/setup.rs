@@ -97,7 +97,8 @@ impl<C: Controller, E: Env> Bus<C, E> {
         timer.stop(inband);
         // The claim comes first, so that no call takes the flag from the thread that is sent away.
         let claimed = self.engine.claim_inband(inband, chip_select);
-        // That thread waits for the old timer's frames. It sees that its trigger is off, and leaves.
+        // That thread waits for the old timer's frames. It sees that its trigger is off, and
+        // leaves.
         chip_select.trigger_period.store(0, Ordering::Release);
         self.engine.send_waiter_away(inband, chip_select);
         let still_on = chip_select.check_on();
@@ -115,17 +116,21 @@ impl<C: Controller, E: Env> Bus<C, E> {
     }
 }
 
-/// Copies the TX area to the stop area. User space may write the TX area meanwhile: then the stop frame is what it wrote.
+/// Copies the TX area to the stop area. User space may write the TX area meanwhile: then the stop
+/// frame is what it wrote.
 fn copy_stop_frame(memory: &FrameMemory, len: u32) {
     for i in 0..usize::try_from(len).unwrap_or(0) {
-        // SAFETY: `enable`'s caller promised `memory.len` bytes at `memory.cpu`. By the layout the TX area of `len` bytes lies
-        // inside them.
+        // SAFETY: `enable`'s caller promised `memory.len` bytes at `memory.cpu`. By the layout the
+        // TX area of `len` bytes lies inside them.
         let from = unsafe { memory.cpu.add(memory.tx_offset.saturating_add(i)) };
-        // SAFETY: by the layout the stop area of `len` bytes lies inside the same `memory.len` bytes.
+        // SAFETY: by the layout the stop area of `len` bytes lies inside the same `memory.len`
+        // bytes.
         let to = unsafe { memory.cpu.add(memory.stop_offset.saturating_add(i)) };
-        // SAFETY: `from` points into the TX area, which is valid until oob mode ends. Volatile, because user space shares it.
+        // SAFETY: `from` points into the TX area, which is valid until oob mode ends. Volatile,
+        // because user space shares it.
         let byte = unsafe { from.read_volatile() };
-        // SAFETY: `to` points into the stop area, which is valid until oob mode ends; only the claim's holder reaches it.
+        // SAFETY: `to` points into the stop area, which is valid until oob mode ends; only the
+        // claim's holder reaches it.
         unsafe { to.write_volatile(byte) };
     }
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The bridge to mainline: a controller as an ordinary `spi_controller`, for mainline's SPI drivers.
+//! The bridge to mainline: a controller as an ordinary `spi_controller`, for mainline's SPI
+//! drivers.
 //!
 //! ```text
 //!   message pump:  prepare_message  { set_cs  transfer_one  set_cs }*  unprepare_message
 //!   gate:          enter (waits)                                       exit
 //! ```
 //!
-//! Between `prepare_message` and `unprepare_message` the gate keeps oob mode out, so the controller is the message's alone.
-//! `spi_setup` calls `set_cs` outside of messages. Then the bridge tries the gate. Where oob mode is on it drops the call, because
-//! chip selects are inactive between oob frames anyway.
+//! Between `prepare_message` and `unprepare_message` the gate keeps oob mode out, so the controller
+//! is the message's alone. `spi_setup` calls `set_cs` outside of messages. Then the bridge tries
+//! the gate. Where oob mode is on it drops the call, because chip selects are inactive between oob
+//! frames anyway.
 
 use crate::controller::MODE_CS_HIGH;
 use crate::inband::{Buffers, InbandController, InbandSetup};
@@ -41,7 +43,8 @@ pub struct SpiController(NonNull<b::spi_controller>);
 
 // SAFETY: the pointer is passed to the SPI core only, which synchronises itself, from any thread.
 unsafe impl Send for SpiController {}
-// SAFETY: the methods that take `&self` read a field that does not change, or call the SPI core, which synchronises itself.
+// SAFETY: the methods that take `&self` read a field that does not change, or call the SPI core,
+// which synchronises itself.
 unsafe impl Sync for SpiController {}
 
 impl SpiController {
@@ -66,7 +69,8 @@ impl SpiController {
         let ctlr = NonNull::new(ctlr).ok_or(code::ENOMEM)?;
         // SAFETY: `ctlr` is a live controller.
         let link = unsafe { b::spi_controller_get_devdata(ctlr.as_ptr()) }.cast::<Link<C>>();
-        // SAFETY: `spi_alloc_host` made room for a `Link<C>` there, aligned for any type, and nobody else knows it yet.
+        // SAFETY: `spi_alloc_host` made room for a `Link<C>` there, aligned for any type, and
+        // nobody else knows it yet.
         unsafe {
             link.write(Link {
                 bus: oob.bus(),
@@ -100,12 +104,14 @@ impl SpiController {
 
     /// The number that the SPI core gave the bus.
     pub fn bus_num(&self) -> u32 {
-        // SAFETY: the controller is alive by the invariants, and its number does not change while it is registered.
+        // SAFETY: the controller is alive by the invariants, and its number does not change while
+        // it is registered.
         let number = unsafe { (*self.0.as_ptr()).bus_num };
         u32::try_from(number).unwrap_or(0)
     }
 
-    /// Adds a device that no device tree names. The device goes with its controller. Where this fails, the SPI core logs why.
+    /// Adds a device that no device tree names. The device goes with its controller. Where this
+    /// fails, the SPI core logs why.
     pub fn add_device(&self, modalias: &CStr, chip_select: u8, max_speed_hz: u32) {
         // SAFETY: a `spi_board_info` has integers and pointers only, for which zero is a value.
         let mut info: b::spi_board_info = unsafe { core::mem::zeroed() };
@@ -122,8 +128,9 @@ impl SpiController {
 
 impl Drop for SpiController {
     fn drop(&mut self) {
-        // The SPI core does not wait for the message that a sender sends by itself (`spi_sync`), and that still calls back.
-        // SAFETY: registered by the invariants. This also gives up the reference, which is the only one.
+        // The SPI core does not wait for the message that a sender sends by itself (`spi_sync`),
+        // and that still calls back. SAFETY: registered by the invariants. This also gives up the
+        // reference, which is the only one.
         unsafe { b::spi_unregister_and_wait(self.0.as_ptr()) };
     }
 }
@@ -144,8 +151,9 @@ impl<C> Link<C> {
     /// The caller has entered the gate in-band.
     #[allow(clippy::mut_from_ref)]
     unsafe fn controller(&self) -> &mut C {
-        // SAFETY: the controller lives as long as the registration, which outlives the `spi_controller`. The caller alone uses it:
-        // the gate keeps oob mode out, and the SPI core sends one message at a time.
+        // SAFETY: the controller lives as long as the registration, which outlives the
+        // `spi_controller`. The caller alone uses it: the gate keeps oob mode out, and the SPI core
+        // sends one message at a time.
         unsafe { &mut *self.controller }
     }
 }
@@ -172,7 +180,8 @@ unsafe extern "C" fn unprepare_message<C: InbandController>(
     // SAFETY: the SPI core passes the controller that this callback was registered with.
     let link = unsafe { link::<C>(ctlr) };
     link.in_message.store(false, Ordering::Relaxed);
-    // SAFETY: the registration outlives the `spi_controller`, by the contract of `new`. `prepare_message` entered the gate.
+    // SAFETY: the registration outlives the `spi_controller`, by the contract of `new`.
+    // `prepare_message` entered the gate.
     unsafe { link.bus.exit_inband() };
     0
 }
@@ -200,14 +209,16 @@ unsafe extern "C" fn set_cs<C: InbandController>(spi: *mut b::spi_device, high: 
     // The SPI core has refused chip selects that do not exist.
     let _ = controller.set_cs_inband(&inband, chip_select, mode, active);
     if !in_message {
-        // SAFETY: the registration outlives the `spi_controller`, by the contract of `new`. The gate was entered above.
+        // SAFETY: the registration outlives the `spi_controller`, by the contract of `new`. The
+        // gate was entered above.
         unsafe { link.bus.exit_inband() };
     }
 }
 
 /// # Safety
 ///
-/// `data` is null, or points to `len` bytes that may be read and written for as long as the result lives.
+/// `data` is null, or points to `len` bytes that may be read and written for as long as the result
+/// lives.
 unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Option<&'a [AtomicU8]> {
     // SAFETY: by contract. They are atomics, because both directions may share one buffer.
     (!data.is_null()).then(|| unsafe { slice::from_raw_parts(data.cast::<AtomicU8>(), len) })
@@ -220,7 +231,8 @@ unsafe extern "C" fn transfer_one<C: InbandController>(
 ) -> c_int {
     // SAFETY: the SPI core passes the controller that this callback was registered with.
     let link = unsafe { link::<C>(ctlr) };
-    // SAFETY: the SPI core calls this between `prepare_message`, which entered the gate, and `unprepare_message`.
+    // SAFETY: the SPI core calls this between `prepare_message`, which entered the gate, and
+    // `unprepare_message`.
     let controller = unsafe { link.controller() };
     // SAFETY: the SPI core lends the transfer for the time of the call.
     let transfer = unsafe { &mut *transfer };

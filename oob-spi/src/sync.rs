@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Atomics and shared memory cells: `core`'s, or loom's under its model checker.
+//! Atomics and cells: those of `core`, or those of loom under its model checker.
 
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;
@@ -10,7 +10,7 @@ pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-/// `core`'s cell with the shape of loom's.
+/// The cell of `core` with the interface of loom's.
 #[cfg(not(loom))]
 pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 

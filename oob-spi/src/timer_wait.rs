@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! RUN on a chip select whose frames a timer starts: the thread waits for the end of the timer's next frame.
+//! RUN on a chip select whose frames a timer starts: the thread waits for the end of the timer's
+//! next frame.
 //!
 //! One thread may wait. It does not hold the claim, except to end a frame that is overdue.
 
@@ -49,7 +50,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
         deadline: Instant,
     ) -> Result<(), RunError> {
         let before = chip_select.ended.load(Ordering::Acquire) | 3;
-        // The date is taken after `before`: if the thread is held up now, it still finds the frames that end meanwhile.
+        // The date is taken after `before`: if the thread is held up now, it still finds the frames
+        // that end meanwhile.
         let mut look = self.env.now().after(LOOK);
         loop {
             chip_select.check_on()?;
@@ -69,13 +71,15 @@ impl<C: Controller, E: Env> Engine<C, E> {
                 continue;
             }
             let now = self.env.now();
-            // Held up, as in `if_held_up`: the thread sleeps once more before it takes a frame for overdue.
+            // Held up, as in `if_held_up`: the thread sleeps once more before it takes a frame for
+            // overdue.
             if now > look.after(HELD_UP) && now < deadline {
                 look = now.after(HELD_UP);
                 continue;
             }
-            // The timer's next tick would end a stuck frame as well, but that may be an hour away. A tick that is late, or that
-            // finds the bus busy, is not the hardware's fault and has no limit here.
+            // The timer's next tick would end a stuck frame as well, but that may be an hour away.
+            // A tick that is late, or that finds the bus busy, is not the hardware's fault and has
+            // no limit here.
             if self.end_overdue(self.claim.read(), now) {
                 continue;
             }

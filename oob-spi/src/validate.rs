@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Every check of what a user asks for, in one place; pure.
+//! Every check of a user's arguments, in one place; pure.
 //!
 //! ```text
 //!  WR_*, SET_DELAYS --> Settings --+
@@ -15,29 +15,33 @@ use crate::layout::{Geometry, Layout, layout};
 use oob::time::{Instant, Ns};
 use oobkit_abi::spi as abi;
 
-/// Longest delay round the chip select. A thread sleeps through a long one; a handler has [`MAX_SPIN`] for everything.
+/// Longest delay around the chip select. A thread sleeps through a long one. A handler spins for at
+/// most [`MAX_SPIN`] in all.
 pub const MAX_DELAY: Ns = Ns(1_000_000);
-/// Shortest period of a timer: one that is shorter leaves the processor no time for anything else.
+/// Shortest period of a timer: a shorter one would leave the processor no time for other work.
 pub const MIN_PERIOD: Ns = Ns(20_000);
 /// Longest period of a timer.
 pub const MAX_PERIOD: Ns = Ns(3_600_000_000_000);
 
-/// Longest time of a frame on the wire: so long, and a little longer, a lost completion can hold up whoever waits.
+/// Longest time of a frame on the wire. A lost completion holds up the waiter for [`time_limit`] of
+/// it.
 pub const MAX_WIRE: Ns = Ns(2_000_000_000);
-/// Longest that a handler may spin for a frame that it sends, be it a timer's or a stop frame, and whatever the hardware
-/// does: for the whole frame on the FIFO path, for the chip select's delays and the end of the transfer on the DMA path.
+/// Longest that a handler may spin for a frame that it sends, a timer's or a stop frame, whatever
+/// the hardware does. On the FIFO path that is the whole frame; on the DMA path, the chip select's
+/// delays and the end of the transfer.
 pub const MAX_SPIN: Ns = Ns(200_000);
 
-/// Longest time from a frame's start to its end: two times on the wire, and 10 ms.
+/// Longest time from a frame's start to its end: twice its time on the wire, and 10 ms.
 ///
-/// The term of 10 ms is far above any jitter of a completion interrupt, on an emulated machine too, so a frame that
-/// is merely late is never taken for a stuck one; and it bounds what a lost completion costs. Who must react sooner sets
-/// a watch-dog (`SET_STOP`): once that trips, nobody waits for the frame any more.
+/// 10 ms are far above the jitter of a completion interrupt, on an emulated machine, too. So a
+/// frame that is late does not count as stuck, and a lost completion costs a bounded time. A
+/// program that must react sooner sets a watch-dog (`SET_STOP`): once that trips, nobody waits for
+/// the frame any more.
 pub const fn time_limit(wire: Ns) -> Ns {
     Ns(wire.0.saturating_mul(2).saturating_add(10_000_000))
 }
 
-/// What the device's ordinary ioctls set, for the next ENABLE.
+/// What the ordinary ioctls of spidev set, for the next ENABLE.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// `MODE_*` bits.
@@ -46,7 +50,7 @@ pub struct Settings {
     pub bits_per_word: u8,
     /// Clock, in Hz; 0 means the controller's highest.
     pub speed_hz: u32,
-    /// Delays round the chip select.
+    /// Delays around the chip select.
     pub delays: Delays,
 }
 
@@ -88,7 +92,7 @@ const fn word_len(bits: u8) -> u32 {
 }
 
 impl Settings {
-    /// The settings with `change` made.
+    /// The settings with `change` applied.
     ///
     /// # Errors
     ///
@@ -199,7 +203,8 @@ pub enum Trigger {
     },
 }
 
-/// Checks SET_TRIGGER's argument; `wire` is the time of one frame, `spin` the longest that a handler spins for it.
+/// Checks SET_TRIGGER's argument. `wire` is the time of one frame, `spin` the longest that a
+/// handler spins for it.
 ///
 /// # Errors
 ///
@@ -224,10 +229,11 @@ pub fn check_trigger(args: &abi::Trigger, wire: Ns, spin: Ns) -> Result<Trigger,
     }
 }
 
-/// Checks SET_STOP's argument; `wire` is the time of one frame, `spin` the longest that a handler spins for it.
+/// Checks SET_STOP's argument. `wire` is the time of one frame, `spin` the longest that a handler
+/// spins for it.
 ///
-/// A stop frame without a miss limit goes out when its owner leaves, in-band. Any other may be sent by whichever handler
-/// holds the claim when the fail-safe trips.
+/// A stop frame without a miss limit is sent in-band, when its owner leaves. With a miss limit, any
+/// handler that holds the claim when the fail-safe trips may have to send it, so `spin` is limited.
 ///
 /// # Errors
 ///
@@ -250,7 +256,7 @@ pub fn check_stop(args: &abi::Stop, wire: Ns, spin: Ns) -> Result<(), StopError>
     Ok(())
 }
 
-/// The entries of a list that are used.
+/// The used entries of a list.
 ///
 /// # Errors
 ///
@@ -263,7 +269,7 @@ pub fn check_list(list: &mut abi::RunList) -> Result<&mut [abi::ListEntry], List
     list.entries.get_mut(..count).ok_or(ListRefused::TooMany)
 }
 
-/// What user space asks of mmap.
+/// The arguments of mmap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// Offset in the file, in bytes.
@@ -319,7 +325,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plan_is_what_the_controller_can_do(
+        fn a_plan_keeps_to_the_controllers_limits(
             limits in limits(),
             bytes in any::<[u8; 24]>(),
             (whole, small) in any::<(bool, bool)>(),
@@ -327,7 +333,7 @@ mod tests {
             chip_select in 0_u8..9,
         ) {
             let mut args = abi::Enable::read_from_bytes(&bytes).unwrap();
-            // Wholly random bytes hardly ever pass: help some of them on.
+            // Random bytes hardly ever pass all checks, so narrow some of them.
             if whole { args.bits_per_word %= 34; }
             if small { args.frame_len %= 100_000; args.speed_hz %= 200_000_000; }
             let settings = Settings { mode, bits_per_word, speed_hz, delays: Delays::default() };
@@ -345,7 +351,7 @@ mod tests {
         }
 
         #[test]
-        fn any_trigger_and_stop_decode_to_something_bounded(
+        fn an_accepted_trigger_or_stop_is_within_its_bounds(
             trigger in any::<[u8; 24]>(),
             stop in any::<[u8; 16]>(),
             kind in 0_u32..3,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! How a controller's module and `oob_spi.ko` meet: tables of functions with a C layout, since modules share no Rust
-//! symbols.
+//! The vtable of a controller. It has a C layout, because a controller's module and `oob_spi.ko`
+//! share no Rust symbols.
 //!
 //! ```text
 //!   controller's module                      oob_spi.ko
-//!   registration::Registration<C>  --Description-->  Bus<Remote, _>
-//!          C: Controller     <----Ops-------   Remote: Controller
+//!   Registration<C: Controller>  --Ops-->    Bus<Remote, _>
+//!          C             <--calls through Ops--   Remote: Controller
 //! ```
 
 use crate::controller::{
@@ -22,7 +22,9 @@ use oob::stage::Inband;
 ///
 /// # Safety of calls
 ///
-/// As the methods': exclusive, in the context that [`crate::controller`] names; pointers live through the call.
+/// The first argument points to the `C` of [`Ops::of`]. Calls are exclusive, and in the context
+/// that [`crate::controller`] says: all but `pulse`, `pulse_may_sleep` and `finish` are in-band.
+/// The other pointers are valid until the call returns.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Ops {
@@ -119,14 +121,15 @@ impl Ops {
 ///
 /// `controller` points to a `C` that nobody else uses for as long as the result lives.
 unsafe fn borrow<'a, C>(controller: *mut c_void) -> &'a mut C {
-    // SAFETY: by contract.
+    // SAFETY: the caller promises that `controller` points to a `C`, and that the reference is the
+    // only one.
     unsafe { &mut *controller.cast::<C>() }
 }
 
 unsafe extern "C" fn limits<C: Controller>(controller: *mut c_void, out: *mut Limits) {
-    // SAFETY: the table's contract.
+    // SAFETY: the first argument points to a `C`, and calls are exclusive.
     let limits = unsafe { borrow::<C>(controller) }.limits();
-    // SAFETY: the table's contract.
+    // SAFETY: `out` points to room for `Limits`, until this call returns.
     unsafe { out.write(limits) };
 }
 
@@ -136,18 +139,19 @@ unsafe extern "C" fn prepare<C: Controller>(
     memory: *const FrameMemory,
     out: *mut Prepared,
 ) -> u32 {
-    // SAFETY: the table's contract.
+    // SAFETY: the first argument points to a `C`, and calls are exclusive.
     let controller = unsafe { borrow::<C>(controller) };
-    // SAFETY: `prepare` is called in-band.
+    // SAFETY: `Remote::prepare`, the only caller, has an in-band token.
     let inband = unsafe { Inband::assume() };
-    // SAFETY: the table's contract.
+    // SAFETY: `setup` points to a `Setup`, which is valid until this call returns.
     let setup = unsafe { &*setup };
-    // SAFETY: the table's contract.
+    // SAFETY: `memory` points to a `FrameMemory`, which is valid until this call returns.
     let memory = unsafe { &*memory };
-    // SAFETY: the table's contract.
+    // SAFETY: the caller of `Remote::prepare` promises of the memory what `Controller::prepare`
+    // requires.
     match unsafe { controller.prepare(&inband, setup, memory) } {
         Ok(prepared) => {
-            // SAFETY: the table's contract.
+            // SAFETY: `out` points to room for a `Prepared`, until this call returns.
             unsafe { out.write(prepared) };
             OK
         }
@@ -156,9 +160,9 @@ unsafe extern "C" fn prepare<C: Controller>(
 }
 
 unsafe extern "C" fn start<C: Controller>(controller: *mut c_void) {
-    // SAFETY: `start` is called in-band.
+    // SAFETY: `Remote::start`, the only caller, has an in-band token.
     let inband = unsafe { Inband::assume() };
-    // SAFETY: the table's contract.
+    // SAFETY: the argument points to a `C`, and calls are exclusive.
     unsafe { borrow::<C>(controller) }.start(&inband);
 }
 
@@ -167,7 +171,7 @@ unsafe extern "C" fn pulse<C: Controller>(
     chip_select: u8,
     kind: u32,
 ) -> u32 {
-    // SAFETY: the table's contract.
+    // SAFETY: the first argument points to a `C`, and calls are exclusive.
     pulse_code(unsafe { borrow::<C>(controller) }.pulse(chip_select, kind_of(kind)))
 }
 
@@ -177,10 +181,11 @@ unsafe extern "C" fn pulse_may_sleep<C: Controller>(
     kind: u32,
     wait: *const LongWait<'_>,
 ) -> u32 {
-    // SAFETY: the table's contract.
+    // SAFETY: the first argument points to a `C`, and calls are exclusive.
     let controller = unsafe { borrow::<C>(controller) };
-    // SAFETY: the table's contract.
-    pulse_code(controller.pulse_may_sleep(chip_select, kind_of(kind), unsafe { &*wait }))
+    // SAFETY: `wait` points to a `LongWait`, which is valid until this call returns.
+    let wait = unsafe { &*wait };
+    pulse_code(controller.pulse_may_sleep(chip_select, kind_of(kind), wait))
 }
 
 unsafe extern "C" fn finish<C: Controller>(
@@ -194,9 +199,9 @@ unsafe extern "C" fn finish<C: Controller>(
     } else {
         Outcome::Signalled
     };
-    // SAFETY: the table's contract.
+    // SAFETY: `wait` points to a `LongWait`, which is valid until this call returns.
     let wait = unsafe { &*wait };
-    // SAFETY: the table's contract.
+    // SAFETY: the first argument points to a `C`, and calls are exclusive.
     match unsafe { borrow::<C>(controller) }.finish(chip_select, outcome, wait) {
         Ok(()) => OK,
         Err(error) => transfer_code(error),
@@ -204,39 +209,40 @@ unsafe extern "C" fn finish<C: Controller>(
 }
 
 unsafe extern "C" fn terminate<C: Controller>(controller: *mut c_void, chip_select: u8) {
-    // SAFETY: `terminate` is called in-band.
+    // SAFETY: `Remote::terminate`, the only caller, has an in-band token.
     let inband = unsafe { Inband::assume() };
-    // SAFETY: the table's contract.
+    // SAFETY: the first argument points to a `C`, and calls are exclusive.
     unsafe { borrow::<C>(controller) }.terminate(&inband, chip_select);
 }
 
 unsafe extern "C" fn stop<C: Controller>(controller: *mut c_void) {
-    // SAFETY: `stop` is called in-band.
+    // SAFETY: `Remote::stop`, the only caller, has an in-band token.
     let inband = unsafe { Inband::assume() };
-    // SAFETY: the table's contract.
+    // SAFETY: the argument points to a `C`, and calls are exclusive.
     unsafe { borrow::<C>(controller) }.stop(&inband);
 }
 
-/// A controller behind a table.
+/// A controller behind its vtable.
 ///
 /// # Invariants
 ///
-/// The table fits the controller, which lives until the bus is told that it is gone.
+/// The vtable was made for the controller's type. The controller lives until the bus has been shut
+/// down, and nobody else calls its methods while oob mode is on.
 #[derive(Debug)]
 pub struct Remote {
     ops: Ops,
     controller: *mut c_void,
 }
 
-// SAFETY: `Ops::of` is given `Send` controllers only, through `registration::Registration`.
+// SAFETY: `Registration::new`, the only maker of vtables, requires `C: Send`.
 unsafe impl Send for Remote {}
 
 impl Remote {
-    /// Wraps a table and what it is for.
+    /// Wraps a vtable and its controller.
     ///
     /// # Safety
     ///
-    /// The type's invariants, and that nobody else calls the controller's methods meanwhile.
+    /// The type's invariants hold.
     pub const unsafe fn new(ops: Ops, controller: *mut c_void) -> Self {
         Self { ops, controller }
     }
@@ -245,9 +251,10 @@ impl Remote {
 impl Controller for Remote {
     fn limits(&self) -> Limits {
         let mut out = MaybeUninit::uninit();
-        // SAFETY: by the invariants; called once, while the bus is made.
+        // SAFETY: the vtable fits the controller, by the invariants. `Bus::new` calls this before
+        // anybody else uses the controller.
         unsafe { (self.ops.limits)(self.controller, out.as_mut_ptr()) };
-        // SAFETY: written by the call.
+        // SAFETY: `limits::<C>` has written it.
         unsafe { out.assume_init() }
     }
 
@@ -258,21 +265,25 @@ impl Controller for Remote {
         memory: &FrameMemory,
     ) -> Result<Prepared, PrepareError> {
         let mut out = MaybeUninit::uninit();
-        // SAFETY: by the invariants; in-band by the token; of the memory by contract.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive. The token shows that this is in-band. The caller promises of the memory what
+        // `Controller::prepare` requires.
         match unsafe { (self.ops.prepare)(self.controller, setup, memory, out.as_mut_ptr()) } {
-            // SAFETY: written by the call.
+            // SAFETY: `prepare::<C>` has written it, because it returned `OK`.
             OK => Ok(unsafe { out.assume_init() }),
             code => Err(prepare_error(code)),
         }
     }
 
     fn start(&mut self, _inband: &Inband<'_>) {
-        // SAFETY: by the invariants; in-band by the token.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive. The token shows that this is in-band.
         unsafe { (self.ops.start)(self.controller) };
     }
 
     fn pulse(&mut self, chip_select: u8, kind: FrameKind) -> Result<Pulse, TransferError> {
-        // SAFETY: by the invariants.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive.
         pulse_result(unsafe { (self.ops.pulse)(self.controller, chip_select, kind as u32) })
     }
 
@@ -283,7 +294,8 @@ impl Controller for Remote {
         wait: &LongWait<'_>,
     ) -> Result<Pulse, TransferError> {
         let pulse = self.ops.pulse_may_sleep;
-        // SAFETY: by the invariants.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive.
         pulse_result(unsafe { pulse(self.controller, chip_select, kind as u32, wait) })
     }
 
@@ -293,7 +305,8 @@ impl Controller for Remote {
         outcome: Outcome,
         wait: &LongWait<'_>,
     ) -> Result<(), TransferError> {
-        // SAFETY: by the invariants.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive.
         match unsafe { (self.ops.finish)(self.controller, chip_select, outcome as u32, wait) } {
             OK => Ok(()),
             code => Err(transfer_error(code)),
@@ -301,12 +314,14 @@ impl Controller for Remote {
     }
 
     fn terminate(&mut self, _inband: &Inband<'_>, chip_select: u8) {
-        // SAFETY: by the invariants; in-band by the token.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive. The token shows that this is in-band.
         unsafe { (self.ops.terminate)(self.controller, chip_select) };
     }
 
     fn stop(&mut self, _inband: &Inband<'_>) {
-        // SAFETY: by the invariants; in-band by the token.
+        // SAFETY: the vtable fits the controller, by the invariants, and `&mut self` makes calls
+        // exclusive. The token shows that this is in-band.
         unsafe { (self.ops.stop)(self.controller) };
     }
 }

@@ -53,8 +53,6 @@ pub mod wait;
 pub use cores::host;
 #[cfg(target_os = "none")]
 pub use cores::kernel_core;
-#[cfg(target_os = "none")]
-pub use services::mapped;
 pub use services::{claim, gate, latch, long_wait, monitor, mutex, pool, relay, semaphore, work};
 
 #[cfg(doctest)]

@@ -8,8 +8,6 @@ pub mod claim;
 pub mod gate;
 pub mod latch;
 pub mod long_wait;
-#[cfg(target_os = "none")]
-pub mod mapped;
 pub mod monitor;
 pub mod mutex;
 pub mod pool;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A DMA channel, pulsed.
+//! A DMA channel that is pulsed.
 //!
 //! ```text
 //!           thread                                        interrupt
@@ -11,14 +11,16 @@
 //!  abort:   CS <- 0, until no write is outstanding, CS <- RESET
 //! ```
 //!
-//! - [`Channel`] belongs to one thread at a time; [`Irq`] to the channel's interrupt. They share the hardware only: the
-//!   interrupt side writes nothing but its acknowledgement.
-//! - The acknowledgement keeps ACTIVE set, so that it never pauses a transfer that the thread has just started; on a
-//!   channel without a control block ACTIVE does nothing.
-//! - Every transfer has WAIT_RESP: towards a FIFO because posted writes would run past the request line, towards memory
-//!   because the interrupt must not overtake the data.
-//! - One control block a transfer. SRC_IGNORE, DEST_IGNORE and stride, which lite channels lack, are not used on any.
-//! - A bus error raises no interrupt: the transfer just never ends. `take_fault` tells it from other causes.
+//! - One thread at a time owns [`Channel`]. The channel's interrupt handler owns [`Irq`]. They
+//!   share the hardware only, and the handler writes nothing but its acknowledgement.
+//! - The acknowledgement keeps ACTIVE set, so it never pauses a transfer that the thread has just
+//!   started. On a channel without a control block ACTIVE does nothing.
+//! - Every transfer has WAIT_RESP. Towards a FIFO, posted writes would run past the request line;
+//!   towards memory, the interrupt must not overtake the data.
+//! - A transfer has one control block. SRC_IGNORE, DEST_IGNORE and stride are not used, because
+//!   lite channels lack them.
+//! - A bus error raises no interrupt: the transfer never ends. `take_fault` tells such an error
+//!   from other causes.
 
 pub mod regs;
 
@@ -29,14 +31,14 @@ use oob::time::{Clock, Ns};
 use oob_dma::{DescriptorMemory, Direction, Fault, PrepareError, PulseChannel, Transfer};
 use regs::{ControlBlock, Cs, Debug, Ti};
 
-/// How long [`Channel::abort`](oob_dma::Channel::abort) waits for writes that are on their way. They take well under a
-/// microsecond; only a device that stopped answering holds one for ever.
+/// How long [`Channel::abort`](oob_dma::Channel::abort) waits for outstanding writes. They take
+/// well under a microsecond. Only a device that has stopped answering holds one for ever.
 const ABORT_WAIT: Ns = Ns(20_000);
 
 /// Highest number of a request line (PERMAP has 5 bits).
 const LAST_REQUEST: u8 = 31;
 
-/// One channel's register window, 0x24 bytes or more.
+/// A channel, by its register window of at least 0x24 bytes.
 pub struct Channel<M> {
     mmio: M,
     lite: bool,
@@ -50,12 +52,12 @@ impl<M> fmt::Debug for Channel<M> {
     }
 }
 
-/// A control block in memory, ready to be started. Bus address, never 0.
+/// The bus address, never 0, of a control block that is ready to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block(NonZeroU32);
 
 impl<M: Mmio> Channel<M> {
-    /// Takes a channel over, and asks it whether it is a lite one.
+    /// Takes a channel over, and reads from it whether it is a lite one.
     pub fn new(mmio: M) -> Self {
         let lite = Debug(mmio.read(regs::DEBUG)).lite();
         Self { mmio, lite }
@@ -76,7 +78,7 @@ impl<M: Mmio> Channel<M> {
     }
 }
 
-/// The control block for `transfer`, which is within the channel's limits.
+/// The control block of `transfer`, whose length is within the channel's limits.
 fn control_block(transfer: &Transfer) -> Result<ControlBlock, PrepareError> {
     if transfer.request > LAST_REQUEST {
         return Err(PrepareError::Request);
@@ -134,8 +136,8 @@ impl<M: Mmio> PulseChannel for Channel<M> {
             .ok_or(PrepareError::Slot)?;
         let bus = u32::try_from(bus).map_err(|_| PrepareError::Slot)?;
         let descriptor = Block(NonZeroU32::new(bus).ok_or(PrepareError::Slot)?);
-        // SAFETY: `slot` gave a place of 32 bytes, 32-byte aligned, in memory that is ours to write; no transfer from
-        // this slot is under way.
+        // SAFETY: `DescriptorMemory::slot` returned 32 bytes, aligned to 32, of memory that belongs
+        // to `memory`. No transfer from this slot is under way, by this function's contract.
         unsafe { cpu.cast::<ControlBlock>().write_volatile(block) };
         Ok(descriptor)
     }
@@ -213,8 +215,9 @@ impl<M: Mmio> Irq<M> {
         Self { mmio }
     }
 
-    /// Acknowledges the channel's interrupt; `true` where there was one. Several channels share one line, so `false` is
-    /// an ordinary answer. Afterwards, what the transfer wrote to memory is visible.
+    /// Acknowledges the channel's interrupt, and returns whether there was one. Several channels
+    /// share one line, so `false` is normal. Afterwards, what the transfer wrote to memory is
+    /// visible.
     #[inline]
     pub fn handle(&self) -> bool {
         if !Cs(self.mmio.read(regs::CS)).int() {

@@ -16,10 +16,12 @@ use bitfield::bitfield;
 
 /// Offset of [`Cs`].
 pub const CS: usize = 0x00;
-/// Offset of CONBLK_AD ("BCM2835 ARM Peripherals", 4.2.1.2, CONBLK_AD): bus address of the control block, 32-byte
-/// aligned; 0 when the channel has nothing left to do, which is the reliable test for that.
+/// Offset of CONBLK_AD ("BCM2835 ARM Peripherals", 4.2.1.2, CONBLK_AD): bus address of the control
+/// block, 32-byte aligned. It is 0 when the channel has nothing left to do, and nothing else tells
+/// that reliably.
 pub const CONBLK_AD: usize = 0x04;
-/// Offset of TXFR_LEN ("BCM2835 ARM Peripherals", 4.2.1.2, TXFR_LEN): bytes that the control block has left.
+/// Offset of TXFR_LEN ("BCM2835 ARM Peripherals", 4.2.1.2, TXFR_LEN): bytes that the control block
+/// has left.
 pub const TXFR_LEN: usize = 0x14;
 /// Offset of [`struct@Debug`].
 pub const DEBUG: usize = 0x20;
@@ -35,13 +37,13 @@ bitfield! {
     pub struct Cs(u32);
     impl Debug;
     u32;
-    /// ACTIVE: runs while 1; writing 0 pauses.
+    /// ACTIVE: the channel runs while this is 1; writing 0 pauses it.
     pub active, set_active: 0;
     /// END: a control block has finished; write 1 to clear.
     pub end, set_end: 1;
     /// INT: a control block with INTEN has finished; write 1 to clear.
     pub int, set_int: 2;
-    /// WAITING_FOR_OUTSTANDING_WRITES: writes are still on their way.
+    /// WAITING_FOR_OUTSTANDING_WRITES: writes are still outstanding.
     pub writing, _: 6;
     /// RESET: write 1 to reset the channel; one-shot.
     pub reset, set_reset: 31;
@@ -64,7 +66,8 @@ bitfield! {
 }
 
 bitfield! {
-    /// TI: transfer information, the first word of a control block ("BCM2835 ARM Peripherals", 4.2.1.2, TI).
+    /// TI: transfer information, the first word of a control block ("BCM2835 ARM Peripherals",
+    /// 4.2.1.2, TI).
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub struct Ti(u32);
     impl Debug;

@@ -33,7 +33,8 @@ pub(super) struct Completion<M> {
 
 impl<M: Mmio + Send + Sync + 'static> Handler for Completion<M> {
     fn handle(&self) -> Handled {
-        // SAFETY: `Device` drops its completion line, which ends the interrupt, before the bus's registration.
+        // SAFETY: `Device` drops its completion line, which ends the interrupt, before the bus's
+        // registration.
         match unsafe { self.bus.interrupt(&|| self.irq.handle()) } {
             true => Handled::Yes,
             false => Handled::No,
@@ -58,7 +59,8 @@ pub(super) enum CompletionLine<H: Hw> {
 impl<H: Hw> Drop for CompletionLine<H> {
     fn drop(&mut self) {
         if let Self::Simulated { board, line, .. } = self {
-            // SAFETY: `simulated::probe` connected it. The completion is dropped after this has returned.
+            // SAFETY: `simulated::probe` connected it. The completion is dropped after this has
+            // returned.
             unsafe { (board.disconnect)(board.context, *line) };
         }
     }
@@ -80,7 +82,8 @@ impl<H: Hw> Device<H> {
         token: &Inband<'_>,
         device: &platform::Device<'_>,
     ) -> Result<&SpiController> {
-        // SAFETY: `oob` is dropped after `inband`, and nobody uses the controller before it is public.
+        // SAFETY: `oob` is dropped after `inband`, and nobody uses the controller before it is
+        // public.
         let inband = unsafe { SpiController::new(device, &self.oob) }?;
         let bus_num = inband.bus_num();
         let inband = self.inband.insert(inband);
@@ -91,7 +94,8 @@ impl<H: Hw> Device<H> {
 
 impl<H: Hw> Drop for Device<H> {
     fn drop(&mut self) {
-        // SAFETY: the driver core drops it when it unbinds the device, or `probe` where it fails: task context, in-band.
+        // SAFETY: the driver core drops it when it unbinds the device, or `probe` where it fails:
+        // task context, in-band.
         self.oob.shutdown(&unsafe { Inband::assume() });
     }
 }
@@ -102,7 +106,8 @@ pub(super) enum Bound {
     Simulated(Device<Simulated>),
 }
 
-/// The controller's logic. Kept out of line, because it passes over the stack, which is scarce in a kernel.
+/// The controller's logic. Kept out of line, because it passes over the stack, which is scarce in a
+/// kernel.
 #[inline(never)]
 pub(super) fn controller<H: Hw>(
     inband: &Inband<'_>,

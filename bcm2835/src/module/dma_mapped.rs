@@ -2,8 +2,8 @@
 
 //! Memory that the controller's DMA reaches: frames and descriptors.
 //!
-//! Silicon reaches all memory. A simulated board reaches only what the driver has mapped to it, so the driver maps each piece before its first
-//! use and unmaps it after the last.
+//! Silicon reaches all memory. A simulated board reaches only what the driver has mapped to it, so
+//! the driver maps each piece before its first use and unmaps it after the last.
 
 use super::hw::{Hw, SpiOf};
 use crate::spi::{MAX_CHIP_SELECTS, SLOTS};
@@ -45,7 +45,8 @@ impl<H: Hw> DmaMappedController<H> {
             .get_mut(usize::from(chip_select))
             .and_then(Option::take);
         if let (Some(board), Some(bus)) = (&self.board, bus) {
-            // SAFETY: the board outlives its device. `prepare` mapped this address. Both callers are in-band.
+            // SAFETY: the board outlives its device. `prepare` mapped this address. Both callers
+            // are in-band.
             unsafe { (board.unmap)(board.context, bus) };
         }
     }
@@ -63,8 +64,8 @@ impl<H: Hw> Controller for DmaMappedController<H> {
         memory: &FrameMemory,
     ) -> core::result::Result<Prepared, PrepareError> {
         if let Some(board) = &self.board {
-            // SAFETY: the board outlives its device. By `prepare`'s contract the memory is valid until `terminate`, which unmaps it. The
-            // token shows that this is in-band.
+            // SAFETY: the board outlives its device. By `prepare`'s contract the memory is valid
+            // until `terminate`, which unmaps it. The token shows that this is in-band.
             let mapped =
                 unsafe { (board.map)(board.context, memory.bus, memory.cpu.as_ptr(), memory.len) };
             let place = self.mapped.get_mut(usize::from(setup.chip_select));
@@ -153,11 +154,12 @@ impl Descriptors {
         device: &platform::Device<'_>,
         board: Option<Table>,
     ) -> Result<Self> {
-        // SAFETY: the device is bound to this driver for as long as the value lives: `Device` owns it.
+        // SAFETY: the device is bound to this driver for as long as the value lives: `Device` owns
+        // it.
         let memory = unsafe { Coherent::new(inband, device.as_device(), DESCRIPTORS) }?;
         if let Some(board) = &board {
-            // SAFETY: the board outlives its device. The memory is valid until `drop`, which unmaps it. The token shows that this is
-            // in-band.
+            // SAFETY: the board outlives its device. The memory is valid until `drop`, which unmaps
+            // it. The token shows that this is in-band.
             to_result(unsafe {
                 (board.map)(
                     board.context,
@@ -171,8 +173,8 @@ impl Descriptors {
     }
 
     pub(super) fn lend(&self) -> DescriptorMemory {
-        // SAFETY: `Device` drops its registration, and with it the channels and their user, before this memory. Nobody else uses
-        // it: `probe` lends it once.
+        // SAFETY: `Device` drops its registration, and with it the channels and their user, before
+        // this memory. Nobody else uses it: `probe` lends it once.
         unsafe { DescriptorMemory::new(self.memory.cpu(), self.memory.bus(), self.memory.len()) }
     }
 }
@@ -180,7 +182,8 @@ impl Descriptors {
 impl Drop for Descriptors {
     fn drop(&mut self) {
         if let Some(board) = &self.board {
-            // SAFETY: the board outlives its device, `new` mapped this address, and the driver core drops devices in-band.
+            // SAFETY: the board outlives its device, `new` mapped this address, and the driver core
+            // drops devices in-band.
             unsafe { (board.unmap)(board.context, self.memory.bus()) };
         }
     }

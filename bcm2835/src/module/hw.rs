@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! How the driver reaches registers and time: on silicon, or on a board that another module simulates.
+//! How the driver reaches registers and time: on silicon, or on a board that another module
+//! simulates.
 
 use crate::dma::Channel;
 use crate::spi::Spi;

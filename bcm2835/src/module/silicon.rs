@@ -22,16 +22,20 @@ pub(super) fn probe(inband: &Inband<'_>, device: &platform::Device<'_>) -> Resul
         );
         return Err(code::EINVAL);
     }
-    // SAFETY: `Bound` owns what uses the mapping, and the driver core drops `Bound` before the mapping ends.
+    // SAFETY: `Bound` owns what uses the mapping, and the driver core drops `Bound` before the
+    // mapping ends.
     let spi = unsafe { device.io(0, 0x18) }?;
     let clock = device.clock()?;
-    // The base tree's SPI node has one window. The kit's overlay adds the windows of two DMA channels, which lie in the window
-    // of mainline's DMA driver. That driver leaves the channels alone, by its channel mask, but has requested the whole window.
+    // The base tree's SPI node has one window. The kit's overlay adds the windows of two DMA
+    // channels, which lie in the window of mainline's DMA driver. That driver leaves the channels
+    // alone, by its channel mask, but has requested the whole window.
     let dma = match device.has_io(1) {
         true => Some((
-            // SAFETY: `Bound` owns what uses the mapping, and the driver core drops `Bound` before the mapping ends.
+            // SAFETY: `Bound` owns what uses the mapping, and the driver core drops `Bound` before
+            // the mapping ends.
             unsafe { device.io_within(1, 0x100) }?,
-            // SAFETY: `Bound` owns what uses the mapping, and the driver core drops `Bound` before the mapping ends.
+            // SAFETY: `Bound` owns what uses the mapping, and the driver core drops `Bound` before
+            // the mapping ends.
             unsafe { device.io_within(2, 0x100) }?,
             device.irq(1)?,
             Descriptors::new(inband, device, None)?,

@@ -17,7 +17,8 @@ use oob_spi::spi_controller::SpiController;
 use vboard::table::{BoardClock, Child, Table, WINDOW_DMA, WINDOW_SPI0, Window};
 
 unsafe extern "C" fn interrupt(completion: *const c_void) {
-    // SAFETY: `probe` passed a `Completion<Window>` to `connect`. It lives until `disconnect` has returned.
+    // SAFETY: `probe` passed a `Completion<Window>` to `connect`. It lives until `disconnect` has
+    // returned.
     unsafe { &*completion.cast::<Completion<Window>>() }.handle();
 }
 
@@ -48,7 +49,8 @@ pub(super) fn probe(
         },
     )?;
     let argument: *const Completion<Window> = &raw const *completion;
-    // SAFETY: `interrupt` takes this argument, which lives until `CompletionLine` has disconnected it.
+    // SAFETY: `interrupt` takes this argument, which lives until `CompletionLine` has disconnected
+    // it.
     to_result(unsafe { (board.connect)(board.context, rx, interrupt, argument.cast()) })?;
     let line = CompletionLine::Simulated {
         board,

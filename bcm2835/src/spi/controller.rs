@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The controller as the out-of-band framework uses it.
+//! The controller, for the out-of-band framework.
 //!
 //! ```text
 //!   prepare -> Job { path } -- pulse, FIFO ------------------------------> Done
@@ -8,7 +8,8 @@
 //!                                                     `- finish(TimedOut)  Stuck | Bus, channels aborted
 //! ```
 //!
-//! A DMA error raises no interrupt, so it is found when the frame's time is over: `finish` answers `Bus` then, too.
+//! A DMA error raises no interrupt, so it is found when the frame's time is over: `finish` returns
+//! `Bus` then, too.
 
 use super::fifo::{End, exchange, exchange_short};
 use super::job::{self, Area, Descriptors, Divider, Job};
@@ -30,10 +31,10 @@ const MODES: u32 = MODE_CPHA | MODE_CPOL | MODE_CS_HIGH | MODE_NO_CS;
 /// Words of 8 bits, and no others.
 const WORD_BITS: u32 = 1 << 7;
 
-/// How long a handler waits for the channels of a frame whose completion was signalled: they are idle then, but for a
-/// signal that came too early.
+/// How long a handler waits for the channels of a frame whose completion was signalled. They are
+/// idle then, unless the signal came too early.
 const SETTLE_MAX: Ns = Ns(20_000);
-/// A thread's looks at the channels in that case.
+/// How long a thread sleeps between two looks at the channels in that case.
 const SETTLE_LOOK: Ns = Ns(100_000);
 
 /// The three areas of a frame's memory, with the bus address of each.
@@ -59,7 +60,8 @@ impl<D: PulseChannel> Dma<D> {
     ///
     /// # Safety
     ///
-    /// The areas are there for the device until the last pulse of one of them has ended, and none is under way.
+    /// The areas are valid for the device until the last pulse of one of them has ended, and none
+    /// is under way now.
     unsafe fn prepare(
         &self,
         chip_select: u8,
@@ -84,16 +86,19 @@ impl<D: PulseChannel> Dma<D> {
         };
         let slot = |index: usize| base.saturating_add(index);
         Ok(Descriptors {
-            // SAFETY: by contract, and the slots are this chip select's own.
+            // SAFETY: the RX area is valid until the last pulse has ended, by contract. The slot is
+            // this chip select's own.
             rx: unsafe { self.rx.prepare(&self.memory, slot(0), &receive) }?,
-            // SAFETY: as above.
+            // SAFETY: the TX area is valid until the last pulse has ended, by contract. The slot is
+            // this chip select's own.
             tx: unsafe { self.tx.prepare(&self.memory, slot(1), &send(areas.tx.1)) }?,
-            // SAFETY: as above.
+            // SAFETY: the stop area is valid until the last pulse has ended, by contract. The slot
+            // is this chip select's own.
             stop: unsafe { self.tx.prepare(&self.memory, slot(2), &send(areas.stop.1)) }?,
         })
     }
 
-    /// Waits until both channels are idle; `false` where that takes longer than `limit`.
+    /// Waits until both channels are idle. Returns `false` where that takes longer than `limit`.
     fn settle(&self, clock: &impl Clock, limit: Ns, wait: &LongWait<'_>) -> bool {
         let idle = || self.rx.residue() == 0 && self.tx.residue() == 0;
         if idle() {
@@ -109,18 +114,18 @@ impl<D: PulseChannel> Dma<D> {
                 return true;
             }
         }
-        // Once more: it may be this processor that was held up.
+        // One more look: this processor itself may have been held up.
         idle()
     }
 }
 
-/// The pause of whoever spins.
+/// The `pause` of a handler: it spins.
 const fn spin(_: Ns) -> bool {
     true
 }
 
 impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
-    /// How frames of `len` bytes that take `time` go.
+    /// The path of frames of `len` bytes that take `time` on the wire.
     fn path(&self, len: u32, time: Ns, delays: &Delays) -> Path {
         let short = usize::try_from(len).is_ok_and(|len| len <= FIFO_LEN) && time <= SPIN_MAX;
         let spans = [delays.setup, delays.hold, delays.inactive];
@@ -134,14 +139,15 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
         }
     }
 
-    /// Whether another chip select has a job that is `so`.
+    /// Whether another chip select has a job for which `so` returns `true`.
     fn beside(&self, chip_select: u8, so: impl Fn(u8, &Job<D::Descriptor>) -> bool) -> bool {
         (0..)
             .zip(&self.jobs)
             .any(|(cs, job)| cs != chip_select && job.as_ref().is_some_and(|job| so(cs, job)))
     }
 
-    /// Sends a frame, or starts it. `pause` passes the waits that are too long to be spun; `by_thread`: it sleeps.
+    /// Sends a frame, or starts it. `pause` is called for waits that are too long to spin.
+    /// `by_thread`: it sleeps.
     #[inline(always)]
     fn send(
         &mut self,
@@ -175,9 +181,11 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
             FrameKind::Regular => job.tx,
             FrameKind::Stop => job.stop,
         };
-        // SAFETY: valid, and shared with atomic accesses only, by the invariant of `Job`.
+        // SAFETY: by the invariant of `Job`, `tx` is valid until `terminate`, and others access it
+        // only in ways that atomic accesses may race with.
         let tx = unsafe { tx.as_ref() };
-        // SAFETY: as for `tx`.
+        // SAFETY: by the invariant of `Job`, `rx` is valid until `terminate`, and others access it
+        // only in ways that atomic accesses may race with.
         let rx = unsafe { job.rx.as_ref() };
         registers.select(chip_select, job, Mode::Fifo, &pause);
         let moved = if tx.len() <= FIFO_LEN && !by_thread {
@@ -190,7 +198,7 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
             let ends = (End::new(Some(tx)), End::new(Some(rx)));
             exchange(registers, job.divider, tx.len(), ends, by, &pause)
         };
-        // Empty FIFOs need no clearing; after a failure nobody knows what they hold.
+        // Empty FIFOs need no clearing. After a failure they may hold anything.
         registers.deselect(chip_select, job, moved.is_err(), pause);
         moved
             .map(|()| Pulse::Done)
@@ -215,9 +223,10 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, 
         }
     }
 
-    /// As the trait says; [`PrepareError::ActiveHigh`]: see the module's rule on chip selects. A set-up outside
-    /// [`Controller::limits`], which the framework does not pass on, and frame memory that is too small or not aligned (see
-    /// the module) are `NoDma`: there is no memory to do it with.
+    /// As the trait says. [`PrepareError::ActiveHigh`] follows from the module's rule on chip
+    /// selects. `NoDma` also stands for a set-up outside [`Controller::limits`], which the
+    /// framework never passes, and for frame memory that is too small or not aligned (see the
+    /// module).
     unsafe fn prepare(
         &mut self,
         _inband: &Inband<'_>,
@@ -249,7 +258,8 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, 
         let areas = Areas::new(memory, len, reach).ok_or(PrepareError::NoDma)?;
         let dma = match (&self.dma, path) {
             (Some(dma), Path::Dma) => {
-                // SAFETY: by this function's own contract; nothing is under way while the framework prepares.
+                // SAFETY: by this function's contract the memory is valid until `terminate`, after
+                // which nothing is pulsed. Nothing is under way while the framework prepares.
                 let prepared = unsafe { dma.prepare(cs, &areas, reach) };
                 Some(prepared.map_err(|_| PrepareError::NoDma)?)
             }
@@ -313,7 +323,8 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, 
         self.send(chip_select, kind, wait.sleeps(), |span| wait.pass(span))
     }
 
-    /// As the trait says, but that [`Outcome::TimedOut`] is `Bus`, too, where a DMA error was the reason.
+    /// As the trait says, except that [`Outcome::TimedOut`] returns `Bus` where a DMA error was the
+    /// reason.
     fn finish(
         &mut self,
         chip_select: u8,
@@ -325,7 +336,8 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, 
             return Err(TransferError::NotPrepared);
         };
         let registers = &self.registers;
-        // The signal comes with the last byte in memory. Should it be a late one of an earlier frame, wait.
+        // The signal comes when the last byte is in memory. A late signal of an earlier frame comes
+        // too early: then wait.
         let limit = match wait.sleeps() {
             true => job.limit,
             false => job.limit.min(SETTLE_MAX),
@@ -334,7 +346,7 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Controller for Spi<M, C, D, 
         let faults = (dma.tx.take_fault(), dma.rx.take_fault());
         let faulty = faults != (None, None);
         if faulty || !complete {
-            // TX first: nothing new goes out.
+            // TX first, so that no further byte is sent.
             dma.tx.abort(&registers.clock);
             dma.rx.abort(&registers.clock);
         }

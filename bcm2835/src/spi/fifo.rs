@@ -3,17 +3,18 @@
 //! Bytes through the FIFO.
 //!
 //! ```text
-//!   tx ->[ TX FIFO ]-> shifter ->[ RX FIFO ]-> rx       under way: at most 64 between the two arrows
+//!   tx ->[ TX FIFO ]-> shifter ->[ RX FIFO ]-> rx       at most 64 bytes are under way between the two FIFOs' ends
 //!
-//!   fill 64;  RXR: 48 are in, take 48, put 48           (the other 16 keep the shifter busy meanwhile)
-//!             DONE: all that is under way is in, take it, put what is left, at most 64
+//!   put 64;  RXR: 48 have arrived, take 48, put 48      (the other 16 keep the shifter busy meanwhile)
+//!            DONE: all have arrived, take them, put the rest, at most 64
 //! ```
 //!
-//! Who sleeps meanwhile wakes when RXR is due, so he may be late by 16 bytes' time before the bus pauses. What he is late
-//! by does not add up: the next date is reckoned from the one before, unless the bus did pause. A late one loses nothing,
-//! since the clock stops with the TX FIFO empty.
+//! A thread that sleeps wakes when RXR is due. It may be late by 16 bytes' time before the bus
+//! pauses. Delays do not add up: each date counts from the date before, unless the bus did pause. A
+//! late thread loses nothing, because the clock stops while the TX FIFO is empty.
 //!
-//! One RX byte comes for each TX byte, so the count of what is under way says everything; no flag is read per byte.
+//! One RX byte arrives for each TX byte. So the number of bytes under way is enough to know, and no
+//! flag is read for each byte.
 
 use super::job::Divider;
 use super::parts::{CsLine, SPIN_MAX};
@@ -23,7 +24,8 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use oob::io::Mmio;
 use oob::time::{Clock, Instant, Ns};
 
-/// Calls `f` for each byte. Eight at a turn, which the compiler writes out: a counted loop would double the instructions.
+/// Calls `f` for each byte. The compiler unrolls the turns of eight; a loop over single bytes would
+/// have twice the instructions.
 #[inline(always)]
 fn each(bytes: &[AtomicU8], f: impl Fn(&AtomicU8)) {
     let (eights, rest) = bytes.as_chunks::<8>();
@@ -31,7 +33,7 @@ fn each(bytes: &[AtomicU8], f: impl Fn(&AtomicU8)) {
     rest.iter().for_each(f);
 }
 
-/// Writes `bytes` into the TX FIFO, which has room for them.
+/// Writes `bytes` into the TX FIFO, which has room for all of them.
 #[inline]
 fn put(mmio: &impl Mmio, bytes: &[AtomicU8]) {
     each(bytes, |byte| {
@@ -39,7 +41,7 @@ fn put(mmio: &impl Mmio, bytes: &[AtomicU8]) {
     });
 }
 
-/// Reads `bytes` out of the RX FIFO, which holds them.
+/// Reads `bytes` from the RX FIFO, which holds all of them.
 #[inline]
 fn take(mmio: &impl Mmio, bytes: &[AtomicU8]) {
     each(bytes, |byte| {
@@ -48,9 +50,10 @@ fn take(mmio: &impl Mmio, bytes: &[AtomicU8]) {
     });
 }
 
-/// Exchanges a frame that fits into the FIFO. TA is set and the FIFOs are empty. The slices are of one length.
+/// Exchanges a frame that fits into the FIFO. TA is set and the FIFOs are empty. The slices are of
+/// one length.
 ///
-/// As few instructions as there can be: this is the control loop's path.
+/// This is the path of a control loop, so it has as few instructions as possible.
 #[inline]
 pub(super) fn exchange_short<M: Mmio, C: Clock, L: CsLine>(
     registers: &Registers<M, C, L>,
@@ -64,7 +67,8 @@ pub(super) fn exchange_short<M: Mmio, C: Clock, L: CsLine>(
     Ok(())
 }
 
-/// One end of a long exchange: what is left of a buffer, or bytes that nobody gave or wants.
+/// One direction of a long exchange: the rest of a buffer, or no buffer: then zeroes are sent, or
+/// received bytes are dropped.
 pub(super) struct End<'a> {
     buffer: Option<&'a [AtomicU8]>,
 }
@@ -99,8 +103,8 @@ impl<'a> End<'a> {
 
 /// Exchanges any number of bytes, by the date `by`. TA is set and the FIFOs are empty.
 ///
-/// Before each wait of more than [`SPIN_MAX`], `pause` is told how long it will be: it may sleep, or do nothing. The
-/// exchange is given up where it says `false`.
+/// Before each wait of more than [`SPIN_MAX`], this calls `pause` with the expected time. `pause`
+/// may sleep, or do nothing. If it returns `false`, the exchange is given up.
 pub(super) fn exchange<M: Mmio, C: Clock, L: CsLine>(
     registers: &Registers<M, C, L>,
     divider: Divider,

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The controller as an ordinary, in-band one, while oob mode is off.
+//! The controller, for ordinary messages while oob mode is off.
 //!
 //! ```text
 //!   message:  set_cs_inband(on)  transfer_inband  transfer_inband ...  set_cs_inband(off)
 //!             CS <- idle | TA         FIFO             FIFO            CS <- idle | DONE
 //! ```
 //!
-//! - Transfers of any length, by the FIFO; delays between transfers and round the chip select are the message pump's.
-//! - Native chip select is TA, so TA stays set from `set_cs_inband(on)` to `(off)`. A transfer without a chip select
-//!   that is held sets and clears TA itself.
+//! - Transfers have any length, and go through the FIFO. The message pump makes the delays between
+//!   transfers and around the chip select.
+//! - TA asserts the native chip select, so TA stays set from `set_cs_inband(on)` to `(off)`. A
+//!   transfer whose chip select is not held sets and clears TA itself.
 //! - A transfer that gets stuck leaves everything at rest, chip select included.
 
 use super::fifo::{End, exchange};
@@ -97,8 +98,8 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> InbandController for Spi<M, 
 }
 
 impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
-    /// The chip select's word at rest, and whether a line serves it. What oob programmed is lost, which entering oob
-    /// mode reckons with.
+    /// The chip select's CS word at rest, and whether it is a GPIO line. The registers that oob
+    /// mode programmed are lost: `start` programs them anew.
     fn claim_inband(&mut self, chip_select: u8, mode: u32) -> Result<(Cs, bool), InbandError> {
         if !self.has_chip_select(chip_select) {
             return Err(InbandError::ChipSelect);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is settled about a chip select before its first frame.
+//! What `prepare` works out for a chip select, before its first frame.
 //!
 //! ```text
 //!   core clock, wanted clock -> Divider -> effective clock, time on the wire
@@ -22,8 +22,8 @@ pub(super) const SLOTS: usize = 3;
 const GAPLESS: u32 = 8;
 const WITH_GAP: u32 = 9;
 
-/// Time that a frame may take beyond twice its time on the wire before the hardware counts as stuck. It covers what
-/// holds the processor meanwhile: interrupts, an emulator's pace.
+/// A frame may take twice its time on the wire and this before the hardware counts as stuck. It
+/// covers what holds the processor up meanwhile: interrupts, or an emulator.
 const SLACK: Ns = Ns(100_000);
 
 /// Core clock over SPI clock: even, 2 to 65536.
@@ -37,8 +37,8 @@ impl Divider {
     const MIN: u32 = 2;
     const MAX: u32 = 65_536;
 
-    /// The divider for the fastest clock that is at most `hz`, or the fastest of all where `hz` is above it. `None`
-    /// where even the slowest clock is faster than `hz`.
+    /// The divider for the fastest clock that is at most `hz`. `None` where even the slowest clock
+    /// is faster than `hz`.
     pub(super) fn new(core_hz: NonZeroU32, hz: u32) -> Option<Self> {
         let hz = NonZeroU32::new(hz)?;
         let exact = core_hz.get().div_ceil(hz.get()).max(Self::MIN);
@@ -56,7 +56,7 @@ impl Divider {
         self.core_hz.get().checked_div(self.cdiv).unwrap_or(0)
     }
 
-    /// The register's value: 65536 is written as 0.
+    /// The value of CLK: 65536 is written as 0.
     pub(super) fn register(self) -> Clk {
         let mut clk = Clk(0);
         clk.set_cdiv(self.cdiv & 0xffff);
@@ -68,14 +68,14 @@ impl Divider {
         self.clocks(len, GAPLESS)
     }
 
-    /// Time after which `len` bytes that are still not through are stuck.
+    /// After this time, `len` bytes that have not been exchanged are stuck.
     pub(super) fn limit(self, len: u32) -> Ns {
         let wire = self.clocks(len, WITH_GAP).0;
         Ns(wire.saturating_mul(2).saturating_add(SLACK.0))
     }
 
-    /// The same for a whole frame that a handler may have to spin out: it leaves [`MAX_SPIN`] only where the frame itself
-    /// does, gaps between its bytes and `delays` included.
+    /// The same for a whole frame that a handler may have to send. It stays within [`MAX_SPIN`]
+    /// unless the frame itself, with gaps between its bytes and with `delays`, takes longer.
     pub(super) fn handlers_limit(self, len: u32, delays: Ns) -> Ns {
         let room = Ns(MAX_SPIN.0.saturating_sub(delays.0));
         let limit = self.limit(len);
@@ -90,7 +90,7 @@ impl Divider {
         let clocks = u64::from(len)
             .saturating_mul(u64::from(per_byte))
             .saturating_mul(u64::from(self.cdiv));
-        // In two parts, because the clocks of a long slow frame times 10^9 do not fit.
+        // In two parts: the clocks of a long, slow frame times 10^9 do not fit 64 bits.
         let whole = clocks.checked_div(hz).unwrap_or(0);
         let rest = clocks.checked_rem(hz).unwrap_or(0);
         let part = rest.saturating_mul(1_000_000_000).div_ceil(hz.max(1));
@@ -98,7 +98,8 @@ impl Divider {
     }
 }
 
-/// The CS register of a chip select at rest, idle lines' polarity not included. `on_line`: a GPIO line serves it.
+/// The CS register of a chip select at rest, without the polarity bits. `on_line`: the chip select
+/// is a GPIO line.
 pub(super) fn idle_word(chip_select: u8, mode: u32, on_line: bool) -> Cs {
     let mut cs = Cs(0);
     let native = chip_select < NATIVE_LINES && !on_line && mode & MODE_NO_CS == 0;
@@ -112,7 +113,7 @@ pub(super) fn idle_word(chip_select: u8, mode: u32, on_line: bool) -> Cs {
     cs
 }
 
-/// A frame's length in the words of a DMA transfer, in bytes.
+/// A frame's length, rounded up to the words of a DMA transfer, in bytes.
 pub(super) fn padded(len: u32) -> u32 {
     len.next_multiple_of(4)
 }
@@ -120,7 +121,8 @@ pub(super) fn padded(len: u32) -> u32 {
 /// One area of the frame memory.
 pub(super) type Area = NonNull<[AtomicU8]>;
 
-/// The area of `len` bytes at `offset`, of which `reach` bytes have to be there; with its bus address.
+/// The area of `len` bytes at `offset`, and its bus address. `None` where the memory has fewer than
+/// `reach` bytes there.
 pub(super) fn area(
     memory: &FrameMemory,
     offset: usize,
@@ -132,13 +134,13 @@ pub(super) fn area(
         return None;
     }
     let bus = memory.bus.checked_add(u64::try_from(offset).ok()?)?;
-    // SAFETY: `offset` lies within the `memory.len` bytes at `memory.cpu`.
+    // SAFETY: `offset` is at most `end`, which lies within the `memory.len` bytes at `memory.cpu`.
     let start = unsafe { memory.cpu.add(offset) };
     let bytes = NonNull::slice_from_raw_parts(start.cast::<AtomicU8>(), usize::try_from(len).ok()?);
     Some((bytes, bus))
 }
 
-/// The descriptors of a frame that goes by DMA.
+/// The descriptors of a frame that DMA moves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Descriptors<T> {
     pub(super) rx: T,
@@ -150,29 +152,32 @@ pub(super) struct Descriptors<T> {
 ///
 /// # Invariants
 ///
-/// From `prepare` to `terminate`, `rx`, `tx` and `stop` lie in the frame memory, which is valid for that long and
-/// accessed by others only in ways that atomic accesses may race with (user space, DMA). All have the frame's length.
+/// From `prepare` to `terminate`, `rx`, `tx` and `stop` lie in the frame memory, which is valid for
+/// that time. Only user space and DMA access it meanwhile, and atomic accesses may race with them.
+/// All three have the frame's length.
 #[derive(Debug)]
 pub(super) struct Job<T> {
-    /// CS at rest, polarity not included.
+    /// CS at rest, without the polarity bits.
     pub(super) idle: Cs,
     /// Whether the chip select is a GPIO line.
     pub(super) on_line: bool,
     pub(super) divider: Divider,
     pub(super) delays: Delays,
-    /// Before this date the chip select stays inactive.
+    /// The chip select stays inactive until this date.
     pub(super) ready: Instant,
-    /// After this time a frame that is spun out, or one whose completion was signalled too early, is stuck.
+    /// After this time a frame is stuck: one that a handler spins through, or one whose completion
+    /// was signalled too early.
     pub(super) limit: Ns,
     pub(super) len: u32,
     pub(super) rx: Area,
     pub(super) tx: Area,
     pub(super) stop: Area,
-    /// Present where the frame goes by DMA.
+    /// Present where DMA moves the frame.
     pub(super) dma: Option<Descriptors<T>>,
 }
 
-// SAFETY: the areas are memory that any processor may access, by the type's invariant; none is a thread's own.
+// SAFETY: by the type's invariant the areas are memory that is valid on every processor, and is not
+// bound to a thread.
 unsafe impl<T: Send> Send for Job<T> {}
 
 #[cfg(test)]
@@ -197,7 +202,7 @@ mod tests {
         let (low, high) = Divider::range(CORE);
         assert_eq!((low, high), (3_815, 125_000_000));
         assert_eq!(cdiv(low - 1), None);
-        // A core clock that reaches the last divider, which is written as 0.
+        // This core clock needs the largest divider, which is written as 0.
         let core = NonZeroU32::new(65_536_000).unwrap();
         let slowest = Divider::new(core, 1_000).unwrap();
         assert_eq!(
@@ -230,10 +235,10 @@ mod tests {
             match Divider::new(core, hz) {
                 Some(d) => {
                     prop_assert!(d.cdiv >= 2 && d.cdiv <= 65_536 && d.cdiv.is_multiple_of(2));
-                    // Not faster than asked for, but where the fastest possible was asked for and more.
+                    // Not faster than wanted, unless the fastest clock or a faster one was wanted.
                     prop_assert!(u64::from(core.get()) <= wanted * u64::from(d.cdiv)
                         || (d.cdiv == 2 && wanted >= clock_at(2)));
-                    // The next faster one would be too fast.
+                    // The next faster clock would be too fast.
                     prop_assert!(d.cdiv == 2 || u64::from(core.get()) > wanted * u64::from(d.cdiv - 2));
                 }
                 None => prop_assert!(u64::from(core.get()) > wanted * 65_536),

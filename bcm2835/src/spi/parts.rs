@@ -8,14 +8,16 @@ use core::num::NonZeroU32;
 use oob::time::Ns;
 use oob_dma::DescriptorMemory;
 
-/// Longest wait that a thread spins: above it a frame goes by DMA, and a wait is slept.
+/// Longest wait that a thread spins through. DMA moves a frame that takes longer, and a thread
+/// sleeps through a longer wait.
 pub const SPIN_MAX: Ns = Ns(30_000);
-/// Longest time on the wire of an oob frame that is spun out although it has a longer wait than that: 64 bytes at 10 MHz
-/// take 53 us.
+/// Longest time on the wire of an oob frame whose waits are spun through although they are longer
+/// than that: 64 bytes at 10 MHz take 53 us.
 pub const FRAME_SPIN_MAX: Ns = Ns(60_000);
 /// Longest frame, in bytes, of a controller without DMA.
 pub const FIFO_FRAME_MAX: u32 = 4096;
-/// Longest frame, in bytes, by DMA: the words that 16 bits of DLEN, and a lite channel, can count.
+/// Longest frame, in bytes, by DMA: 16 bits of DLEN, and of a lite channel, count no more whole
+/// words.
 pub const DMA_FRAME_MAX: u32 = 65_532;
 /// Most chip selects, native lines and GPIO lines together.
 pub const MAX_CHIP_SELECTS: usize = 8;
@@ -24,11 +26,12 @@ pub const SLOTS: usize = MAX_CHIP_SELECTS * job::SLOTS;
 
 /// A chip-select line that is not the controller's own.
 pub trait CsLine {
-    /// Drives the line. The line knows which level is active. Never sleeps; has taken effect on return.
+    /// Drives the line, which knows which level is active. Never sleeps. It has taken effect on
+    /// return.
     fn set(&self, active: bool);
 }
 
-/// For a controller without such lines.
+/// A controller without such lines.
 impl CsLine for Infallible {
     fn set(&self, _active: bool) {
         match *self {}
@@ -40,7 +43,7 @@ impl CsLine for Infallible {
 pub struct Dma<D> {
     /// Feeds the TX FIFO.
     pub tx: D,
-    /// Empties the RX FIFO. Its interrupt says that a frame is complete.
+    /// Empties the RX FIFO. Its interrupt reports that a frame is complete.
     pub rx: D,
     /// Request line of the TX FIFO (SPI0: 6).
     pub tx_request: u8,
@@ -57,14 +60,14 @@ pub struct Dma<D> {
 pub struct Parts<M, C, D, L> {
     /// The SPI block's registers.
     pub mmio: M,
-    /// The clock that delays and time limits are measured by.
+    /// The clock for delays and time limits.
     pub clock: C,
-    /// The core clock, in Hz, that the divider divides. It has to stay what it is.
+    /// The core clock, in Hz, which the divider divides. It must not change.
     pub core_hz: NonZeroU32,
-    /// How many chip selects there are. Those from the fourth on need a line.
+    /// The number of chip selects. Those from the fourth on need a GPIO line.
     pub chip_selects: u8,
-    /// Lines that take the place of the native ones, by chip select.
+    /// GPIO lines that replace the native ones, by chip select.
     pub lines: [Option<L>; MAX_CHIP_SELECTS],
-    /// DMA, where there is any.
+    /// DMA, where the controller has it.
     pub dma: Option<Dma<D>>,
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Registers and lines, as the frames use them.
+//! The steps of a frame on registers and lines.
 //!
 //! ```text
-//!  rest:  CS <- no line | DONE | clear, DLEN <- 0           (known state, whatever was before)
+//!  rest:  CS <- no line | DONE | clear, DLEN <- 0           (a known state, from any other)
 //!  program: CS <- idle, CLK, DLEN <- 2                      (clock line idle at its new level before any select)
 //!  select: [line on] CS <- idle | TA [set-up]
 //!  deselect: [hold] [line off] CS <- idle | DONE [clear]    -> date before which it may not be selected again
@@ -15,14 +15,14 @@ use super::regs::{self, Clk, Cs, Dlen, NO_LINE};
 use oob::io::Mmio;
 use oob::time::{Clock, Instant, Ns};
 
-/// The block did not get on in time.
+/// The hardware did not respond in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stuck;
 
-/// Polls of CS between two looks at the clock, which costs more than a poll.
+/// Polls of CS between two reads of the clock, which cost more than a poll.
 const POLLS: u32 = 16;
 
-/// How a select goes on.
+/// What follows a select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// Bytes through the FIFO.
@@ -35,8 +35,8 @@ pub(super) struct Registers<M, C, L> {
     pub(super) mmio: M,
     pub(super) clock: C,
     lines: [Option<L>; MAX_CHIP_SELECTS],
-    /// Only the polarity of the native lines: it is part of every word written to CS, because it holds for idle
-    /// lines, too.
+    /// The polarity bits of the native lines. Every word written to CS has them, because they apply
+    /// to idle lines, too.
     polarity: Cs,
 }
 
@@ -55,7 +55,8 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         self.lines.get(usize::from(chip_select))?.as_ref()
     }
 
-    /// Notes which level of a native line is active. Takes effect with the next word written to CS.
+    /// Sets which level of a native line is active. It takes effect with the next word written to
+    /// CS.
     pub(super) fn set_active_high(&mut self, chip_select: u8, high: bool) {
         if chip_select < regs::NATIVE_LINES {
             let bit = 1u32 << chip_select;
@@ -77,7 +78,7 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         Cs(idle.0 | self.polarity.0)
     }
 
-    /// Puts the block to rest, from any state: nothing selected, FIFOs empty, DMA off.
+    /// Puts the hardware to rest, from any state: nothing selected, FIFOs empty, DMA off.
     pub(super) fn rest(&self) {
         for line in self.lines.iter().flatten() {
             line.set(false);
@@ -88,18 +89,18 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         self.mmio.write(regs::DLEN, Dlen(0).0);
     }
 
-    /// Writes what stays the same from frame to frame.
+    /// Writes the registers that stay the same from frame to frame.
     pub(super) fn program(&self, idle: Cs, divider: Divider) {
         self.program_idle(idle);
         self.set_clock(divider);
     }
 
-    /// The clock line's idle level and the native line, nothing active.
+    /// Sets the clock line's idle level and the native line, with nothing active.
     pub(super) fn program_idle(&self, idle: Cs) {
         self.mmio.write(regs::CS, self.word(idle).0);
     }
 
-    /// Divider, and bytes without a gap.
+    /// Sets the divider, and that bytes follow each other without a gap.
     pub(super) fn set_clock(&self, divider: Divider) {
         let Clk(clk) = divider.register();
         self.mmio.write(regs::CLK, clk);
@@ -108,7 +109,7 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         self.mmio.write(regs::DLEN, gapless.0);
     }
 
-    /// Empties both FIFOs; TA and DMAEN are 0.
+    /// Empties both FIFOs. TA and DMAEN are 0.
     pub(super) fn clear_fifos(&self, idle: Cs) {
         let mut cs = self.word(idle);
         cs.set_clear_tx(true);
@@ -125,7 +126,7 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         self.mmio.write(regs::CS, cs.0);
     }
 
-    /// Clears TA and DMAEN and writes DONE back; empties the FIFOs where `clear`.
+    /// Clears TA and DMAEN and writes DONE back. Empties the FIFOs where `clear` is set.
     #[inline]
     pub(super) fn end(&self, idle: Cs, clear: bool) {
         let mut cs = self.word(idle);
@@ -135,8 +136,8 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         self.mmio.write(regs::CS, cs.0);
     }
 
-    /// Makes the chip select active, and waits until bytes may follow. `pause` is told of each wait that is too long to
-    /// be spun, here and below.
+    /// Makes the chip select active, and waits until bytes may follow. `pause` is called for each
+    /// wait that is too long to spin, here and below.
     #[inline(always)]
     pub(super) fn select<T>(
         &self,
@@ -189,7 +190,7 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         self.wait_until(self.clock.now().after(span), &pause);
     }
 
-    /// Keeps a delay. One that nobody waits for any more is kept, too: the device needs it.
+    /// Waits out a delay, also when nobody waits for the frame any more: the device needs it.
     #[inline(always)]
     fn wait_until(&self, date: Instant, pause: &impl Fn(Ns) -> bool) {
         let left = date.since(self.clock.now());
@@ -199,10 +200,10 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         self.clock.spin_until(date);
     }
 
-    /// Polls CS until `reached`; gives up when that takes longer than `limit`.
+    /// Polls CS until `reached` returns `true`. Gives up when that takes longer than `limit`.
     ///
-    /// The first polls come without a look at the clock, and after the limit there are some more, so that a processor
-    /// that was held up elsewhere does not take its own absence for the hardware's.
+    /// The first polls do not read the clock. After the limit some more polls follow: a processor
+    /// that was held up elsewhere must not blame the hardware for its own absence.
     #[inline]
     pub(super) fn wait(&self, limit: Ns, reached: impl Fn(Cs) -> bool) -> Result<Cs, Stuck> {
         let mut deadline = None;

@@ -8,14 +8,15 @@
 //!  0x08 CLK   clock divider               0x14 DC    DMA request thresholds, left at reset
 //! ```
 //!
-//! Source: "BCM2835 ARM Peripherals", chapter 10, and the errata to it. Where the two differ, the field says so.
+//! Source: "BCM2835 ARM Peripherals", chapter 10, and the errata to it. Where the two differ, the
+//! field says so.
 
 use bitfield::bitfield;
 
 /// Offset of [`Cs`].
 pub const CS: usize = 0x00;
-/// Offset of the FIFO ("BCM2835 ARM Peripherals", 10.5, FIFO): bytes while DMAEN is 0, words while it is 1; a write
-/// while TA is 0 is a control word and not data.
+/// Offset of the FIFO ("BCM2835 ARM Peripherals", 10.5, FIFO): bytes while DMAEN is 0, words while
+/// it is 1; a write while TA is 0 is a control word and not data.
 pub const FIFO: usize = 0x04;
 /// Offset of [`Clk`].
 pub const CLK: usize = 0x08;
@@ -51,8 +52,8 @@ bitfield! {
     pub ta, set_ta: 7;
     /// DMAEN: DMA requests and the 32-bit FIFO.
     pub dmaen, set_dmaen: 8;
-    /// DONE: everything written has been shifted out; rises only with TA. Read-only in the manual, but has to be
-    /// written back as 1 after a transfer, or later ones break.
+    /// DONE: everything written has been shifted out; rises only with TA. The manual says
+    /// read-only, but it has to be written back as 1 after a transfer, or later transfers fail.
     pub done, set_done: 16;
     /// RXD: the RX FIFO holds a byte.
     pub rxd, _: 17;
@@ -60,12 +61,13 @@ bitfield! {
     pub txd, _: 18;
     /// RXR: the RX FIFO is three quarters full.
     pub rxr, _: 19;
-    /// CSPOL2..0: set where that native chip select is active high. Holds for idle lines too.
+    /// CSPOL2..0: set where that native chip select is active high. Applies to idle lines, too.
     pub active_high, set_active_high: 23, 21;
 }
 
 bitfield! {
-    /// CLK: clock divider ("BCM2835 ARM Peripherals", 10.5, CLK; errata: a multiple of 2, not a power of 2).
+    /// CLK: clock divider ("BCM2835 ARM Peripherals", 10.5, CLK; errata: a multiple of 2, not a
+    /// power of 2).
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub struct Clk(u32);
     impl Debug;
@@ -77,7 +79,8 @@ bitfield! {
 bitfield! {
     /// DLEN: bytes of a DMA transfer ("BCM2835 ARM Peripherals", 10.5, DLEN).
     ///
-    /// With DMAEN off it moves nothing, but decides whether bytes are 8 clocks apart (2 and more) or 9 (0 and 1).
+    /// With DMAEN off it starts nothing, but selects whether bytes are 8 clocks apart (2 and more)
+    /// or 9 (0 and 1).
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub struct Dlen(u32);
     impl Debug;

@@ -19,9 +19,9 @@ pub struct Spi<M, C, D: PulseChannel, L> {
     pub(super) chip_selects: u8,
     pub(super) dma: Option<Dma<D>>,
     pub(super) jobs: [Option<Job<D::Descriptor>>; MAX_CHIP_SELECTS],
-    /// The chip select whose CS word, divider and DLEN the registers hold.
+    /// The chip select whose CS word, divider and DLEN are in the registers.
     pub(super) programmed: Option<u8>,
-    /// The chip select that an in-band message keeps active.
+    /// The chip select that an in-band message holds active.
     pub(super) held: Option<u8>,
 }
 
@@ -37,8 +37,8 @@ impl<M, C, D: PulseChannel, L> fmt::Debug for Spi<M, C, D, L> {
 }
 
 impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
-    /// Takes the block over and puts it to rest. Chip selects that are neither native nor have a line are left out,
-    /// with all behind them.
+    /// Takes the hardware over and puts it to rest. The first chip select that is neither native
+    /// nor has a GPIO line is left out, with all that follow.
     pub fn new(parts: Parts<M, C, D, L>) -> Self {
         let usable = (0..regs::NATIVE_LINES)
             .map(Some)
@@ -61,12 +61,13 @@ impl<M: Mmio, C: Clock, D: PulseChannel, L: CsLine> Spi<M, C, D, L> {
         spi
     }
 
-    /// Stops whatever is under way; afterwards everything is as between frames, and nothing is programmed.
+    /// Stops what is under way. Afterwards everything is as between frames, and no chip select is
+    /// programmed.
     pub(super) fn quiesce(&mut self) {
         if let Some(dma) = &self.dma {
             dma.tx.abort(&self.registers.clock);
             dma.rx.abort(&self.registers.clock);
-            // Errors of the past are nobody's.
+            // No frame is to blame for earlier errors.
             let _ = (dma.tx.take_fault(), dma.rx.take_fault());
         }
         self.registers.rest();

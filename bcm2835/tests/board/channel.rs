@@ -58,7 +58,7 @@ fn prepare<M: Mmio>(
     slot: usize,
     transfer: &Transfer,
 ) -> Result<<Channel<M> as PulseChannel>::Descriptor, PrepareError> {
-    // SAFETY: the channel is no real one, and its registers start nothing.
+    // SAFETY: the channel is a fake, whose registers start no transfer.
     unsafe { PulseChannel::prepare(channel, memory, slot, transfer) }
 }
 
@@ -68,7 +68,7 @@ fn a_channel_keeps_to_its_limits() {
     assert!(lite.is_lite() && !full.is_lite());
     let rig = Rig::new(NO_DMA);
     let place = rig.board.dma_alloc(32, 32);
-    // SAFETY: the rig's arena outlives it.
+    // SAFETY: the rig's arena outlives the memory, and no other channel uses this part of it.
     let memory = unsafe { DescriptorMemory::new(place.cpu(), u64::from(place.bus()), 32) };
     let block = || -> Vec<u32> {
         let bytes = place.to_vec();
@@ -140,7 +140,7 @@ fn a_pulse_publishes_then_loads_then_starts() {
     let channel = Channel::new(&plain);
     let rig = Rig::new(NO_DMA);
     let memory = rig.board.dma_alloc(32, 32);
-    // SAFETY: the rig's arena outlives it.
+    // SAFETY: the rig's arena outlives the memory, and no other channel uses this part of it.
     let slots = unsafe { DescriptorMemory::new(memory.cpu(), u64::from(memory.bus()), 32) };
     let descriptor = prepare(&channel, &slots, 0, &GOOD).unwrap();
     channel.pulse(descriptor);
@@ -149,21 +149,21 @@ fn a_pulse_publishes_then_loads_then_starts() {
 }
 
 #[test]
-fn an_interrupt_is_claimed_only_by_its_own_channel() {
+fn a_channel_answers_only_its_own_interrupt() {
     let plain = Plain::default();
     let irq = Irq::new(&plain);
-    // Active, and a control block without INTEN has ended: not ours.
+    // Active, and a control block without INTEN has ended: that is no interrupt of this channel.
     plain.registers.borrow_mut()[0] = 0b011;
     assert!(!irq.handle());
     assert!(plain.writes.borrow().is_empty());
     plain.registers.borrow_mut()[0] = 0b111;
     assert!(irq.handle());
-    // INT is cleared, and ACTIVE kept: a channel that was started again meanwhile goes on.
+    // INT is cleared and ACTIVE is kept: a channel that was started again meanwhile continues.
     assert_eq!(*plain.writes.borrow(), [(0x00, 0b101)]);
 }
 
 #[test]
-fn faults_are_told_once_and_cleared() {
+fn faults_are_reported_once_and_cleared() {
     let plain = Plain::default();
     let channel = Channel::new(&plain);
     assert_eq!(channel.take_fault(), None);
@@ -192,7 +192,7 @@ fn the_residue_is_0_exactly_when_there_is_no_control_block() {
     assert_eq!(channel.residue(), 0);
     set(0xc000_0040, 12);
     assert_eq!(channel.residue(), 12);
-    // All is read, and the last write is still under way.
+    // Everything has been read, and the last write is still outstanding.
     set(0xc000_0040, 0);
     assert_eq!(channel.residue(), 1);
 }

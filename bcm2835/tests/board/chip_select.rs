@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The chip select of frames through the FIFO: line, polarity, mode, delays, speed of each.
+//! The chip selects of frames through the FIFO: line, polarity, mode, delays and speed of each.
 
 use crate::rig::{NO_DMA, Rig, payload, setup};
 use oob::time::{Clock, Ns};
@@ -9,7 +9,7 @@ use oob_spi::controller::{Controller, Delays, MODE_CPHA, MODE_CPOL, MODE_CS_HIGH
 const CS: usize = 0x00;
 
 #[test]
-fn the_slave_sees_the_delays_that_were_asked_for() {
+fn the_slave_sees_the_delays_of_the_set_up() {
     let mut rig = Rig::new(NO_DMA);
     let delays = Delays {
         setup: Ns(3_000),
@@ -28,7 +28,7 @@ fn the_slave_sees_the_delays_that_were_asked_for() {
         let seen = rig.board.chip_select(2);
         let (low, high) = (Ns(3_000), Ns(3_200));
         assert!(low <= seen.setup && seen.setup < high, "{seen:?}");
-        // The FIFO is emptied before chip select goes: 16 reads of 40 ns.
+        // The FIFO is emptied before the chip select becomes inactive: 16 reads of 40 ns.
         assert!(Ns(2_000) <= seen.hold && seen.hold < Ns(3_100), "{seen:?}");
         let (low, high) = (Ns(7_000), Ns(7_300));
         let inactive = seen.inactive;
@@ -70,7 +70,7 @@ fn modes_and_polarities_reach_the_register() {
         rig.start();
         rig.log.borrow_mut().clear();
         rig.run(cs).unwrap();
-        // CPHA is bit 2, CPOL bit 3: above they stand before the line's two bits.
+        // CPHA is bit 2 and CPOL bit 3, above the line's two bits.
         let log = rig.log.borrow();
         let words: Vec<u32> = log.iter().filter(|w| w.0 == CS).map(|w| w.1).collect();
         assert_eq!(words, [expected, expected | 1 << 7, expected | 1 << 16]);
@@ -116,7 +116,7 @@ fn chip_selects_take_turns_at_their_own_speed_and_length() {
 }
 
 #[test]
-fn a_chip_select_that_is_prepared_anew_runs_at_its_new_speed() {
+fn a_chip_select_that_is_prepared_again_runs_at_its_new_speed() {
     let mut rig = Rig::new(NO_DMA);
     rig.start();
     for (speed, byte) in [(10_000_000, 8 * 104), (5_000_000, 8 * 200)] {
@@ -130,7 +130,7 @@ fn a_chip_select_that_is_prepared_anew_runs_at_its_new_speed() {
 }
 
 #[test]
-fn a_line_of_its_own_takes_the_native_ones_place() {
+fn a_gpio_line_replaces_the_native_line() {
     let mut rig = Rig::with_line(NO_DMA, Some(0));
     let mut wanted = setup(0, 8, 10_000_000);
     wanted.delays = Delays {
@@ -162,9 +162,9 @@ fn a_line_of_its_own_takes_the_native_ones_place() {
 }
 
 #[test]
-fn lines_extend_the_native_chip_selects_without_a_hole() {
+fn gpio_lines_extend_the_native_chip_selects_without_a_gap() {
     let limits = |line| Rig::with_line(NO_DMA, line).spi.limits().chip_selects;
-    // Four are asked for; the fourth has to be a line.
+    // The fourth chip select has to be a GPIO line.
     assert_eq!(limits(None), 3);
     assert_eq!(limits(Some(3)), 4);
     assert_eq!(limits(Some(4)), 3);

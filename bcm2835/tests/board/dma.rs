@@ -22,12 +22,12 @@ fn every_length_arrives_both_ways_on_full_and_lite_channels() {
         let medium = (1..=200).map(|len| (len, 20_000_000));
         let long = [(65_529, 62_500_000), (65_532, 62_500_000)];
         for (len, speed) in medium.chain(long) {
-            // Short frames go by DMA where they are slow: at 100 kHz even one byte is.
+            // DMA moves short frames where they are slow: at 100 kHz even one byte is slow.
             let speed = if len <= 64 { 100_000 } else { speed };
             let (frame, prepared) = rig.prepare(&setup(1, len, speed));
             assert_eq!(prepared.path, Path::Dma);
             rig.start();
-            // More than one: DLEN has counted down, and DONE has to be written back.
+            // More than one frame: DLEN has counted down, and DONE has to be written back.
             for salt in 0..3 {
                 rig.exchange(1, &frame, salt);
             }
@@ -56,7 +56,7 @@ fn the_cycle_is_hardly_longer_than_the_wire() {
 }
 
 #[test]
-fn the_slave_sees_the_delays_that_were_asked_for() {
+fn the_slave_sees_the_delays_of_the_set_up() {
     let mut rig = Rig::new(FULL);
     let wanted = Setup {
         delays: Delays {
@@ -85,7 +85,7 @@ fn the_slave_sees_the_delays_that_were_asked_for() {
 }
 
 #[test]
-fn regular_and_stop_frames_have_each_their_own_descriptor() {
+fn regular_and_stop_frames_have_descriptors_of_their_own() {
     let mut rig = Rig::new(FULL);
     let (frame, _) = rig.prepare(&setup(0, 77, 10_000_000));
     rig.start();
@@ -120,7 +120,7 @@ fn a_frame_is_these_register_writes_in_this_order() {
         (dlen, 0),
     ];
     assert_eq!(*rig.log.borrow(), expected);
-    // RX first: it is ready when the first byte comes.
+    // RX starts first, so it is ready when the first byte arrives.
     assert_eq!(*rig.started.borrow(), [5, 4]);
 }
 
@@ -129,7 +129,7 @@ fn rounding_bytes_stay_inside_the_padding() {
     let mut rig = Rig::new(FULL);
     for len in 129..=132usize {
         let (frame, _) = rig.prepare(&setup(0, len as u32, 10_000_000));
-        // The areas are whole cache lines: 192 bytes here. Beyond the padded frame nothing changes.
+        // The areas are whole cache lines, 192 bytes here. Nothing beyond the padded frame changes.
         frame.memory.fill(0, &[0xa5; 3 * 192]);
         rig.start();
         rig.run(0).unwrap();
@@ -157,7 +157,7 @@ fn chip_selects_take_turns_on_both_paths() {
 }
 
 #[test]
-fn a_line_of_its_own_surrounds_the_frame() {
+fn a_gpio_line_is_active_around_the_frame() {
     let mut rig = Rig::with_line(FULL, Some(3));
     let (frame, prepared) = rig.prepare(&setup(3, 200, 10_000_000));
     rig.start();
@@ -170,7 +170,8 @@ fn a_line_of_its_own_surrounds_the_frame() {
     assert!(line[1].0.since(line[0].0) >= prepared.wire);
 }
 
-/// Breaks the board, runs frames that must fail as expected, mends it, and expects good frames at once.
+/// Injects a fault, runs frames that must fail as expected, removes the fault, and expects good
+/// frames at once.
 fn survive(channels: Option<(u8, u8)>, expected: TransferError, fault: impl Fn(&mut Faults, u32)) {
     for len in [40, 129, 1_000] {
         let mut rig = Rig::new(channels);
@@ -186,7 +187,7 @@ fn survive(channels: Option<(u8, u8)>, expected: TransferError, fault: impl Fn(&
             rig.board.with_faults(|faults| fault(faults, tx));
             let ran = rig.run_within(1, FrameKind::Regular, limit);
             assert_eq!(ran, Err(expected), "{len} bytes");
-            // Two channels to stop, and a few register accesses.
+            // It stops two channels, and makes a few register accesses.
             let took = rig.host.now().since(begin).0;
             assert!(took < limit.0 + 50_000, "{took} of {}", limit.0);
             rig.board.with_faults(|faults| *faults = Faults::default());
@@ -229,8 +230,8 @@ fn channels_whose_access_never_ends_are_survived() {
 }
 
 #[test]
-fn bus_errors_on_either_side_are_told_and_survived() {
-    // In the frame to send: at its begin, and behind it; and at the FIFO.
+fn bus_errors_on_either_side_are_reported_and_survived() {
+    // At the begin of the frame to send, after its begin, and at the FIFO.
     survive(FULL, TransferError::Bus, |f, tx| f.bus_error_at = Some(tx));
     survive(FULL, TransferError::Bus, |f, tx| {
         f.bus_error_at = Some(tx + 36)
@@ -241,7 +242,7 @@ fn bus_errors_on_either_side_are_told_and_survived() {
 }
 
 #[test]
-fn noise_on_the_wire_is_no_error_of_the_controller() {
+fn noise_on_the_wire_is_not_reported_as_an_error() {
     let mut rig = Rig::new(FULL);
     let (frame, _) = rig.prepare(&setup(0, 400, 20_000_000));
     rig.start();
@@ -254,7 +255,7 @@ fn noise_on_the_wire_is_no_error_of_the_controller() {
 }
 
 #[test]
-fn a_signal_that_is_not_this_frames_own_does_not_end_it() {
+fn the_signal_of_another_frame_does_not_end_a_frame() {
     let mut rig = Rig::new(FULL);
     let (frame, _) = rig.prepare(&setup(0, 300, 10_000_000));
     rig.start();
@@ -265,7 +266,7 @@ fn a_signal_that_is_not_this_frames_own_does_not_end_it() {
     rig.flag
         .wait_until(&rig.host.oob(), rig.host.now())
         .unwrap();
-    // The thread that has the wrong signal waits for its frame's end.
+    // The thread that got the wrong signal waits for its frame's end.
     let host = rig.host.clone();
     let sleep = |span: Ns| {
         host.run_until(host.now().after(span));
@@ -299,7 +300,7 @@ fn frame_memory_that_dma_cannot_reach_is_refused() {
             bus: 0xffff_ff00,
             ..good
         },
-        // Room for the frame, but not for its last word.
+        // There is room for the frame, but not for its last word.
         FrameMemory {
             len: good.stop_offset + 199,
             ..good
@@ -365,7 +366,7 @@ fn an_active_high_native_line_is_refused_by_dma_and_nowhere_else() {
         prepared.map(|prepared| prepared.path)
     };
     assert_eq!(prepare(&high(0, 200)), Err(PrepareError::ActiveHigh));
-    // A line of its own knows its polarity, and no chip select has none.
+    // A GPIO line knows its polarity, and without a chip select there is none.
     assert_eq!(prepare(&high(1, 200)), Ok(Path::Dma));
     let none = Setup {
         mode: MODE_CS_HIGH | MODE_NO_CS,
@@ -375,7 +376,7 @@ fn an_active_high_native_line_is_refused_by_dma_and_nowhere_else() {
 }
 
 #[test]
-fn dma_frames_do_not_go_beside_an_active_high_native_line() {
+fn dma_frames_are_refused_beside_an_active_high_native_line() {
     let high = |cs| Setup {
         mode: MODE_CS_HIGH,
         ..setup(cs, 16, 10_000_000)
@@ -387,7 +388,7 @@ fn dma_frames_do_not_go_beside_an_active_high_native_line() {
     let refused = Err(PrepareError::ActiveHigh);
     let beside = rig.try_prepare(&long, &frames[1].layout);
     assert_eq!(beside.map(|prepared| prepared.path), refused);
-    // The other way round.
+    // And the reverse order.
     let low = setup(0, 16, 10_000_000);
     assert!(rig.try_prepare(&low, &frames[0].layout).is_ok());
     assert!(rig.try_prepare(&long, &frames[1].layout).is_ok());

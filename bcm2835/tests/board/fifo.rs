@@ -15,7 +15,7 @@ const FIFO: usize = 0x04;
 
 #[test]
 fn every_length_arrives_both_ways_fast_and_slow() {
-    // Slow accesses to a fast wire, so that DONE comes before RXR; and the other way round.
+    // Slow accesses and a fast wire, so that DONE comes before RXR; and the reverse.
     for (speed, access) in [(62_500_000, 200), (4_000_000, 40)] {
         let mut rig = Rig::new(NO_DMA);
         rig.host.set_quantum(Ns(100));
@@ -60,7 +60,7 @@ fn a_short_frame_costs_two_writes_and_one_access_per_byte() {
     let reads = after.spi_reads - before.spi_reads;
     assert!((9..=16).contains(&reads), "{reads} reads");
     assert_eq!(after.dma_writes + after.dma_reads, 0);
-    // TA first, then bytes, then TA off with DONE.
+    // First TA, then the bytes, then TA off with DONE.
     let log = rig.log.borrow();
     assert_eq!(log[0], (CS, 1 << 7));
     assert!(log[1..9].iter().all(|(offset, _)| *offset == FIFO));
@@ -130,7 +130,7 @@ fn frames_that_are_not_prepared_touch_nothing() {
 }
 
 #[test]
-fn set_ups_that_cannot_be_are_refused_and_change_nothing() {
+fn impossible_set_ups_are_refused_and_change_nothing() {
     let mut rig = Rig::new(NO_DMA);
     let (frame, _) = rig.prepare(&setup(0, 8, 10_000_000));
     rig.start();
@@ -214,7 +214,7 @@ fn a_sleep_that_is_far_too_long_pauses_the_bus_by_as_much_and_loses_nothing() {
 }
 
 #[test]
-fn what_is_spun_and_what_is_slept() {
+fn short_waits_are_spun_and_long_ones_slept() {
     let mut rig = Rig::new(NO_DMA);
     let mut path = |len, speed, hold| {
         let mut wanted = setup(0, len, speed);
@@ -262,7 +262,7 @@ fn a_thread_sleeps_through_long_delays_of_either_path() {
 }
 
 #[test]
-fn a_frame_that_nobody_waits_for_is_given_up() {
+fn a_frame_without_a_waiter_is_given_up() {
     let mut rig = Rig::new(NO_DMA);
     let (frame, _) = rig.prepare(&setup(0, 4096, 1_000_000));
     rig.start();
@@ -281,7 +281,7 @@ fn a_frame_that_nobody_waits_for_is_given_up() {
 }
 
 #[test]
-fn no_handler_spins_for_longer_than_was_said_on_a_stuck_controller() {
+fn no_handler_spins_longer_than_prepared_spin_on_a_stuck_controller() {
     for (len, speed, hold) in [
         (8, 10_000_000, 0),
         (8, 10_000_000, 90_000),
@@ -297,7 +297,7 @@ fn no_handler_spins_for_longer_than_was_said_on_a_stuck_controller() {
         rig.start();
         rig.exchange(0, &frame, 0);
         for late in [0, 2_000] {
-            // Stuck from the start, and in the middle.
+            // It gets stuck at the start, and in the middle.
             let (stuck, begin) = (rig.stuck.clone(), rig.host.now());
             rig.host.at(begin.after(Ns(late)), move || stuck.set(true));
             assert_eq!(rig.run(0), Err(TransferError::Stuck));
@@ -308,7 +308,7 @@ fn no_handler_spins_for_longer_than_was_said_on_a_stuck_controller() {
         }
         rig.exchange(0, &frame, 1);
     }
-    // What takes longer by itself says so.
+    // A frame that takes longer by itself has a longer `spin`.
     let mut rig = Rig::new(NO_DMA);
     assert!(rig.prepare(&setup(0, 250, 10_000_000)).1.spin > MAX_SPIN);
 }

@@ -11,7 +11,7 @@ use oob_spi::inband::{Buffers, InbandController, InbandError, InbandSetup};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Sleeps in virtual time, 10 us longer than asked for, as a kernel might.
+/// Sleeps in virtual time, 10 us longer than the span, as a kernel might.
 struct Sleeper {
     host: Host,
     spans: RefCell<Vec<Ns>>,
@@ -52,7 +52,7 @@ fn at(chip_select: u8, speed_hz: u32) -> InbandSetup {
     }
 }
 
-/// A message of one transfer, checked at both ends.
+/// Sends a message of one transfer, and checks what both ends received.
 fn message(rig: &mut Rig, cs: u8, len: usize, speed: u32) -> Vec<Ns> {
     let host = rig.host.clone();
     let inband = host.inband();
@@ -77,13 +77,13 @@ fn message(rig: &mut Rig, cs: u8, len: usize, speed: u32) -> Vec<Ns> {
 }
 
 #[test]
-fn every_length_arrives_slept_and_spun() {
+fn every_length_arrives_with_and_without_sleeps() {
     for len in (0..=200).chain([4_000, 70_000]) {
         let mut rig = Rig::new(NO_DMA);
         let spans = message(&mut rig, 1, len, 50_000_000);
         assert!(spans.is_empty());
         let spans = message(&mut rig, 1, len, 4_000_000);
-        // Waits above 30 us, which 15 bytes of 2.016 us make, are slept.
+        // It sleeps through waits above 30 us, which is 15 bytes of 2.016 us.
         assert!(spans.iter().all(|span| *span > Ns(30_000)));
         assert_eq!(spans.is_empty(), len <= 14, "{len}: {spans:?}");
     }
@@ -119,7 +119,7 @@ fn one_way_transfers_and_one_buffer_for_both() {
 }
 
 #[test]
-fn chip_select_holds_through_a_message_and_its_speeds() {
+fn the_chip_select_stays_active_through_a_message_of_several_speeds() {
     let mut rig = Rig::new(NO_DMA);
     let host = rig.host.clone();
     let (inband, sleep) = (host.inband(), sleeper(&rig));
@@ -140,7 +140,7 @@ fn chip_select_holds_through_a_message_and_its_speeds() {
     let expected: Vec<u8> = (0..3).flat_map(|part| payload(70, part)).collect();
     assert_eq!(rig.slaves[2].borrow().frames, [expected]);
     rig.at_rest();
-    // From here on a transfer is a selection of its own.
+    // From here on each transfer selects the device by itself.
     let tx = atomics(&payload(5, 7));
     let set = at(2, 1_000_000);
     rig.spi
@@ -175,7 +175,7 @@ fn a_stuck_transfer_releases_the_device_and_the_next_one_works() {
         assert_eq!(moved, Err(InbandError::Stuck));
         rig.stuck.set(false);
         rig.at_rest();
-        // Chip select is held no longer.
+        // The chip select is not active any more.
         let set = at(0, 1_000_000);
         rig.spi
             .transfer_inband(
@@ -191,7 +191,7 @@ fn a_stuck_transfer_releases_the_device_and_the_next_one_works() {
 }
 
 #[test]
-fn bad_transfers_are_told_apart_and_touch_nothing() {
+fn each_bad_transfer_has_its_error_and_touches_nothing() {
     let mut rig = Rig::new(NO_DMA);
     let host = rig.host.clone();
     let (inband, sleep) = (host.inband(), sleeper(&rig));
@@ -269,7 +269,7 @@ fn leaving_oob_mode_in_the_middle_of_a_frame_leaves_the_bus_usable() {
     rig.spi.stop(&rig.host.inband());
     rig.at_rest();
     message(&mut rig, 0, 100, 8_000_000);
-    // The frame that was left is not what goes on here.
+    // The frame that was left behind does not continue here.
     rig.spi.pulse(0, FrameKind::Regular).unwrap();
     rig.host.run_until(rig.host.now().after(Ns(50_000)));
     rig.start();

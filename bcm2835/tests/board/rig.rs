@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the tests stand on: a board with recording slaves, the controller, and the framework's part of a frame.
+//! The base of the tests: a board with recording slaves, the controller, and the framework's part
+//! of a frame.
 //!
 //! ```text
 //!   Rig::run -> Spi -> Tap -> HostBoard -> Recorder (one per native chip select)
@@ -32,18 +33,18 @@ pub(crate) const CORE_HZ: u32 = 250_000_000;
 /// Bus address of SPI0's FIFO register.
 const FIFO_BUS: u64 = 0x7e20_4004;
 
-/// A slave that notes what it gets, and answers with a pattern of its own.
+/// A slave that records what it receives, and answers with a pattern of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     pub(crate) seed: u8,
-    /// One entry per selection: the bytes received.
+    /// The received bytes, one entry for each selection.
     pub(crate) frames: Vec<Vec<u8>>,
-    /// The end of each byte of the last selection.
+    /// The date of each byte's end in the last selection.
     pub(crate) dates: Vec<Instant>,
     pub(crate) selected: bool,
 }
 
-/// What a recorder with `seed` answers to the byte at `index` of a selection.
+/// The answer of a recorder with `seed` to the byte at `index` of a selection.
 pub(crate) fn answer(seed: u8, index: usize) -> u8 {
     (index as u8).wrapping_mul(7).wrapping_add(seed)
 }
@@ -71,7 +72,7 @@ impl SpiSlave for Recorder {
     }
 }
 
-/// SPI0's registers, watched.
+/// SPI0's registers, with a log of their writes.
 #[derive(Clone)]
 pub(crate) struct Tap {
     inner: HostMmio,
@@ -105,7 +106,7 @@ impl Mmio for Tap {
 pub(crate) struct Window {
     inner: HostMmio,
     base: usize,
-    /// Channels in the order in which they were started.
+    /// The channels, in the order in which they were started.
     started: Rc<RefCell<Vec<usize>>>,
 }
 
@@ -126,7 +127,7 @@ impl Mmio for Window {
     fn observe(&self) {}
 }
 
-/// A chip-select line that notes its changes.
+/// A chip-select line that records its changes.
 #[derive(Clone)]
 pub(crate) struct Line {
     pub(crate) host: Host,
@@ -189,7 +190,7 @@ impl Rig {
         Self::with(host, channels, None)
     }
 
-    /// As `new`; chip select `line` is a line of its own.
+    /// As `new`, with a GPIO line for chip select `line`.
     pub(crate) fn with_line(channels: Option<(u8, u8)>, line: Option<usize>) -> Self {
         Self::with(Host::new(), channels, line)
     }
@@ -225,7 +226,8 @@ impl Rig {
                 }
             });
             let memory = board.dma_alloc(SLOTS * 32, 32);
-            // SAFETY: the arena that the board and `memory` share lives as long as the board, which the rig keeps.
+            // SAFETY: the arena that the board and `memory` share lives as long as the board, which
+            // the rig keeps. Only this controller uses this part of it.
             let memory = unsafe {
                 DescriptorMemory::new(memory.cpu(), u64::from(memory.bus()), memory.len())
             };
@@ -298,13 +300,14 @@ impl Rig {
         (frame, prepared)
     }
 
-    /// With memory that may be none that is taken.
+    /// Prepares, possibly with memory that is refused.
     pub(crate) fn try_prepare(
         &mut self,
         setup: &Setup,
         memory: &FrameMemory,
     ) -> Result<Prepared, PrepareError> {
-        // SAFETY: tests change a frame's layout only to what is refused, and keep frames that are used.
+        // SAFETY: tests keep the frames that they use. They change a frame's layout only to one
+        // that is refused.
         unsafe { self.spi.prepare(&self.host.inband(), setup, memory) }
     }
 
@@ -312,7 +315,7 @@ impl Rig {
         self.spi.start(&self.host.inband());
     }
 
-    /// A frame as the framework runs it, with at most `limit` of waiting.
+    /// Runs a frame as the framework does, and waits for at most `limit`.
     pub(crate) fn run_within(
         &mut self,
         cs: u8,
@@ -335,7 +338,8 @@ impl Rig {
         self.run_within(cs, FrameKind::Regular, Ns(1_000_000_000))
     }
 
-    /// A frame as a thread runs it: the spans that it was told to sleep, each of which took `late` longer.
+    /// Runs a frame as a thread does. Each sleep takes `late` longer. Returns the spans of the
+    /// sleeps.
     pub(crate) fn run_asleep(&mut self, cs: u8, late: Ns) -> (Vec<Ns>, Result<(), TransferError>) {
         let spans = RefCell::default();
         let host = self.host.clone();
@@ -367,7 +371,7 @@ impl Rig {
         self.slaves[usize::from(cs)].borrow().seed
     }
 
-    /// Runs a frame with fresh data, and checks both ends of it.
+    /// Runs a frame with new data, and checks what both ends received.
     pub(crate) fn exchange(&mut self, cs: u8, frame: &Frame, salt: usize) {
         let bytes = payload(frame.len, salt);
         frame.send(&bytes);
@@ -383,8 +387,8 @@ impl Rig {
         self.at_rest();
     }
 
-    /// What is true between frames: nobody selected, FIFOs empty, DONE and TA down, no channel with anything left to do, no
-    /// byte ever lost or garbled.
+    /// Checks what holds between frames: nothing is selected, the FIFOs are empty, DONE and TA are
+    /// 0, no channel has work left, and no byte was ever lost or garbled.
     pub(crate) fn at_rest(&self) {
         assert!(self.slaves.iter().all(|slave| !slave.borrow().selected));
         let cs = self.board.mmio(Block::Spi0).read(0);

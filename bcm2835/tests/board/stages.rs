@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Frames of an oob thread beside an in-band stage that is busy, has page faults, and switches interrupts off.
+//! Frames of an oob thread while the in-band stage is busy, has page faults, and switches
+//! interrupts off.
 
 use crate::rig::{FULL, LITE, NO_DMA, Rig, setup};
 use oob::host::{Host, Interference, Task, Thread};
@@ -10,7 +11,8 @@ use std::rc::Rc;
 
 const PERIOD: Ns = Ns(1_000_000);
 
-/// Begin and end of each of 10 frames, one a period, of an oob thread beside two busy in-band threads; and when those were done.
+/// Runs 10 frames, one in each period, of an oob thread beside two busy in-band threads. Returns
+/// each frame's begin and end, and when the in-band threads were done.
 fn loop_of_frames(
     seed: u64,
     channels: Option<(u8, u8)>,
@@ -62,7 +64,7 @@ fn in_band_changes_no_date_of_a_frame() {
 }
 
 #[test]
-fn interrupts_that_are_off_delay_a_frame_by_as_much_at_its_begin_and_at_its_completion() {
+fn interrupts_off_delay_the_begin_and_the_completion_of_a_frame_by_as_much() {
     let hard_off = Ns(5_000);
     let interference = Interference { hard_off, ..NOISY };
     let (quiet, _) = loop_of_frames(0, FULL, Interference::NONE);

@@ -24,8 +24,8 @@ pub(super) struct Tick {
 
 impl TimerHandler for Tick {
     fn expired(&self, missed: u64) {
-        // SAFETY: `KernelEnv::connect` sets it before the timer is first armed, to a bus that its owner does not drop before it
-        // has called `KernelEnv::cancel_timers`.
+        // SAFETY: `KernelEnv::connect` sets it before the timer is first armed, to a bus that its
+        // owner does not drop before it has called `KernelEnv::cancel_timers`.
         if let Some(bus) = unsafe { self.bus.load(Ordering::Acquire).as_ref() } {
             (self.call)(bus, self.chip_select, missed);
         }
@@ -106,7 +106,8 @@ impl KernelEnv {
     }
 
     fn channel(&self, chip_select: u8) -> &Channel {
-        // The core passes chip selects that exist. The remainder shows the compiler that the index is in range.
+        // The core passes chip selects that exist. The remainder shows the compiler that the index
+        // is in range.
         let index = usize::from(chip_select) % MAX_CHIP_SELECTS;
         let [first, ..] = &self.channels;
         self.channels.get(index).unwrap_or(first)

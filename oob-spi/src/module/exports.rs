@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What controllers' modules call: the functions that `module.c` exports. `registration.rs` is their only caller.
+//! What controllers' modules call: the functions that `module.c` exports. `registration.rs` is
+//! their only caller.
 
 use super::registered::Registered;
 use super::shared::Shared;
@@ -23,8 +24,8 @@ unsafe extern "C" fn oobkit_spi_register(
 ) -> *mut c_void {
     // SAFETY: `Registration::new` passes a static table.
     let ops = unsafe { *ops };
-    // SAFETY: `Registration::new` passes the controller that the table was made for. It lives until the registration is dropped,
-    // which unregisters first.
+    // SAFETY: `Registration::new` passes the controller that the table was made for. It lives until
+    // the registration is dropped, which unregisters first.
     let remote = unsafe { Remote::new(ops, controller) };
     // SAFETY: `Registration::new` takes an in-band token.
     let inband = unsafe { Inband::assume() };
@@ -54,7 +55,8 @@ unsafe extern "C" fn oobkit_spi_shutdown(bus: *mut c_void) {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn oobkit_spi_unregister(bus: *mut c_void) {
-    // SAFETY: `oobkit_spi_register` returned the box's pointer, and this call is the registration's last use of it.
+    // SAFETY: `oobkit_spi_register` returned the box's pointer, and this call is the registration's
+    // last use of it.
     drop(unsafe { KBox::<Registered>::from_raw(bus.cast()) });
 }
 
@@ -62,7 +64,8 @@ unsafe extern "C" fn oobkit_spi_unregister(bus: *mut c_void) {
 ///
 /// `bus` came from `oobkit_spi_register` and is registered.
 unsafe fn shared<'a>(bus: *mut c_void) -> &'a Shared {
-    // SAFETY: by contract `bus` points to a live `Registered`, of which only shared references exist.
+    // SAFETY: by contract `bus` points to a live `Registered`, of which only shared references
+    // exist.
     unsafe { &(*bus.cast_const().cast::<Registered>()).shared }
 }
 
@@ -82,11 +85,12 @@ unsafe extern "C" fn oobkit_spi_interrupt(
 unsafe extern "C" fn oobkit_spi_enter_inband(bus: *mut c_void) -> c_int {
     // SAFETY: `bus` came from `oobkit_spi_register`, and the caller's registration is alive.
     let bus = &unsafe { shared(bus) }.bus;
-    // SAFETY: the address of a static of `module.c`. Volatile, because a module parameter may change at any time.
+    // SAFETY: the address of a static of `module.c`. Volatile, because a module parameter may
+    // change at any time.
     let limit = unsafe { (&raw const oobkit_spi_inband_wait_ms).read_volatile() };
-    // Not even a fatal signal ends this wait. The sender may be a file system that writes back for a dying process, and drivers
-    // expect that no signal disturbs an SPI transfer. The limit bounds the wait.
-    // SAFETY: `BusHandle::enter_inband` takes an in-band token.
+    // Not even a fatal signal ends this wait. The sender may be a file system that writes back for
+    // a dying process, and drivers expect that no signal disturbs an SPI transfer. The limit bounds
+    // the wait. SAFETY: `BusHandle::enter_inband` takes an in-band token.
     let inband = unsafe { Inband::assume() };
     let gate = &bus.env().gate;
     let entered = gate.wait(&inband, limit, || bus.gate().try_enter_inband());

@@ -7,8 +7,8 @@
 //!   any other ioctl ----------------------------------> copy in --> mutex --> core, in-band --> copy out
 //! ```
 //!
-//! Oob mode belongs to the process that called ENABLE. It ends by DISABLE, when that process closes any descriptor of the file
-//! through which it called ENABLE, or when that file is released.
+//! Oob mode belongs to the process that called ENABLE. It ends by DISABLE, when that process closes
+//! any descriptor of the file through which it called ENABLE, or when that file is released.
 
 use super::shared::Shared;
 use crate::errno::{CallError, EnableError, Errno, MapError};
@@ -24,8 +24,8 @@ use kernel::miscdevice::File;
 use kernel::mm::Vma;
 use kernel::task::current_process;
 use kernel::uaccess::UserPtr;
+use oob::kernel_core::MakeError;
 use oob::kernel_core::with_oob;
-use oob::mapped::MakeError;
 use oob::stage::{Inband, Oob};
 use oob::time::Ns;
 use oobkit_abi::spi as abi;
@@ -45,8 +45,8 @@ pub(super) struct Node {
 pub(super) struct SpiFile {
     shared: KArc<Shared>,
     chip_select: u8,
-    /// The latest session that ENABLE began through this file, from the process `owner`; 0 for none. It may be over, because
-    /// DISABLE may come through any file.
+    /// The latest session that ENABLE began through this file, from the process `owner`; 0 for
+    /// none. It may be over, because DISABLE may come through any file.
     session: AtomicU64,
     owner: AtomicU64,
 }
@@ -120,7 +120,8 @@ impl SpiFile {
         &self,
         call: impl FnOnce(&Oob<'_>) -> core::result::Result<(), X>,
     ) -> Result<i32> {
-        // SAFETY: only `oob_ioctl` and what it calls come here, from a system call that holds no lock.
+        // SAFETY: only `oob_ioctl` and what it calls come here, from a system call that holds no
+        // lock.
         match unsafe { with_oob(call) } {
             Some(result) => result.map(|()| 0).map_err(errno),
             None => Err(self.rejected(CallError::NotAttached)),
@@ -161,7 +162,8 @@ impl SpiFile {
         let owner = caller();
         let mut state = self.shared.inband.lock(inband);
         let state = &mut *state;
-        // SAFETY: the address of a static of `module.c`. Volatile, because a module parameter may change at any time.
+        // SAFETY: the address of a static of `module.c`. Volatile, because a module parameter may
+        // change at any time.
         let wait_ms = unsafe { (&raw const oobkit_spi_enable_wait_ms).read_volatile() };
         let default = Settings::default();
         let request = Request {
@@ -190,8 +192,8 @@ impl SpiFile {
                     MakeError::NoMemory => EnableError::NoMemory,
                 })
         };
-        // SAFETY: a buffer has `total` bytes. It lives until `retire`, which follows `disable` and `close`, or `revoke`, which
-        // follows `shutdown`.
+        // SAFETY: a buffer has `total` bytes. It lives until `retire`, which follows `disable` and
+        // `close`, or `revoke`, which follows `shutdown`.
         let enabled = unsafe {
             self.shared
                 .bus
@@ -320,7 +322,8 @@ impl File for SpiFile {
                 self.write(inband, argument, &self.settings(inband).bits_per_word)
             }
             abi::RD_MAX_SPEED_HZ => self.write(inband, argument, &self.settings(inband).speed_hz),
-            // Only EVL calls this with an exchange call: from a thread in-band, where exchange calls are not served.
+            // Only EVL calls this with an exchange call: from a thread in-band, where exchange
+            // calls are not served.
             abi::RUN_OOB_XFER | abi::RUN_UNTIL | abi::RUN_LIST => {
                 Err(self.rejected(CallError::NotAttached))
             }
@@ -353,7 +356,8 @@ impl File for SpiFile {
 
 impl Drop for SpiFile {
     fn drop(&mut self) {
-        // SAFETY: the kernel drops a file in `release`, or where `open` failed: both are task context, in-band.
+        // SAFETY: the kernel drops a file in `release`, or where `open` failed: both are task
+        // context, in-band.
         let inband = unsafe { Inband::assume() };
         self.end(&inband, self.owner.load(Ordering::Relaxed));
     }

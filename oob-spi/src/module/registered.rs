@@ -65,7 +65,8 @@ impl Registered {
         controller: Remote,
     ) -> Result<KBox<Self>> {
         static NODES: LockClass = LockClass::new();
-        // SAFETY: the device is bound until the result has been dropped, and `drop` calls `shutdown`, which revokes.
+        // SAFETY: the device is bound until the result has been dropped, and `drop` calls
+        // `shutdown`, which revokes.
         let shared = unsafe { Shared::new(inband, controller, device) }?;
         let none = [const { None }; MAX_CHIP_SELECTS];
         let nodes = Mutex::new(inband, none, c"oob_spi nodes", &NODES)?;
@@ -98,7 +99,8 @@ impl Registered {
         let state = self.shared.inband.lock(inband);
         self.shared.bus.shutdown(inband);
         drop(state);
-        // From here on `mmap` gets no buffer. The calls under way hold their process's lock and want ours: wait without it.
+        // From here on `mmap` gets no buffer. The calls under way hold their process's lock and
+        // want ours: wait without it.
         loop {
             let mut state = self.shared.inband.lock(inband);
             let Some(process) = state.buffers.take_process(inband) else {
@@ -113,7 +115,8 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        // SAFETY: `oobkit_spi_unregister` and a registration that failed drop this, both in task context, in-band.
+        // SAFETY: `oobkit_spi_unregister` and a registration that failed drop this, both in task
+        // context, in-band.
         let inband = unsafe { Inband::assume() };
         *self.nodes.lock(&inband) = [const { None }; MAX_CHIP_SELECTS];
         self.shutdown(&inband);

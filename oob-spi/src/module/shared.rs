@@ -11,7 +11,7 @@ use kernel::alloc::KArc;
 use kernel::bindings as b;
 use kernel::error::Result;
 use kernel::sync::{LockClass, Mutex};
-use oob::mapped::MappedBuffers;
+use oob::kernel_core::MappedBuffers;
 use oob::stage::Inband;
 use oobkit_abi::spi::BUFFERS_MAX;
 
@@ -23,8 +23,8 @@ pub(super) struct InbandState {
     pub(super) buffers: MappedBuffers<MAX_CHIP_SELECTS, BUFFERS_MAX>,
 }
 
-/// The session of each chip select that is in oob mode. A session lasts from ENABLE to the end of oob mode. Sessions are numbered
-/// from 1 on; 0 means none.
+/// The session of each chip select that is in oob mode. A session lasts from ENABLE to the end of
+/// oob mode. Sessions are numbered from 1 on; 0 means none.
 #[derive(Default)]
 pub(super) struct Sessions {
     latest: u64,
@@ -60,7 +60,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// A bus without files. Kept out of line, because the bus passes over the stack, which is scarce in a kernel.
+    /// A bus without files. Kept out of line, because the bus passes over the stack, which is
+    /// scarce in a kernel.
     ///
     /// # Safety
     ///
@@ -87,7 +88,8 @@ impl Shared {
                 inband: state,
             },
         )?;
-        // SAFETY: the bus does not move any more, and `drop` cancels the timers before the bus goes.
+        // SAFETY: the bus does not move any more, and `drop` cancels the timers before the bus
+        // goes.
         unsafe { shared.bus.env().connect(&raw const shared.bus) };
         Ok(shared)
     }
@@ -95,7 +97,8 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // SAFETY: the last owner is a registration or a file. Both are dropped in task context, in-band.
+        // SAFETY: the last owner is a registration or a file. Both are dropped in task context,
+        // in-band.
         let inband = unsafe { Inband::assume() };
         self.bus.env().cancel_timers(&inband);
     }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Arguments as programs give them: any bytes, decoded as the device node decodes them, and given to the bus.
+//! Arguments as programs pass them: any bytes, decoded as the device node decodes them, and passed
+//! to the bus.
 //!
 //! ```text
 //!   a structure that may be right --some bytes changed, or all--> decoded --> Bus       (calls.rs)
-//!        Ok:  nothing applies of what the documentation refuses                         (model.rs)
-//!        Err: the errno of something that applies; counted, and nothing else has changed
+//!        Ok:  no documented cause of a refusal applies                                  (model.rs)
+//!        Err: the errno of a cause that applies; counted, and nothing else has changed
 //! ```
 
 mod calls;
@@ -26,7 +27,7 @@ use proptest::sample::select;
 
 const OTHER: Owner = Owner(8);
 
-/// Everything that a refused call leaves as it is.
+/// Everything that a refused call must not change.
 #[derive(Debug, PartialEq)]
 struct Seen {
     settings: Settings,
@@ -50,7 +51,7 @@ fn errno<T>(result: Result<T, impl Errno>) -> Option<i32> {
     result.err().map(Errno::errno)
 }
 
-/// Makes a call and looks at what it gives back: the errno of a refusal, and those that it may have.
+/// Makes a call, and returns the errno of its refusal, and the errnos that it may have.
 fn step_by(rig: &Rig, model: &mut Model, step: &Step) -> (Option<i32>, Vec<i32>) {
     let Step {
         call,
@@ -176,7 +177,7 @@ fn step_by(rig: &Rig, model: &mut Model, step: &Step) -> (Option<i32>, Vec<i32>)
 
 proptest! {
     #[test]
-    fn any_argument_is_taken_or_refused_as_documented(
+    fn any_argument_is_accepted_or_refused_as_documented(
         path in select(vec![Path::Fifo, Path::SlowFifo, Path::Dma]),
         steps in vec(step(), 40),
     ) {
@@ -196,7 +197,7 @@ proptest! {
                     stats.rejected += 1;
                 }
                 prop_assert_eq!(&seen(&rig), &before, "{:?}", step);
-                // Nor has it started anything.
+                // It has not started anything either.
                 rig.pass(Ns(1_000_000));
                 prop_assert_eq!(seen(&rig).pulses, before.pulses, "{:?}", step);
             }

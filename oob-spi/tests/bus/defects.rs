@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Twelve known defects of published out-of-band SPI drivers, and the tests that keep them out: below where the defect
-//! could lie in this layer, else where the table says. Each test was seen to fail with the code changed as said.
+//! Twelve known defects of published out-of-band SPI drivers, and the tests that keep them out. A
+//! test is below if the defect could be in this layer; otherwise the table says where it is. Each
+//! test failed when the code was changed as the last column says.
 //!
 //! | no. | defect | test | seen to fail with |
 //! | --- | --- | --- | --- |
-//! | 1 | a completion that comes before the wait is lost | `defect_1_*` | the landing forgotten |
-//! | 2 | RUN has no time limit | `defect_2_*` (two) | no end of the wait; any completion ending any frame |
+//! | 1 | a completion that comes before the wait is lost | `defect_1_*` | the completion forgotten |
+//! | 2 | RUN has no time limit | `defect_2_*` (two) | no end of the wait; any completion ends any frame |
 //! | 3 | DMA is prepared before the bus is claimed, and undone on channels in use | `defect_3_*` | the gate's refusal ignored |
 //! | 4 | the bus's lock word is cleared outside of its lock | `tests/model`: the gate's test, by loom | a plain store of the word |
 //! | 5 | a mapping outlives the memory that DISABLE frees | `guest-tests`, theme `life`: "a mapping outlives DISABLE" | a mapping that does not own the buffer |
-//! | 6 | mmap ignores its offset | `defect_6_*` | no look at the offset |
-//! | 7 | a second open starts the shared state anew | `defect_7_*`; `life`: "a second open changes nothing" | every caller taken for the owner |
-//! | 8 | what copying user memory left over is the errno, or is ignored | `guest-tests`, theme `refused`: "calls return EFAULT for arguments at bad addresses", "ENABLE returns EFAULT and leaves oob mode off when its result cannot be written", "RUN_LIST sends nothing when its statuses cannot be written" | what is left over ignored, in-band and out-of-band; given back as the errno |
-//! | 9 | an in-band call blocks with a lock held that DISABLE needs | `defect_9_*` | the gate's opening told to nobody |
-//! | 10 | nobody drives the chip select | `defect_10_*`; `bcm2835`: `a_line_of_its_own_takes_the_native_ones_place`, `modes_and_polarities_reach_the_register` | the delays dropped; the line never driven; the native one never selected |
+//! | 6 | mmap ignores its offset | `defect_6_*` | the offset is not checked |
+//! | 7 | a second open resets the shared state | `defect_7_*`; `life`: "a second open file of the process shares oob mode" | every caller counts as the owner |
+//! | 8 | the number of bytes that were not copied is returned as the errno, or is ignored | `guest-tests`, theme `refused`: "calls return EFAULT for arguments at bad addresses", "ENABLE returns EFAULT and leaves oob mode off when its result cannot be written", "RUN_LIST sends nothing when its statuses cannot be written" | that number ignored, in-band and out-of-band; returned as the errno |
+//! | 9 | an in-band call blocks with a lock held that DISABLE needs | `defect_9_*` | nobody is told that the gate has opened |
+//! | 10 | nobody drives the chip select | `defect_10_*`; `bcm2835`: `a_gpio_line_replaces_the_native_line`, `modes_and_polarities_reach_the_register` | the delays dropped; the line never driven; the native one never selected |
 //! | 11 | RX stays armed where TX cannot be started | `defect_11_*`; `bcm2835`: `a_tx_request_that_never_comes_is_survived` | the claim kept after a failure; the RX channel not aborted |
-//! | 12 | a channel stays prepared where the other's preparation fails | `defect_12_*`; `bcm2835`: `set_ups_that_cannot_be_are_refused_and_change_nothing`, `frame_memory_that_dma_cannot_reach_is_refused` | the gate kept after a failure; the former set-up dropped before the checks; a chip select prepared without its descriptors |
+//! | 12 | a channel stays prepared where the other's preparation fails | `defect_12_*`; `bcm2835`: `impossible_set_ups_are_refused_and_change_nothing`, `frame_memory_that_dma_cannot_reach_is_refused` | the gate kept after a failure; the former set-up dropped before the checks; a chip select prepared without its descriptors |
 
 use crate::rig::*;
 use oob::time::{Clock, Instant, Ns};
@@ -26,8 +27,9 @@ use oob_spi::request::Owner;
 use oob_spi::validate::{Change, Mapping};
 use oobkit_abi::spi as abi;
 
-/// Seen to fail with the landing forgotten between `pulse` and the wait (`settle(hold, Phase::Flight)` in `exchange`),
-/// which is what an event that is not latched amounts to: RUN ended in `Stuck`.
+/// Failed when the completion was forgotten between `pulse` and the wait (the phase set back to
+/// InFlight in `exchange_asleep`), which is the effect of an event that is not latched: RUN ended
+/// in `Stuck`.
 #[test]
 fn defect_1_a_completion_before_the_wait_is_not_lost() {
     let rig = Rig::on(Path::Dma);
@@ -37,7 +39,7 @@ fn defect_1_a_completion_before_the_wait_is_not_lost() {
     assert_eq!(rig.host.now(), before);
 }
 
-/// Seen to fail with `Instant::NEVER` for the wait's end in `call_frame`: nothing ends the wait.
+/// Failed with `Instant::NEVER` for the end of the wait in `call_frame`: nothing ends the wait.
 #[test]
 fn defect_2_a_lost_completion_ends_run_and_the_next_one_works() {
     let rig = Rig::on(Path::Dma);
@@ -51,11 +53,12 @@ fn defect_2_a_lost_completion_ends_run_and_the_next_one_works() {
     assert_eq!((rig.stats().timeouts, rig.stats().frames), (1, 1));
 }
 
-/// Seen to fail without the look once more, and without the last nap: `Stuck`, and no stop frame counted.
+/// Failed without `if_held_up`, and without the last nap: `Stuck`, and no stop frame counted.
 #[test]
 fn defect_2_a_machine_that_is_held_up_beyond_the_limit_loses_no_completion() {
     let rig = Rig::on(Path::Dma);
-    // 2 ms beyond the limit, and what waits for the machine itself comes another half later.
+    // The machine is held up until 2 ms after the limit. An interrupt that waits for the machine
+    // comes half a millisecond later.
     let limit = 2 * WIRE.0 + 10_000_000;
     let hold_up = || rig.bus.env().held_up.set(Ns(limit + 2_000_000));
     rig.script([Frame::Late(Ns(limit + 2_500_000))]);
@@ -71,19 +74,19 @@ fn defect_2_a_machine_that_is_held_up_beyond_the_limit_loses_no_completion() {
     assert_eq!((stats.frames, stats.timeouts, stats.stops), (1, 1, 1));
 }
 
-/// Seen to fail with `interrupt` landing whatever frame is in flight, its status unread; and with one look at the phase
-/// (`if`) instead of a loop in `call_frame`.
+/// Failed when `interrupt` completed the frame in flight without reading the status, and with `if`
+/// instead of a loop around the phase in `call_frame`.
 #[test]
 fn defect_2_a_late_completion_does_not_end_the_next_frame() {
     let rig = Rig::on(Path::Dma);
     let limit = Ns(2 * WIRE.0 + 10_000_000);
-    // The interrupt of the first frame comes in the middle of the second.
+    // The interrupt of the first frame comes in the middle of the second frame.
     rig.script([Frame::Ghost(Ns(limit.0 + WIRE.0 / 2)), Frame::Good]);
     assert_eq!(rig.run(), Err(RunError::Stuck));
     let before = rig.host.now();
     rig.run().unwrap();
     assert_eq!(rig.host.now().since(before), WIRE);
-    // A wake-up that was latched for an earlier frame does not either.
+    // A wake-up that was latched for an earlier frame does not end it either.
     use oob_spi::env::Env;
     oob::wait::Flag::raise(rig.bus.env().flag(0));
     let before = rig.host.now();
@@ -91,7 +94,8 @@ fn defect_2_a_late_completion_does_not_end_the_next_frame() {
     assert_eq!(rig.host.now().since(before), WIRE);
 }
 
-/// Seen to fail with `enter_gate`'s refusal ignored, and with the memory made before it.
+/// Failed when the gate's refusal was ignored, and when the memory was made before the gate was
+/// entered.
 #[test]
 fn defect_3_nothing_is_prepared_before_the_bus_is_entered() {
     let rig = Rig::new(Path::Dma);
@@ -99,12 +103,12 @@ fn defect_3_nothing_is_prepared_before_the_bus_is_entered() {
     assert_eq!(rig.enable(0), Err(EnableError::BusHeld));
     assert!(rig.hardware.log.borrow().is_empty());
     assert!(rig.blocks.borrow().is_empty());
-    // The message goes on undisturbed and others follow it.
+    // The message continues undisturbed, and others follow it.
     rig.bus.gate().exit_inband();
     assert!(rig.bus.gate().try_enter_inband());
 }
 
-/// Seen to fail without the test of `offset` in `check_map`.
+/// Failed without the check of `offset` in `check_map`.
 #[test]
 fn defect_6_a_mapping_at_an_offset_is_refused() {
     let rig = Rig::on(Path::Fifo);
@@ -118,7 +122,7 @@ fn defect_6_a_mapping_at_an_offset_is_refused() {
     }
 }
 
-/// Seen to fail with `is_owner` always agreeing.
+/// Failed when `is_owned_by` always returned `true`.
 #[test]
 fn defect_7_a_second_user_of_the_device_disturbs_nothing() {
     let rig = Rig::on(Path::Dma);
@@ -171,7 +175,8 @@ fn defect_7_a_second_user_of_the_device_disturbs_nothing() {
     assert_eq!(rig.host.now(), Instant(3_000_000 + WIRE.0));
 }
 
-/// Seen to fail with `leave_gate` not telling that the gate is open, and with `configure` waiting for the gate.
+/// Failed when `OobMode::leave` did not call `gate_opened`, and when `configure` waited for the
+/// gate.
 #[test]
 fn defect_9_inband_calls_never_block_and_never_keep_disable_out() {
     let rig = Rig::on(Path::Dma);
@@ -192,7 +197,7 @@ fn defect_9_inband_calls_never_block_and_never_keep_disable_out() {
     assert!(rig.bus.gate().try_enter_inband());
 }
 
-/// Seen to fail with `plan` leaving the delays at their default.
+/// Failed when `plan` left the delays at their default.
 #[test]
 fn defect_10_the_chip_select_reaches_the_controller_with_its_polarity_and_delays() {
     let rig = Rig::new(Path::Fifo);
@@ -221,13 +226,13 @@ fn defect_10_the_chip_select_reaches_the_controller_with_its_polarity_and_delays
     assert_eq!(rig.hardware.pulses(), [(2, FrameKind::Regular)]);
 }
 
-/// Seen to fail with `try_run` returning a frame's error before `release`: the bus stayed busy for ever.
+/// Failed when `try_run` returned a frame's error before `release`: the bus stayed busy for ever.
 #[test]
 fn defect_11_a_pulse_that_fails_leaves_nothing_in_flight() {
     let rig = Rig::on(Path::Dma);
     rig.script([Frame::Refused(TransferError::Bus), Frame::Good]);
     assert_eq!(rig.run(), Err(RunError::Bus));
-    // Whatever half of it still completes is nobody's frame.
+    // A late completion of its half belongs to no frame.
     rig.hardware.done.set(true);
     let interrupt = rig.hardware.interrupt.borrow().clone().unwrap();
     interrupt();
@@ -237,7 +242,7 @@ fn defect_11_a_pulse_that_fails_leaves_nothing_in_flight() {
     rig.disable();
 }
 
-/// Seen to fail without `leave_gate` after a failure in `try_enable`.
+/// Failed without `OobMode::cancel` after a failure in `try_enable`.
 #[test]
 fn defect_12_a_set_up_that_fails_halfway_is_undone() {
     let rig = Rig::new(Path::Dma);

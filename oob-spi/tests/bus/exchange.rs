@@ -30,7 +30,7 @@ fn a_frame_goes_out_and_comes_back() {
 }
 
 #[test]
-fn run_is_refused_when_off_or_nowhere() {
+fn run_is_refused_when_off_or_without_a_chip_select() {
     let rig = Rig::new(Path::Fifo);
     assert_eq!(rig.run(), Err(RunError::Off));
     assert_eq!(rig.bus.run(&rig.host.oob(), 3, ME), Err(RunError::NoSuch));
@@ -64,7 +64,7 @@ fn a_second_thread_is_refused_while_a_frame_is_under_way() {
 }
 
 #[test]
-fn a_run_in_the_middle_of_a_set_up_is_told_to_try_again() {
+fn run_returns_eagain_during_a_set_up() {
     let rig = Rig::on(Path::Dma);
     let inside = rig.clone();
     let seen = Rc::new(Cell::new(None));
@@ -105,7 +105,7 @@ fn a_deadline_is_met_missed_before_or_missed_after() {
 }
 
 #[test]
-fn a_frame_that_fails_is_told_apart_and_the_next_one_works() {
+fn each_failure_of_a_frame_has_its_error_and_the_next_frame_works() {
     let rig = Rig::on(Path::Dma);
     rig.script([
         Frame::Broken(TransferError::Bus),
@@ -123,7 +123,7 @@ fn a_frame_that_fails_is_told_apart_and_the_next_one_works() {
     let stats = rig.stats();
     assert_eq!((stats.frames, stats.bus_errors, stats.timeouts), (3, 2, 1));
     assert_eq!((stats.missed, stats.rejected), (0, 0));
-    // By the processor, the controller itself gives up.
+    // On the FIFO path the controller itself gives up.
     let rig = Rig::on(Path::Fifo);
     rig.script([Frame::Stuck, Frame::Good]);
     assert_eq!(rig.run(), Err(RunError::Stuck));
@@ -188,7 +188,7 @@ fn a_list_ends_at_its_first_failure_and_the_statuses_say_where() {
     assert_eq!(rig.hardware.pulses().len(), 2);
     rig.run().unwrap();
 
-    // The deadline passes during the second frame; before the third.
+    // The deadline passes during the second frame, and before the third.
     for (span, want, error) in [
         (WIRE.0 * 3 / 2, [0, -62, -125], RunError::Late),
         (WIRE.0 * 2, [0, 0, -116], RunError::TooLate),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The stop frame: when it goes out, what it holds, and that nothing follows it.
+//! The stop frame: when it is sent, what it holds, and that no frame follows it.
 
 use crate::rig::*;
 use oob::time::{Clock, Instant, Ns};
@@ -26,7 +26,7 @@ fn closing_sends_what_tx_held_when_the_stop_frame_was_set() {
         );
         assert_eq!(rig.hardware.pulses().last(), Some(&STOP));
         assert_eq!(rig.stats().stops, 1);
-        // A new life has no stop frame of the old one.
+        // A new session does not have the old one's stop frame.
         rig.enable(0).unwrap();
         assert_eq!(rig.stats().stops, 0);
         rig.bus.close(&rig.host.inband(), 0, ME);
@@ -35,7 +35,7 @@ fn closing_sends_what_tx_held_when_the_stop_frame_was_set() {
 }
 
 #[test]
-fn disable_is_the_owners_wish_and_sends_nothing() {
+fn disable_sends_no_stop_frame() {
     let rig = Rig::on(Path::Dma);
     rig.set_stop(3, PERIOD);
     rig.disable();
@@ -114,11 +114,11 @@ fn frames_that_fail_are_misses_for_the_fail_safe() {
 }
 
 #[test]
-fn the_watch_dog_stops_a_device_whose_owner_falls_silent() {
+fn the_watch_dog_stops_a_device_whose_owner_stops_calling() {
     for path in [Path::Fifo, Path::SlowFifo, Path::Dma] {
         let rig = Rig::on(path);
         rig.set_stop(3, PERIOD);
-        // A call each period, at any phase to the watch-dog's timer, keeps it quiet.
+        // One call in each period, at any phase to the watch-dog's timer, prevents a miss.
         for _ in 0..100 {
             rig.run().unwrap();
             rig.pass(Ns(PERIOD.0 - WIRE.0 - 1));
@@ -142,7 +142,7 @@ fn the_watch_dog_does_not_wait_for_a_frame_that_hangs() {
     rig.script([Frame::Stuck]);
     let begin = rig.host.now();
     assert_eq!(rig.run(), Err(RunError::Stuck));
-    // The time limit of a frame is 10 ms and more.
+    // The time limit of a frame is above 10 ms.
     assert!(rig.host.now() <= begin.after(Ns(4 * PERIOD.0)));
     rig.pass(WIRE);
     assert_eq!(rig.hardware.pulses().last(), Some(&STOP));
@@ -169,14 +169,14 @@ fn no_handler_spins_for_long() {
         rig.bus.set_stop(&inband, 0, ME, &stop),
         Err(StopError::Spins)
     );
-    // Without a watch-dog, too: a frame of another chip select may be in the way when the deadline is missed, and then
-    // its handler sends the stop frame.
+    // This applies without a watch-dog, too: a frame of another chip select may hold the claim when
+    // a deadline is missed, and then that frame's handler sends the stop frame.
     stop.period_ns = 0;
     assert_eq!(
         rig.bus.set_stop(&inband, 0, ME, &stop),
         Err(StopError::Spins)
     );
-    // What goes out when the owner leaves is sent in-band.
+    // A stop frame that is sent when the owner leaves is sent in-band.
     stop.miss_limit = 0;
     assert_eq!(rig.bus.set_stop(&inband, 0, ME, &stop), Ok(()));
     let trigger = abi::Trigger {
@@ -230,7 +230,7 @@ fn a_stop_frame_waits_for_a_stuck_frame_of_another_chip_select_until_its_limit()
     rig.script([Frame::Stuck]);
     rig.host.run_until(Instant(3_000_000));
     assert_eq!(rig.run_for(Ns(0)), Err(RunError::TooLate));
-    // Nobody calls any more, and the timer's next date is far away.
+    // No call follows, and the timer's next date is far away.
     rig.host
         .run_until(Instant(2_000_000 + 10_256_001).after(WIRE));
     assert_eq!(rig.stats().stops, 1);
@@ -251,19 +251,19 @@ fn a_stop_frame_comes_before_the_next_frame_of_another_chip_select() {
 }
 
 #[test]
-fn an_owner_that_waits_for_a_timers_frame_is_not_silent() {
+fn waiting_for_a_timers_frame_counts_as_a_call() {
     let rig = Rig::on(Path::Dma);
     rig.set_stop(3, PERIOD);
     rig.set_timer(0, Instant(20_000_000), PERIOD);
     rig.run().unwrap();
     assert_eq!((rig.stats().missed, rig.stats().stops), (0, 0));
-    // From then on it is.
+    // After the call has ended, misses count.
     rig.pass(Ns(5_000_000));
     assert_eq!((rig.stats().missed, rig.stats().stops), (3, 1));
 }
 
 #[test]
-fn a_timers_good_frames_do_not_speak_for_the_owner() {
+fn a_timers_good_frames_do_not_count_as_calls() {
     let rig = Rig::on(Path::Dma);
     rig.set_stop(3, PERIOD);
     rig.set_timer(0, Instant(2_000_000), PERIOD);
@@ -282,7 +282,7 @@ fn a_stop_frame_waits_for_the_frame_under_way_and_goes_next() {
     rig.enable(1).unwrap();
     rig.set_stop(1, PERIOD);
     let due = rig.host.now().after(PERIOD);
-    // Chip select 1's frame is in flight when chip select 0's watch-dog bites.
+    // Chip select 1's frame is in flight when chip select 0's watch-dog trips.
     rig.host.run_until(Instant(due.0 - WIRE.0 / 2));
     let mut frames = abi::RunList {
         count: 3,
@@ -307,7 +307,7 @@ fn a_stop_frame_waits_for_the_frame_under_way_and_goes_next() {
     ];
     let log = rig.hardware.log.borrow();
     assert_eq!(log[log.len() - 4..], end);
-    // The other chip select is still served.
+    // The other chip select still works.
     drop(log);
     rig.bus.run(&rig.host.oob(), 1, ME).unwrap();
 }

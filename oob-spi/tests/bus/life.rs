@@ -11,7 +11,7 @@ use oob_spi::validate::{Change, Settings};
 use oobkit_abi::spi as abi;
 
 #[test]
-fn enable_says_where_the_frames_lie_and_info_what_was_settled() {
+fn enable_returns_the_offsets_and_info_the_parameters() {
     let rig = Rig::new(Path::Dma);
     let out = rig.enable(0).unwrap();
     assert_eq!((out.iobuf_len, out.tx_offset, out.rx_offset), (128, 64, 0));
@@ -142,7 +142,7 @@ fn each_bad_enable_has_its_error_and_changes_nothing() {
 }
 
 #[test]
-fn a_faster_clock_is_capped_and_zeroes_mean_the_devices_own() {
+fn a_faster_clock_is_capped_and_zeroes_mean_the_devices_settings() {
     let rig = Rig::new(Path::Fifo);
     let args = abi::Enable {
         speed_hz: u32::MAX,
@@ -238,7 +238,7 @@ fn enable_waits_for_a_message_and_gives_up_after_its_limit() {
 }
 
 #[test]
-fn what_fails_after_the_gate_leaves_it_open() {
+fn a_failure_after_the_gate_leaves_the_gate_open() {
     for (error, want) in [
         (PrepareError::NoDma, EnableError::NoDma),
         (PrepareError::Speed, EnableError::Speed),
@@ -257,7 +257,7 @@ fn what_fails_after_the_gate_leaves_it_open() {
     assert!(rig.hardware.log.borrow().is_empty());
     assert!(!rig.bus.gate().is_oob());
     rig.enable(0).unwrap();
-    // The second chip select's failure leaves the first one's oob mode alone.
+    // The second chip select's failure does not end the first one's oob mode.
     rig.hardware.prepare.set(Some(PrepareError::NoDma));
     assert_eq!(rig.enable(1), Err(EnableError::NoDma));
     assert!(rig.bus.gate().is_oob());
@@ -265,7 +265,7 @@ fn what_fails_after_the_gate_leaves_it_open() {
 }
 
 #[test]
-fn a_controller_that_is_gone_serves_nobody_and_is_left_alone() {
+fn after_shutdown_every_call_is_refused_and_the_controller_is_not_touched() {
     let rig = Rig::on(Path::Dma);
     rig.set_stop(0, Ns(0));
     rig.bus.shutdown(&rig.host.inband());

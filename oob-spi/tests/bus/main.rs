@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The bus on the host core: every operation, every refusal, every way a frame can end.
+//! The bus on the host core: every operation, every refusal, and every way in which a frame can
+//! end.
 #![cfg(not(loom))]
 
 mod arguments;

@@ -193,7 +193,7 @@ fn each_bad_trigger_has_its_error_and_starts_nothing() {
     assert_eq!(set(1, ME, &good), Err(TriggerError::Off));
     rig.pass(Ns(5_000_000));
     assert!(rig.hardware.pulses().is_empty());
-    // A frame of one byte at 50 MHz takes 160 ns; the timer's own bound holds then.
+    // A frame of one byte at 50 MHz takes 160 ns, so the timer's own bound applies.
     let short = abi::Enable {
         frame_len: 1,
         speed_hz: 50_000_000,

@@ -35,7 +35,7 @@ pub(crate) const LIMITS: Limits = Limits {
     word_bits: 1 << 7 | 1 << 15 | 1 << 31,
     modes: MODE_CPHA | MODE_CPOL,
 };
-/// A frame that all tests but those of the limits use: 16 bytes at 1 MHz, 128 us on the wire.
+/// The frame of all tests but those of the limits: 16 bytes at 1 MHz, 128 us on the wire.
 pub(crate) const FRAME: u32 = 16;
 pub(crate) const WIRE: Ns = Ns(128_000);
 
@@ -46,7 +46,8 @@ pub(crate) struct HostEnv {
     watches: [OnceCell<HostTimer>; 3],
     pub(crate) opened: Cell<u32>,
     pub(crate) interrupted: Cell<bool>,
-    /// How long the whole machine, its interrupts included, is held up after the next look at the clock.
+    /// How long the whole machine, interrupts included, is held up after the clock is read the next
+    /// time.
     pub(crate) held_up: Cell<Ns>,
 }
 
@@ -212,7 +213,7 @@ impl Rig {
             geometry: GEOMETRY,
             gate_limit: Ns(1_000_000),
         };
-        // SAFETY: the block is `total` bytes and is leaked.
+        // SAFETY: tests pass blocks of `total` bytes that they leak.
         unsafe {
             self.bus
                 .enable(&self.host.inband(), chip_select, &request, memory)
@@ -270,7 +271,7 @@ impl Rig {
     pub(crate) fn write_tx(&self, chip_select: u8, byte: u8) {
         let memory = self.hardware.memory.borrow()[usize::from(chip_select)].unwrap();
         for i in 0..FRAME as usize {
-            // SAFETY: the rig's block is as long as the layout says.
+            // SAFETY: the TX area has `FRAME` bytes of the rig's block, which is leaked.
             unsafe { byte_at(&memory, memory.tx_offset + i).write(byte) };
         }
     }
@@ -278,7 +279,7 @@ impl Rig {
     pub(crate) fn read_rx(&self, chip_select: u8) -> Vec<u8> {
         let memory = self.hardware.memory.borrow()[usize::from(chip_select)].unwrap();
         (0..FRAME as usize)
-            // SAFETY: as above.
+            // SAFETY: the RX area has `FRAME` bytes of the rig's block, which is leaked.
             .map(|i| unsafe { byte_at(&memory, memory.rx_offset + i).read() })
             .collect()
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Exchange calls of two oob threads while an in-band thread turns oob mode on and off: whatever comes in between what.
+//! Exchange calls of two oob threads while an in-band thread turns oob mode on and off, in every
+//! order.
 
 use crate::rig::*;
 use oob::host::{Host, Interference, Task, Thread, explore};
@@ -12,10 +13,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// How often each end of a call was seen.
+/// How often each result of a call was seen.
 type Ends = Rc<RefCell<BTreeMap<String, u32>>>;
 
-/// Runs frames until the date; what each came to.
+/// Runs frames until the date, and counts their results.
 fn exchange(host: &Host, rig: &Rc<Rig>, priority: i32, ends: &Ends) {
     let (clock, rig, ends) = (host.clone(), rig.clone(), ends.clone());
     let body = move |oob: &Oob<'_>, me: &oob::host::Running<'_>| {
@@ -29,7 +30,8 @@ fn exchange(host: &Host, rig: &Rc<Rig>, priority: i32, ends: &Ends) {
     Thread::run(host, &host.inband(), c"loop", priority, body).unwrap();
 }
 
-/// What the controller was asked to do makes sense: prepared before its first frame, idle when it is stopped.
+/// Checks the calls of the controller: it is prepared before its first frame, and idle when it is
+/// stopped.
 fn in_order(log: &[Did], path: Path) {
     let (mut is_on, mut in_flight) = (false, false);
     for did in log {
@@ -90,7 +92,7 @@ fn exchange_calls_and_the_life_cycle_mix_in_every_way() {
         ];
         let known: Vec<_> = known.iter().map(|end| format!("{end:?}")).collect();
         assert!(ends.keys().all(|end| known.contains(end)), "{ends:?}");
-        // Every frame that was sent is one that its thread was told of.
+        // Every frame that was sent was reported to its thread.
         assert_eq!(ends[&known[0]] as usize, sent.get());
         assert!(ends.contains_key(&known[1]));
     }

@@ -60,13 +60,13 @@ fn a_trigger_that_finds_a_frame_under_way_is_an_overrun() {
         (rig.bus.stats(0).overruns, rig.bus.stats(1).overruns),
         (0, 3)
     );
-    // And a call during a timer's frame is refused.
+    // A call during a timer's frame is refused.
     rig.host.run_until(Instant(5_000_000 + 1_000));
     assert_eq!(rig.bus.run(&rig.host.oob(), 2, ME), Err(RunError::Busy));
 }
 
 #[test]
-fn triggers_for_which_the_timer_was_held_up_are_overruns() {
+fn dates_at_which_the_timer_was_held_up_are_overruns() {
     let rig = ticking(Path::Dma);
     rig.host.run_until(Instant(2_500_000));
     rig.host.elapse(Ns(3_200_000));
@@ -81,7 +81,8 @@ fn triggers_for_which_the_timer_was_held_up_are_overruns() {
 fn a_timers_frame_whose_completion_is_lost_is_ended_by_a_later_tick() {
     let rig = ticking(Path::Dma);
     rig.script([Frame::Stuck, Frame::Good]);
-    // The limit is 10.256 ms: ticks 2 to 11 find the frame in flight, the 12th ends it and starts the next.
+    // The limit is 10.256 ms: ticks 2 to 11 find the frame in flight; tick 12 ends it and starts
+    // the next.
     assert_eq!(rig.run(), Err(RunError::Stuck));
     assert_eq!(rig.stats().overruns, 10);
     rig.run().unwrap();
@@ -94,13 +95,13 @@ fn a_thread_that_waits_learns_of_a_stuck_frame_before_the_timers_next_date() {
     rig.set_timer(0, Instant(2_000_000), Ns(3_600_000_000_000));
     rig.script([Frame::Stuck]);
     assert_eq!(rig.run(), Err(RunError::Stuck));
-    // The frame's limit, and what passes until the thread looks again.
+    // The frame's limit, and the time until the thread looks again.
     assert!(rig.host.now() <= Instant(2_000_000 + 10_256_000 + 50_000_000 + 1));
     assert_eq!(rig.stats().timeouts, 1);
 }
 
 #[test]
-fn a_processor_that_is_held_up_is_no_fault_of_the_hardwares() {
+fn a_processor_that_is_held_up_does_not_make_a_frame_stuck() {
     let rig = ticking(Path::Dma);
     let host = &rig.host;
     let machine = rig.clone();
@@ -189,12 +190,12 @@ fn only_one_thread_waits_for_a_timers_frame() {
 }
 
 #[test]
-fn a_frame_flying_solo_is_not_ended_by_the_interrupt_of_the_one_before() {
+fn a_detached_frame_is_not_ended_by_the_interrupt_of_the_frame_before() {
     let rig = ticking(Path::Dma);
     rig.script([Frame::Stuck, Frame::Good]);
     rig.host.run_until(Instant(2_500_000));
-    // The handler of a late interrupt is held up between its look at the claim and its look at the hardware, until the
-    // first frame has timed out and the second is in flight.
+    // The handler of a late interrupt is held up after it has read the claim and before it reads
+    // the hardware's status, until the first frame has timed out and the second is in flight.
     rig.bus.interrupt(|| {
         rig.host.run_until(Instant(13_000_000 + 1_000));
         true
@@ -216,7 +217,7 @@ fn a_thread_that_waits_for_a_far_frame_leaves_at_a_signal() {
     assert_eq!(rig.run(), Err(RunError::Interrupted));
     assert_eq!(rig.host.now(), Instant(100_000_000 + 1_000));
     assert_eq!(rig.stats().rejected, 0);
-    // The place is free again.
+    // Another thread may wait again.
     rig.bus.env().interrupted.set(false);
     rig.set_timer(0, Instant(200_000_000), PERIOD);
     rig.run().unwrap();

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The bus under loom: every interleaving (within a bound of preemptions) and every allowed reordering of a few threads,
-//! timers and interrupts on one bus.
+//! The bus under loom: every interleaving (within a bound of preemptions) and every allowed
+//! reordering of a few threads, timers and interrupts on one bus.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test -p oob-spi --release --test model
 //! ```
 //!
-//! What is checked everywhere: loom finds two users of the controller at once; the modelled controller asserts that it
-//! is pulsed only while prepared, that a frame is finished as signalled only when that very frame has completed, and
-//! that no frame follows the stop frame. A wait may time out at any moment before its event.
+//! Every model checks this. Loom reports two users of the controller at once. The modelled
+//! controller asserts that it is pulsed only while prepared, that a frame is finished as signalled
+//! only when that very frame has completed, and that no frame follows the stop frame. A wait may
+//! time out at any moment before its event.
 #![cfg(loom)]
 
 mod rig;
@@ -117,11 +118,12 @@ fn run_against_unbind() {
     });
 }
 
-/// A chip select that the fail-safe has stopped, whose watch-dog still looks, is in nobody's way.
+/// The fail-safe has stopped a chip select, whose watch-dog still runs: that does not refuse
+/// another chip select's RUN.
 #[test]
 fn run_beside_a_stopped_chip_select() {
     check(3, || {
-        // As below, one look at the clock is one watch period.
+        // One reading of the clock is one watch period: the watch-dog trips at its first tick.
         let rig = Rig::on(Path::Fifo, 1_000_000);
         rig.enable(1);
         rig.set_stop(1, 1_000_000);
@@ -138,7 +140,7 @@ fn run_beside_a_stopped_chip_select() {
 #[test]
 fn stop_frame_against_run() {
     check(3, || {
-        // One look at the clock is one watch period: the watch-dog bites at its first tick.
+        // One reading of the clock is one watch period: the watch-dog trips at its first tick.
         let rig = Rig::on(Path::Fifo, 1_000_000);
         rig.set_stop(1, 1_000_000);
         let watch = rig.clone();
@@ -168,7 +170,7 @@ fn stop_frame_by_dma_against_run_and_completion() {
         let _ = rig.run();
         watch.join().unwrap();
         handler.join().unwrap();
-        // Whatever is left is served by the next completion and the next tick.
+        // The next completion and the next tick serve what is left.
         rig.complete();
         rig.bus.watchdog_tick(0, 0);
         rig.complete();
@@ -178,7 +180,8 @@ fn stop_frame_by_dma_against_run_and_completion() {
     });
 }
 
-/// Two ticks of the trigger timer against two completions; the clock jumps, so that the first frame may be overdue.
+/// Two ticks of the trigger timer against two completions; the clock jumps, so that the first frame
+/// may be overdue.
 #[test]
 fn trigger_against_completion_and_overdue() {
     for step in [1, 20_000_000] {
@@ -201,7 +204,8 @@ fn trigger_against_completion_and_overdue() {
     }
 }
 
-/// Two find the same frame overdue; one of them has started the next when the other acts.
+/// A handler and a thread find the same frame overdue, and one of them has started the next frame
+/// when the other acts.
 #[test]
 fn an_overdue_frame_is_ended_once() {
     check(3, || {
@@ -220,7 +224,8 @@ fn an_overdue_frame_is_ended_once() {
     });
 }
 
-/// The thread that waits for a timer's frame finds it overdue, beside its late completion and the timer's next tick.
+/// The thread that waits for a timer's frame finds it overdue, while its late completion and the
+/// timer's next tick come.
 #[test]
 fn an_overdue_frame_is_ended_once_where_a_thread_waits_for_it() {
     check(3, || {
@@ -246,7 +251,7 @@ fn an_overdue_frame_is_ended_once_where_a_thread_waits_for_it() {
     });
 }
 
-/// The same while oob mode ends, or another trigger is chosen.
+/// The same, while oob mode ends or another trigger is set.
 #[test]
 fn an_overdue_frame_is_ended_once_while_oob_mode_ends() {
     for disable in [true, false] {
@@ -276,7 +281,8 @@ fn an_overdue_frame_is_ended_once_while_oob_mode_ends() {
     }
 }
 
-/// The fail-safe trips while a timer's own frame flies: it is given up, or lands, once; and the stop frame follows.
+/// The fail-safe trips while a timer's own frame is in flight. The frame is given up or completes,
+/// once, and the stop frame follows.
 #[test]
 fn a_trip_against_the_completion_of_a_timers_frame() {
     check(3, || {
@@ -313,7 +319,8 @@ fn run_and_trigger_and_completion() {
     });
 }
 
-/// A thread that waits for a timer's frame has left when DISABLE returns, or never waits.
+/// When DISABLE returns, a thread that waits for a timer's frame has left, or it never begins to
+/// wait.
 #[test]
 fn a_waiter_leaves_before_disable_returns() {
     check(3, || {
@@ -332,9 +339,10 @@ fn a_waiter_leaves_before_disable_returns() {
     });
 }
 
-/// The fail-safe trips while its owner leaves oob mode: a trip, which raises the flag, is followed by the stop frame.
+/// The fail-safe trips while its owner leaves oob mode: a trip, which raises the flag, is followed
+/// by the stop frame.
 #[test]
-fn a_trip_in_the_moment_of_disable_sends_its_stop_frame() {
+fn a_trip_during_disable_sends_its_stop_frame() {
     check(3, || {
         let rig = Rig::on(Path::Fifo, 1_000_000);
         rig.set_stop(1, 1_000_000);
@@ -347,7 +355,8 @@ fn a_trip_in_the_moment_of_disable_sends_its_stop_frame() {
     });
 }
 
-/// Another trigger is chosen while a thread waits for a timer's frame: no call gets to the flag before that one has left.
+/// Another trigger is set while a thread waits for a timer's frame: no call uses the flag before
+/// that thread has left.
 #[test]
 fn a_waiter_leaves_before_another_trigger_serves() {
     check(2, || {
@@ -366,10 +375,11 @@ fn a_waiter_leaves_before_another_trigger_serves() {
     });
 }
 
-/// A handler that has looked at its trigger already meets another one being chosen: from then on it starts no frame, and
-/// once it is a timer again, each of its calls starts one or counts an overrun.
+/// Another trigger is set after a timer's handler has read the old one. From then on the handler
+/// starts no frame. Once the trigger is a timer again, each call of the handler starts a frame or
+/// counts an overrun.
 #[test]
-fn a_trigger_is_chosen_beside_its_handler() {
+fn a_trigger_is_set_during_its_handler() {
     check(3, || {
         let rig = Rig::on(Path::Fifo, 1);
         rig.set_timer();
@@ -392,7 +402,7 @@ fn a_trigger_is_chosen_beside_its_handler() {
     });
 }
 
-/// In-band set-up against a loop of exchange calls: it always gets the bus.
+/// An in-band set-up gets the bus in spite of a loop of exchange calls.
 #[test]
 fn set_up_against_run() {
     check(2, || {
@@ -410,8 +420,8 @@ fn set_up_against_run() {
     });
 }
 
-/// A published driver cleared its lock outside of the lock that guards it. Seen to fail with `Gate` storing the new
-/// word instead of comparing and swapping it.
+/// A published driver cleared its lock word outside of the lock that guards it. Failed when `Gate`
+/// stored the new word instead of comparing and swapping it.
 #[test]
 fn defect_4_the_gate_lets_one_side_in() {
     check(4, || {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A bus whose controller, timers and clock are loom's to reorder.
+//! A bus whose controller, timers and clock loom may reorder.
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool as Switch, AtomicU64, Ordering as Untracked};
 
 pub(crate) const ME: Owner = Owner(1);
 
-/// What the hardware does; shared by the controller and the interrupt handler.
+/// The state of the hardware, which the controller and the interrupt handler share.
 #[derive(Default)]
 pub(crate) struct Hardware {
     pub(crate) frame: u64,
@@ -32,7 +32,7 @@ pub(crate) struct Hardware {
     pub(crate) status: bool,
     pub(crate) prepared: bool,
     pub(crate) regular: u32,
-    /// Of chip select 0.
+    /// Stop frames of chip select 0.
     pub(crate) stops: u32,
 }
 
@@ -124,12 +124,13 @@ impl Controller for Model {
     fn stop(&mut self, _: &Inband<'_>) {}
 }
 
-/// Gives up at any moment before the event.
+/// A flag whose wait may time out at any moment before the event.
 pub(crate) struct LoomFlag {
     pub(crate) raised: AtomicBool,
-    /// Threads inside a wait; not tracked.
+    /// Threads inside a wait. Loom does not track it.
     waiting: AtomicU64,
-    /// Set once oob mode is off, and nobody may begin to wait any more. Not tracked: it only looks.
+    /// Set once oob mode is off, and no thread may begin to wait any more. Loom does not track it,
+    /// because it is only a check.
     pub(crate) off: Switch,
 }
 
@@ -166,7 +167,7 @@ impl Timer for NoTimer {
 pub(crate) struct LoomEnv {
     pub(crate) flag: LoomFlag,
     timer: NoTimer,
-    /// Each look at the clock takes `step`: not tracked by loom, as it orders nothing.
+    /// Each reading of the clock takes `step`. Loom does not track it, because it orders nothing.
     pub(crate) now: AtomicU64,
     step: u64,
 }
@@ -215,12 +216,12 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn oob() -> Oob<'static> {
-    // SAFETY: a model's thread blocks nothing else.
+    // SAFETY: a model has no stages, so its thread may stand for an out-of-band one.
     unsafe { Oob::assume() }
 }
 
 pub(crate) fn inband() -> Inband<'static> {
-    // SAFETY: as above.
+    // SAFETY: a model has no stages, so its thread may stand for an in-band one.
     unsafe { Inband::assume() }
 }
 
@@ -272,7 +273,8 @@ impl Rig {
                 bus: 0,
             })
         };
-        // SAFETY: the block is the thread's for good, and as long as is asserted.
+        // SAFETY: the block belongs to the thread, which outlives the model, and the closure
+        // asserts its length.
         unsafe { self.bus.enable(&inband(), chip_select, &request, memory) }.unwrap();
     }
 
@@ -280,7 +282,7 @@ impl Rig {
         self.bus.run(&oob(), 0, ME)
     }
 
-    /// The hardware completes what runs, and the handler is called: also when there is nothing.
+    /// The hardware completes its frame, if one runs, and the handler is called in any case.
     pub(crate) fn complete(&self) {
         let mut hardware = self.hardware.lock().unwrap();
         if hardware.running {
@@ -302,7 +304,7 @@ impl Rig {
         self.bus.set_stop(&inband(), 0, ME, &args).unwrap();
     }
 
-    /// Frames by a timer.
+    /// A timer starts the frames.
     pub(crate) fn set_timer(&self) {
         self.set_trigger(abi::Trigger {
             kind: abi::TRIGGER_TIMER,
@@ -311,7 +313,7 @@ impl Rig {
         });
     }
 
-    /// Frames by the call.
+    /// The call starts the frames.
     pub(crate) fn set_call(&self) {
         self.set_trigger(abi::Trigger::default());
     }
@@ -322,7 +324,7 @@ impl Rig {
 }
 
 thread_local! {
-    // Of the thread that runs the models; other threads only reach it through the bus.
+    // It belongs to the thread that runs the models. Other threads reach it through the bus only.
     static MEMORY: std::cell::Cell<[u8; 8192]> = const { std::cell::Cell::new([0; 8192]) };
 }
 

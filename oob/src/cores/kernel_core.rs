@@ -15,6 +15,7 @@ mod chosen;
 pub(crate) mod clock;
 mod interrupt;
 mod io;
+mod mapped;
 mod monitor;
 mod pool;
 mod relay;
@@ -26,6 +27,7 @@ pub use chosen::{
 };
 pub use clock::Monotonic;
 pub use interrupt::Interrupt;
+pub use mapped::{MakeError, MappedBuffers, Place};
 pub use monitor::monitor_lock;
 pub use pool::{Pool, pool};
 pub use relay::Relay;

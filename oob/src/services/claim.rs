@@ -2,8 +2,8 @@
 
 //! The claim: who may touch a device's hardware now, in one atomic word.
 //!
-//! A driver uses it where threads, timer handlers, a completion interrupt and in-band calls all work on one piece of hardware,
-//! and none of them may wait for a lock.
+//! A driver uses it where threads, timer handlers, a completion interrupt and in-band calls all
+//! work on one piece of hardware, and none of them may wait for a lock.
 //!
 //! ```text
 //!            claim, claim_inband
@@ -29,16 +29,20 @@
 //! | 32-63 | generation: how many operations have begun |
 //!
 //! Rules:
-//! 1. *The holder* is the thread or handler that moved the word out of Idle, or out of Detached (`complete`, `take_over`). It
-//!    stays the holder until it moves the word to Idle or to Detached. Only the holder touches what the claim protects. Every
-//!    move is a compare-and-swap that acquires and releases, so a holder sees all that the previous holder did.
-//! 2. In InFlight, the holder waits. The interrupt handler moves the word to Completed and touches nothing else.
-//! 3. A completion counts for the generation that the interrupt handler read *before* it read the hardware's status. `end` or
-//!    `take_over` ends an operation that is out of time, and the next operation has another generation: a late completion of
-//!    the old one fails its compare-and-swap.
-//! 4. Any context makes a request by setting its bit, in any phase. `release` gives the claim up only by a compare-and-swap
-//!    that finds no bit set. So the holder serves a request that is made while the claim is held. A request that is made in
-//!    Idle is served by its maker, or by the next holder.
+//! 1. *The holder* is the thread or handler that moved the word out of Idle, or out of Detached
+//!    (`complete`, `take_over`). It stays the holder until it moves the word to Idle or to
+//!    Detached. Only the holder touches what the claim protects. Every move is a compare-and-swap
+//!    that acquires and releases, so a holder sees all that the previous holder did.
+//! 2. In InFlight, the holder waits. The interrupt handler moves the word to Completed and touches
+//!    nothing else.
+//! 3. A completion counts for the generation that the interrupt handler read *before* it read the
+//!    hardware's status. `end` or `take_over` ends an operation that is out of time, and the next
+//!    operation has another generation: a late completion of the old one fails its
+//!    compare-and-swap.
+//! 4. Any context makes a request by setting its bit, in any phase. `release` gives the claim up
+//!    only by a compare-and-swap that finds no bit set. So the holder serves a request that is made
+//!    while the claim is held. A request that is made in Idle is served by its maker, or by the
+//!    next holder.
 //!
 //! `oob-spi/tests/model` checks this, with a whole SPI bus around it, in every interleaving.
 
@@ -131,10 +135,11 @@ impl Snapshot {
     }
 }
 
-/// The right of the claim's holder. Use it with the claim that returned it only: the type does not tell two claims apart.
+/// The right of the claim's holder. Use it with the claim that returned it only: the type does not
+/// tell two claims apart.
 ///
-/// It is made when the word leaves Idle or Detached, and used up when the word goes back. Dropping it does not give up the
-/// claim.
+/// It is made when the word leaves Idle or Detached, and used up when the word goes back. Dropping
+/// it does not give up the claim.
 #[derive(Debug)]
 #[must_use = "the claim stays held until `Claim::release`"]
 pub struct ClaimGuard<'c>(PhantomData<&'c Claim>);
@@ -185,8 +190,8 @@ impl Claim {
         ClaimGuard(PhantomData)
     }
 
-    /// Replaces the word by what `next` returns, until `next` returns `None`. Returns the word that was replaced, or as an
-    /// error the word at which `next` gave up.
+    /// Replaces the word by what `next` returns, until `next` returns `None`. Returns the word that
+    /// was replaced, or as an error the word at which `next` gave up.
     #[inline]
     fn update(&self, next: impl Fn(Snapshot) -> Option<Snapshot>) -> Result<Snapshot, Snapshot> {
         let mut seen = self.read();
@@ -217,8 +222,8 @@ impl Claim {
         .map(|_| self.guard())
     }
 
-    /// Idle -> Inband. Otherwise marks the claim as wanted, so that only an in-band caller gets it next: the caller must then
-    /// try again until it succeeds. In-band callers exclude one another.
+    /// Idle -> Inband. Otherwise marks the claim as wanted, so that only an in-band caller gets it
+    /// next: the caller must then try again until it succeeds. In-band callers exclude one another.
     ///
     /// # Errors
     ///
@@ -241,7 +246,8 @@ impl Claim {
         let _ = self.update(|seen| Some(seen.next_operation().with(Phase::InFlight)));
     }
 
-    /// InFlight | Completed -> Active | Inband, by `holder`. Returns whether the operation had completed.
+    /// InFlight | Completed -> Active | Inband, by `holder`. Returns whether the operation had
+    /// completed.
     pub fn end(&self, _: &mut ClaimGuard<'_>, holder: Holder) -> bool {
         let phase = match holder {
             Holder::Inband => Phase::Inband,
@@ -325,7 +331,8 @@ mod tests {
         let guard = claim.claim().ok().unwrap();
         assert!(claim.claim_inband().is_err());
         assert!(matches!(claim.release(guard), Released::Idle));
-        // An out-of-band caller in between is refused, or a loop of them could keep the in-band call out for ever.
+        // An out-of-band caller in between is refused, or a loop of them could keep the in-band
+        // call out for ever.
         assert!(claim.claim().is_err_and(Snapshot::is_inband));
         let guard = claim.claim_inband().ok().unwrap();
         assert!(claim.claim().is_err_and(Snapshot::is_inband));

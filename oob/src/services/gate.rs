@@ -9,9 +9,10 @@
 //!      +-----> exit_inband   Free   exit_oob <------+
 //! ```
 //!
-//! The gate is a state machine and never waits. A caller that is refused tries again when the other side's `exit` returned
-//! `true`, or after some time. While oob mode is *wanted* no new in-band work gets in, so a queue of messages that never runs
-//! dry cannot keep oob mode out. A driver enters the gate before it prepares any DMA, and leaves it after it has undone all.
+//! The gate is a state machine and never waits. A caller that is refused tries again when the other
+//! side's `exit` returned `true`, or after some time. While oob mode is *wanted* no new in-band
+//! work gets in, so a queue of messages that never runs dry cannot keep oob mode out. A driver
+//! enters the gate before it prepares any DMA, and leaves it after it has undone all.
 
 #[cfg(not(loom))]
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -61,7 +62,8 @@ impl Gate {
         }
     }
 
-    /// Begins in-band work. Returns `false` while oob mode is on or wanted, and while other in-band work is under way.
+    /// Begins in-band work. Returns `false` while oob mode is on or wanted, and while other in-band
+    /// work is under way.
     #[must_use]
     pub fn try_enter_inband(&self) -> bool {
         self.update(|seen| (seen == 0).then_some(INBAND)).is_ok()
@@ -73,8 +75,8 @@ impl Gate {
             .is_ok_and(|seen| seen & WANTED != 0)
     }
 
-    /// Enters oob mode. Where this returns `false`, oob mode is wanted from now on: the caller tries again, or calls
-    /// [`Self::give_up_oob`]. Callers exclude one another.
+    /// Enters oob mode. Where this returns `false`, oob mode is wanted from now on: the caller
+    /// tries again, or calls [`Self::give_up_oob`]. Callers exclude one another.
     #[must_use]
     pub fn try_enter_oob(&self) -> bool {
         self.update(|seen| {

@@ -2,8 +2,9 @@
 
 //! How driver code that runs in any context passes a wait that is too long to spin.
 //!
-//! The same routine of a driver is called by a thread, which can sleep, and by a hard interrupt handler, which cannot. The caller
-//! says which by the [`LongWait`] that it passes. It has a C layout, because a vtable between modules passes it on.
+//! The same routine of a driver is called by a thread, which can sleep, and by a hard interrupt
+//! handler, which cannot. The caller says which by the [`LongWait`] that it passes. It has a C
+//! layout, because a vtable between modules passes it on.
 
 use crate::time::Ns;
 use core::ffi::c_void;
@@ -26,10 +27,12 @@ impl<'a> LongWait<'a> {
         lives: PhantomData,
     };
 
-    /// A thread's: `sleep` sleeps for a span, possibly less, and returns whether the work should go on.
+    /// A thread's: `sleep` sleeps for a span, possibly less, and returns whether the work should go
+    /// on.
     pub const fn new<F: Fn(Ns) -> bool>(sleep: &'a F) -> Self {
         unsafe extern "C" fn call<F: Fn(Ns) -> bool>(sleeper: *const c_void, span: u64) -> bool {
-            // SAFETY: `sleeper` is the `F` that `new` was given, which is borrowed for as long as the `LongWait` lives.
+            // SAFETY: `sleeper` is the `F` that `new` was given, which is borrowed for as long as
+            // the `LongWait` lives.
             (unsafe { &*sleeper.cast::<F>() })(Ns(span))
         }
         Self {
@@ -44,8 +47,8 @@ impl<'a> LongWait<'a> {
         self.sleep.is_some()
     }
 
-    /// Sleeps for `span`, possibly less; a handler's returns at once. Returns `false` once nobody waits for the work any
-    /// more: the callee then gives it up.
+    /// Sleeps for `span`, possibly less; a handler's returns at once. Returns `false` once nobody
+    /// waits for the work any more: the callee then gives it up.
     pub fn pass(&self, span: Ns) -> bool {
         self.sleep.is_none_or(|sleep| {
             // SAFETY: `new` stored `sleep` together with the `sleeper` that it takes.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Calls that may be right, and what may become of their arguments on the way.
+//! Calls that may be right, and what may happen to their arguments on the way.
 //!
 //! ```text
 //!   Step { call: a structure that may be right, chip_select, owner, spoil: nothing, some bytes, all }
 //! ```
 //!
-//! Of wholly random ones hardly any would get past the first check.
+//! Hardly any random structure would pass the first check, so these start from ones that may be
+//! right.
 
 use super::OTHER;
 use super::model::HOUR;
@@ -19,11 +20,11 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// What becomes of a structure on its way.
+/// What happens to a structure on its way.
 #[derive(Clone, Debug)]
 pub(super) enum Spoil {
     Nothing,
-    /// Each byte, by its index modulo the length, is XORed with what is no zero.
+    /// Each byte, by its index modulo the length, is XORed with a number other than 0.
     Some(Vec<(usize, u8)>),
     All(Vec<u8>),
 }
@@ -79,7 +80,7 @@ fn enable() -> impl Strategy<Value = Call> {
             frame_len,
             speed_hz,
             bits_per_word: bits,
-            // What comes back is not looked at.
+            // The result is not checked.
             iobuf_len: out,
             tx_offset: out,
             ..abi::Enable::default()
@@ -134,7 +135,7 @@ fn stop() -> impl Strategy<Value = Call> {
     })
 }
 
-/// Most are in time, as the clock begins at 0.
+/// Most lie in the future, because the clock begins at 0.
 fn deadline() -> impl Strategy<Value = u64> {
     prop_oneof![0_u64..5_000_000, Just(0), Just(u64::MAX)]
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the documentation of [`oobkit_abi::spi`] says of a call: the errno of every cause to refuse it that applies, and what
-//! the frames of one that is not refused come to.
+//! What the documentation of [`oobkit_abi::spi`] says of a call: the errno of every cause to refuse
+//! it that applies, and the results of its frames where none applies.
 //!
 //! ```text
-//!   Model { settings, on, owner } + decoded argument --> errnos that apply; none: the call has to be taken
+//!   Model { settings, on, owner } + decoded argument --> errnos that apply; none: the call must be accepted
 //! ```
 //!
-//! Written from that documentation, not from the code.
+//! It was written from that documentation, not from the code.
 
 use crate::rig::WIRE;
 use oob::time::{Instant, Ns};
@@ -16,7 +16,7 @@ use oob_spi::request::Owner;
 use oob_spi::validate::{Change, Settings};
 use oobkit_abi::spi as abi;
 
-/// The documentation's, as Linux numbers them.
+/// The errnos of the documentation, as Linux numbers them.
 mod errno {
     pub(super) const ENXIO: i32 = 6;
     pub(super) const E2BIG: i32 = 7;
@@ -45,18 +45,19 @@ pub(super) const HOUR: u64 = 3_600_000_000_000;
 pub(super) struct Model {
     pub(super) path: Path,
     pub(super) settings: Settings,
-    /// Of each chip select that is on: a frame's time, and the longest that a handler spins for it.
+    /// For each chip select that is on: a frame's time, and the longest that a handler spins for
+    /// it.
     pub(super) on: [Option<(Ns, Ns)>; 3],
     pub(super) owner: Owner,
 }
 
-/// Those errnos whose cause applies.
+/// The errnos whose cause applies.
 fn applying(causes: &[(bool, i32)]) -> Vec<i32> {
     let applying = causes.iter().filter(|(applies, _)| *applies);
     applying.map(|(_, errno)| *errno).collect()
 }
 
-/// Of a reserved field.
+/// The errno of a reserved field that is set.
 pub(super) fn reserved(is_set: bool) -> Vec<i32> {
     applying(&[(is_set, EINVAL)])
 }
@@ -70,7 +71,7 @@ impl Model {
         *self.on.get(usize::from(chip_select))?
     }
 
-    /// Why a call is refused that needs oob mode.
+    /// Why a call that needs oob mode is refused.
     pub(super) fn absent(&self, chip_select: u8, owner: Owner) -> Vec<i32> {
         applying(&[
             (chip_select >= 3, ECHRNG),
@@ -178,7 +179,8 @@ impl Model {
     }
 }
 
-/// What frames one after the other come to from `now` on: the errno of each, and how many are exchanged.
+/// The results of `count` frames, one after the other, from `now` on: the errno of each, and how
+/// many are exchanged.
 pub(super) fn frames(now: Instant, deadline: Instant, count: usize) -> (Vec<i32>, usize) {
     let (mut now, mut exchanged) = (now, 0);
     let mut ends: Vec<i32> = Vec::new();

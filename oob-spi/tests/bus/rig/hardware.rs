@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The scripted controller: what each frame does is said beforehand, what was done is logged.
+//! The scripted controller. A script says what each frame does, and a log says what was called.
 
 use super::{FRAME, LIMITS, WIRE};
 use oob::host::Host;
@@ -36,7 +36,8 @@ pub(crate) enum Frame {
     Stuck,
     /// DMA: its completion interrupt comes this long after the start.
     Late(Ns),
-    /// Never ends by itself; its completion interrupt comes this long after the start, whatever has happened since.
+    /// Never ends by itself. Its completion interrupt comes this long after the start, even if the
+    /// frame has been ended.
     Ghost(Ns),
     /// `pulse` fails.
     Refused(TransferError),
@@ -83,7 +84,7 @@ impl Hardware {
         interrupt();
     }
 
-    /// What is received is what was sent, inverted.
+    /// The received bytes are the sent ones, inverted.
     fn loop_back(&self, chip_select: u8, kind: FrameKind) {
         let memory = self.memory.borrow()[usize::from(chip_select)].unwrap();
         let from = match kind {
@@ -92,10 +93,10 @@ impl Hardware {
         };
         let mut sent = Vec::new();
         for i in 0..FRAME as usize {
-            // SAFETY: the rig's block is as long as the layout says.
+            // SAFETY: the area has `FRAME` bytes of the rig's block, which is leaked.
             let byte = unsafe { byte_at(&memory, from + i).read() };
             sent.push(byte);
-            // SAFETY: as above.
+            // SAFETY: the RX area has `FRAME` bytes of the rig's block, which is leaked.
             unsafe { byte_at(&memory, memory.rx_offset + i).write(!byte) };
         }
         if kind == FrameKind::Stop {
@@ -175,7 +176,7 @@ impl Controller for Scripted {
             if !wait.pass(if frame == Frame::Stuck { STUCK } else { WIRE }) {
                 return Err(TransferError::Stuck);
             }
-            // Spinning: other processors' timers fire meanwhile.
+            // It spins, and other processors' timers fire meanwhile.
             hardware.host.run_until(end);
             hardware.loop_back(chip_select, kind);
             return match frame {

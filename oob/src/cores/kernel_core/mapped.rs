@@ -2,8 +2,9 @@
 
 //! Device memory that processes map, and that can be taken away from them.
 //!
-//! A driver keeps some *sets* of buffers, one for each channel, chip select or line that it serves. Each set has one current
-//! buffer, which the device uses, and former ones that a process still maps.
+//! A driver keeps some *sets* of buffers, one for each channel, chip select or line that it serves.
+//! Each set has one current buffer, which the device uses, and former ones that a process still
+//! maps.
 //!
 //! ```text
 //!   make     -> current buffer of the set <-- map: the mapping owns it, too
@@ -11,9 +12,10 @@
 //!   unbind   -> mmap calls waited for (take_process) -> revoke: mappings gone (SIGBUS), memory freed while the device is bound
 //! ```
 //!
-//! The kernel enters a mapping among its node's only after `->mmap` has returned, and a mapping can be revoked only then. So
-//! before it revokes, the driver waits for the mmap calls of those processes that mapped a buffer. It holds nothing meanwhile:
-//! such a call holds its process's lock, and wants the driver's.
+//! The kernel enters a mapping among its node's only after `->mmap` has returned, and a mapping can
+//! be revoked only then. So before it revokes, the driver waits for the mmap calls of those
+//! processes that mapped a buffer. It holds nothing meanwhile: such a call holds its process's
+//! lock, and wants the driver's.
 
 use crate::stage::Inband;
 use core::ptr::NonNull;
@@ -56,7 +58,8 @@ impl Buffer {
         len: usize,
     ) -> Result<(KArc<Self>, Place)> {
         static CLASS: LockClass = LockClass::new();
-        // SAFETY: the device is bound by this function's contract, and `revoke` drops the memory before that ends.
+        // SAFETY: the device is bound by this function's contract, and `revoke` drops the memory
+        // before that ends.
         let coherent = unsafe { Coherent::new(inband, device, len) }?;
         let place = Place {
             cpu: coherent.cpu(),
@@ -77,7 +80,8 @@ struct Memory {
     coherent: Option<Coherent>,
     /// Set while the buffer may be mapped.
     node: Option<Node>,
-    /// The process that mapped the buffer. There is one: a buffer has one user, and children do not inherit the mapping.
+    /// The process that mapped the buffer. There is one: a buffer has one user, and children do not
+    /// inherit the mapping.
     mm: Option<Mm>,
 }
 
@@ -87,7 +91,8 @@ pub struct MappedBuffers<const SETS: usize, const EACH: usize> {
     sets: [[Option<KArc<Buffer>>; EACH]; SETS],
 }
 
-// SAFETY: the device may be named from any thread, and outlives the buffers by the contract of `new`.
+// SAFETY: the device may be named from any thread, and outlives the buffers by the contract of
+// `new`.
 unsafe impl<const SETS: usize, const EACH: usize> Send for MappedBuffers<SETS, EACH> {}
 
 impl<const SETS: usize, const EACH: usize> MappedBuffers<SETS, EACH> {
@@ -95,7 +100,8 @@ impl<const SETS: usize, const EACH: usize> MappedBuffers<SETS, EACH> {
     ///
     /// # Safety
     ///
-    /// Whenever [`Self::make`] is called, `device` is bound to its driver, and [`Self::revoke`] is called before that ends.
+    /// Whenever [`Self::make`] is called, `device` is bound to its driver, and [`Self::revoke`] is
+    /// called before that ends.
     pub const unsafe fn new(device: *mut b::device) -> Self {
         Self {
             device,
@@ -145,9 +151,11 @@ impl<const SETS: usize, const EACH: usize> MappedBuffers<SETS, EACH> {
         self.set(set)?.first()?.as_ref()
     }
 
-    /// Whether [`Self::map`] may map the current buffer: not while it is mapped through another node than `vma`'s.
+    /// Whether [`Self::map`] may map the current buffer: not while it is mapped through another
+    /// node than `vma`'s.
     ///
-    /// Revoking finds the mappings of one node only. Only root can make a second node of the same number.
+    /// Revoking finds the mappings of one node only. Only root can make a second node of the same
+    /// number.
     pub fn may_map(&mut self, inband: &Inband<'_>, set: usize, vma: &Vma<'_>) -> bool {
         let Some(buffer) = self.current(set) else {
             return true;
@@ -166,8 +174,8 @@ impl<const SETS: usize, const EACH: usize> MappedBuffers<SETS, EACH> {
         let mut memory = buffer.0.lock(inband);
         let node = vma.node();
         let coherent = memory.coherent.as_ref().ok_or(code::ENODEV)?;
-        // SAFETY: the mapping owns the buffer, too (`hold`, below). `revoke`, which frees the memory earlier, takes the pages out
-        // of the process first.
+        // SAFETY: the mapping owns the buffer, too (`hold`, below). `revoke`, which frees the
+        // memory earlier, takes the pages out of the process first.
         unsafe { coherent.mmap(vma) }?;
         memory.node = Some(node);
         memory.mm = Mm::current(inband);
