@@ -7,11 +7,12 @@
 //! RUSTFLAGS="--cfg loom" cargo test -p stax --release --test model
 //! ```
 //!
-//! Every interleaving: 1 + 1 threads; 2 + 1 that lock; 1 + 1 and one that tries or destroys; 2 + 1
-//! of which one is inside and destroys; 1 + 1, one of them inside and nesting, and one that tries.
-//! With a bound on preemptions: 2 + 1 that nest (4), have deadlines or get signals (3), spin, or
-//! run beside one that destroys (2); ignored tests run all of these without a bound except the
-//! first and the last; 2 + 2 (2, or 1 if one nests and one has a deadline).
+//! Every interleaving: 1 + 1 threads that lock once, nest, have deadlines, get signals, spin or
+//! try. With a bound on preemptions (3, 2 or 1), which keeps a test at a few seconds: three threads, and 2 + 2.
+//! Ignored tests take minutes: every interleaving of 2 + 1 that lock, of 1 + 1 and one that tries
+//! or destroys, of 2 + 1 of which one is inside and destroys, of 1 + 1, one of them inside and nesting, and
+//! one that tries, and of 2 + 1 that have deadlines, get signals or spin; with a bound, 2 + 1 that
+//! nest (4) or run beside one that destroys (2), and 2 + 2 (2).
 //!
 //! All models check that no two stages use one cell at the same time, that each stage sees what the
 //! other wrote before, and that no thread sleeps for ever. A past deadline stands for one that
@@ -329,38 +330,23 @@ fn one_and_one_trying() {
 
 #[test]
 fn one_and_one_and_destroy() {
-    check(None, &[Once(NEVER), Destroy], &[Once(NEVER)]);
-    check(None, &[Once(NEVER)], &[Spin, Destroy]);
-}
-
-#[test]
-fn two_and_one_one_of_them_trying() {
-    check(None, &[Once(NEVER), Try], &[Once(NEVER)]);
+    check(Some(3), &[Once(NEVER), Destroy], &[Once(NEVER)]);
+    check(Some(3), &[Once(NEVER)], &[Spin, Destroy]);
 }
 
 const BOTH: &[Job] = &[Once(NEVER), Once(NEVER)];
 
 #[test]
 fn two_and_one() {
-    check(None, BOTH, &[Once(NEVER)]);
-}
-
-#[test]
-fn one_and_two() {
-    check(None, &[Once(NEVER)], BOTH);
+    check(Some(3), BOTH, &[Once(NEVER)]);
+    check(Some(3), &[Once(NEVER)], BOTH);
+    check(Some(3), &[Once(NEVER), Try], &[Once(NEVER)]);
 }
 
 #[test]
 fn two_and_one_nested() {
-    check(Some(4), &[Nest, Once(NEVER)], &[Once(NEVER)]);
-    check(Some(4), BOTH, &[NestInside]);
-    check(None, &[Once(NEVER), Try], &[NestInside]);
-}
-
-#[test]
-#[ignore = "takes two minutes"]
-fn one_and_two_nested_one_of_them_trying_in_full() {
-    check(None, &[Once(NEVER)], &[Try, NestInside]);
+    check(Some(3), &[Nest, Once(NEVER)], &[Once(NEVER)]);
+    check(Some(3), BOTH, &[NestInside]);
 }
 
 #[test]
@@ -381,34 +367,72 @@ fn two_and_one_spinning() {
 }
 
 #[test]
-#[ignore = "takes four minutes"]
+fn two_and_one_and_destroy() {
+    check(Some(3), BOTH, &[DestroyInside]);
+    check(Some(3), &[Once(NEVER)], &[Once(NEVER), DestroyInside]);
+    check(Some(2), BOTH, &[Once(NEVER), Destroy]);
+}
+
+#[test]
+fn two_and_two() {
+    check(Some(1), BOTH, BOTH);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn one_and_one_and_destroy_in_full() {
+    check(None, &[Once(NEVER), Destroy], &[Once(NEVER)]);
+    check(None, &[Once(NEVER)], &[Spin, Destroy]);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_and_one_in_full() {
+    check(None, BOTH, &[Once(NEVER)]);
+    check(None, &[Once(NEVER)], BOTH);
+    check(None, &[Once(NEVER), Try], &[Once(NEVER)]);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_and_one_nested_in_full() {
+    check(Some(4), &[Nest, Once(NEVER)], &[Once(NEVER)]);
+    check(Some(4), BOTH, &[NestInside]);
+    check(None, &[Once(NEVER), Try], &[NestInside]);
+    check(None, &[Once(NEVER)], &[Try, NestInside]);
+}
+
+#[test]
+#[ignore = "takes minutes"]
 fn two_and_one_with_deadlines_in_full() {
     check(None, &[Once(NEVER), Once(PAST)], &[Once(NEVER)]);
     check(None, BOTH, &[Once(PAST)]);
 }
 
 #[test]
-#[ignore = "takes four minutes"]
+#[ignore = "takes minutes"]
 fn two_and_one_with_signals_in_full() {
     check(None, &[Once(NEVER), Once(SIGNAL)], &[Once(NEVER)]);
     check(None, BOTH, &[Once(SIGNAL)]);
 }
 
 #[test]
-#[ignore = "takes four minutes"]
+#[ignore = "takes minutes"]
 fn two_and_one_spinning_in_full() {
     check(None, BOTH, &[Spin]);
 }
 
 #[test]
-fn two_and_one_and_destroy() {
+#[ignore = "takes minutes"]
+fn two_and_one_and_destroy_in_full() {
     check(None, BOTH, &[DestroyInside]);
     check(None, &[Once(NEVER)], &[Once(NEVER), DestroyInside]);
     check(Some(2), BOTH, &[Once(NEVER), Destroy]);
 }
 
 #[test]
-fn two_and_two() {
+#[ignore = "takes minutes"]
+fn two_and_two_in_full() {
     check(Some(2), BOTH, BOTH);
     check(Some(1), &[Nest, Once(PAST)], BOTH);
 }
