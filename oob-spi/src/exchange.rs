@@ -5,7 +5,7 @@
 //! ```text
 //!   state? owner? deadline? --> claim --> state again? --> exchange --> count --> release
 //!              |                  |
-//!          refused            EALREADY: another thread's or a timer's frame; EAGAIN: an in-band call
+//!          refused            EALREADY: another frame is under way; EAGAIN: an in-band call is
 //! ```
 //!
 //! - Calls do not queue. The bus is one, and the program chooses the order of its frames: by one
