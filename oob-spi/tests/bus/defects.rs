@@ -211,7 +211,11 @@ fn defect_9_inband_calls_never_block_and_never_keep_disable_out() {
     assert!(rig.bus.info(0).is_ok());
     assert_eq!(rig.host.now(), before);
     rig.disable();
-    assert_eq!(rig.bus.env().opened.get(), 1, "who waits is told");
+    assert_eq!(
+        rig.bus.env().opened.get(),
+        1,
+        "the waiting message is woken"
+    );
     assert!(rig.bus.gate().try_enter_inband());
 }
 
