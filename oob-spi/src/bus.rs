@@ -64,25 +64,6 @@ impl<C: Controller, E: Env> Bus<C, E> {
         &self.mode.gate
     }
 
-    /// Whether `owner` may send frames.
-    #[inline]
-    pub(crate) fn check_sender(
-        &self,
-        chip_select: &ChipSelect,
-        owner: Owner,
-    ) -> Result<(), Refusal> {
-        match chip_select.is_on() && self.mode.is_owned_by(owner) {
-            true => Ok(()),
-            false => self.why_no_sender(chip_select, owner),
-        }
-    }
-
-    #[cold]
-    fn why_no_sender(&self, chip_select: &ChipSelect, owner: Owner) -> Result<(), Refusal> {
-        chip_select.check_on()?;
-        self.mode.check_owner(owner)
-    }
-
     /// The chip select, where `owner` has it in oob mode; the fail-safe may have stopped it.
     pub(crate) fn owned(&self, chip_select: u8, owner: Owner) -> Result<&ChipSelect, Refusal> {
         let chip_select = self.engine.chip_select(chip_select)?;

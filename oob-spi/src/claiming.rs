@@ -16,37 +16,9 @@ use oob::stage::Inband;
 use oob::time::Instant;
 
 impl<C: Controller, E: Env> Engine<C, E> {
-    #[inline(always)]
-    fn claimed<'b>(
-        &'b self,
-        chip_select: &'b ChipSelect,
-        guard: ClaimGuard<'b>,
-    ) -> Claimed<'b, C, E> {
-        Claimed {
-            engine: self,
-            chip_select,
-            guard,
-        }
-    }
-
-    /// Claims the bus for a thread or a handler. Ends a detached frame that is overdue first.
-    ///
-    /// # Errors
-    ///
-    /// The claim's word, which says what is in the way.
-    #[inline]
-    pub(crate) fn claim<'b>(
-        &'b self,
-        chip_select: &'b ChipSelect,
-    ) -> Result<Claimed<'b, C, E>, Snapshot> {
-        match self.claim.claim() {
-            Ok(guard) => Ok(self.claimed(chip_select, guard)),
-            Err(seen) => self.claim_contended(chip_select, seen),
-        }
-    }
-
+    /// As [`Self::claim`], where the claim was not free: ends a detached frame that is overdue.
     #[cold]
-    fn claim_contended<'b>(
+    pub(crate) fn claim_contended<'b>(
         &'b self,
         chip_select: &'b ChipSelect,
         seen: Snapshot,

@@ -3,8 +3,8 @@
 //! What an SPI controller does for the framework.
 //!
 //! ```text
-//!  in-band   prepare(cs 0)  start        prepare(cs 1)              terminate(cs 0)  terminate(cs 1)  stop
-//!  oob                           pulse [finish]     pulse [finish] ...
+//!  in-band   prepare(0)  start        prepare(1)              terminate(0)  terminate(1)  stop
+//!  oob                        pulse [finish]   pulse [finish] ...
 //! ```
 //!
 //! - The framework owns the life cycle. It makes all calls of one controller exclusive, and it

@@ -7,7 +7,7 @@
 //!   bus.rs, exchange.rs, life.rs, setup.rs, events.rs   calls, life cycle, handlers
 //!        |  claim                        ^  release
 //!        v                               |
-//!   claiming.rs     takes the claim; gives it up, after the stop frames that were requested
+//!   claiming.rs     the claim under contention; gives it up, after the requested stop frames
 //!   frames.rs       exchanges a frame, or starts one for which nobody waits
 //!   fail_safe.rs    counts misses, requests stop frames
 //!        |
@@ -22,7 +22,7 @@ use crate::controller::{Controller, FrameKind, FrameMemory, Limits};
 use crate::env::{Env, MAX_CHIP_SELECTS};
 use crate::errno::Refusal;
 use crate::sync::{AtomicU8, AtomicU64, Ordering, UnsafeCell};
-use oob::claim::{Claim, ClaimGuard};
+use oob::claim::{Claim, ClaimGuard, Snapshot};
 use oob::time::Instant;
 
 /// The frame in flight. Its holder writes this before the phase becomes InFlight.
@@ -120,6 +120,35 @@ impl<C: Controller, E: Env> Engine<C, E> {
     pub(crate) fn chip_selects(&self) -> impl Iterator<Item = &ChipSelect> {
         let count = usize::from(self.limits.chip_selects);
         self.chip_selects.iter().take(count)
+    }
+
+    #[inline(always)]
+    pub(crate) fn claimed<'b>(
+        &'b self,
+        chip_select: &'b ChipSelect,
+        guard: ClaimGuard<'b>,
+    ) -> Claimed<'b, C, E> {
+        Claimed {
+            engine: self,
+            chip_select,
+            guard,
+        }
+    }
+
+    /// Claims the bus for a thread or a handler. Ends a detached frame that is overdue first.
+    ///
+    /// # Errors
+    ///
+    /// The claim's word, which says what is in the way.
+    #[inline]
+    pub(crate) fn claim<'b>(
+        &'b self,
+        chip_select: &'b ChipSelect,
+    ) -> Result<Claimed<'b, C, E>, Snapshot> {
+        match self.claim.claim() {
+            Ok(guard) => Ok(self.claimed(chip_select, guard)),
+            Err(seen) => self.claim_contended(chip_select, seen),
+        }
     }
 
     /// The chip select whose frame is in flight, or was the last one.

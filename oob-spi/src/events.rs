@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!   trigger timer --> claim? --yes--> start a frame         no, or held up --> overrun, counted
-//!   watch-dog     --> how long since the last exchange call? --> misses --> limit: Stopped, stop frame
-//!   completion    --> token, hardware's status, complete --> wake the thread | end the detached frame
+//!   watch-dog     --> time since the last exchange call --> misses --> limit: Stopped, stop frame
+//!   completion    --> token, hardware's status, complete --> wake the thread | end the detached one
 //! ```
 
 use crate::bus::Bus;

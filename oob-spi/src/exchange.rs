@@ -5,7 +5,7 @@
 //! ```text
 //!   state? owner? deadline? --> claim --> state again? --> exchange --> count --> release
 //!              |                  |
-//!          refused            EALREADY: another thread's or a timer's frame; EAGAIN: an in-band call
+//!          refused            EALREADY: another frame is under way; EAGAIN: an in-band call is
 //! ```
 //!
 //! - Calls do not queue. The bus is one, and the program chooses the order of its frames: by one
@@ -108,7 +108,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
     ) -> Result<(), RunError> {
         let engine = &self.engine;
         let chip_select = engine.chip_select(chip_select)?;
-        self.check_sender(chip_select, owner)?;
+        self.mode.check_sender(chip_select, owner)?;
         let begin = engine.env.ticks();
         engine.note_call(chip_select, deadline)?;
         if chip_select.is_timer_driven() {
@@ -123,11 +123,11 @@ impl<C: Controller, E: Env> Bus<C, E> {
         result
     }
 
-    /// As [`Self::check_sender`], for the claim's holder: from here on only the fail-safe can
+    /// As `OobMode::check_sender`, for the claim's holder: from here on only the fail-safe can
     /// change the answer.
     #[inline]
     fn check_sender_again(&self, chip_select: &ChipSelect, owner: Owner) -> Result<(), RunError> {
-        self.check_sender(chip_select, owner)?;
+        self.mode.check_sender(chip_select, owner)?;
         match chip_select.is_timer_driven() {
             true => Err(RunError::SettingUp),
             false => Ok(()),
@@ -181,7 +181,7 @@ impl<C: Controller, E: Env> Bus<C, E> {
             return Err(RunError::Reserved);
         }
         let chip_select = self.engine.chip_select(entry.chip_select)?;
-        self.check_sender(chip_select, owner)?;
+        self.mode.check_sender(chip_select, owner)?;
         Ok(chip_select)
     }
 

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!              FIFO                     DMA
-//!   exchange   pulse, which may sleep   begin, pulse, wait, end, finish     a thread, or an in-band call
-//!   start      pulse                    begin, pulse, detach                a timer, or a stop frame that is owed
+//!   exchange   pulse, which may sleep   begin, pulse, wait, end, finish     threads, in-band calls
+//!   start      pulse                    begin, pulse, detach                timers, stop frames
 //!                                         ... interrupt: complete, finish
 //! ```
 //!

@@ -18,7 +18,7 @@
 //! | [`bus`] | the bus, and what it can be asked |
 //! | `life`, `setup`, `oob_mode`, [`request`] | its in-band calls; the gate and the owner |
 //! | `exchange`, `timer_wait`, `events` | exchange calls; timers and the interrupt |
-//! | `engine`, `claiming`, `frames`, `fail_safe` | below them: the claim's guard, and what its holder does |
+//! | `engine`, `claiming`, `frames`, `fail_safe` | the claim's guard, and what its holder does |
 //! | `chip_select`, `counters` | the state of one chip select |
 //! | [`env`] | what a bus needs from its surroundings |
 //! | [`validate`], [`layout`], [`errno`] | checks of arguments, the frame memory, the errors |

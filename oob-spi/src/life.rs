@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!   ENABLE:           check -> gate -> memory -> claim -> prepare, start -> On -> release
-//!   DISABLE, close:   Closing -> timers, waiters -> claim -> [stop frame] -> terminate, stop -> Off -> release -> gate
+//!   DISABLE, close:   Closing -> timers, waiters -> claim -> [stop frame] -> terminate, stop
+//!                     -> Off -> release -> gate
 //! ```
 //!
 //! The rules are those of [`crate::bus`].

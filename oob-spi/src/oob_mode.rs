@@ -3,6 +3,7 @@
 //! Oob mode of a whole bus: its owner, how many chip selects are in it, and the gate against
 //! in-band messages.
 
+use crate::chip_select::ChipSelect;
 use crate::env::Env;
 use crate::errno::{EnableError, Refusal};
 use crate::request::Owner;
@@ -38,6 +39,25 @@ impl OobMode {
             true => Ok(()),
             false => Err(Refusal::OtherOwner),
         }
+    }
+
+    /// Whether `owner` may send frames.
+    #[inline]
+    pub(crate) fn check_sender(
+        &self,
+        chip_select: &ChipSelect,
+        owner: Owner,
+    ) -> Result<(), Refusal> {
+        match chip_select.is_on() && self.is_owned_by(owner) {
+            true => Ok(()),
+            false => self.why_no_sender(chip_select, owner),
+        }
+    }
+
+    #[cold]
+    fn why_no_sender(&self, chip_select: &ChipSelect, owner: Owner) -> Result<(), Refusal> {
+        chip_select.check_on()?;
+        self.check_owner(owner)
     }
 
     /// Enters oob mode for one chip select more. For the bus's first one that means to wait at the

@@ -3,8 +3,10 @@
 //! SET_STOP and SET_TRIGGER: what the owner sets up while oob mode is on. In-band operations.
 //!
 //! ```text
-//!   SET_STOP:     check -> stop the watch-dog -> claim -> copy TX area, arm -> release -> start the watch-dog
-//!   SET_TRIGGER:  check -> stop the timer -> claim -> send the waiter away, new trigger -> release -> start the timer
+//!   SET_STOP:     check -> stop the watch-dog -> claim -> copy TX area, arm -> release
+//!                 -> start the watch-dog
+//!   SET_TRIGGER:  check -> stop the timer -> claim -> send the waiter away, new trigger -> release
+//!                 -> start the timer
 //! ```
 
 use crate::bus::Bus;

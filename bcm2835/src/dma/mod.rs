@@ -6,7 +6,7 @@
 //!           thread                                        interrupt
 //!  prepare: control block -> coherent memory
 //!  pulse:   CONBLK_AD <- block, CS <- ACTIVE
-//!           (sleeps)                    ...  runs  ...    Irq::handle: CS.INT? CS <- INT | ACTIVE, wake the thread
+//!           (sleeps)          ... runs ...                Irq::handle: CS.INT? CS <- INT | ACTIVE
 //!  residue: CONBLK_AD = 0 -> done
 //!  abort:   CS <- 0, until no write is outstanding, CS <- RESET
 //! ```

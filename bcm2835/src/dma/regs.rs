@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  0x00 CS          control and status       0x10 DEST_AD  \
-//!  0x04 CONBLK_AD   control block, 0 = idle  0x14 TXFR_LEN  > copies of the control block, counting
+//!  0x04 CONBLK_AD   control block, 0 = idle  0x14 TXFR_LEN  > copies of the control block
 //!  0x08 TI        \ copies of the            0x18 STRIDE   /
 //!  0x0c SOURCE_AD / control block            0x1c NEXTCONBK
 //!                                            0x20 DEBUG    errors, version

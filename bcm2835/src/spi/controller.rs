@@ -3,9 +3,9 @@
 //! The controller, for the out-of-band framework.
 //!
 //! ```text
-//!   prepare -> Job { path } -- pulse, FIFO ------------------------------> Done
-//!                           `- pulse, DMA -> InFlight -> finish(Signalled) Ok | Bus
-//!                                                     `- finish(TimedOut)  Stuck | Bus, channels aborted
+//!   prepare -> Job { path } -- pulse, FIFO ----------------------------> Done
+//!                           `- pulse, DMA -> InFlight -> finish(Signalled): Ok | Bus
+//!                                                     `- finish(TimedOut): Stuck | Bus, abort
 //! ```
 //!
 //! A DMA error raises no interrupt, so it is found when the frame's time is over: `finish` returns

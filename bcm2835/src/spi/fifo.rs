@@ -3,9 +3,9 @@
 //! Bytes through the FIFO.
 //!
 //! ```text
-//!   tx ->[ TX FIFO ]-> shifter ->[ RX FIFO ]-> rx       at most 64 bytes are under way between the two FIFOs' ends
+//!   tx ->[ TX FIFO ]-> shifter ->[ RX FIFO ]-> rx   at most 64 bytes are under way
 //!
-//!   put 64;  RXR: 48 have arrived, take 48, put 48      (the other 16 keep the shifter busy meanwhile)
+//!   put 64;  RXR: 48 have arrived, take 48, put 48   (the other 16 keep the shifter busy)
 //!            DONE: all have arrived, take them, put the rest, at most 64
 //! ```
 //!

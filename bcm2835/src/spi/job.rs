@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!   core clock, wanted clock -> Divider -> effective clock, time on the wire
-//!   frame memory: [ rx .. | pad ][ tx .. | pad ][ stop .. | pad ]   pad: up to the next multiple of 4, for DMA
+//!   frame memory: [ rx .. | pad ][ tx .. | pad ][ stop .. | pad ]
+//!                 pad: for DMA, up to the next multiple of 4
 //! ```
 
 use super::regs::{Clk, Cs, NATIVE_LINES, NO_LINE};

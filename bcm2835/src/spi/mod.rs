@@ -9,7 +9,8 @@
 //!  fifo.rs        bytes through the FIFO
 //!  controller.rs  oob: prepare, pulse, finish         inband.rs      set_cs, transfer
 //!
-//!  FIFO frame:  [line on] CS<-TA [set-up] FIFO<-len bytes, until CS.DONE, len bytes<-FIFO [hold] [line off] CS<-DONE
+//!  FIFO frame:  [line on] CS<-TA [set-up] FIFO<-len bytes, until CS.DONE, len bytes<-FIFO
+//!               [hold] [line off] CS<-DONE
 //!  DMA frame:   CS<-clear, DLEN<-len, [line on] CS<-TA|DMAEN [set-up] RX channel on, TX channel on
 //!               ... RX channel's interrupt ...  [hold] [line off] CS<-DONE|clear, DLEN<-0
 //! ```

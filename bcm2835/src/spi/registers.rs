@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!  rest:  CS <- no line | DONE | clear, DLEN <- 0           (a known state, from any other)
-//!  program: CS <- idle, CLK, DLEN <- 2                      (clock line idle at its new level before any select)
+//!  program: CS <- idle, CLK, DLEN <- 2        (the clock line has its level before any select)
 //!  select: [line on] CS <- idle | TA [set-up]
-//!  deselect: [hold] [line off] CS <- idle | DONE [clear]    -> date before which it may not be selected again
+//!  deselect: [hold] [line off] CS <- idle | DONE [clear]    -> the date of its next selection
 //! ```
 
 use super::job::{Divider, Job};

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   exchange call (mainline: ioctl, EVL: oob_ioctl) --> attached? --> core, out-of-band
-//!   any other ioctl ----------------------------------> copy in --> mutex --> core, in-band --> copy out
+//!   any other ioctl --> copy in --> mutex --> core, in-band --> copy out
 //! ```
 //!
 //! Oob mode belongs to the process that called ENABLE. It ends by DISABLE, when that process closes

@@ -1,23 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Twelve known defects of published out-of-band SPI drivers, and the tests that keep them out. A
-//! test is below if the defect could be in this layer; otherwise the table says where it is. Each
-//! test failed when the code was changed as the last column says.
+//! test is below if the defect could be in this layer; otherwise the list says where it is. Each
+//! test failed when the code was changed as the list says.
 //!
-//! | no. | defect | test | seen to fail with |
-//! | --- | --- | --- | --- |
-//! | 1 | a completion that comes before the wait is lost | `defect_1_*` | the completion forgotten |
-//! | 2 | RUN has no time limit | `defect_2_*` (two) | no end of the wait; any completion ends any frame |
-//! | 3 | DMA is prepared before the bus is claimed, and undone on channels in use | `defect_3_*` | the gate's refusal ignored |
-//! | 4 | the bus's lock word is cleared outside of its lock | `tests/model`: the gate's test, by loom | a plain store of the word |
-//! | 5 | a mapping outlives the memory that DISABLE frees | `guest-tests`, theme `life`: "a mapping outlives DISABLE" | a mapping that does not own the buffer |
-//! | 6 | mmap ignores its offset | `defect_6_*` | the offset is not checked |
-//! | 7 | a second open resets the shared state | `defect_7_*`; `life`: "a second open file of the process shares oob mode" | every caller counts as the owner |
-//! | 8 | the number of bytes that were not copied is returned as the errno, or is ignored | `guest-tests`, theme `refused`: "calls return EFAULT for arguments at bad addresses", "ENABLE returns EFAULT and leaves oob mode off when its result cannot be written", "RUN_LIST sends nothing when its statuses cannot be written" | that number ignored, in-band and out-of-band; returned as the errno |
-//! | 9 | an in-band call blocks with a lock held that DISABLE needs | `defect_9_*` | nobody is told that the gate has opened |
-//! | 10 | nobody drives the chip select | `defect_10_*`; `bcm2835`: `a_gpio_line_replaces_the_native_line`, `modes_and_polarities_reach_the_register` | the delays dropped; the line never driven; the native one never selected |
-//! | 11 | RX stays armed where TX cannot be started | `defect_11_*`; `bcm2835`: `a_tx_request_that_never_comes_is_survived` | the claim kept after a failure; the RX channel not aborted |
-//! | 12 | a channel stays prepared where the other's preparation fails | `defect_12_*`; `bcm2835`: `impossible_set_ups_are_refused_and_change_nothing`, `frame_memory_that_dma_cannot_reach_is_refused` | the gate kept after a failure; the former set-up dropped before the checks; a chip select prepared without its descriptors |
+//! Each entry: the defect, its test, the change with which that test failed.
+//!
+//! 1. A completion that comes before the wait is lost. Test: `defect_1_*`. Change: the completion
+//!    forgotten.
+//! 2. RUN has no time limit. Test: `defect_2_*` (two). Change: no end of the wait; any completion
+//!    ends any frame.
+//! 3. DMA is prepared before the bus is claimed, and undone on channels in use. Test: `defect_3_*`.
+//!    Change: the gate's refusal ignored.
+//! 4. The bus's lock word is cleared outside of its lock. Test: `tests/model`: the gate's test, by
+//!    loom. Change: a plain store of the word.
+//! 5. A mapping outlives the memory that DISABLE frees. Test: `guest-tests`, theme `life`: "a
+//!    mapping outlives DISABLE". Change: a mapping that does not own the buffer.
+//! 6. Mmap ignores its offset. Test: `defect_6_*`. Change: the offset is not checked.
+//! 7. A second open resets the shared state. Test: `defect_7_*`; `life`: "a second open file of the
+//!    process shares oob mode". Change: every caller counts as the owner.
+//! 8. The number of bytes that were not copied is returned as the errno, or is ignored. Test:
+//!    `guest-tests`, theme `refused`: "calls return EFAULT for arguments at bad addresses", "ENABLE
+//!    returns EFAULT and leaves oob mode off when its result cannot be written", "RUN_LIST sends
+//!    nothing when its statuses cannot be written". Change: that number ignored, in-band and
+//!    out-of-band; returned as the errno.
+//! 9. An in-band call blocks with a lock held that DISABLE needs. Test: `defect_9_*`. Change:
+//!    nobody is told that the gate has opened.
+//! 10. Nobody drives the chip select. Test: `defect_10_*`; `bcm2835`:
+//!     `a_gpio_line_replaces_the_native_line`, `modes_and_polarities_reach_the_register`. Change:
+//!     the delays dropped; the line never driven; the native one never selected.
+//! 11. RX stays armed where TX cannot be started. Test: `defect_11_*`; `bcm2835`:
+//!     `a_tx_request_that_never_comes_is_survived`. Change: the claim kept after a failure; the RX
+//!     channel not aborted.
+//! 12. A channel stays prepared where the other's preparation fails. Test: `defect_12_*`;
+//!     `bcm2835`: `impossible_set_ups_are_refused_and_change_nothing`,
+//!     `frame_memory_that_dma_cannot_reach_is_refused`. Change: the gate kept after a failure; the
+//!     former set-up dropped before the checks; a chip select prepared without its descriptors.
 
 use crate::rig::*;
 use oob::time::{Clock, Instant, Ns};
@@ -193,7 +211,11 @@ fn defect_9_inband_calls_never_block_and_never_keep_disable_out() {
     assert!(rig.bus.info(0).is_ok());
     assert_eq!(rig.host.now(), before);
     rig.disable();
-    assert_eq!(rig.bus.env().opened.get(), 1, "who waits is told");
+    assert_eq!(
+        rig.bus.env().opened.get(),
+        1,
+        "the waiting message is woken"
+    );
     assert!(rig.bus.gate().try_enter_inband());
 }
 

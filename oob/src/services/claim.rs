@@ -13,7 +13,7 @@
 //!                                    |         |
 //!          begin: generation + 1     |     Completed
 //!                                    v         ^
-//!                                 InFlight ----+            the holder waits; complete: the interrupt wakes it
+//!                                 InFlight ----+   the holder waits; the interrupt completes
 //!                                    |
 //!                                    | detach: nobody waits for this operation
 //!                                    v

@@ -3,7 +3,7 @@
 //! Calls that may be right, and what may happen to their arguments on the way.
 //!
 //! ```text
-//!   Step { call: a structure that may be right, chip_select, owner, spoil: nothing, some bytes, all }
+//!   Step { call: a structure that may be right, chip_select, owner, spoil: none, some, all bytes }
 //! ```
 //!
 //! Hardly any random structure would pass the first check, so these start from ones that may be

@@ -4,7 +4,7 @@
 //! it that applies, and the results of its frames where none applies.
 //!
 //! ```text
-//!   Model { settings, on, owner } + decoded argument --> errnos that apply; none: the call must be accepted
+//!   Model { settings, on, owner } + decoded argument --> errnos that apply; none: it is accepted
 //! ```
 //!
 //! It was written from that documentation, not from the code.

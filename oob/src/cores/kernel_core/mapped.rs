@@ -8,8 +8,8 @@
 //!
 //! ```text
 //!   make     -> current buffer of the set <-- map: the mapping owns it, too
-//!   retire   -> former buffer, kept while it is mapped, freed by the first `make` or `retire` after that
-//!   unbind   -> mmap calls waited for (take_process) -> revoke: mappings gone (SIGBUS), memory freed while the device is bound
+//!   retire   -> former buffer, kept while it is mapped; a later `make` or `retire` frees it
+//!   unbind   -> take_process: wait for mmap calls -> revoke: mappings gone (SIGBUS), memory freed
 //! ```
 //!
 //! The kernel enters a mapping among its node's only after `->mmap` has returned, and a mapping can
