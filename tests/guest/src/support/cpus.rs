@@ -18,9 +18,7 @@ pub(crate) struct OneProcessor(());
 impl OneProcessor {
     pub(crate) fn new() -> Result<Self> {
         let guard = Self(());
-        if cfg!(target_arch = "x86_64") {
-            switch_all("1", "0")?;
-        }
+        switch_all("1", "0")?;
         Ok(guard)
     }
 }
@@ -37,8 +35,12 @@ pub(crate) fn all_online() -> Result<()> {
     switch_all("0", "1")
 }
 
-/// Writes `to` to the switch of each processor but the first, where it reads `from`.
+/// On x86, writes `to` to the switch of each processor but the first, where it reads `from`. On
+/// arm64 a machine may keep processors offline that the kernel's command line does not allow.
 fn switch_all(from: &str, to: &str) -> Result<()> {
+    if !cfg!(target_arch = "x86_64") {
+        return Ok(());
+    }
     for entry in fs::read_dir("/sys/devices/system/cpu")? {
         let folder = entry?.path();
         if folder.ends_with("cpu0") {
