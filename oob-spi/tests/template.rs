@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The template controller exchanges frames with a device that returns each byte inverted.
+#![cfg(not(loom))]
 
 #[allow(unreachable_pub)]
 #[path = "../examples/template.rs"]
