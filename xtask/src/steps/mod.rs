@@ -90,8 +90,10 @@ pub(crate) fn test(mode: &Mode, only: &[String]) -> Result<bool> {
         .partition(|step| is_chosen(step, mode, only));
     ensure!(!steps.is_empty(), "no such step; --list prints the names");
     let needs: Vec<_> = steps.iter().flat_map(|step| step.needs.clone()).collect();
+    let mut report = Report::new();
     setup::ensure(&needs)?;
-    let report = Mutex::new(Report::new());
+    report.set_up();
+    let report = Mutex::new(report);
     schedule::run(&steps, mode, |ended| {
         // A poisoned lock means that the other worker panicked. The run then ends with that panic.
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);

@@ -32,6 +32,15 @@ impl Report {
         }
     }
 
+    /// Enters the set-up, which has ended.
+    pub(super) fn set_up(&mut self) {
+        self.entries.push(Entry {
+            name: "set-up".to_owned(),
+            count: Count::PASS,
+            took: self.begun.elapsed(),
+        });
+    }
+
     /// Prints a step's log and adds its count. A step that could not run, or tested nothing, has
     /// failed.
     pub(super) fn enter(&mut self, ended: Ended<'_>) {
