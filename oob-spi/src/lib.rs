@@ -20,7 +20,7 @@
 //! | `exchange`, `timer_wait`, `events` | exchange calls; timers and the interrupt |
 //! | `engine`, `claiming`, `frames`, `fail_safe` | the claim's guard, and what its holder does |
 //! | `chip_select`, `counters` | the state of one chip select |
-//! | [`env`] | what a bus needs from its surroundings |
+//! | [`mod@env`] | what a bus needs from its surroundings |
 //! | [`validate`], [`layout`], [`errno`] | checks of arguments, the frame memory, the errors |
 //! | [`vtable`], `registration` | how a controller's module registers its bus with this one |
 //! | `spi_controller` | the bridge to mainline's `spi_controller` |
