@@ -20,7 +20,7 @@ use crate::{paths, run};
 /// The tests with real threads, by package.
 const THREADED: [(&str, &[&str]); 3] = [
     ("oob", &["--test", "waiting"]),
-    ("oob-shim", &["--lib"]),
+    ("oob", &["--lib", "attached"]),
     ("stax", &["--test", "threads"]),
 ];
 
