@@ -20,6 +20,7 @@ mod test;
 mod themes;
 
 use clap::Parser;
+use std::path::Path;
 use std::process::ExitCode;
 use support::board::Board;
 use test::{Guest, Test};
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
     let guest = Guest {
         board: arguments.board.unwrap_or_else(Board::detect),
         long: arguments.long,
+        is_debug_kernel: Path::new("/sys/kernel/debug/kmemleak").exists(),
     };
     let mut tests = themes::all();
     tests.retain(|test| test.on.is_for(guest.board));

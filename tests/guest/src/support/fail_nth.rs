@@ -4,7 +4,7 @@
 
 use super::board;
 use anyhow::{Context, Result, bail, ensure};
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -45,4 +45,21 @@ pub(crate) fn each_failing<T>(
         }
     }
     bail!("more than {MOST} allocations in one call")
+}
+
+const SLABS: &str = "/sys/kernel/slab";
+
+/// Calls `call`, in which no allocation from the slab cache `spared` fails on demand, nor any from a
+/// cache that others share.
+pub(crate) fn sparing<T>(spared: &str, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    for entry in fs::read_dir(SLABS).with_context(|| format!("no {SLABS}"))? {
+        let cache = entry?.path();
+        let may_fail = if cache.ends_with(spared) { "0" } else { "1" };
+        // A shared cache has no mark of its own, and refuses.
+        let _ = fs::write(cache.join("failslab"), may_fail);
+    }
+    board::set_debug("failslab/cache-filter", 1)?;
+    let result = call();
+    board::set_debug("failslab/cache-filter", 0)?;
+    result
 }

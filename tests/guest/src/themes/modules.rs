@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
         in_use,
     ),
     Test::smoke(
-        "modules: all modules unload and load again, five times",
+        "modules: all modules unload and load again, several times",
         On::Any,
         again,
     ),

@@ -50,7 +50,7 @@ pub(crate) const TESTS: &[Test] = &[
         in_frame,
     ),
     Test::new(
-        "unbind: unbinding during in-band traffic works, ten times",
+        "unbind: unbinding during in-band traffic works, again and again",
         On::Spi,
         in_traffic,
     ),
