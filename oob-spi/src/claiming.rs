@@ -2,8 +2,8 @@
 
 //! Taking the claim, and giving it up.
 //!
-//! - A frame that is overdue is ended by its waiter. A *detached* frame, for which nobody waits, is
-//!   ended by the next caller or handler that finds it overdue.
+//! - A frame that is overdue is ended by its waiter. A *detached* frame, for which no thread
+//!   waits, is ended by the next caller or handler that finds it overdue.
 //! - `release` sends the stop frames that were requested while the claim was held.
 
 use crate::chip_select::{ChipSelect, State, StopFrame};

@@ -8,7 +8,7 @@
 //!        |  claim                        ^  release
 //!        v                               |
 //!   claiming.rs     the claim under contention; gives it up, after the requested stop frames
-//!   frames.rs       exchanges a frame, or starts one for which nobody waits
+//!   frames.rs       exchanges a frame, or starts one for which no thread waits
 //!   fail_safe.rs    counts misses, requests stop frames
 //!        |
 //!   engine.rs       Engine: what they share    Claimed: the claim, held for one chip select

@@ -100,8 +100,8 @@ impl<C: Controller, E: Env> Engine<C, E> {
         // After the state has changed: the holder that serves the request finds Stopped, and later
         // holders send no frame.
         self.claim.request(chip_select.index());
-        // Nobody waits for a regular frame of this chip select any more. The stop frame itself may
-        // be in flight already.
+        // No thread waits for a regular frame of this chip select any more. The stop frame itself
+        // may be in flight already.
         let is_vain = |in_flight: &InFlight| {
             in_flight.chip_select() == chip_select.index() && !in_flight.is_stop()
         };

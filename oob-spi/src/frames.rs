@@ -60,7 +60,7 @@ impl<C: Controller, E: Env> Claimed<'_, C, E> {
         match pulsed {
             Ok(Pulse::Done) => (self, Ok(())),
             Ok(Pulse::InFlight) => {
-                // The controller said otherwise in `prepare`: nobody would see this frame's end.
+                // The controller said otherwise in `prepare`: no code would see this frame's end.
                 // (Two variables, so that the result of the rare call has a place of its own in
                 // memory, and the usual one needs none.)
                 let (claimed, ended) = self.finish(Outcome::TimedOut, &LongWait::SPIN);
@@ -127,8 +127,8 @@ impl<C: Controller, E: Env> Claimed<'_, C, E> {
         }
     }
 
-    /// Starts one frame for which nobody waits. Returns `None` where the frame is detached now, and
-    /// took the claim along; otherwise the frame has ended.
+    /// Starts one frame for which no thread waits. Returns `None` where the frame is detached now,
+    /// and took the claim along; otherwise the frame has ended.
     pub(crate) fn start(mut self, kind: FrameKind) -> Option<(Self, Ended)> {
         if self.chip_select.path() != Path::Dma {
             return Some(self.pulse_fifo(kind));

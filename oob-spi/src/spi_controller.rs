@@ -61,7 +61,7 @@ impl SpiController {
         device: &platform::Device<'_>,
         oob: &Registration<C>,
     ) -> Result<Self> {
-        // SAFETY: nobody else uses the controller yet, by contract.
+        // SAFETY: no other code uses the controller yet, by contract.
         let limits = unsafe { &*oob.controller() }.limits();
         let size = u32::try_from(size_of::<Link<C>>())?;
         // SAFETY: a live device, which is being bound.
@@ -70,7 +70,7 @@ impl SpiController {
         // SAFETY: `ctlr` is a live controller.
         let link = unsafe { b::spi_controller_get_devdata(ctlr.as_ptr()) }.cast::<Link<C>>();
         // SAFETY: `spi_alloc_host` made room for a `Link<C>` there, aligned for any type, and
-        // nobody else knows it yet.
+        // no other code knows it yet.
         unsafe {
             link.write(Link {
                 bus: oob.bus(),
@@ -78,7 +78,7 @@ impl SpiController {
                 in_message: AtomicBool::new(false),
             })
         };
-        // SAFETY: freshly allocated, and nobody else knows it yet.
+        // SAFETY: freshly allocated, and no other code knows it yet.
         let c = unsafe { &mut *ctlr.as_ptr() };
         c.bus_num = -1;
         c.num_chipselect = u16::from(limits.chip_selects);

@@ -35,8 +35,8 @@ pub const MAX_SPIN: Ns = Ns(200_000);
 ///
 /// 10 ms are far above the jitter of a completion interrupt, on an emulated machine, too. So a
 /// frame that is late does not count as stuck, and a lost completion costs a bounded time. A
-/// program that must react sooner sets a watch-dog (`SET_STOP`): once that trips, nobody waits for
-/// the frame any more.
+/// program that must react sooner sets a watch-dog (`SET_STOP`): once that trips, no thread waits
+/// for the frame any more.
 pub const fn time_limit(wire: Ns) -> Ns {
     Ns(wire.0.saturating_mul(2).saturating_add(10_000_000))
 }

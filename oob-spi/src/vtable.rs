@@ -119,7 +119,7 @@ impl Ops {
 
 /// # Safety
 ///
-/// `controller` points to a `C` that nobody else uses for as long as the result lives.
+/// `controller` points to a `C` that no other code uses for as long as the result lives.
 unsafe fn borrow<'a, C>(controller: *mut c_void) -> &'a mut C {
     // SAFETY: the caller promises that `controller` points to a `C`, and that the reference is the
     // only one.
@@ -227,7 +227,7 @@ unsafe extern "C" fn stop<C: Controller>(controller: *mut c_void) {
 /// # Invariants
 ///
 /// The vtable was made for the controller's type. The controller lives until the bus has been shut
-/// down, and nobody else calls its methods while oob mode is on.
+/// down, and no other code calls its methods while oob mode is on.
 #[derive(Debug)]
 pub struct Remote {
     ops: Ops,

@@ -174,7 +174,7 @@ impl Descriptors {
 
     pub(super) fn lend(&self) -> DescriptorMemory {
         // SAFETY: `Device` drops its registration, and with it the channels and their user, before
-        // this memory. Nobody else uses it: `probe` lends it once.
+        // this memory. No other code uses it: `probe` lends it once.
         unsafe { DescriptorMemory::new(self.memory.cpu(), self.memory.bus(), self.memory.len()) }
     }
 }

@@ -190,7 +190,7 @@ impl<M: Mmio, C: Clock, L: CsLine> Registers<M, C, L> {
         self.wait_until(self.clock.now().after(span), &pause);
     }
 
-    /// Waits out a delay, also when nobody waits for the frame any more: the device needs it.
+    /// Waits out a delay, also when no thread waits for the frame any more: the device needs it.
     #[inline(always)]
     fn wait_until(&self, date: Instant, pause: &impl Fn(Ns) -> bool) {
         let left = date.since(self.clock.now());

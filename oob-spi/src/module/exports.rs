@@ -105,7 +105,7 @@ unsafe extern "C" fn oobkit_spi_try_enter_inband(bus: *mut c_void) -> bool {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn oobkit_spi_exit_inband(bus: *mut c_void) {
-    // ENABLE polls the gate, so nobody needs waking.
+    // ENABLE polls the gate, so no thread needs waking.
     // SAFETY: `bus` came from `oobkit_spi_register`, and the caller's registration is alive.
     unsafe { shared(bus) }.bus.gate().exit_inband();
 }

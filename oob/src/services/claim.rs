@@ -15,7 +15,7 @@
 //!                                    v         ^
 //!                                 InFlight ----+   the holder waits; the interrupt completes
 //!                                    |
-//!                                    | detach: nobody waits for this operation
+//!                                    | detach: no thread waits for this operation
 //!                                    v
 //!                                 Detached ---> Active      a new holder; complete: the interrupt,
 //!                                                           take_over: the operation is overdue
@@ -25,7 +25,7 @@
 //! | --- | --- |
 //! | 0-7 | phase |
 //! | 8-15 | requests that the next holder serves, one bit each |
-//! | 16 | an in-band call wants the claim: nobody else gets it |
+//! | 16 | an in-band call wants the claim: no other caller gets it |
 //! | 32-63 | generation: how many operations have begun |
 //!
 //! Rules:
@@ -55,7 +55,7 @@ use loom::sync::atomic::{AtomicU64, Ordering};
 /// Who may touch the hardware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Nobody holds the claim.
+    /// The claim has no holder.
     Idle,
     /// An in-band call holds it.
     Inband,
@@ -65,7 +65,7 @@ pub enum Phase {
     InFlight,
     /// The holder's operation has ended.
     Completed,
-    /// An operation is in flight, and nobody waits: the interrupt handler ends it.
+    /// An operation is in flight, and no thread waits: the interrupt handler ends it.
     Detached,
 }
 
@@ -175,7 +175,7 @@ impl Default for Claim {
 }
 
 impl Claim {
-    /// A claim that nobody holds.
+    /// A claim without a holder.
     pub fn new() -> Self {
         Self(AtomicU64::new(0))
     }

@@ -123,7 +123,7 @@ mod tests {
         assert!(!gate.try_enter_inband());
         assert!(gate.exit_oob());
         assert!(gate.try_enter_inband());
-        assert!(!gate.exit_inband(), "nobody waits");
+        assert!(!gate.exit_inband(), "no thread waits");
     }
 
     #[test]
