@@ -96,7 +96,13 @@ fn clippy(lint: &Lint) -> Command {
     cargo.args(["--target", lint.target]);
     debian_rust(&mut cargo);
     if lint.evl {
-        cargo.env("RUSTFLAGS", "--cfg=oob_core_evl");
+        // As Kbuild does it.
+        cargo.arg("-Zprofile-rustflags");
+        for package in ["kernel", "oob", "oob-trial"] {
+            let flags =
+                format!("profile.release.package.{package}.rustflags=['--cfg=oob_core_evl']");
+            cargo.args(["--config", &flags]);
+        }
     }
     let kernels = paths::target().join("kernel");
     let path = std::env::var("PATH").unwrap_or_default();

@@ -13,6 +13,9 @@ use crate::setup::packages::CARGO;
 use crate::setup::{self, Need};
 use crate::{paths, run};
 
+/// Cargo's profile for them.
+const PROFILE: &str = "guest";
+
 /// The user programs in every guest.
 const PROGRAMS: &[&str] = &["closed-loop", "oob-bench", "guest-tests"];
 
@@ -32,8 +35,8 @@ pub(crate) fn programs(arch: Arch) -> Result<Vec<PathBuf>> {
 
 /// The user programs' files as they were last built, even if the sources have changed since.
 pub(crate) fn as_built(arch: Arch) -> Vec<PathBuf> {
-    let release = target().join(triple(arch)).join("release");
-    PROGRAMS.iter().map(|name| release.join(name)).collect()
+    let built = target().join(triple(arch)).join(PROFILE);
+    PROGRAMS.iter().map(|name| built.join(name)).collect()
 }
 
 fn triple(arch: Arch) -> String {
@@ -50,7 +53,7 @@ fn build(arch: Arch) -> Result<()> {
     let triple = triple(arch);
     let mut flags = "-Ctarget-feature=+crt-static -Cstrip=debuginfo".to_owned();
     let mut cargo = Command::new(CARGO);
-    cargo.args(["build", "--quiet", "--release", "--target", &triple]);
+    cargo.args(["build", "--quiet", "--profile", PROFILE, "--target", &triple]);
     for program in PROGRAMS {
         cargo.args(["--package", program]);
     }

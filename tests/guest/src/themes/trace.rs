@@ -331,7 +331,7 @@ fn by_timer(guest: &Guest) -> Result<()> {
             frames.must_be_dma()?;
         }
         let device = &frames.device;
-        let periods = guest.count(25, 1000);
+        let periods = guest.count(40, 1000);
         task::oob(|| {
             let tracing = Tracing::new()?.with_timers()?;
             accepted("SET_TRIGGER", device.set_timer(0, PERIOD_NS))?;
