@@ -53,7 +53,14 @@ fn build(arch: Arch) -> Result<()> {
     let triple = triple(arch);
     let mut flags = "-Ctarget-feature=+crt-static -Cstrip=debuginfo".to_owned();
     let mut cargo = Command::new(CARGO);
-    cargo.args(["build", "--quiet", "--profile", PROFILE, "--target", &triple]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--profile",
+        PROFILE,
+        "--target",
+        &triple,
+    ]);
     for program in PROGRAMS {
         cargo.args(["--package", program]);
     }

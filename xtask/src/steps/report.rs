@@ -115,7 +115,7 @@ fn repeats(step: &Step, text: &str) -> Vec<String> {
     let promises: Vec<_> = failed
         .map(|line| {
             let name = line.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ");
-            let name = name.replace('\'', ".");
+            let name = name.replace('\'', r"'\''");
             format!(
                 "{}: FAIL {line}\n    repeat: {again} --promise '{name}'",
                 step.name
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(
             repeats(&step, text),
             ["guest x: FAIL life: it's open: saw: 7\n    \
-              repeat: cargo xtask test --only 'guest x' --promise 'life: it.s open'"]
+              repeat: cargo xtask test --only 'guest x' --promise 'life: it'\\''s open'"]
         );
         assert_eq!(repeats(&step, "").len(), 1);
     }
