@@ -7,8 +7,9 @@
 //!   Smoke    one of each theme, and the machine's own       these             all, every count in full
 //! ```
 //!
-//! A guest's processors take turns, and its time is its own ([`Clock::Turns`]), so two guests run at a time on a host with two
-//! processors. Turns hide races: with `--long` one guest of each architecture also runs with its processors side by side.
+//! A guest's processors take turns, and guest time does not depend on the host ([`Clock::Turns`]),
+//! so two guests run at a time on a host with two processors. Turns hide races. With `--long`, one
+//! guest of each architecture therefore also runs with its processors side by side.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Unit, property, documentation and simulated-board tests: all that `cargo test` runs.
 //!
-//! The documentation of `oob` and `stax` shows what must not compile, each with the error that it ends in. Stable Rust takes any
-//! error for the one that is named; a rustdoc that thinks itself a nightly one does not.
+//! The documentation of `oob` and `stax` shows code that must not compile, and names the error of
+//! each piece. A stable rustdoc accepts any error there. With `RUSTC_BOOTSTRAP=1`, rustdoc compares
+//! the error's code.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +16,7 @@ use super::step::{Log, Mode, Step, Tool};
 use crate::setup::cargo;
 use crate::{paths, run};
 
-/// How many mistakes the documentation shows at least.
+/// The least number of such pieces in the documentation.
 const MISTAKES: usize = 20;
 
 /// Random cases of each property test with `--long`.
@@ -68,7 +69,8 @@ fn tests(mode: &Mode, log: &mut Log) -> Result<Count> {
     Ok(count)
 }
 
-/// A rustdoc that compares error codes. The variable is set for that program alone: Cargo would build all anew for it.
+/// A script that runs a rustdoc which compares error codes. The variable is set for rustdoc alone:
+/// if it were set for Cargo, Cargo would build every crate again.
 fn rustdoc() -> Result<PathBuf> {
     let path = paths::target().join("rustdoc-with-error-codes");
     fs::write(&path, "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\"\n")?;
@@ -76,7 +78,8 @@ fn rustdoc() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// How much the tests went through, where they tell: how many states the search of the stage lock's protocol visited.
+/// Logs the tallies that tests report, such as the number of states that the search of the stage
+/// lock's protocol visited.
 fn tallies(text: &str, log: &mut Log) {
     let lines = text.lines().filter(|line| line.contains(" states, "));
     lines.for_each(|line| log.line(line));

@@ -10,11 +10,9 @@ use super::step::{Log, Mode, Step, Tool};
 use crate::kit::lint;
 use crate::setup::Need;
 
-pub(super) const NAME: &str = "clippy, kernel build";
-
 pub(super) fn step() -> Step {
     let step = Step::new(
-        NAME,
+        "clippy, kernel build",
         "no lint fires in code that goes into modules, on each core and architecture",
         lints,
     )

@@ -68,10 +68,9 @@ fn is_chosen(step: &Step, mode: &Mode, only: &[String]) -> bool {
     if step.is_long && !mode.long {
         return false;
     }
-    let is_named = |text: &String| step.name == *text;
-    let is_meant = |text: &String| step.name.contains(text.as_str());
+    let is_named = only.iter().any(|text| step.name.contains(text.as_str()));
     let by_promise = mode.promises.is_empty() || step.is_guest;
-    by_promise && (only.is_empty() || only.iter().any(|text| is_named(text) || is_meant(text)))
+    by_promise && (only.is_empty() || is_named)
 }
 
 /// Prints the steps' names, with what each shows.
